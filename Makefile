@@ -1,0 +1,48 @@
+# The only runner. Every target but `help` first brings .venv up to date with uv.lock; that costs nothing when it is.
+
+BIN := .venv/bin
+STAMP := .venv/.synced
+UV := $(if $(shell uv --version 2>/dev/null),uv,.uv/bin/uv)
+PYTHON ?= python3
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench docs fix
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## build .venv from uv.lock
+
+run: setup ## serve, execute the sample runs live, go on serving (ARGS=--exit: stop after them)
+	$(BIN)/runwright up $(ARGS)
+
+test: setup ## run the whole test suite (ARGS: passed on to pytest)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup $(ARGS)
+
+check: setup ## formatting, lint, types, import rules, dependencies, generated docs, house rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pytest -q tests/house
+
+bench: setup ## measure, and print every figure with its spread
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: setup ## write docs/reference from the code
+	$(BIN)/python docs/generate.py
+
+fix: setup ## let ruff mend lint and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(STAMP): pyproject.toml uv.lock | $(filter .uv/%,$(UV))
+	$(UV) sync --frozen --quiet
+	@touch $@
+
+# --target keeps uv out of the system's Python and needs no venv module.
+.uv/bin/uv:
+	$(PYTHON) -m pip install --quiet --target .uv uv

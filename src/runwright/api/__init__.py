@@ -1,0 +1,1 @@
+"""Speak HTTP: routes, wire shapes and streams; every rule of the business is downstairs."""

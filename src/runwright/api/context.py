@@ -1,0 +1,116 @@
+"""Hand a handler what it may know about its request: who asks, under which ids, and the services that answer."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from random import getrandbits
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope
+
+from runwright import ids
+from runwright.api.sse import EventStream, Streams
+from runwright.clock import Clock
+from runwright.config import Settings
+from runwright.domain.tenancy import Actor
+
+PUBLIC = "public"
+"""The scope of a route that needs no credentials."""
+ANYONE = "anyone"
+"""The scope of a route that any valid credentials may use."""
+
+_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+
+
+class Authenticator(Protocol):
+    """Tell whose credentials these are."""
+
+    async def authenticate(self, token: str | None) -> Actor:
+        """Return the actor of a token, or raise `Unauthenticated`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Hold what handlers call; `app.py` makes one for the process."""
+
+    settings: Settings
+    clock: Clock
+    authenticator: Authenticator
+    streams: Streams
+
+
+class Call:
+    """Describe one request to its handler."""
+
+    __slots__ = (
+        "_actor", "_demand", "answered", "headers", "receive", "request_id", "scope", "services", "token", "trace_id",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, receive: Receive, services: Services) -> None:
+        """Read the request's headers; a malformed `X-Request-Id` or `traceparent` counts as not sent."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.scope = scope
+        self.receive = receive
+        self.services = services
+        self.headers = headers
+        self.token = _token(headers)
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            self.request_id = given.decode("ascii")
+        else:
+            self.request_id = ids.new_id("req", services.clock.now())
+        parent = headers.get(b"traceparent")
+        joined = _TRACEPARENT.fullmatch(parent) if parent is not None else None
+        self.trace_id = joined[1].decode("ascii") if joined else f"{getrandbits(128) or 1:032x}"
+        self.answered = False
+        self._actor: Actor | None = None
+        self._demand = PUBLIC
+
+    @property
+    def actor(self) -> Actor:
+        """Return who asks; a route of scope `PUBLIC` does not know it."""
+        if self._actor is None:
+            raise RuntimeError("a public route has no actor")
+        return self._actor
+
+    @property
+    def request(self) -> Request:
+        """Return the request as Starlette shows it, for what is rarely needed."""
+        return Request(self.scope, self.receive)
+
+    def header(self, name: str) -> str | None:
+        """Return a request header by its lower-case name."""
+        value = self.headers.get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    async def admit(self, demand: str) -> None:
+        """Let the caller in: raise `Unauthenticated` without valid credentials, `MissingScope` without the scope."""
+        self._demand = demand
+        if demand == PUBLIC:
+            return
+        actor = await self.services.authenticator.authenticate(self.token)
+        if demand != ANYONE:
+            actor.require(demand)
+        self._actor = actor
+
+    def stream(self, source: AsyncIterator[bytes]) -> EventStream:
+        """Answer with a stream; raise `RateLimited` when the caller's key has as many as it may."""
+        key = self.actor.key_id or self.actor.label
+        return self.services.streams.open(source, key=key, recheck=self.recheck)
+
+    async def recheck(self) -> None:
+        """Admit the caller again, as a long stream does from time to time; the actor stays the same."""
+        actor = await self.services.authenticator.authenticate(self.token)
+        if self._demand not in (PUBLIC, ANYONE):
+            actor.require(self._demand)
+
+
+def _token(headers: dict[bytes, bytes]) -> str | None:
+    given = headers.get(b"authorization")
+    if given is not None and given[:7].lower() == b"bearer ":
+        return given[7:].strip().decode("latin-1")
+    key = headers.get(b"x-api-key")
+    return None if key is None else key.strip().decode("latin-1")

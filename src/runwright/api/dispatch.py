@@ -1,0 +1,139 @@
+"""Serve declared routes: find, admit, decode, call, encode; there is no other way in, so no route can skip a step."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from runwright import errors
+from runwright.api.context import Call, Services
+from runwright.api.decode import BodyReader, Disconnected, Empty, QueryReader
+from runwright.api.errors import answer
+from runwright.api.pages import Page
+from runwright.api.routing import Endpoint, Reply
+from runwright.api.tree import Tree
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_WITHOUT_LENGTH = (204, 304)
+_JSON = (b"content-type", b"application/json")
+
+
+class RouteTable(BaseRoute):
+    """Serve all endpoints as one route of Starlette, which therefore never searches."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], services: Services) -> None:
+        """Bind the endpoints to the services of this process."""
+        self._services = services
+        self._tree: Tree[_Served] = Tree()
+        for endpoint in endpoints:
+            served = _Served(endpoint, services)
+            self._tree.add(endpoint.path, endpoint.method, served)
+            if endpoint.method == "GET":
+                self._tree.add(endpoint.path, "HEAD", served)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Take every HTTP request; what no endpoint answers is our 404 or 405."""
+        return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens; a failure once the response began cuts the connection."""
+        call = Call(scope, receive, self._services)
+        try:
+            served, values = self._find(scope)
+            await served(call, values, send)
+        except Disconnected:
+            return
+        except Exception as failure:
+            if call.answered:
+                _log.exception("request %s failed while it was answered", call.request_id)
+                raise
+            status, headers, body = answer(failure, scope["path"], call.request_id, call.trace_id)
+            await _answer(call, send, status, body, headers)
+
+    def _find(self, scope: Scope) -> tuple["_Served", list[str]]:
+        path: str = scope["path"]
+        if "\0" in path:
+            raise errors.InvalidRequest.at("", "the path must not contain NUL")
+        found = self._tree.find(path)
+        if found is None:
+            raise errors.NotFound
+        methods, values = found
+        served = methods.get(scope["method"])
+        if served is None:
+            raise errors.MethodNotAllowed(list(methods))
+        return served, values
+
+
+class _Served:
+    """One endpoint at work."""
+
+    __slots__ = ("_body", "_demand", "_handler", "_names", "_query", "_services", "_status", "_takes")
+
+    def __init__(self, endpoint: Endpoint, services: Services) -> None:
+        self._handler = endpoint.handler
+        self._demand = endpoint.scope
+        self._names = endpoint.parameters
+        self._status = endpoint.status
+        self._query = QueryReader(endpoint.query)
+        self._takes = (endpoint.query is not None, endpoint.body is not None)
+        self._body: BodyReader | None = None
+        most: int = getattr(services.settings, endpoint.limit)
+        if endpoint.body is not None:
+            self._body = BodyReader(endpoint.body, most, optional=endpoint.body_optional)
+        elif endpoint.method in _WITH_BODY:
+            self._body = BodyReader(Empty, most, optional=True)
+
+    async def __call__(self, call: Call, values: list[str], send: Send) -> None:
+        await call.admit(self._demand)
+        arguments: dict[str, Any] = dict(zip(self._names, values, strict=True))
+        takes_query, takes_body = self._takes
+        query = self._query.read(call.scope["query_string"])
+        if takes_query:
+            arguments["query"] = query
+        if self._body is not None:
+            body = await self._body.read(call.headers, call.receive)
+            if takes_body and body is not msgspec.UNSET:
+                arguments["body"] = body
+        await self._conclude(call, await self._handler(call, **arguments), send)
+
+    async def _conclude(self, call: Call, result: Any, send: Send) -> None:
+        kind = type(result)
+        if kind is Reply:
+            status = self._status if result.status is None else result.status
+            await _answer(call, send, status, _json(result.value), result.headers)
+        elif kind is Page:
+            headers = result.headers(call.scope["path"], call.scope["query_string"])
+            await _answer(call, send, self._status, _encode(result.items), headers)
+        elif callable(result):
+            result.raw_headers.extend(_identity(call))
+            call.answered = True
+            await result(call.scope, call.receive, send)
+        else:
+            await _answer(call, send, self._status, _json(result))
+
+
+def _json(value: Any) -> bytes:
+    return b"" if value is None else _encode(value)
+
+
+def _identity(call: Call) -> tuple[tuple[bytes, bytes], ...]:
+    return (b"x-request-id", call.request_id.encode("ascii")), (b"x-trace-id", call.trace_id.encode("ascii"))
+
+
+async def _answer(call: Call, send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    fields = [*_identity(call)]
+    if body:
+        fields.append(_JSON)
+    if status not in _WITHOUT_LENGTH:
+        fields.append((b"content-length", b"%d" % len(body)))
+    if headers:
+        for name, value in headers.items():
+            fields.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    call.answered = True
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,107 @@
+"""Answer errors: one table from class to status, and the two shapes of the surfaces."""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from runwright import errors
+
+STATUS: dict[type[errors.Error], int] = {
+    errors.Error: 500,
+    errors.InvalidRequest: 422,
+    errors.UnsupportedMedia: 415,
+    errors.MethodNotAllowed: 405,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Denied: 403,
+    errors.Unauthenticated: 401,
+    errors.LimitExceeded: 429,
+    errors.TooLarge: 413,
+    errors.TooSlow: 504,
+    errors.Overloaded: 503,
+    errors.Gone: 410,
+    errors.StoreError: 500,
+    errors.StoreUnavailable: 503,
+    errors.StoreLocked: 503,
+    errors.StoreReadOnly: 503,
+    errors.UpstreamError: 502,
+}
+"""The status of each class; a class that is not here has its parent's."""
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error of `/v1` and `/sdk/v1`; `error` and `message` are the same text."""
+
+    error: str
+    code: str
+    message: str
+    request_id: str
+    trace_id: str
+    details: dict[str, Any] | None
+
+
+class RuntimeProblem(msgspec.Struct, frozen=True):
+    """What is wrong, as `/api/v1` says it."""
+
+    code: str
+    message: str
+    details: dict[str, Any] | None
+    request_id: str
+
+
+class Internal(errors.Error):
+    """Stand for a failure of ours, of which nothing is shown; the log has it, under the request id."""
+
+    code = "internal"
+    summary = "Something went wrong here; the log has it under this request id."
+
+
+def status_of(kind: type[errors.Error]) -> int:
+    """Return the status of an error's class."""
+    return next(STATUS[each] for each in kind.__mro__ if each in STATUS)
+
+
+def answer(failure: Exception, path: str, request_id: str, trace_id: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body for whatever a request ended with; what is not ours is logged and hidden."""
+    error = _known(failure, request_id)
+    if path.startswith("/api/v1"):
+        problem = RuntimeProblem(error.code, error.detail, _details(error), request_id)
+        body = _encode({"error": problem})
+    else:
+        body = _encode(Problem(error.detail, error.code, error.detail, request_id, trace_id, _details(error)))
+    return status_of(type(error)), dict(_headers(error)), body
+
+
+def _known(failure: Exception, request_id: str) -> errors.Error:
+    if isinstance(failure, errors.Error):
+        if status_of(type(failure)) >= 500:
+            _log.warning("request %s: %s: %s", request_id, failure.code, failure.detail)
+        return failure
+    if isinstance(failure, RecursionError):
+        return errors.InvalidRequest("The request is nested too deeply.")
+    _log.error("request %s failed", request_id, exc_info=failure)
+    return Internal()
+
+
+def _details(error: errors.Error) -> dict[str, Any] | None:
+    if isinstance(error, errors.InvalidRequest) and error.fields:
+        fields = [{"path": field.path, "message": field.message} for field in error.fields]
+        return {"fields": fields, **(error.data or {})}
+    return error.data
+
+
+def _headers(error: errors.Error) -> Mapping[str, str]:
+    if isinstance(error, errors.MethodNotAllowed):
+        return {"allow": ", ".join(error.allow)}
+    if isinstance(error, errors.Unauthenticated):
+        return {"www-authenticate": "Bearer"}
+    wait = getattr(error, "retry_after_s", None)
+    if wait is None and isinstance(error, errors.StoreUnavailable):
+        wait = 1
+    return {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}

@@ -1,0 +1,217 @@
+"""Describe all routes as one OpenAPI 3.1 document, read off the types that decode and encode."""
+
+import types
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Union, get_args, get_origin
+
+import msgspec
+
+from runwright.api.context import ANYONE, PUBLIC
+from runwright.api.errors import Problem
+from runwright.api.pages import Page
+from runwright.api.routing import Endpoint, Reply
+from runwright.api.sse import MEDIA_TYPE, EventStream
+
+_REF = "#/components/schemas/{name}"
+_MEANINGS = {
+    400: "The request contradicts itself",
+    401: "Valid credentials are required",
+    403: "The credentials lack the scope",
+    404: "Nothing of the caller's has this id",
+    409: "The present state does not allow this",
+    410: "It is no longer here",
+    413: "The body is too large",
+    415: "The body is not JSON",
+    422: "The request is not valid",
+    429: "Too many requests",
+    500: "Something went wrong here",
+    503: "Too much work at the moment, or the store is away",
+}
+_PAGE_HEADERS = {
+    "Link": {"description": 'The next page, `rel="next"`.', "schema": {"type": "string"}},
+    "X-Next-Cursor": {"description": "The `cursor` of the next page.", "schema": {"type": "string"}},
+}
+_ANSWER_HEADERS = {
+    "X-Request-Id": {"description": "The request's id, yours if you sent one.", "schema": {"type": "string"}},
+    "X-Trace-Id": {"description": "The trace that the request belongs to.", "schema": {"type": "string"}},
+}
+
+
+def document(endpoints: Iterable[Endpoint], *, title: str, version: str, description: str) -> dict[str, Any]:
+    """Return the document of the listed endpoints; two endpoints of one name are a `ValueError`."""
+    listed = [endpoint for endpoint in endpoints if endpoint.listed]
+    schemas = _Schemas(listed)
+    paths: dict[str, dict[str, Any]] = {}
+    names: set[str] = set()
+    statuses: set[int] = set()
+    for endpoint in listed:
+        if endpoint.name in names:
+            raise ValueError(f"two endpoints are named {endpoint.name}")
+        names.add(endpoint.name)
+        statuses |= _failures(endpoint)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": title,
+            "version": version,
+            "description": description,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(endpoint.tag for endpoint in listed)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "responses": {f"Error{status}": _failure(status, schemas) for status in sorted(statuses)},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`rw_…`)."},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    }
+
+
+class _Schemas:
+    """The schemas of all types that the document shows, and the fields of its query structs."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        kinds: list[Any] = [Problem, *(kind for endpoint in endpoints for kind in _kinds(endpoint))]
+        queries = list({endpoint.query for endpoint in endpoints if endpoint.query is not None})
+        made, self.components = msgspec.json.schema_components([*kinds, *queries], ref_template=_REF)
+        self._made = list(zip(kinds, made, strict=False))
+        # A query's fields are parameters; as a schema of its own the struct would only be noise.
+        names = [schema["$ref"].rpartition("/")[2] for schema in made[len(kinds) :]]
+        self._queries = dict(zip(queries, map(self.components.pop, names), strict=True))
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        found: dict[str, Any] = next(schema for each, schema in self._made if each == kind)
+        return found
+
+    def fields(self, query: type[msgspec.Struct]) -> list[tuple[str, dict[str, Any], bool]]:
+        """Return name, schema and whether it is required, of each parameter."""
+        described: dict[str, Any] = self._queries[query]
+        required = described.get("required", [])
+        return [(name, _without_null(shape), name in required) for name, shape in described["properties"].items()]
+
+
+def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter: one that is absent has no value, not null."""
+    shape = {name: value for name, value in shape.items() if (name, value) != ("default", None)}
+    choices: list[dict[str, Any]] = [each for each in shape.pop("anyOf", []) if each != {"type": "null"}]
+    if len(choices) == 1:
+        return shape | choices[0]
+    return shape | {"anyOf": choices} if choices else shape
+
+
+def _kinds(endpoint: Endpoint) -> Iterator[Any]:
+    if endpoint.body is not None:
+        yield endpoint.body
+    for kind, _ in _answers(endpoint.returns):
+        if kind is not EventStream:
+            yield kind
+
+
+def _answers(returns: Any) -> list[tuple[Any, bool]]:
+    """Return the types that a handler answers with, and whether each is a page of a list."""
+    if get_origin(returns) in (Union, types.UnionType):
+        return [answer for each in get_args(returns) for answer in _answers(each)]
+    if get_origin(returns) is Reply:
+        return _answers(get_args(returns)[0])
+    if get_origin(returns) is Page:
+        return [(list[get_args(returns)[0]], True)]  # type: ignore[misc] # a type made of a value
+    return [] if returns in (None, type(None)) else [(returns, False)]
+
+
+def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "tags": [endpoint.tag],
+        "responses": _responses(endpoint, schemas),
+    }
+    if endpoint.handler.__doc__:
+        operation["description"] = " ".join(endpoint.handler.__doc__.split())
+    parameters = [*_path_parameters(endpoint), *_query_parameters(endpoint, schemas), *_header_parameters(endpoint)]
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.body is not None:
+        operation["requestBody"] = {
+            "required": not endpoint.body_optional,
+            "content": {"application/json": {"schema": schemas.of(endpoint.body)}},
+        }
+    if endpoint.scope == PUBLIC:
+        operation["security"] = []
+    else:
+        scopes = [] if endpoint.scope == ANYONE else [endpoint.scope]
+        operation["security"] = [{"bearer": scopes}, {"apiKey": scopes}]
+        operation["x-scope"] = endpoint.scope
+    return operation
+
+
+def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
+    for name in endpoint.parameters:
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _query_parameters(endpoint: Endpoint, schemas: _Schemas) -> Iterator[dict[str, Any]]:
+    for name, shape, required in schemas.fields(endpoint.query) if endpoint.query is not None else ():
+        parameter: dict[str, Any] = {"name": name, "in": "query", "required": required, "schema": shape}
+        if "description" in shape:
+            parameter["description"] = shape.pop("description")
+        if shape.get("type") == "object":
+            parameter |= {"style": "deepObject", "explode": True}
+        yield parameter
+
+
+def _header_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
+    for name, text in endpoint.headers.items():
+        yield {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+
+
+def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    success = _success(endpoint, schemas)
+    responses: dict[str, Any] = {str(endpoint.status): success}
+    for status, meaning in endpoint.answers.items():
+        if status < 400:
+            without = {name: part for name, part in success.items() if name != "content" or status != 204}
+            responses[str(status)] = without | {"description": meaning}
+    for status in sorted(_failures(endpoint)):
+        responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
+    return responses
+
+
+def _success(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    headers = dict(_ANSWER_HEADERS)
+    for kind, paged in _answers(endpoint.returns):
+        if kind is EventStream:
+            content[MEDIA_TYPE] = {"schema": {"type": "string", "description": "Server-sent events."}}
+        else:
+            content["application/json"] = {"schema": schemas.of(kind)}
+        headers |= _PAGE_HEADERS if paged else {}
+    response: dict[str, Any] = {"description": endpoint.summary, "headers": headers}
+    if content:
+        response["content"] = content
+    return response
+
+
+def _failures(endpoint: Endpoint) -> set[int]:
+    statuses = {422, 500, 503, *(status for status in endpoint.answers if status >= 400)}
+    if endpoint.scope != PUBLIC:
+        statuses |= {401, 429}
+        if endpoint.scope != ANYONE:
+            statuses.add(403)
+    if endpoint.parameters:
+        statuses.add(404)
+    if endpoint.method != "GET":
+        statuses |= {409, 413, 415}
+    return statuses
+
+
+def _failure(status: int, schemas: _Schemas) -> dict[str, Any]:
+    return {
+        "description": _MEANINGS[status],
+        "headers": _ANSWER_HEADERS,
+        "content": {"application/json": {"schema": schemas.of(Problem)}},
+    }

@@ -1,0 +1,1 @@
+"""Who may do what: the master key, API keys, organizations, projects and users."""

@@ -1,0 +1,67 @@
+"""The client of a Runwright server: `async with AsyncClient(url, api_key) as client: …`."""
+
+import os
+from typing import Self
+
+from runwright.client.backoff import Backoff
+from runwright.client.jobs import Jobs
+from runwright.client.models import Health, Me, Organization, Project, User
+from runwright.client.runs import Runs
+from runwright.client.tenancy import Collection, Keys
+from runwright.client.transport import Transport
+
+DEFAULT_URL = "http://localhost:8080"
+TIMEOUT_S = 30.0
+
+
+class AsyncClient:
+    """Call one server. `url` and `api_key` default to `RUNWRIGHT_URL` and `RUNWRIGHT_API_KEY`.
+
+    Calls that fail on the way are tried again where that is safe: reads, triggers (which carry an idempotency key), and
+    whatever was never sent. `ApiError` is the server's refusal, `ServerUnreachable` the lack of an answer; both are
+    `ClientError`s.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._transport = transport = Transport(
+            url or os.environ.get("RUNWRIGHT_URL") or DEFAULT_URL,
+            api_key or os.environ.get("RUNWRIGHT_API_KEY"),
+            timeout_s=timeout_s,
+            backoff=backoff or Backoff(),
+        )
+        self.jobs = Jobs(transport)
+        self.runs = Runs(transport)
+        self.keys = Keys(transport)
+        self.organizations = Collection(transport, Organization, "/v1/organizations")
+        self.projects = Collection(transport, Project, "/v1/projects")
+        self.users = Collection(transport, User, "/v1/users")
+
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return self._transport.url
+
+    async def me(self) -> Me:
+        """Return who the caller is, and what it may do."""
+        return await self._transport.one(Me, "GET", "/v1/me")
+
+    async def health(self) -> Health:
+        """Return what the server says of itself; needs no key."""
+        return await self._transport.one(Health, "GET", "/healthz")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()

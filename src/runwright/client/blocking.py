@@ -1,0 +1,84 @@
+"""The context of handlers that are plain functions: the same methods, blocking.
+
+Nothing is written twice. A sync handler runs in a thread and drives the coroutines of `Context` itself, by hand; all
+that they ever wait for goes through `FromThread`, which blocks that thread until the event loop has the answer. So the
+functions of steps run in the handler's thread, and no coroutine is ever suspended there.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from runwright.client.context import Checkpoint, Context, Facts
+from runwright.client.guard import Guard
+from runwright.client.session import Draft, Session, Value, ValueKind
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class FromThread:
+    """Wait in a thread for what happens on the event loop."""
+
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+        self._session = session
+        self._loop = loop
+
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = ()) -> None:
+        """Append and keep durably, as `Session.save`."""
+        self._wait(self._session.save(drafts, values))
+
+    async def values(self, kind: ValueKind) -> dict[str, Any]:
+        """Return what the run has kept, as `Session.values`."""
+        return self._wait(self._session.values(kind))
+
+    async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
+        """Call `fn` in this thread; what it returns is awaited on the event loop if that can be awaited."""
+        del thread  # it is one already
+        returned = fn()
+        return self._wait(returned) if inspect.isawaitable(returned) else returned
+
+    def _wait(self, awaitable: Awaitable[T]) -> T:
+        return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop).result()
+
+
+def _blocking(
+    method: Callable[Concatenate[Context, P], Coroutine[Any, Any, T]],
+) -> "Callable[Concatenate[SyncContext, P], T]":
+    def call(self: "SyncContext", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return _drive(method(self.durable, *args, **kwargs))
+
+    call.__name__, call.__qualname__, call.__doc__ = method.__name__, f"SyncContext.{method.__name__}", method.__doc__
+    return call
+
+
+class SyncContext(Facts):
+    """The context of a handler that is a plain function; it runs in a thread, and every method blocks.
+
+    Once somebody asked for a stop, the next call raises `Stop`; a thread that calls nothing cannot be stopped.
+    """
+
+    def __init__(self, session: Session, guard: Guard, checkpoint: Checkpoint, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(session, guard, checkpoint)
+        self.durable = Context(session, guard, checkpoint, FromThread(session, loop))
+
+    step = _blocking(Context.step)
+    sleep = _blocking(Context.sleep)
+    sleep_until = _blocking(Context.sleep_until)
+    checkpoint = _blocking(Context.checkpoint)
+    output = _blocking(Context.output)
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    coroutine.close()
+    raise RuntimeError("a blocking context waits in its thread, never on the event loop")

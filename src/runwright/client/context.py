@@ -1,0 +1,277 @@
+"""The durable context: what a handler is given to do its work with."""
+
+import asyncio
+import inspect
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import datetime
+from typing import Any, Protocol
+
+from runwright.client.errors import NotJson, Park, StepOutcomeUnknown, StepResultNotJson
+from runwright.client.guard import Guard
+from runwright.client.json_values import json_copy, lenient_copy
+from runwright.client.session import Draft, Level, Session, StopKind, Value, ValueKind
+from runwright.client.steps import (
+    SLEEP,
+    Effect,
+    StepRecord,
+    Steps,
+    checked_effect,
+    checked_name,
+    finished_value,
+    sleep_value,
+    started_value,
+    takes_idempotency_key,
+)
+
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
+
+
+class Checkpoint:
+    """The checkpoint saved last: its number (0 for none) and its state."""
+
+    def __init__(self, kept: Mapping[str, Any]) -> None:
+        self.sequence = max(map(int, kept), default=0)
+        self.state: Any = kept.get(str(self.sequence))
+
+
+class Waits(Protocol):
+    """What a context waits for: the host, and the functions of steps. Handlers in threads wait in another way."""
+
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = ()) -> None:
+        """Append and keep durably, as `Session.save`."""
+
+    async def values(self, kind: ValueKind) -> dict[str, Any]:
+        """Return what the run has kept, as `Session.values`."""
+        ...
+
+    async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
+        """Call the function of a step and wait for its result."""
+
+
+class OnLoop:
+    """Wait on the event loop, where the handler runs."""
+
+    def __init__(self, session: Session) -> None:
+        self.save = session.save
+        self.values = session.values
+
+    async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
+        """Call `fn` here, or in a thread, and await what it returns if that can be awaited."""
+        returned = await asyncio.to_thread(fn) if thread else fn()
+        return await returned if inspect.isawaitable(returned) else returned
+
+
+class Facts:
+    """What both contexts offer that never waits: who the run is, and the records that it emits."""
+
+    def __init__(self, session: Session, guard: Guard, checkpoint: Checkpoint) -> None:
+        self._session = session
+        self._guard = guard
+        self._checkpoint = checkpoint
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self._session.run_id
+
+    @property
+    def job(self) -> str:
+        """The slug of the run's job."""
+        return self._session.job
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt; grows with each retry."""
+        return self._session.attempt
+
+    @property
+    def lease_epoch(self) -> int:
+        """Grows with each lease, so also when a sleeping or resumed run goes on."""
+        return self._session.lease_epoch
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The run's metadata."""
+        return self._session.metadata
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The run's tags."""
+        return self._session.tags
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same text in every attempt of this run: the key that it was triggered with, else its id."""
+        return self._session.idempotency_key or self._session.run_id
+
+    @property
+    def last_checkpoint(self) -> Any:
+        """The state saved last, by this attempt or an earlier one; None if there is none."""
+        return self._checkpoint.state
+
+    @property
+    def stop_requested(self) -> StopKind | None:
+        """What the handler was asked to do: "cancel", "restart" or "pause"; None while nothing was asked."""
+        return self._guard.stop.requested
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the handler to stop. What it returns then still counts as its result."""
+        return self._guard.stop.requested is not None
+
+    def log(self, message: str, level: Level = "info", **data: Any) -> None:
+        """Write a line into the run's log; `data` that is not JSON is written as text."""
+        if level not in LEVELS:
+            raise ValueError(f"A level is one of {', '.join(LEVELS)}, not {level!r}.")
+        self._emit("log", data, level, message)
+
+    def progress(self, percent: float, message: str = "", **data: Any) -> None:
+        """Tell how far the work is: 0 to 100; what is outside is taken as the nearer end."""
+        shown = round(min(max(_number(percent, "A percentage"), 0.0), 100.0), 2)
+        self._emit("run.progress", {**data, "percent": shown, "message": str(message)}, "info", message)
+
+    def stream(self, chunk: str, stream_id: str = "default", done: bool = False) -> None:
+        """Send a piece of text to whoever follows the run; neighbouring pieces may arrive as one."""
+        data = {"chunk": _text(chunk, "A chunk", empty=True), "stream_id": _text(stream_id, "A stream's id")}
+        self._emit("stream.chunk", {**data, "done": bool(done)}, "info", "")
+
+    def _emit(self, type: str, data: dict[str, Any], level: Level, message: str) -> None:
+        self._guard.heed_stop(once=True)
+        self._session.emit(Draft(type, lenient_copy(data), level, str(message)))
+
+
+class Context(Facts):
+    """The context of an `async def` handler.
+
+    Once somebody asked for a stop, the next call raises `Stop`, and an await in the handler is cancelled.
+    """
+
+    def __init__(self, session: Session, guard: Guard, checkpoint: Checkpoint, waits: Waits) -> None:
+        super().__init__(session, guard, checkpoint)
+        self._waits = waits
+        self._steps = Steps(waits.values)
+
+    async def step(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        effect: Effect = "none",
+        thread: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Call `fn` and keep its result; later attempts get the result and do not call it again.
+
+        The result must be JSON and is returned as JSON gives it back, the first time too. `effect` says what a crash
+        in the middle means: "none", run it again; "idempotent", run it again with the same idempotency key; "unsafe",
+        do not: raise `StepOutcomeUnknown` (unless the job has `rerun_unknown_steps`). `fn` may be sync or async; it is
+        given `idempotency_key` if it names such a parameter. `thread=True` calls a sync `fn` in a thread.
+        """
+        self._guard.heed_stop()
+        key = self._steps.next_key(checked_name(name))
+        record = await self._steps.find(key)
+        if record.finished:
+            data = {"name": key, "effect": record.effect, "duration_ms": 0, "reused": True}
+            self._session.emit(Draft("step.completed", data, "debug", f"{key}: kept from an earlier attempt"))
+            return record.result
+        effect = checked_effect(effect)
+        idempotency_key = f"{self.run_id}:{key}"
+        if record.started is not None and "unsafe" in (record.effect, effect):
+            await self._outcome_unknown(key, idempotency_key)
+        if takes_idempotency_key(fn):
+            kwargs["idempotency_key"] = idempotency_key
+        with nullcontext() if effect == "none" else self._guard.taking_effect():
+            if effect != "none":
+                started = {"name": key, "effect": effect, "idempotency_key": idempotency_key}
+                draft = Draft("step.started", started, "info", f"{key}: started")
+                await self._waits.save([draft], [started_value(key, self.lease_epoch, effect)])
+            return await self._run_step(key, effect, _bound(fn, args, kwargs), thread)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep durably: the handler is ended, holds no worker, and is called again when the time has come.
+
+        Steps before it are not repeated, and a sleep that has passed returns at once.
+        """
+        sleep_us = round(_number(seconds, "A sleep's length") * 1_000_000)
+        await self._sleep(lambda now: now + sleep_us)
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Sleep durably until an instant, as `sleep` does; `at` must have a time zone."""
+        if at.utcoffset() is None:
+            raise ValueError(f"sleep_until takes a datetime with a time zone, not {at!r}.")
+        wake_at = round(at.timestamp() * 1_000_000)
+        await self._sleep(lambda now: wake_at)
+
+    async def checkpoint(self, state: dict[str, Any]) -> None:
+        """Save the handler's state, durable on return; later attempts find it in `last_checkpoint`."""
+        self._guard.heed_stop(once=True)
+        copy = json_copy(state)
+        if not isinstance(copy, dict):
+            raise TypeError(f"A checkpoint's state is a dict, not {type(state).__name__}.")
+        sequence = self._checkpoint.sequence + 1
+        draft = Draft("checkpoint.saved", {"sequence": sequence, "source": "sdk"}, "info", f"checkpoint {sequence}")
+        await self._waits.save([draft], [Value("checkpoint", str(sequence), copy)])
+        self._checkpoint.sequence, self._checkpoint.state = sequence, copy
+
+    async def output(self, key: str, value: Any, schema: dict[str, Any] | None = None) -> None:
+        """Publish a named output, durable on return; a later one of the same key replaces it.
+
+        With `schema` (JSON Schema 2020-12) the value is validated where it is stored.
+        """
+        self._guard.heed_stop(once=True)
+        draft = Draft("output.saved", {"output_key": _text(key, "An output's key")}, "info", f"output {key}")
+        await self._waits.save([draft], [Value("output", key, json_copy(value), schema)])
+
+    async def _run_step(self, key: str, effect: Effect, fn: Callable[[], Any], thread: bool) -> Any:
+        began = time.perf_counter()
+        try:
+            returned = await self._waits.call(fn, thread)
+        except Exception as error:
+            failed = {"step": key, "error_class": type(error).__name__}
+            self._session.emit(Draft("log", failed, "warning", f"{key}: {type(error).__name__}"))
+            raise
+        duration_ms = round((time.perf_counter() - began) * 1000)
+        try:
+            result = json_copy(returned)
+        except NotJson as wrong:
+            raise StepResultNotJson(f"The result of the step {key!r} is not JSON: {wrong}.") from None
+        data = {"name": key, "effect": effect, "duration_ms": duration_ms, "reused": False}
+        await self._waits.save([Draft("step.completed", data, "info", f"{key}: done")], [finished_value(key, result)])
+        return result
+
+    async def _outcome_unknown(self, key: str, idempotency_key: str) -> None:
+        await self._waits.save([Draft("step.unknown", {"name": key}, "warning", f"{key}: outcome unknown")])
+        if not self._session.rerun_unknown_steps:
+            raise StepOutcomeUnknown(key, idempotency_key)
+
+    async def _sleep(self, wake_at_of: Callable[[int], int]) -> None:
+        self._guard.heed_stop()
+        key = self._steps.next_key(SLEEP)
+        kept: StepRecord = await self._steps.find(key)
+        now = self._session.now()
+        wake_at = wake_at_of(now) if kept.wake_at is None else kept.wake_at
+        if wake_at <= now:
+            return
+        if kept.wake_at is None:
+            await self._waits.save([], [sleep_value(key, wake_at)])
+        raise Park(wake_at)
+
+
+def _bound(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
+    return lambda: fn(*args, **kwargs)
+
+
+def _number(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{what} is a finite number, not {value!r}.")
+    return float(value)
+
+
+def _text(value: object, what: str, *, empty: bool = False) -> str:
+    if not isinstance(value, str) or not (value or empty):
+        raise ValueError(f"{what} is a text, not {value!r:.200}.")
+    return value

@@ -1,0 +1,103 @@
+"""What the API takes, by name: the keyword arguments of the client's methods."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+
+class JobFields(TypedDict, total=False):
+    """The fields of a job."""
+
+    project_id: str
+    name: str
+    slug: str
+    description: str
+    execution_mode: str
+    queue: str
+    max_attempts: int
+    timeout_secs: int
+    retry_strategy: Literal["exponential", "linear", "fixed", "custom"]
+    retry_initial_delay_secs: int
+    retry_max_delay_secs: int
+    retry_delays_secs: Sequence[int]
+    retry_jitter: Literal["full", "proportional", "none"]
+    max_concurrency: int | None
+    max_concurrency_per_key: int | None
+    run_ttl_secs: int | None
+    priority: int
+    tags: Mapping[str, str]
+    default_metadata: Mapping[str, str]
+    poison_pill_threshold: int | None
+    rerun_unknown_steps: bool
+    enabled: bool
+
+
+class TriggerOptions(TypedDict, total=False):
+    """What may go with the payload of a trigger."""
+
+    tags: Mapping[str, str]
+    metadata: Mapping[str, str]
+    idempotency_key: str
+    scheduled_at: datetime
+    priority: int
+    ttl_secs: int
+    concurrency_key: str
+    max_attempts_override: int
+    timeout_secs_override: int
+    retry_backoff: Literal["exponential", "linear", "fixed", "custom"]
+    retry_initial_delay_secs: int
+    retry_max_delay_secs: int
+    parent_run_id: str
+    dry_run: bool
+
+
+class TriggerItem(TriggerOptions, total=False):
+    """One item of a bulk trigger."""
+
+    payload: Mapping[str, Any]
+
+
+class RunFilters(TypedDict, total=False):
+    """The filters of a list of runs, all combinable. `metadata` and `tags` ask for these pairs."""
+
+    project_id: str
+    status: str | Sequence[str]
+    state: str | Sequence[str]
+    kind: str | Sequence[str]
+    job_id: str
+    triggered_by: str
+    batch_id: str
+    payload_contains: Mapping[str, Any]
+    metadata: Mapping[str, str]
+    tags: Mapping[str, str]
+    metadata_key: str
+    tag_key: str
+    concurrency_key: str
+    parent_run_id: str
+    error_class: str
+    execution_mode: str
+    created_after: datetime
+    created_before: datetime
+    finished_after: datetime
+    finished_before: datetime
+    order: Literal["asc", "desc"]
+
+
+class ReplayOptions(TypedDict, total=False):
+    """How a replay differs from its run."""
+
+    payload: Mapping[str, Any]
+    payload_patch: Mapping[str, Any]
+    from_checkpoint: int
+    version: Literal["same", "latest"]
+    force: bool
+
+
+class KeyFields(TypedDict, total=False):
+    """The fields of an API key."""
+
+    name: str
+    scopes: Sequence[str]
+    org_id: str
+    project_id: str
+    expires_at: datetime

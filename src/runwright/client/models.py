@@ -1,0 +1,284 @@
+"""What the API answers, as records. A field that this version does not know is kept in `raw`, never refused."""
+
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+FINISHED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "expired"})
+TERMINAL_TYPES: frozenset[str] = frozenset({"run.completed", "run.failed", "run.cancelled", "run.expired"})
+
+R = TypeVar("R", bound="Record")
+
+
+class Record(msgspec.Struct, kw_only=True, dict=True):
+    """An object of the API. Instants are aware datetimes."""
+
+    @classmethod
+    def read(cls, body: bytes | msgspec.Raw | str) -> Self:
+        """Decode one object. Raises `msgspec.MsgspecError` for anything else."""
+        record = msgspec.json.decode(body, type=cls)
+        record.__dict__["_body"] = body
+        return record
+
+    @classmethod
+    def read_all(cls, body: bytes) -> list[Self]:
+        """Decode an array of objects."""
+        return [cls.read(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """Return the whole object as the server sent it, with what this version does not know."""
+        body = self.__dict__.get("_body")
+        whole: dict[str, Any] = msgspec.to_builtins(self) if body is None else msgspec.json.decode(body)
+        return whole
+
+
+class ExecutionTrace(msgspec.Struct, kw_only=True):
+    """Where the time of an attempt went, in whole milliseconds."""
+
+    queue_wait_ms: int = 0
+    dequeue_ms: int = 0
+    connect_ms: int = 0
+    ttfb_ms: int = 0
+    transfer_ms: int = 0
+    dispatch_ms: int = 0
+    total_ms: int = 0
+
+
+class Run(Record, kw_only=True):
+    """A run. `status` speaks the words of the jobs API, `state` those of the engine."""
+
+    id: str
+    status: str
+    run_id: str = ""
+    kind: str = "job"
+    state: str = ""
+    reason: str | None = None
+    job_id: str | None = None
+    thread_id: str | None = None
+    project_id: str | None = None
+    org_id: str | None = None
+    attempt: int = 0
+    lease_epoch: int = 0
+    last_seq: int = 0
+    payload: Any = None
+    result: Any = None
+    metadata: dict[str, Any] | None = None
+    tags: dict[str, Any] | None = None
+    error: str | None = None
+    error_class: str | None = None
+    triggered_by: str | None = None
+    priority: int = 0
+    idempotency_key: str | None = None
+    idempotency_hit: bool = False
+    concurrency_key: str | None = None
+    batch_id: str | None = None
+    parent_run_id: str | None = None
+    workflow_step_run_id: str | None = None
+    continuation_of: str | None = None
+    lineage_depth: int | None = None
+    replay_of: str | None = None
+    replayed_as: str | None = None
+    retry_of: str | None = None
+    job_version: int | None = None
+    job_version_id: str | None = None
+    max_attempts_override: int | None = None
+    timeout_secs_override: int | None = None
+    retry_backoff: str | None = None
+    retry_initial_delay_secs: int | None = None
+    retry_max_delay_secs: int | None = None
+    execution_trace: ExecutionTrace | None = None
+    debug_mode: bool = False
+    trace_id: str | None = None
+    attempts_url: str | None = None
+    created_by: str | None = None
+    queued_ms: int | None = None
+    active_ms: int | None = None
+    waiting_ms: int | None = None
+    created_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    expires_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    dead_lettered_at: datetime | None = None
+    dead_letter_left_at: datetime | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether the run has ended; nothing about its execution changes any more."""
+        return self.state in FINISHED
+
+
+class Event(Record, kw_only=True):
+    """One event of a run's log; `seq` is 1, 2, 3… without a gap."""
+
+    seq: int
+    type: str
+    run_id: str = ""
+    event_id: str = ""
+    level: str = "info"
+    message: str = ""
+    data: Any = None
+    created_at: datetime | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Tell whether this is the last event of its run."""
+        return self.type in TERMINAL_TYPES
+
+
+class Attempt(Record, kw_only=True):
+    """One attempt of a run."""
+
+    attempt: int
+    lease_epoch: int = 0
+    outcome: str | None = None
+    error: str | None = None
+    error_class: str | None = None
+    worker_id: str | None = None
+    executor: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class Checkpoint(Record, kw_only=True):
+    """A state that a job saved."""
+
+    sequence: int
+    id: str = ""
+    run_id: str = ""
+    source: str = ""
+    state: Any = None
+    created_at: datetime | None = None
+
+
+class Output(Record, kw_only=True):
+    """A named output of a run, the latest of its key."""
+
+    output_key: str
+    id: str = ""
+    run_id: str = ""
+    schema: Any = None
+    value: Any = None
+    created_at: datetime | None = None
+
+
+class Effects(Record, kw_only=True):
+    """What a run's steps did to the world: which finished, which would repeat, which nobody knows."""
+
+    safe_to_resume: bool
+    run_id: str = ""
+
+
+class Job(Record, kw_only=True):
+    """A job: what its runs are made from."""
+
+    id: str
+    slug: str
+    name: str | None = None
+    project_id: str | None = None
+    description: str | None = None
+    execution_mode: str | None = None
+    queue: str = "default"
+    enabled: bool = True
+    version: int = 1
+    version_id: str | None = None
+    max_attempts: int | None = None
+    timeout_secs: int | None = None
+    retry_strategy: str | None = None
+    retry_initial_delay_secs: int | None = None
+    retry_max_delay_secs: int | None = None
+    retry_delays_secs: list[int] | None = None
+    retry_jitter: str | None = None
+    max_concurrency: int | None = None
+    max_concurrency_per_key: int | None = None
+    run_ttl_secs: int | None = None
+    priority: int | None = None
+    poison_pill_threshold: int | None = None
+    rerun_unknown_steps: bool = False
+    tags: dict[str, Any] | None = None
+    default_metadata: dict[str, Any] | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class BulkItem(msgspec.Struct, kw_only=True):
+    """What became of one item of a bulk trigger."""
+
+    id: str | None = None
+    status: str | None = None
+    error: Any = None
+    idempotency_hit: bool = False
+
+
+class BulkTriggered(Record, kw_only=True):
+    """What became of a bulk trigger; `results` are in the order of the items."""
+
+    results: list[BulkItem]
+    batch_id: str | None = None
+
+
+class Key(Record, kw_only=True):
+    """An API key; its `token` is only there in the answer that made it."""
+
+    id: str
+    name: str | None = None
+    prefix: str | None = None
+    token: str | None = None
+    scopes: list[str] = []
+    org_id: str | None = None
+    project_id: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class Organization(Record, kw_only=True):
+    """An organization."""
+
+    id: str
+    name: str | None = None
+    slug: str | None = None
+    created_at: datetime | None = None
+
+
+class Project(Record, kw_only=True):
+    """A project of an organization."""
+
+    id: str
+    name: str | None = None
+    slug: str | None = None
+    org_id: str | None = None
+    created_at: datetime | None = None
+
+
+class User(Record, kw_only=True):
+    """A user of an organization."""
+
+    id: str
+    name: str | None = None
+    email: str | None = None
+    org_id: str | None = None
+    created_at: datetime | None = None
+
+
+class Me(Record, kw_only=True):
+    """Who the caller is, and what it may do. Organization, project, user and key are as the server shows them."""
+
+    scopes: list[str] = []
+    organization: Any = None
+    project: Any = None
+    user: Any = None
+    key: Any = None
+
+
+class Health(Record, kw_only=True):
+    """What a server says of itself."""
+
+    status: str = ""
+    version: str | None = None

@@ -1,0 +1,62 @@
+"""Calls about who may do what: keys, organizations, projects, users."""
+
+from typing import Any, Generic, Unpack
+from urllib.parse import quote
+
+from runwright.client.fields import KeyFields
+from runwright.client.models import Key, R
+from runwright.client.pages import Pages
+from runwright.client.transport import Transport
+
+
+class Keys:
+    """Make and revoke API keys."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def create(self, **fields: Unpack[KeyFields]) -> Key:
+        """Make a key; its `token` is in this answer and never again."""
+        return await self._transport.one(Key, "POST", "/v1/keys", body=fields)
+
+    def list(self, *, limit: int | None = None) -> Pages[Key]:
+        """Return the keys, without their tokens."""
+        return self._transport.pages(Key, "/v1/keys", {"limit": limit})
+
+    async def get(self, key_id: str) -> Key:
+        """Return a key, without its token."""
+        return await self._transport.one(Key, "GET", f"/v1/keys/{quote(key_id, safe='')}")
+
+    async def rotate(self, key_id: str, *, grace_s: int | None = None) -> Key:
+        """Give a key a new token; the old one is valid for `grace_s` more seconds."""
+        body = {} if grace_s is None else {"grace_s": grace_s}
+        return await self._transport.one(Key, "POST", f"/v1/keys/{quote(key_id, safe='')}/rotate", body=body)
+
+    async def revoke(self, key_id: str) -> None:
+        """Revoke a key, at once."""
+        await self._transport.send("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+
+
+class Collection(Generic[R]):
+    """Things that can be created, listed, read and changed: organizations, projects, users."""
+
+    def __init__(self, transport: Transport, kind: type[R], path: str) -> None:
+        self._transport = transport
+        self._kind = kind
+        self._path = path
+
+    async def create(self, **fields: Any) -> R:
+        """Create one."""
+        return await self._transport.one(self._kind, "POST", self._path, body=fields)
+
+    def list(self, *, limit: int | None = None) -> Pages[R]:
+        """Return those that the caller may see."""
+        return self._transport.pages(self._kind, self._path, {"limit": limit})
+
+    async def get(self, ident: str) -> R:
+        """Return one, by id or slug."""
+        return await self._transport.one(self._kind, "GET", f"{self._path}/{quote(ident, safe='')}")
+
+    async def update(self, ident: str, **fields: Any) -> R:
+        """Change one."""
+        return await self._transport.one(self._kind, "PATCH", f"{self._path}/{quote(ident, safe='')}", body=fields)

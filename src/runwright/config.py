@@ -1,0 +1,294 @@
+"""The one table of settings: every limit and interval by name, with its type, default, range and what it does.
+
+A setting is a line of `Settings`. Its value comes from, strongest first: the command line (`overrides`), the
+environment (`RUNWRIGHT_<NAME>`; an empty value counts as not given), the TOML file that `RUNWRIGHT_CONFIG` names, the
+default. All values are checked at boot, all wrong ones are reported together, and no message repeats a secret.
+"""
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import platformdirs
+
+from runwright.errors import FieldError, InvalidSettings
+
+PREFIX = "RUNWRIGHT_"
+MIB = 1 << 20
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Describe one setting as the reference prints it; `low` and `high` bound numbers, or the length of texts."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    low: float
+    high: float
+    choices: tuple[str, ...]
+    pattern: str
+    secret: bool
+
+    @property
+    def env(self) -> str:
+        """Return the name of its environment variable."""
+        return PREFIX + self.name.upper()
+
+
+def _setting(
+    default: Any,
+    help: str,
+    low: float = 0,
+    high: float = math.inf,
+    *,
+    choices: tuple[str, ...] = (),
+    pattern: str = "",
+    secret: bool = False,
+    shown: str | None = None,
+) -> Any:
+    facts = {"help": help, "low": low, "high": high, "choices": choices, "pattern": pattern, "secret": secret}
+    if callable(default):  # a default of this machine; the reference prints `shown` instead
+        return field(default_factory=default, repr=not secret, metadata={**facts, "default": shown})
+    return field(default=default, repr=not secret, metadata={**facts, "default": default})
+
+
+def _data_dir() -> Path:
+    return platformdirs.user_data_path("runwright")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Hold the checked settings of one process; nothing changes them afterwards."""
+
+    # --- where it lives
+    data_dir: Path = _setting(  # noqa: RUF009 - a `dataclasses.field`
+        _data_dir, "Directory of the database, artifacts and keys", shown="the user's data directory"
+    )
+    host: str = _setting("127.0.0.1", "Address to listen on", 1, 255)
+    port: int = _setting(8080, "Port to listen on; 0 picks a free one", 0, 65535)
+    api_key: str | None = _setting(None, "Bootstrap admin key at first start", 8, 256, pattern=r"[!-~]+", secret=True)
+    master_key: str | None = _setting(None, "Key that wraps all other keys", 32, 512, pattern=r"[!-~]+", secret=True)
+    key_cache_s: float = _setting(5.0, "How long a checked API key is believed without looking again", 0, 300)
+    worker: tuple[str, ...] = _setting(
+        (), "Handlers to run in the server, as module:app", pattern=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
+    )
+    # --- leases and the loops of the engine
+    lease_s: float = _setting(30.0, "How long a claimed run is its worker's without a heartbeat", 0.1, 3600)
+    heartbeat_s: float = _setting(10.0, "Interval of the workers' heartbeats; at most the lease", 0.02, 1200)
+    reaper_s: float = _setting(5.0, "Interval of the look for lost leases", 0.02, 600)
+    stop_grace_s: float = _setting(10.0, "Time of an attempt to obey a stop request before it is fenced off", 0, 3600)
+    drain_s: float = _setting(30.0, "Time of requests, streams and attempts to end at shutdown", 0, 3600)
+    slots: int = _setting(100, "Runs that the worker in the server executes at a time", 1, 100_000)
+    max_recoveries: int = _setting(5, "Lost leases of a run before it fails as crashed", 0, 1000)
+    max_handovers: int = _setting(20, "Hand-overs of a run that lost its lease before its begin", 0, 10_000)
+    scheduler_batch: int = _setting(500, "Due runs moved in one transaction", 1, 10_000)
+    inbox_batch: int = _setting(500, "Inbox commands applied in one transaction", 1, 10_000)
+    prune_s: float = _setting(60.0, "Interval of the pruner", 0.02, 86_400)
+    prune_batch: int = _setting(500, "Finished runs removed in one transaction", 1, 10_000)
+    retention_days: float = _setting(0.0, "Days that finished runs are kept; 0 keeps them for ever", 0, 36_500)
+    idempotency_ttl_h: float = _setting(24.0, "Hours that idempotency keys are kept", 0.01, 8760)
+    # --- the commit and the emitter
+    commit_batch_max: int = _setting(500, "Commands applied in one transaction", 1, 10_000)
+    commit_backlog_max: int = _setting(20_000, "Commands waiting for the commit before requests get 503", 1, 10_000_000)
+    emit_flush_ms: float = _setting(25.0, "Longest time that an event of an attempt waits for others", 0, 10_000)
+    emit_flush_bytes: int = _setting(32_768, "Bytes of one attempt's events that are written at once", 1, 64 * MIB)
+    emit_buffer_max_bytes: int = _setting(8 * MIB, "Unwritten bytes of an attempt before it must wait", 1, 1024 * MIB)
+    value_inline_max_bytes: int = _setting(
+        65_536, "Largest value kept in its row; larger ones become artifacts", 0, MIB
+    )
+    artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
+    # --- requests, lists and streams
+    connection_idle_s: float = _setting(75.0, "Time that an idle connection is kept open", 0.05, 3600)
+    body_max_bytes: int = _setting(MIB, "Largest request body", 1024, 1024 * MIB)
+    bulk_body_max_bytes: int = _setting(16 * MIB, "Largest body of a bulk request", 1024, 1024 * MIB)
+    bulk_items_max: int = _setting(1000, "Items of one bulk trigger", 1, 100_000)
+    page_default: int = _setting(50, "Rows of a list page when no limit is asked for", 1, 10_000)
+    page_max: int = _setting(500, "Most rows of a list page", 1, 10_000)
+    scan_budget: int = _setting(20_000, "Rows that a filtered list page may read", 1, 10_000_000)
+    stream_keepalive_s: float = _setting(
+        15.0, "Silence of a stream before a comment is sent and its key checked", 0.02, 300
+    )
+    stream_retry_ms: int = _setting(2000, "Delay before a cut stream's client comes back", 0, 600_000)
+    stream_lag_max: int = _setting(10_000, "Events that a stream's reader may be behind", 1, 10_000_000)
+    stream_page: int = _setting(500, "Events of a backlog read at once", 1, 10_000)
+    streams_per_key: int = _setting(10_000, "Open streams of one key", 1, 10_000_000)
+    # --- logs
+    log_level: str = _setting("info", "Least level that is logged", choices=("debug", "info", "warning", "error"))
+    log_format: str = _setting("text", "Form of the log lines", choices=("text", "json"))
+
+
+def _table() -> tuple[Setting, ...]:
+    types = get_type_hints(Settings)
+    return tuple(Setting(name=each.name, type=types[each.name], **each.metadata) for each in fields(Settings))
+
+
+SETTINGS: tuple[Setting, ...] = _table()
+
+
+def load(
+    env: Mapping[str, str], toml_path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Build the settings of this process, or raise `InvalidSettings` naming every wrong value.
+
+    `overrides` come from the command line; a None among them counts as not given.
+    """
+    problems: list[FieldError] = []
+    given = _of_file(toml_path or env.get(PREFIX + "CONFIG"), problems)
+    given |= _of_environment(env, problems)
+    given |= {
+        name: (f"--{name.replace('_', '-')}", value) for name, value in (overrides or {}).items() if value is not None
+    }
+    values: dict[str, Any] = {}
+    known = {setting.name: setting for setting in SETTINGS}
+    for name, (source, value) in given.items():
+        if name not in known:
+            problems.append(FieldError(source, "is not a setting" + _suggestion(name)))
+            continue
+        try:
+            values[name] = _read(known[name], value)
+        except ValueError as wrong:
+            shown = "" if known[name].secret else f", not {value!r}"
+            problems.append(FieldError(source, f"must be {wrong}{shown}"))
+    if not problems:
+        settings = Settings(**values)
+        problems = _contradictions(settings)
+        if not problems:
+            return settings
+    raise InvalidSettings(fields=problems)
+
+
+def _of_file(path: Path | str | None, problems: list[FieldError]) -> dict[str, tuple[str, Any]]:
+    if not path:
+        return {}
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            return {name: (f"{path}: {name}", value) for name, value in tomllib.load(file).items()}
+    except OSError as failure:
+        problems.append(FieldError(str(path), f"cannot be read: {failure.strerror}"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        problems.append(FieldError(str(path), f"is not TOML: {failure}"))
+    return {}
+
+
+def _of_environment(env: Mapping[str, str], problems: list[FieldError]) -> dict[str, tuple[str, Any]]:
+    names = {setting.env: setting.name for setting in SETTINGS}
+    for variable, value in env.items():
+        # Others own RUNWRIGHT_* names too (Kubernetes, of a service of this name): only a near miss is a mistake.
+        if value and variable.startswith(PREFIX) and variable not in names:
+            near = _suggestion(variable.removeprefix(PREFIX).lower())
+            if near:
+                problems.append(FieldError(variable, "is not a setting" + near))
+    return {name: (variable, env[variable]) for variable, name in names.items() if env.get(variable)}
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, [setting.name for setting in SETTINGS], n=1, cutoff=0.87)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _read(setting: Setting, value: Any) -> Any:
+    """Convert one given value; a `ValueError` says what it must be."""
+    reader = _READERS[setting.type]
+    return reader(setting, value)
+
+
+def _integer(setting: Setting, value: Any) -> int:
+    expected = f"a whole number {_span(setting)}"
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,18}", value.strip()):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not setting.low <= value <= setting.high:
+        raise ValueError(expected)
+    return value
+
+
+def _number(setting: Setting, value: Any) -> float:
+    expected = f"a number {_span(setting)}"
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(expected) from None
+    if not setting.low <= number <= setting.high:  # also refuses nan
+        raise ValueError(expected)
+    return number
+
+
+def _text(setting: Setting, value: Any) -> str:
+    if setting.choices:
+        if value not in setting.choices:
+            raise ValueError("one of " + ", ".join(setting.choices))
+        return str(value)
+    if not isinstance(value, str) or not setting.low <= len(value) <= setting.high or "\0" in value:
+        raise ValueError(f"a text of {setting.low:g} to {setting.high:g} characters")
+    if setting.pattern and not re.fullmatch(setting.pattern, value):
+        raise ValueError("a text of printable characters without spaces")
+    return value
+
+
+def _flag(setting: Setting, value: Any) -> bool:
+    flag = _FLAGS.get(str(value).strip().lower())
+    if flag is None:
+        raise ValueError("true or false")
+    return flag
+
+
+def _path(setting: Setting, value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("a path")
+    return Path(value).expanduser()
+
+
+def _texts(setting: Setting, value: Any) -> tuple[str, ...]:
+    items = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(
+        isinstance(item, str) and re.fullmatch(setting.pattern or ".+", item) for item in items
+    ):
+        raise ValueError("a list of module:app" if setting.name == "worker" else "a list of texts")
+    return tuple(items)
+
+
+_READERS: dict[Any, Callable[[Setting, Any], Any]] = {
+    int: _integer,
+    float: _number,
+    bool: _flag,
+    str: _text,
+    str | None: _text,
+    Path: _path,
+    tuple[str, ...]: _texts,
+}
+
+
+def _span(setting: Setting) -> str:
+    if setting.high == math.inf:
+        return f"of at least {setting.low:g}"
+    return f"from {_plain(setting.low)} to {_plain(setting.high)}"
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
+
+
+# The value of the first is at most the value of the second.
+_ORDERED = (
+    ("heartbeat_s", "lease_s"),
+    ("page_default", "page_max"),
+    ("page_max", "scan_budget"),
+    ("body_max_bytes", "bulk_body_max_bytes"),
+    ("emit_flush_bytes", "emit_buffer_max_bytes"),
+    ("value_inline_max_bytes", "artifact_max_bytes"),
+)
+
+
+def _contradictions(settings: Settings) -> list[FieldError]:
+    return [
+        FieldError(less, f"must not be more than {more}")
+        for less, more in _ORDERED
+        if getattr(settings, less) > getattr(settings, more)
+    ]

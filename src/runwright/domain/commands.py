@@ -1,0 +1,127 @@
+"""What can be asked of a run. A command is a plain value; `domain.state.decide` answers it.
+
+Commands of an executing side carry the lease epoch they were made under; a stale one changes nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runwright.domain.events import Draft
+from runwright.domain.outcome import Outcome
+from runwright.domain.redaction import Redacted
+from runwright.domain.run import Run, Spec, StopKind
+from runwright.domain.tenancy import Cause
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True):
+    """A caller's promise that two requests are one: scope, the key itself, and the request's fingerprint."""
+
+    scope: str
+    key: str
+    fingerprint: str
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A working value to store with a run: sealed bytes, or the digest of an artifact that holds them."""
+
+    kind: str
+    key: str
+    sealed: bytes | None
+    artifact: str | None = None
+    note: bytes | None = None
+
+
+class Submit(msgspec.Struct, frozen=True, kw_only=True):
+    """Create a run. `opening` is the redacted bytes of the spec: the run's first record and chain genesis."""
+
+    spec: Spec
+    opening: Redacted
+    payload: bytes | None
+    cause: Cause
+    expires_at: int | None = None
+    idempotency: IdempotencyKey | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the run to be."""
+        return self.spec.run_id
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Begin an attempt of a queued run under a new lease."""
+
+    run_id: str
+    worker_id: str
+
+
+class Append(msgspec.Struct, frozen=True):
+    """Append records of an executing attempt to the log, and store its values, in one transaction."""
+
+    run_id: str
+    lease_epoch: int
+    drafts: tuple[Draft, ...]
+    values: tuple[Value, ...] = ()
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """End an attempt with its outcome and its last records. `draw` in [0, 1) is the jitter's randomness."""
+
+    run_id: str
+    lease_epoch: int
+    outcome: Outcome
+    draw: float
+    drafts: tuple[Draft, ...] = ()
+    values: tuple[Value, ...] = ()
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Cancel or pause a run: at once when nothing executes, else as a request to the executing side."""
+
+    run_id: str
+    kind: StopKind
+    cause: Cause
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """End a stop request whose grace is over: the executing side is fenced off, unconfirmed."""
+
+    run_id: str
+    lease_epoch: int
+
+
+class Lose(msgspec.Struct, frozen=True):
+    """End an attempt whose lease ran out: its worker is gone."""
+
+    run_id: str
+    lease_epoch: int
+    draw: float
+
+
+class Due(msgspec.Struct, frozen=True):
+    """Move a run on whose delay, retry wait or sleep is over."""
+
+    run_id: str
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """End a run that was not started before its `expires_at`."""
+
+    run_id: str
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Let a paused run go on where it stopped."""
+
+    run_id: str
+    cause: Cause
+
+
+Command = Submit | Claim | Append | Finish | Stop | Fence | Lose | Due | Expire | Resume
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The answer to a command: the run as it now stands, and the events that say why."""
+
+    run: Run
+    events: tuple[Draft, ...] = ()

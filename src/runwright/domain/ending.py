@@ -1,0 +1,158 @@
+"""How attempts and runs end: one function for each way, used by `domain.state` alone.
+
+Order of precedence when an executing side reports: a completion under a valid lease always stands; a stop that
+was asked for wins over everything that would go on (a retry, a sleep, a hand-over).
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from runwright.domain import events as e
+from runwright.domain import outcome as o
+from runwright.domain.commands import Decision
+from runwright.domain.events import Draft, Level
+from runwright.domain.redaction import RedactedText, compose
+from runwright.domain.retry import delay_ms, error_fingerprint
+from runwright.domain.run import Paused, Run, State, Tally
+from runwright.domain.tenancy import Cause
+
+LOST = o.Failed(
+    error_class="WorkerLost", message=RedactedText("the worker was lost: its lease ran out"), reason="crash"
+)
+
+
+def draft(
+    type: str, data: msgspec.Struct, message: str = "", level: Level = "info", actor: str | None = None
+) -> Draft:
+    """Return a lifecycle event; its free texts are the server's own or already redacted."""
+    return Draft(type, compose(data), RedactedText(message), level, actor)
+
+
+def leave(run: Run, state: State, at: int, reason: str | None = None) -> Run:
+    """Return the run in its new state, with the time spent in the old one accounted for."""
+    spent = max(at - run.since_at, 0)
+    if run.state == "executing":
+        return replace(run, state=state, reason=reason, since_at=at, active_us=run.active_us + spent, worker_id=None)
+    if run.state == "queued":
+        return replace(
+            run, state=state, reason=reason, since_at=at, queued_us=run.queued_us + spent, held_by=None, rank=None
+        )
+    return replace(run, state=state, reason=reason, since_at=at, waiting_us=run.waiting_us + spent)
+
+
+def close(run: Run, state: State, reason: str | None, at: int) -> Run:
+    """Return the run ended: terminal, with its end time, holding nothing."""
+    return replace(leave(run, state, at, reason), finished_at=at, due_at=None, paused=None)
+
+
+def lifetime_ms(run: Run, at: int) -> int:
+    """Return the milliseconds from the run's creation to `at`."""
+    return max(at - run.spec.created_at, 0) // 1000
+
+
+def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float, max_handovers: int) -> Decision:
+    """Answer the outcome of an attempt under a valid lease."""
+    match outcome:
+        case o.Completed():
+            return _complete(run, outcome, at)
+        case o.Failed() if run.stop is None or not outcome.retryable:
+            return fail(run, outcome, at, draw)
+        case _ if run.stop is not None:
+            return stopped(run, at, Cause("system:attempt"), confirmed=True)
+        case o.Parked():
+            return _park(run, outcome, at)
+        case _:
+            return _hand_over(run, at, max_handovers)
+
+
+def _complete(run: Run, outcome: o.Completed, at: int) -> Decision:
+    ended = replace(close(run, "completed", None, at), tally=replace(run.tally, ended=run.attempt))
+    data = e.CompletedData(run.attempt, lifetime_ms(run, at), outcome.result)
+    return Decision(ended, (draft("run.completed", data, "completed"),))
+
+
+def _park(run: Run, outcome: o.Parked, at: int) -> Decision:
+    parked = replace(leave(run, "waiting", at, "timer"), due_at=outcome.wake_at)
+    return Decision(parked, (draft("run.waiting", e.Waiting("timer", outcome.wake_at), "sleeping"),))
+
+
+def _hand_over(run: Run, at: int, max_handovers: int) -> Decision:
+    count = run.tally.handovers + 1
+    if count > max_handovers:
+        message = RedactedText(f"handed over {max_handovers} times without being finished")
+        failure = o.Failed(error_class="HandoverLimit", message=message, retryable=False, reason="system")
+        return fail(run, failure, at, 0.0)
+    returned = replace(leave(run, "queued", at), tally=replace(run.tally, handovers=count))
+    return Decision(returned, (draft("run.queued", e.Queued("handover"), "handed over by its worker"),))
+
+
+def fail(run: Run, failure: o.Failed, at: int, draw: float, actor: str | None = None) -> Decision:
+    """Answer a failed attempt: another one after a delay, or the end of the run.
+
+    Retries end when the attempts are used up, when the failure is not retryable, or when the same error came
+    `poison_pill_threshold` times in a row.
+    """
+    spec = run.spec
+    fingerprint = error_fingerprint(failure.error_class, failure.message)
+    repeats = run.tally.repeats + 1 if fingerprint == run.tally.fingerprint else 1
+    tally = Tally(run.attempt, run.tally.handovers, fingerprint, repeats)
+    poisoned = spec.poison_pill_threshold is not None and repeats >= spec.poison_pill_threshold
+    failed = replace(run, tally=tally, error=failure.message, error_class=failure.error_class)
+    if failure.retryable and not poisoned and run.attempt < spec.max_attempts:
+        return _retry(failed, failure, at, delay_ms(spec.retry, run.attempt, draw, failure.retry_after_ms), actor)
+    reason = failure.reason if failure.retryable or failure.reason != "error" else "rejected"
+    dead = spec.max_attempts > 1
+    ended = replace(close(failed, "failed", reason, at), dead_lettered_at=at if dead else None)
+    data = e.FailedData(
+        reason,
+        failure.error_class,
+        failure.message,
+        failure.retryable,
+        run.attempt,
+        dead,
+        lifetime_ms(run, at),
+        failure.traceback,
+    )
+    return Decision(ended, (draft("run.failed", data, f"failed: {failure.error_class}", "error", actor),))
+
+
+def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) -> Decision:
+    due_at = at + delay * 1000
+    later = replace(leave(run, "scheduled", at, "retry"), due_at=due_at)
+    data = e.Retrying(
+        run.attempt,
+        run.attempt + 1,
+        delay,
+        due_at,
+        failure.reason,
+        failure.error_class,
+        failure.message,
+        failure.traceback,
+    )
+    message = f"attempt {run.attempt} failed ({failure.error_class}); the next one in {delay} ms"
+    return Decision(later, (draft("run.retrying", data, message, "warning", actor),))
+
+
+def stopped(run: Run, at: int, cause: Cause, *, confirmed: bool) -> Decision:
+    """Answer the end of an executing side that had been asked to stop."""
+    if run.stop == "cancel":
+        return cancel(run, at, cause, confirmed)
+    return pause(run, at, cause, confirmed, Paused("executing"))
+
+
+def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision:
+    """Return the run cancelled. `confirmed` tells whether an executing side said that it stopped."""
+    reason = "parent" if cause.actor.startswith("run:") else "user"
+    requested = run.cancel_requested_at if run.cancel_requested_at is not None else at
+    ended = replace(close(run, "cancelled", reason, at), cancel_requested_at=requested)
+    data = e.CancelledData(reason, confirmed, cause.reason, cause.request_id)
+    return Decision(ended, (draft("run.cancelled", data, "cancelled", actor=cause.actor),))
+
+
+def pause(run: Run, at: int, cause: Cause, confirmed: bool | None, resume: Paused) -> Decision:
+    """Return the run paused; it remembers in `resume` where to go on."""
+    kept = replace(leave(run, "paused", at, "operator"), paused=resume, pause_requested_at=None)
+    data = e.PausedData("operator", confirmed, cause.reason, cause.request_id)
+    return Decision(kept, (draft("run.paused", data, "paused", actor=cause.actor),))

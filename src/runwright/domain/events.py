@@ -1,0 +1,262 @@
+"""The closed catalogue of events: every type that a log may hold, its kind, and the shape of its data.
+
+A new event type is an entry here (and a line in an ADR); nothing else may be appended.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from runwright.domain.redaction import Redacted, RedactedText
+from runwright.domain.run import State, ValueRef
+
+Kind = Literal["lifecycle", "tool", "output", "governance", "model", "finding", "budget", "artifact", "checkpoint", "system"]
+Level = Literal["debug", "info", "warning", "error"]
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """An event before it has a place in the log: redacted, not yet numbered, dated or chained."""
+
+    type: str
+    data: Redacted
+    message: RedactedText = RedactedText("")
+    level: Level = "info"
+    actor: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event of a run's log, as stored. `data` is the exact bytes that the chain covers."""
+
+    run_id: str
+    seq: int
+    type: str
+    level: str
+    actor: str
+    message: str
+    data: bytes
+    salt: bytes
+    lease_epoch: int
+    created_at: int
+    hash: bytes
+    usage: bytes | None = None
+
+    @property
+    def event_id(self) -> str:
+        """Return `<run_id>.<seq>`: no other run can have it."""
+        return f"{self.run_id}.{self.seq}"
+
+
+class Created(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.created`: the first event; carries the whole configuration."""
+
+    spec: msgspec.Raw
+    state: State
+    due_at: int | None = None
+    expires_at: int | None = None
+
+
+class Started(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.started`: an attempt began under a new lease."""
+
+    attempt: int
+    lease_epoch: int
+    worker_id: str
+    queue_wait_ms: int
+
+
+class Queued(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.queued`: the run returned to the queue (due, woken, handed over, lost before it began)."""
+
+    reason: str
+
+
+class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.waiting`: the run parked; it holds no slot and no worker."""
+
+    reason: str
+    due_at: int | None = None
+
+
+class Retrying(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.retrying`: an attempt failed and another will follow at `due_at`."""
+
+    attempt: int
+    next_attempt: int
+    delay_ms: int
+    due_at: int
+    reason: str
+    error_class: str
+    error: RedactedText
+    traceback: RedactedText | None = None
+
+
+class StopRequested(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.cancel_requested`, `run.pause_requested`: the executing side was asked to stop."""
+
+    reason: str | None = None
+    request_id: str | None = None
+
+
+class PausedData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.paused`: by whom asked for, and whether the executing side confirmed (null: none was executing)."""
+
+    reason: str
+    confirmed: bool | None = None
+    note: str | None = None
+    request_id: str | None = None
+
+
+class Resumed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.resumed`: the state in which the run goes on."""
+
+    state: State
+    reason: str | None = None
+    due_at: int | None = None
+    request_id: str | None = None
+
+
+class CompletedData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.completed`: the result's digest, size and preview, and how long the run lived."""
+
+    attempt: int
+    duration_ms: int
+    result: ValueRef | None = None
+
+
+class FailedData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.failed`: the last error, why it is the last, and whether the run is dead-lettered."""
+
+    reason: str
+    error_class: str
+    error: RedactedText
+    retryable: bool
+    attempt: int
+    dead_lettered: bool
+    duration_ms: int
+    traceback: RedactedText | None = None
+
+
+class CancelledData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.cancelled`: who wanted it; `confirmed` false means fenced off, null means nothing was executing."""
+
+    reason: str
+    confirmed: bool | None = None
+    note: str | None = None
+    request_id: str | None = None
+
+
+class ExpiredData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.expired`: the run was not started before `expires_at`."""
+
+    expires_at: int
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.progress`: how far the work is, in percent."""
+
+    percent: float
+    data: dict[str, Any] = {}
+
+
+class Log(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`log`: a line that the job wrote; the text is the event's message."""
+
+    data: dict[str, Any] = {}
+
+
+class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`stream.chunk`: a piece of a named stream; neighbouring pieces of one flush are merged."""
+
+    chunk: str
+    stream_id: str = "default"
+    done: bool = False
+
+
+class CheckpointSaved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`checkpoint.saved`: the job saved its state."""
+
+    sequence: int
+    source: str = "sdk"
+    value: ValueRef | None = None
+
+
+class OutputSaved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`output.saved`: the job published a named output."""
+
+    output_key: str
+    value: ValueRef | None = None
+
+
+class StepStarted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`step.started`: a step with an effect is about to run; its idempotency key goes with it."""
+
+    name: str
+    effect: str
+    idempotency_key: str
+
+
+class StepCompleted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`step.completed`: the step's result is stored and will not be computed again."""
+
+    name: str
+    effect: str = "none"
+    duration_ms: int = 0
+    value: ValueRef | None = None
+
+
+class StepUnknown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`step.unknown`: an unsafe step had started and nobody knows whether it finished."""
+
+    name: str
+
+
+class EventType(msgspec.Struct, frozen=True):
+    """An entry of the catalogue."""
+
+    kind: Kind
+    data: type[msgspec.Struct]
+    by_job: bool = False
+
+
+CATALOGUE: dict[str, EventType] = {
+    "run.created": EventType("lifecycle", Created),
+    "run.started": EventType("lifecycle", Started),
+    "run.queued": EventType("lifecycle", Queued),
+    "run.waiting": EventType("lifecycle", Waiting),
+    "run.retrying": EventType("lifecycle", Retrying),
+    "run.cancel_requested": EventType("lifecycle", StopRequested),
+    "run.pause_requested": EventType("lifecycle", StopRequested),
+    "run.paused": EventType("lifecycle", PausedData),
+    "run.resumed": EventType("lifecycle", Resumed),
+    "run.completed": EventType("lifecycle", CompletedData),
+    "run.failed": EventType("lifecycle", FailedData),
+    "run.cancelled": EventType("lifecycle", CancelledData),
+    "run.expired": EventType("lifecycle", ExpiredData),
+    "run.progress": EventType("lifecycle", Progress, by_job=True),
+    "log": EventType("output", Log, by_job=True),
+    "stream.chunk": EventType("output", Chunk, by_job=True),
+    "output.saved": EventType("output", OutputSaved, by_job=True),
+    "checkpoint.saved": EventType("checkpoint", CheckpointSaved, by_job=True),
+    "step.started": EventType("tool", StepStarted, by_job=True),
+    "step.completed": EventType("tool", StepCompleted, by_job=True),
+    "step.unknown": EventType("tool", StepUnknown, by_job=True),
+}
+"""Every event type: its kind, the shape of its data, and whether a job's own code may append it."""
+
+TERMINAL_TYPES: frozenset[str] = frozenset({"run.completed", "run.failed", "run.cancelled", "run.expired"})
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return a JSON Schema (2020-12) for the data of each event type."""
+    return {
+        name: {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": name,
+            "x-kind": entry.kind,
+            **msgspec.json.schema(entry.data),
+        }
+        for name, entry in CATALOGUE.items()
+    }

@@ -1,0 +1,64 @@
+"""Fold a log back into the state it tells: the proof that a status cannot lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from runwright.domain import events as e
+from runwright.domain.run import State
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """What the events of a run say about it."""
+
+    state: State | None = None
+    reason: str | None = None
+    attempt: int = 1
+    lease_epoch: int = 0
+    due_at: int | None = None
+    seq: int = 0
+
+
+def fold(events: Iterable[e.Event], start: Folded | None = None) -> Folded:
+    """Return what the events, in order, add up to; records that change no state only move `seq`."""
+    folded = start or Folded()
+    for event in events:
+        folded = replace(_step(folded, event), seq=event.seq)
+    return folded
+
+
+def _step(folded: Folded, event: e.Event) -> Folded:
+    entry = e.CATALOGUE[event.type]
+    if entry.kind != "lifecycle":
+        return folded
+    data = msgspec.json.decode(event.data, type=entry.data)
+    match data:
+        case e.Created():
+            return replace(folded, state=data.state, reason="delay" if data.due_at else None, due_at=data.due_at)
+        case e.Started():
+            return replace(
+                folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch
+            )
+        case e.Queued():
+            return replace(folded, state="queued", reason=None, due_at=None)
+        case e.Waiting():
+            return replace(folded, state="waiting", reason=data.reason, due_at=data.due_at)
+        case e.Retrying():
+            return replace(folded, state="scheduled", reason="retry", due_at=data.due_at)
+        case e.PausedData():
+            return replace(folded, state="paused", reason=data.reason)
+        case e.Resumed():
+            return replace(folded, state=data.state, reason=data.reason, due_at=data.due_at)
+        case e.CompletedData():
+            return replace(folded, state="completed", reason=None, due_at=None)
+        case e.FailedData():
+            return replace(folded, state="failed", reason=data.reason, due_at=None)
+        case e.CancelledData():
+            return replace(folded, state="cancelled", reason=data.reason, due_at=None)
+        case e.ExpiredData():
+            return replace(folded, state="expired", reason="ttl", due_at=None)
+        case _:
+            return folded

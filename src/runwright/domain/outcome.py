@@ -1,0 +1,43 @@
+"""How an attempt ended, told as a value: the executing side returns one of these and nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runwright.domain.redaction import RedactedText
+from runwright.domain.run import ValueRef
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """The work is done. `result` describes the value; `sealed` is its encrypted form, None for no result."""
+
+    result: ValueRef | None = None
+    sealed: bytes | None = None
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt failed. `retry_after_ms` is what the other side asked us to wait, if it did."""
+
+    error_class: str
+    message: RedactedText
+    retryable: bool = True
+    retry_after_ms: int | None = None
+    traceback: RedactedText | None = None
+    reason: str = "error"
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """The work sleeps until `wake_at` (µs) and holds no slot and no worker meanwhile."""
+
+    wake_at: int
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """The executing side confirms that it stopped, as it was asked."""
+
+
+class Released(msgspec.Struct, frozen=True):
+    """The worker hands the run back unharmed, because it drains; nothing is counted against the run."""
+
+
+Outcome = Completed | Failed | Parked | Stopped | Released

@@ -1,0 +1,54 @@
+"""What the engine needs from rooms it must not know: each port has one implementation, chosen in `app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from runwright.domain.run import Run, StopKind
+
+
+class Sealer(Protocol):
+    """Encrypts working values with the key of their project."""
+
+    def seal(self, project_id: str, data: bytes, context: str) -> bytes:
+        """Return `data` encrypted and bound to `context`, which says whose value it is (`<run_id>/payload`)."""
+
+    def open(self, project_id: str, sealed: bytes, context: str) -> bytes:
+        """Return what was sealed. Raises `StoreError` when the bytes are not what was sealed in that context."""
+
+
+class ArtifactStore(Protocol):
+    """Keeps large values by the SHA-256 of their bytes."""
+
+    async def put(self, data: bytes) -> str:
+        """Store the bytes durably and return their digest (hex). Raises `TooLarge`."""
+
+    async def get(self, digest: str) -> bytes:
+        """Return the bytes. Raises `NotFound`, and `StoreError` when they are not what the digest says."""
+
+    async def remove(self, digests: Sequence[str]) -> None:
+        """Forget the bytes; unknown digests are no error."""
+
+
+class LocalWorker(Protocol):
+    """The worker that lives in the process of the commit, if there is one."""
+
+    worker_id: str
+
+    def reserve(self, queue: str, handler: str | None, count: int) -> int:
+        """Hold up to `count` free slots for runs of that handler in that queue and return how many; 0 if not its work."""
+
+    def give_back(self, count: int) -> None:
+        """Free reserved slots that no run took."""
+
+    def assign(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
+        """Take runs that were claimed into reserved slots, each with its sealed payload if that is at hand."""
+
+    def stop(self, run_id: str, lease_epoch: int, kind: StopKind) -> None:
+        """Tell an executing attempt that a stop was asked for."""
+
+    def wake(self, queues: set[str]) -> None:
+        """Hear that runs became ready in these queues."""
+
+

@@ -1,0 +1,97 @@
+"""Take secrets out of what is recorded, before it is hashed, stored or sent.
+
+Secrets are the *known values* of a project, in the spellings in which they travel, and whatever `patterns` describes.
+Each is replaced by ``[redacted:<kind>]``. A text cut into chunks in any way comes out as the whole does, where secrets
+overlap they go as one, and redacting what was redacted changes nothing.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NewType
+
+import msgspec
+
+from runwright.domain.patterns import KNOWN, SECRET_NAME
+from runwright.domain.scan import Finder, Stream, marker, scalars, utf8
+from runwright.domain.spellings import LEAST_CHARACTERS, spellings
+
+__all__ = ["Redacted", "RedactedText", "Redactor", "Stream", "compose"]
+
+Redacted = NewType("Redacted", bytes)
+RedactedText = NewType("RedactedText", str)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def compose(payload: msgspec.Struct | dict[str, Any]) -> Redacted:
+    """Encode a payload of ours whose free texts went through a redactor already; it is not looked at again."""
+    return Redacted(_encode(payload))
+
+
+def shorten(text: RedactedText, characters: int) -> RedactedText:
+    """Return the beginning of a redacted text, with an ellipsis for what is left out."""
+    return text if len(text) <= characters else RedactedText(text[:characters] + "…")
+
+
+class Redactor:
+    """Redact texts and JSON for one project; made once per version of its secrets, free of state, and shared."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        """Prepare for the secrets ``known``; values of fewer than 4 characters are too common to be taken out."""
+        values = [scalars(value) for value in known if len(value) >= LEAST_CHARACTERS]
+        self._find = Finder(spellings(values))
+        self._numbers = tuple(value for value in values if value.strip("0123456789.+-eE") == "")
+
+    def text(self, text: str) -> RedactedText:
+        """Redact a whole text; one without secrets comes back unchanged."""
+        encoded = utf8(text)
+        if not self._find.hint(encoded):
+            return RedactedText(text)
+        return RedactedText(Stream(self._find).finish(encoded).decode())
+
+    def data(self, obj: Any) -> Redacted:
+        """Encode ``obj`` as compact JSON and redact its strings, keys and numbers; the JSON stays valid.
+
+        A string under a key like ``password`` goes whole. Raises what msgspec raises for an object that is not JSON.
+        """
+        encoded = _encode(obj)
+        if not self._find.hint(encoded) or (b"\\" not in encoded and not self._find.suspect(encoded)):
+            return Redacted(encoded)
+        return Redacted(_encode(self._walk(_decode(encoded))))
+
+    def raw(self, json_bytes: bytes) -> Redacted:
+        """Redact JSON that someone else encoded; where nothing looks like a secret it comes back byte for byte.
+
+        Raises `msgspec.DecodeError` for what is not JSON, as far as it had to be read.
+        """
+        # An escape may hide a letter of a secret: such JSON is read, whatever the automaton says of its bytes.
+        escaped = b"\\" in json_bytes and (b"\\u" in json_bytes or b"\\/" in json_bytes)
+        if not escaped and not self._find.hint(json_bytes):
+            return Redacted(json_bytes)
+        return Redacted(_encode(self._walk(_decode(json_bytes))))
+
+    def stream(self) -> Stream:
+        """Start the redaction of a text that arrives in chunks: one for each (run, channel)."""
+        return Stream(self._find)
+
+    def _walk(self, value: Any, name: str = "") -> Any:
+        if isinstance(value, str):
+            found = SECRET_NAME.search(name) if name and value else None
+            return marker(found.lastgroup or KNOWN).decode() if found else self.text(value)
+        if isinstance(value, list):
+            return [self._walk(item) for item in value]
+        if isinstance(value, dict):
+            return self._walk_mapping(value)
+        if self._numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
+            text = _encode(value).decode()
+            return marker(KNOWN).decode() if any(number in text for number in self._numbers) else value
+        return value
+
+    def _walk_mapping(self, mapping: dict[str, Any]) -> dict[str, Any]:
+        clean: dict[str, Any] = {}
+        for name, value in mapping.items():
+            shown: str = self.text(name)
+            while shown in clean:  # two names that became one marker are still two entries
+                shown += "_"
+            clean[shown] = self._walk(value, name)
+        return clean

@@ -1,0 +1,176 @@
+"""The run: what it was asked to be (`Spec`, fixed at creation) and where it stands (`Run`).
+
+Instants are microseconds since the epoch (UTC). A `Run` is frozen: `domain.state.decide` makes the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from runwright.domain.redaction import RedactedText
+from runwright.domain.retry import RetryPolicy, Strategy
+
+State = Literal[
+    "scheduled", "queued", "executing", "waiting", "paused", "completed", "failed", "cancelled", "expired"
+]
+STATES: tuple[State, ...] = (
+    "scheduled",
+    "queued",
+    "executing",
+    "waiting",
+    "paused",
+    "completed",
+    "failed",
+    "cancelled",
+    "expired",
+)
+TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "expired"})
+LIVE: tuple[State, ...] = ("scheduled", "queued", "executing", "waiting", "paused")
+
+StopKind = Literal["cancel", "pause"]
+
+
+class Limit(msgspec.Struct, frozen=True, array_like=True):
+    """A concurrency limit that a run must own a slot of before it is queued: its key and its size."""
+
+    key: str
+    max: int
+
+
+class ValueRef(msgspec.Struct, frozen=True, array_like=False):
+    """What a record says of a working value: its digest, its size, and a redacted preview."""
+
+    sha256: str
+    bytes: int
+    preview: RedactedText
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a run was asked to be. Its bytes open the run's log and are the genesis of its chain."""
+
+    run_id: str
+    org_id: str
+    project_id: str
+    kind: str = "job"
+    executor: str = "python"
+    queue: str = "default"
+    job_id: str | None = None
+    handler: str | None = None
+    job_version: int | None = None
+    job_version_id: str | None = None
+    payload: ValueRef
+    priority: int = 0
+    weight: float = 1.0
+    max_attempts: int = 1
+    timeout_s: float | None = None
+    retry: RetryPolicy = RetryPolicy()
+    poison_pill_threshold: int | None = None
+    rerun_unknown_steps: bool = False
+    limits: tuple[Limit, ...] = ()
+    concurrency_key: str | None = None
+    tags: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    idempotency_key: str | None = None
+    triggered_by: str = "manual"
+    batch_id: str | None = None
+    parent_run_id: str | None = None
+    replay_of: str | None = None
+    trace_id: str
+    created_at: int
+    created_by: str
+    created_by_user_id: str | None = None
+    scheduled_at: int | None = None
+    max_attempts_override: int | None = None
+    timeout_secs_override: float | None = None
+    retry_backoff: Strategy | None = None
+    retry_initial_delay_secs: float | None = None
+    retry_max_delay_secs: float | None = None
+
+
+class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run counts: attempts that ended and count, hand-overs, and identical errors in a row."""
+
+    ended: int = 0
+    handovers: int = 0
+    fingerprint: str = ""
+    repeats: int = 0
+
+
+class Paused(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a paused run goes on: the state it left and that state's reason."""
+
+    state: State
+    reason: str | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stands after its last event.
+
+    `lease_epoch` grows at every claim and fences every write of an executing side; `rank` is its place in the
+    queue; `held_by` is the first full limit while it waits for a slot; `*_us` are time spent so far.
+    """
+
+    spec: Spec
+    state: State
+    reason: str | None = None
+    attempt: int = 1
+    lease_epoch: int = 0
+    seq: int = 0
+    hash: bytes
+    at: int
+    since_at: int
+    worker_id: str | None = None
+    rank: float | None = None
+    held_by: str | None = None
+    due_at: int | None = None
+    expires_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    cancel_requested_at: int | None = None
+    pause_requested_at: int | None = None
+    paused: Paused | None = None
+    error: RedactedText | None = None
+    error_class: str | None = None
+    tally: Tally = Tally()
+    queue_wait_us: int = 0
+    queued_us: int = 0
+    active_us: int = 0
+    waiting_us: int = 0
+    dead_lettered_at: int | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's id."""
+        return self.spec.run_id
+
+    @property
+    def terminal(self) -> bool:
+        """Tell whether the run has ended: nothing changes it any more."""
+        return self.state in TERMINAL
+
+    @property
+    def stop(self) -> StopKind | None:
+        """Return what an executing run was asked to do; a cancel outranks a pause."""
+        if self.cancel_requested_at is not None:
+            return "cancel"
+        return "pause" if self.pause_requested_at is not None else None
+
+    @property
+    def owns_slots(self) -> bool:
+        """Tell whether the run owns a slot in each of its limits: ready in the queue, or executing."""
+        return self.state == "executing" or (self.state == "queued" and self.held_by is None)
+
+
+def timers(run: Run) -> dict[str, int]:
+    """Return the timers that a run needs in its state: name → instant.
+
+    `due` ends a delay, a retry's wait or a sleep; `expire` ends a run that never began.
+    """
+    wanted: dict[str, int] = {}
+    if run.due_at is not None and run.state in ("scheduled", "waiting"):
+        wanted["due"] = run.due_at
+    if run.expires_at is not None and run.started_at is None and run.state in ("scheduled", "queued"):
+        wanted["expire"] = run.expires_at
+    return wanted

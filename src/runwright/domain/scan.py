@@ -1,0 +1,203 @@
+"""Scan a text for secrets, in one piece or in chunks: one loop for both, so both answer alike.
+
+The scan goes left to right. Where a literal or a known value begins, it asks whether a secret begins; inside of a
+secret it runs to the end of its tail, and on, as long as a known value that began inside lasts longer. A decision is
+made only when no later byte can change it, which is what makes every way of cutting the text come out the same.
+"""
+
+import re
+from bisect import bisect_right
+from itertools import groupby
+
+import msgspec
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
+
+from runwright.domain.patterns import CONTEXT, KEPT, KNOWN, NOTHING, PATTERNS, UNIT, Pattern, Regex
+
+Hit = tuple[bytes, int, int]  # a literal or known value, from where, to where
+
+_TABLE_BYTES = 16_384
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_escape = msgspec.json.Encoder().encode
+
+
+class Stream:
+    """Redact one text that arrives in chunks.
+
+    What `feed` and `close` return is, put together, what `Redactor.text` makes of the whole. Only that is held back
+    which could still turn out to begin a secret, at most 4 KiB; of a longer secret the marker is out by then.
+    """
+
+    def __init__(self, find: "Finder") -> None:
+        self._find = find
+        self._reset()
+
+    def _reset(self) -> None:
+        self._text = b""  # what is not decided yet, and a little of what stood before it
+        self._at = 0  # the first byte that is not decided
+        self._since = 0  # what stands before was replaced, so it is nobody's context
+        self._tail: Regex | None = None  # set while inside of a secret
+        self._from = 0  # inside of a secret: where known values may begin that outlast it
+
+    def feed(self, chunk: str) -> str:
+        """Take the next chunk; return all that no later chunk can change any more."""
+        return self._scan(utf8(chunk), last=False).decode()
+
+    def close(self) -> str:
+        """Return the rest; the stream is then ready for another text."""
+        return self.finish(b"").decode()
+
+    def finish(self, text: bytes) -> bytes:
+        """Take the last chunk, in UTF-8, and return the rest."""
+        out = self._scan(text, last=True)
+        self._reset()
+        return out
+
+    def _scan(self, chunk: bytes, last: bool) -> bytes:
+        text = self._text = self._text + chunk
+        begin = self._at if self._tail is None else self._from
+        hits = [hit for hit in self._find.hits(text) if hit[1] >= begin]
+        limit = len(text) if last else self._find.unfinished(text, begin)
+        out: list[bytes] = []
+        for start, group in groupby(hits, key=_start):
+            if not self._leave(hits, limit, last) or start >= limit:
+                break
+            if start >= self._at and not self._enter(start, list(group), hits, limit, last, out):
+                limit = start
+                break
+        if self._leave(hits, limit, last):
+            out.append(text[self._at : limit])
+            self._at = max(self._at, limit)
+        self._trim()
+        return b"".join(out)
+
+    def _trim(self) -> None:
+        cut = max(0, (self._at if self._tail is None else self._from) - CONTEXT)
+        self._text = self._text[cut:]
+        self._at -= cut
+        self._from -= cut
+        self._since = max(0, self._since - cut)
+
+    def _enter(self, start: int, here: list[Hit], hits: list[Hit], limit: int, last: bool, out: list[bytes]) -> bool:
+        """Open the secret that begins at ``start``, if there is one; return False when that cannot be told yet."""
+        text = self._text
+        end = max((stop for literal, _, stop in here if literal in self._find.known), default=start)
+        kind, begin, tail = (KNOWN if end > start else ""), start, NOTHING
+        for row in self._find.rows_of(here):
+            if not last and row.undecided(text, start):
+                return False
+            if found := row.match(text, start, self._since):
+                secret, head_end, tail = found
+                if row.kind == KEPT:
+                    out.append(text[self._at : head_end])
+                    self._at = self._since = head_end
+                    return True
+                if not kind:
+                    inside = [at for literal, at, _ in hits if start < at < secret and literal in self._find.known]
+                    kind, begin = row.kind, min([secret, *inside])
+                    if limit < begin:
+                        return False
+                end = max(end, head_end)
+                break
+        if kind:
+            out += (text[self._at : begin], marker(kind))
+            self._at, self._from, self._tail = end, begin, tail
+        return True
+
+    def _leave(self, hits: list[Hit], limit: int, last: bool) -> bool:
+        """Go to the end of the secret that is open, if any; return False when its end cannot be told yet."""
+        if self._tail is None:
+            return True
+        known = [(start, stop) for literal, start, stop in hits if literal in self._find.known and start >= self._from]
+        while True:
+            end = self._at = _run(self._tail, self._text, self._at)
+            outlasting = [(start, stop) for start, stop in known if start < end < stop]
+            if not last and self._tail.pattern and len(self._text) - end < UNIT:
+                self._from = min([end, limit, *(start for start, _ in outlasting)])
+                return False
+            if not outlasting:
+                break
+            self._at = max(stop for _, stop in outlasting)
+        if limit < end:
+            self._from = limit
+            return False
+        self._since, self._tail = end, None
+        return True
+
+
+class Finder:
+    """Find literals of patterns and known values; what a redactor and its streams share."""
+
+    def __init__(self, known: frozenset[bytes]) -> None:
+        self.known = known
+        self._rows: dict[bytes, list[Pattern]] = {}
+        for row in PATTERNS:
+            for literal in row.literals:
+                self._rows.setdefault(literal, []).append(row)
+        self._literals = sorted({*self._rows, *known})
+        self._longest = max(map(len, self._literals))
+        self._beginnings = {literal[:size] for literal in self._literals for size in (1, 2, 3)}
+        # What stands in a JSON text may be escaped once more than in the string that it encodes.
+        sought = {literal for literal, rows in self._rows.items() if rows[0].kind != KEPT} | known
+        sought |= {_escape(value.decode())[1:-1] for value in known}
+        # A table for every byte is twice as fast, and grows too large to make for thousands of values.
+        table = Implementation.DFA if sum(map(len, sought)) <= _TABLE_BYTES else Implementation.ContiguousNFA
+        # With leftmost matching the automaton skips by SIMD, but misses overlaps: it only answers "anything at all?".
+        self.hint = BytesAhoCorasick(sorted(sought), MatchKind.LeftmostFirst, table).find_matches_as_indexes
+        self._matches = BytesAhoCorasick(self._literals, MatchKind.Standard, table).find_matches_as_indexes
+
+    def hits(self, text: bytes) -> list[Hit]:
+        """Find every literal and known value, overlapping ones too, by where they start, the longest first."""
+        found = [(self._literals[which], start, stop) for which, start, stop in self._matches(text, overlapping=True)]
+        return sorted(found, key=lambda hit: (hit[1], -hit[2]))
+
+    def rows_of(self, hits: list[Hit]) -> list[Pattern]:
+        """Return the patterns that these literals begin."""
+        return [row for literal, _, _ in hits for row in self._rows.get(literal, ())]
+
+    def suspect(self, encoded: bytes) -> bool:
+        """Tell whether a secret may stand in JSON without escapes, whose strings are spelled as they are."""
+        for which, start, _ in self._matches(encoded, overlapping=True):
+            literal = self._literals[which]
+            rows = self._rows.get(literal, ())
+            if literal in self.known or any(row.kind != KEPT and row.match(encoded, start) for row in rows):
+                return True
+        return False
+
+    def unfinished(self, text: bytes, begin: int) -> int:
+        """Return where the first literal or known value begins that the end of ``text`` cuts, else its length."""
+        size = len(text)
+        for start in range(max(begin, size - self._longest + 1), size):
+            if text[start : start + 3] in self._beginnings:
+                rest = text[start:]
+                after = bisect_right(self._literals, rest)
+                if after < len(self._literals) and self._literals[after].startswith(rest):
+                    return start
+        return size
+
+
+def marker(kind: str) -> bytes:
+    """Return what stands where a secret of this kind stood."""
+    return f"[redacted:{kind}]".encode()
+
+
+def utf8(text: str) -> bytes:
+    """Encode a text; lone surrogates, which neither UTF-8 nor JSON can carry, become U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return scalars(text).encode()
+
+
+def scalars(text: str) -> str:
+    """Replace the lone surrogates of a text by U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _start(hit: Hit) -> int:
+    return hit[1]
+
+
+def _run(tail: Regex, text: bytes, at: int) -> int:
+    found = tail.match(text, at)
+    return found.end() if found else at

@@ -1,0 +1,191 @@
+"""The state machine of a run: one table of transitions, and one function that decides.
+
+`decide` is pure: the same run, command and instant give the same answer. The commit calls it inside the
+transaction; nothing else changes a run's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from runwright.domain import commands as c
+from runwright.domain import ending
+from runwright.domain import events as e
+from runwright.domain.chain import genesis
+from runwright.domain.ending import draft
+from runwright.domain.run import Paused, Run, State
+from runwright.domain.tenancy import system
+from runwright.errors import InvalidTransition, StaleLease
+
+MAX_HANDOVERS = 20
+
+TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
+    (None, "submit"): ("scheduled", "queued"),
+    ("scheduled", "due"): ("queued",),
+    ("scheduled", "stop"): ("paused", "cancelled"),
+    ("scheduled", "expire"): ("expired",),
+    ("queued", "claim"): ("executing",),
+    ("queued", "stop"): ("paused", "cancelled"),
+    ("queued", "expire"): ("expired",),
+    ("executing", "append"): ("executing",),
+    ("executing", "finish"): ("completed", "failed", "scheduled", "queued", "waiting", "paused", "cancelled"),
+    ("executing", "stop"): ("executing",),
+    ("executing", "fence"): ("paused", "cancelled"),
+    ("executing", "lose"): ("scheduled", "failed", "paused", "cancelled"),
+    ("waiting", "due"): ("queued",),
+    ("waiting", "stop"): ("paused", "cancelled"),
+    ("paused", "stop"): ("paused", "cancelled"),
+    ("paused", "resume"): ("scheduled", "queued", "waiting"),
+}
+"""(state, command) → the states it may lead to. What is not here is refused; the docs' diagram is drawn from it."""
+
+FENCED = frozenset({"append", "finish", "fence", "lose"})
+"""The commands that carry a lease epoch and must match the run's."""
+
+TIMED = frozenset({"due", "expire"})
+"""The commands that a timer sends: one that comes too late is no error, it changes nothing."""
+
+
+def name_of(command: c.Command) -> str:
+    """Return the command's name in `TRANSITIONS`."""
+    return type(command).__name__.lower()
+
+
+def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
+    """Answer `command` for `run` at the instant `at` (µs).
+
+    Raises `InvalidTransition` for a command that the run's state does not know, and `StaleLease` for one made
+    under an older lease. A late timer, and a stop that is already under way, change nothing and say so by no event.
+    """
+    name = name_of(command)
+    if run is None:
+        if not isinstance(command, c.Submit):
+            raise InvalidTransition(f"a run that does not exist cannot {name}")
+        return _submit(command, at)
+    if name in FENCED and (run.state != "executing" or run.lease_epoch != command.lease_epoch):  # type: ignore[union-attr]
+        raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
+    allowed = TRANSITIONS.get((run.state, name))
+    if allowed is None:
+        if name in TIMED:
+            return c.Decision(run)
+        raise InvalidTransition(f"a run that is {run.state} cannot {_SPOKEN.get(name, name)}")
+    return _DECIDERS[name](run, command, max(at, run.at))
+
+
+_SPOKEN = {"stop": "be stopped", "resume": "be resumed", "claim": "be claimed", "submit": "be created again"}
+
+
+def _submit(command: c.Submit, at: int) -> c.Decision:
+    spec = command.spec
+    later = spec.scheduled_at is not None and spec.scheduled_at > at
+    run = Run(
+        spec=spec,
+        state="scheduled" if later else "queued",
+        reason="delay" if later else None,
+        hash=genesis(command.opening),
+        at=at,
+        since_at=at,
+        due_at=spec.scheduled_at if later else None,
+        expires_at=command.expires_at,
+    )
+    data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at)
+    return c.Decision(run, (draft("run.created", data, "created", actor=command.cause.actor),))
+
+
+def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
+    waited = max(at - run.since_at, 0)
+    begun = replace(
+        ending.leave(run, "executing", at),
+        attempt=run.tally.ended + 1,
+        lease_epoch=run.lease_epoch + 1,
+        started_at=at,
+        worker_id=command.worker_id,
+        queue_wait_us=waited,
+    )
+    data = e.Started(begun.attempt, begun.lease_epoch, command.worker_id, waited // 1000)
+    message = "started" if begun.attempt == 1 else f"attempt {begun.attempt} started"
+    return c.Decision(begun, (draft("run.started", data, message, actor=f"worker:{command.worker_id}"),))
+
+
+def _append(run: Run, command: c.Append, at: int) -> c.Decision:
+    return c.Decision(run, command.drafts)
+
+
+def _finish(run: Run, command: c.Finish, at: int) -> c.Decision:
+    decision = ending.end_attempt(run, command.outcome, at, command.draw, MAX_HANDOVERS)
+    return c.Decision(decision.run, command.drafts + decision.events) if command.drafts else decision
+
+
+def _stop(run: Run, command: c.Stop, at: int) -> c.Decision:
+    cause = command.cause
+    if run.state == "executing":
+        return _request_stop(run, command, at)
+    if command.kind == "cancel":
+        return ending.cancel(run, at, cause, confirmed=None)
+    if run.state == "paused":
+        return c.Decision(run)
+    return ending.pause(run, at, cause, confirmed=None, resume=Paused(run.state, run.reason))
+
+
+def _request_stop(run: Run, command: c.Stop, at: int) -> c.Decision:
+    if run.cancel_requested_at is not None or run.stop == command.kind:
+        return c.Decision(run)
+    cause = command.cause
+    data = e.StopRequested(cause.reason, cause.request_id)
+    field = "cancel_requested_at" if command.kind == "cancel" else "pause_requested_at"
+    event = draft(f"run.{command.kind}_requested", data, f"{command.kind} requested", actor=cause.actor)
+    return c.Decision(replace(run, **{field: at}), (event,))
+
+
+def _fence(run: Run, command: c.Fence, at: int) -> c.Decision:
+    if run.stop is None:
+        return c.Decision(run)
+    return ending.stopped(run, at, system("reaper", "the executing side did not confirm in time"), confirmed=False)
+
+
+def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
+    if run.stop is not None:
+        return ending.stopped(run, at, system("reaper", "the worker was lost"), confirmed=False)
+    return ending.fail(run, ending.LOST, at, command.draw, actor="system:reaper")
+
+
+def _due(run: Run, command: c.Due, at: int) -> c.Decision:
+    if run.due_at is not None and run.due_at > at:
+        return c.Decision(run)
+    why = "timer" if run.state == "waiting" else run.reason or "delay"
+    woken = replace(ending.leave(run, "queued", at), due_at=None)
+    return c.Decision(woken, (draft("run.queued", e.Queued(why), f"queued after {why}", actor="system:scheduler"),))
+
+
+def _expire(run: Run, command: c.Expire, at: int) -> c.Decision:
+    if run.expires_at is None or run.expires_at > at or run.started_at is not None:
+        return c.Decision(run)
+    ended = ending.close(run, "expired", "ttl", at)
+    data = e.ExpiredData(run.expires_at)
+    return c.Decision(ended, (draft("run.expired", data, "not started in time", "warning", "system:scheduler"),))
+
+
+def _resume(run: Run, command: c.Resume, at: int) -> c.Decision:
+    back = run.paused or Paused("queued")
+    over = run.due_at is None or run.due_at <= at
+    state: State = "queued" if back.state in ("executing", "queued") or over else back.state
+    reason = None if state == "queued" else back.reason
+    resumed = replace(ending.leave(run, state, at, reason), paused=None, due_at=None if over else run.due_at)
+    data = e.Resumed(state, reason, resumed.due_at, command.cause.request_id)
+    return c.Decision(resumed, (draft("run.resumed", data, f"resumed, {state}", actor=command.cause.actor),))
+
+
+_DECIDERS: dict[str, Callable[..., c.Decision]] = {
+    "claim": _claim,
+    "append": _append,
+    "finish": _finish,
+    "stop": _stop,
+    "fence": _fence,
+    "lose": _lose,
+    "due": _due,
+    "expire": _expire,
+    "resume": _resume,
+}

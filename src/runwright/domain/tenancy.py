@@ -1,0 +1,74 @@
+"""Who acts, and within which walls.
+
+An `Actor` is made once per request by `auth` and never changes. Every read goes through its organization
+and projects; every write is attributed to `Actor.label`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runwright.errors import MissingScope
+
+SCOPES: dict[str, str] = {
+    "jobs:read": "read jobs and their versions",
+    "jobs:write": "create, change and delete jobs",
+    "jobs:trigger": "start runs of jobs",
+    "runs:read": "read runs, their events and records",
+    "runs:write": "cancel, pause, resume and replay runs",
+    "keys:manage": "create, rotate and revoke API keys",
+    "admin": "everything, in the whole organization",
+}
+"""Every scope that a route of this server asks for, with what it allows."""
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """One authenticated caller: a user's key, a service's key, or the server itself.
+
+    `project_id` is set when the key is bound to one project; `None` means every project of the organization.
+    """
+
+    kind: str
+    id: str
+    org_id: str
+    project_id: str | None = None
+    scopes: frozenset[str] = frozenset()
+    key_id: str | None = None
+    name: str | None = None
+    email: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the string that events and the audit log carry, such as `user:user_…`."""
+        return f"{self.kind}:{self.id}"
+
+    @property
+    def user_id(self) -> str | None:
+        """Return the user behind the caller, or None for a service or the server."""
+        return self.id if self.kind == "user" else None
+
+    def allows(self, scope: str) -> bool:
+        """Tell whether the caller holds `scope`; `admin` holds all of them, no scope holds nothing."""
+        return scope in self.scopes or "admin" in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Raise `MissingScope` unless the caller holds `scope`."""
+        if not self.allows(scope):
+            raise MissingScope(scope)
+
+    def sees(self, org_id: str, project_id: str) -> bool:
+        """Tell whether a record of that organization and project is the caller's to see."""
+        return org_id == self.org_id and self.project_id in (None, project_id)
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Why a state changed: who did it, the reason given, and the request that asked."""
+
+    actor: str
+    reason: str | None = None
+    request_id: str | None = None
+
+
+def system(component: str, reason: str | None = None) -> Cause:
+    """Return the cause of a change that a loop of the server makes by itself."""
+    return Cause(f"system:{component}", reason)

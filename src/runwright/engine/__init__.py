@@ -1,0 +1,1 @@
+"""The verbs and loops of runs. Only `commit` writes."""

@@ -1,0 +1,202 @@
+"""One attempt of a run in this process: what its executor may do, and how its ending is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from runwright.clock import Clock
+from runwright.domain import outcome as o
+from runwright.domain.commands import Finish, Value
+from runwright.domain.redaction import RedactedText
+from runwright.domain.run import Run, StopKind, ValueRef
+from runwright.engine.commit import Commit
+from runwright.engine.emitter import Buffer, Emitter, Note
+from runwright.engine.values import Values, encode
+from runwright.errors import Error, Overloaded, StoreUnavailable
+from runwright.store.base import Store
+
+
+class Executor(Protocol):
+    """A way of running: it executes an attempt and returns how it ended."""
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """The queues whose runs it takes."""
+        ...
+
+    def serves(self, handler: str | None) -> bool:
+        """Tell whether it can run this handler."""
+        ...
+
+    async def execute(self, attempt: Attempt) -> o.Outcome:
+        """Run to the end. Raises `AttemptLost` when the attempt's lease is over, and `CancelledError` when cancelled."""
+        ...
+
+
+class AttemptLost(Exception):  # noqa: N818 - not an error of anybody's: the attempt belongs to another worker now
+    """Say that the lease of this attempt is over: whatever it still does has no effect in the store."""
+
+
+class Attempt:
+    """A leased run in the hands of an executor. `on_stop` is called once for each stop request that comes in."""
+
+    def __init__(
+        self, run: Run, payload: bytes | None, commit: Commit, store: Store, emitter: Emitter, values: Values, clock: Clock
+    ) -> None:
+        self.run = run
+        self.clock = clock
+        self.on_stop: Callable[[StopKind], None] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.released = False
+        self._sealed_payload = payload
+        self._commit = commit
+        self._store = store
+        self._emitter = emitter
+        self._values = values
+        self._lost: Error | None = None
+        self._stop: StopKind | None = run.stop
+        self._buffer = Buffer(run.run_id, run.lease_epoch, self.lose)
+
+    def payload(self) -> Any:
+        """Return the payload, exact."""
+        spec = self.run.spec
+        return self._values.open(spec.project_id, spec.run_id, "payload", self._sealed_payload)
+
+    def emit(self, note: Note) -> None:
+        """Append a record soon; on the event loop's thread only."""
+        self._check()
+        self._emitter.emit(self._buffer, note)
+
+    async def save(self, notes: Sequence[Note], values: Sequence[tuple[str, str, Any, Any]] = ()) -> None:
+        """Append records and store values (kind, key, value, note), durable when it returns.
+
+        An event that names a value carries its digest and preview under `value`. Raises `AttemptLost`.
+        """
+        self._check()
+        spec = self.run.spec
+        packed: list[Value] = []
+        refs: list[ValueRef] = []
+        for kind, key, value, note in values:
+            stored, ref = await self._values.pack(spec.project_id, spec.run_id, kind, key, value, note)
+            packed.append(stored)
+            refs.append(ref)
+        drafts = [self._emitter.draft(note) for note in notes]
+        if refs and notes:
+            described = _Described(notes[-1], {**notes[-1].data, "value": refs[-1]})
+            drafts[-1] = self._emitter.draft(described)
+        try:
+            await self._emitter.save(self._buffer, drafts, packed)
+        except Error as refusal:
+            self.lose(refusal)
+            raise AttemptLost from refusal
+
+    async def stored(self, kind: str) -> dict[str, Any]:
+        """Return the values of a kind that the run has kept, by key; the first lease has none and asks nobody."""
+        if self.run.lease_epoch == 1:
+            return {}
+        spec = self.run.spec
+        found = await self._store.values(spec.run_id, kind)
+        return {value.key: await self._values.unpack(spec.project_id, value) for value in found}
+
+    def completed(self, result: Any) -> o.Completed:
+        """Return the outcome of finished work; a result that is no JSON object is wrapped as `{"value": …}`."""
+        if result is None:
+            return o.Completed()
+        spec = self.run.spec
+        encoded = encode(result if isinstance(result, dict) else {"value": result})
+        sealed = self._values.seal(spec.project_id, spec.run_id, "result", encoded)
+        return o.Completed(self._values.ref(encoded), sealed)
+
+    def failed(
+        self,
+        error_class: str,
+        message: str,
+        *,
+        retryable: bool = True,
+        retry_after_s: float | None = None,
+        traceback: str = "",
+        reason: str = "error",
+    ) -> o.Failed:
+        """Return the outcome of failed work, its texts redacted."""
+        text = self._emitter.redactor.text
+        return o.Failed(
+            error_class=error_class,
+            message=text(message),
+            retryable=retryable,
+            retry_after_ms=None if retry_after_s is None else int(retry_after_s * 1000),
+            traceback=text(traceback) if traceback else None,
+            reason=reason,
+        )
+
+    def stop(self, kind: StopKind) -> None:
+        """Pass a stop request on to the executor."""
+        self._stop = kind
+        if self.on_stop is not None:
+            self.on_stop(kind)
+
+    @property
+    def stop_requested(self) -> StopKind | None:
+        """Return what the attempt was asked to do, if anything."""
+        return self._stop
+
+    def lose(self, refusal: Error) -> None:
+        """Give the attempt up: its lease is over, or its records cannot be stored."""
+        if self._lost is None:
+            self._lost = refusal
+            if self.task is not None:
+                self.task.cancel()
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether the attempt was given up."""
+        return self._lost is not None
+
+    def _check(self) -> None:
+        if self._lost is not None:
+            raise AttemptLost from self._lost
+
+    async def execute(self, executor: Executor) -> o.Outcome:
+        """Run the executor within the run's time-out and return the outcome, whatever happened."""
+        timeout_s = self.run.spec.timeout_s
+        limit = asyncio.timeout(timeout_s)
+        try:
+            async with limit:
+                return await executor.execute(self)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return o.Failed(
+                error_class="Timeout",
+                message=RedactedText(f"the attempt took longer than {timeout_s:g} s"),
+                reason="timeout",
+            )
+        except asyncio.CancelledError:
+            if self.released and not self.lost:
+                return o.Released()
+            raise
+
+    async def finish(self, outcome: o.Outcome, draw: float, patience_s: float) -> None:
+        """Write the outcome; while the store is not available, try again as long as the lease may live."""
+        drafts = self._emitter.close(self._buffer)
+        command = Finish(self.run.run_id, self.run.lease_epoch, outcome, draw, drafts)
+        give_up = self.clock.monotonic() + patience_s
+        while True:
+            try:
+                await self._commit.apply(command)
+                return
+            except (StoreUnavailable, Overloaded):
+                if self.clock.monotonic() >= give_up:
+                    raise
+                await self.clock.sleep(0.2)
+
+
+class _Described:
+    """A note with the description of the value it names."""
+
+    def __init__(self, note: Note, data: dict[str, Any]) -> None:
+        self.type = note.type
+        self.level = note.level
+        self.message = note.message
+        self.data = data

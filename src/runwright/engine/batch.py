@@ -1,0 +1,271 @@
+"""Work out what one transaction of the commit writes: decide, number and chain, admit, and compare before with after.
+
+A `Batch` touches no database: it is given what was read under lock and ends in a `ChangeSet`. Business rules are not
+here; they are in `domain`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from runwright.domain import commands as c
+from runwright.domain.chain import SALT_BYTES, Header, data_digest, link
+from runwright.domain.events import Draft, Event
+from runwright.domain.limits import turn_and_rank
+from runwright.domain.outcome import Completed
+from runwright.domain.run import Run, timers
+from runwright.domain.state import decide
+from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
+
+
+class Terms(Struct, frozen=True):
+    """The durations (µs) that the commit writes into leases."""
+
+    lease_us: int
+    grace_us: int
+
+
+class Reading(Struct):
+    """What a batch needs to know of queues and limits, read under lock."""
+
+    slots: dict[str, Slots] = {}
+    held: dict[str, list[Held]] = {}
+    floors: dict[str, float] = {}
+    turns: dict[tuple[str, str], float] = {}
+
+
+class Batch:
+    """The decisions of one transaction, in order."""
+
+    def __init__(self, now: int, runs: dict[str, Run], terms: Terms) -> None:
+        self.now = now
+        self.before: Mapping[str, Run] = dict(runs)
+        self.after: dict[str, Run] = runs
+        self.changes = ChangeSet()
+        self.events: dict[str, list[Event]] = {}
+        self.freed: set[str] = set()
+        self._terms = terms
+        self.taken: set[str] = set()
+        self._touched: dict[str, None] = {}
+        self._births: dict[str, c.Submit] = {}
+        self._results: dict[str, bytes | None] = {}
+
+    def decide(self, command: c.Command) -> Run:
+        """Answer one command; raises what `domain.state.decide` raises, and then nothing of it is written."""
+        run_id = command.run_id
+        old = self.after.get(run_id)
+        decision = decide(old, command, self.now)
+        new = decision.run
+        if decision.events:
+            # Records that came with an end belong to the attempt that ended, not to the state it led to.
+            worker_id = new.worker_id or (old.worker_id if old is not None else None)
+            new = self._append(new, decision.events, worker_id)
+        if new is not old:
+            self.after[run_id] = new
+            self._touched[run_id] = None
+        self._keep(command, new)
+        return new
+
+    def _keep(self, command: c.Command, run: Run) -> None:
+        match command:
+            case c.Submit():
+                self._births[run.run_id] = command
+                if command.idempotency is not None:
+                    self.changes.idempotency.append((command.idempotency, run.run_id))
+                if command.spec.replay_of is not None:
+                    self.changes.replays.append((command.spec.replay_of, run.run_id))
+            case c.Append() | c.Finish():
+                self.changes.values.extend(
+                    StoredValue(run.run_id, v.kind, v.key, v.sealed, v.artifact, v.note, self.now)
+                    for v in command.values
+                )
+                if isinstance(command, c.Finish) and isinstance(command.outcome, Completed):
+                    self._results[run.run_id] = command.outcome.sealed
+
+    def _append(self, run: Run, drafts: tuple[Draft, ...], worker_id: str | None) -> Run:
+        # The hot loop of the engine: number, date, salt and chain.
+        run_id, seq, digest, epoch = run.run_id, run.seq, run.hash, run.lease_epoch
+        at = max(self.now, run.at)
+        actor = f"worker:{worker_id}" if worker_id is not None else "system:engine"
+        salts = os.urandom(SALT_BYTES * len(drafts))
+        kept = self.events.setdefault(run_id, [])
+        for number, draft in enumerate(drafts):
+            seq += 1
+            salt = salts[SALT_BYTES * number : SALT_BYTES * (number + 1)]
+            who = draft.actor or actor
+            header = Header(who, at, data_digest(salt, draft.data).hex(), run_id, seq, draft.type, {})
+            digest = link(digest, header)
+            event = Event(
+                run_id, seq, draft.type, draft.level, who, draft.message, draft.data, salt, epoch, at, digest
+            )
+            kept.append(event)
+        return replace(run, seq=seq, hash=digest, at=at)
+
+    def entering(self, admitted: Iterable[str] = ()) -> list[Run]:
+        """Return the runs that want into their queue now: those that this batch queued, and the held ones named."""
+        named = set(admitted)
+        wanted = []
+        for run_id in (*self._touched, *(run_id for run_id in named if run_id not in self._touched)):
+            run, old = self.after.get(run_id), self.before.get(run_id)
+            if run is None or run.state != "queued":
+                continue
+            if old is None or old.state != "queued" or (run_id in named and old.held_by is not None):
+                wanted.append(run)
+        return wanted
+
+    def limits_touched(self, entering: list[Run]) -> set[str]:
+        """Return the keys of every limit that this batch takes or frees."""
+        runs = [self.after[run_id] for run_id in self._touched] + entering
+        return {limit.key for run in runs for limit in run.spec.limits}
+
+    def admit(self, entering: list[Run], reading: Reading) -> None:
+        """Put the entering runs into their queue, or hold each under its first full limit; lowest rank goes first."""
+        self._settle_slots(entering, reading)
+        ranked = []
+        for run in entering:
+            if run.rank is None:
+                place = (run.spec.queue, run.spec.project_id)
+                turn, rank = turn_and_rank(
+                    reading.floors[run.spec.queue],
+                    reading.turns.get(place, 0.0),
+                    run.spec.weight,
+                    run.spec.priority,
+                )
+                reading.turns[place] = self.changes.turns[place] = turn
+                run = replace(run, rank=rank)
+            ranked.append(run)
+        for run in sorted(ranked, key=lambda run: (run.rank or 0.0, run.run_id)):
+            full = self._first_full(run, reading)
+            if full is None:
+                for limit in run.spec.limits:
+                    reading.slots[limit.key].used += 1
+            self.after[run.run_id] = replace(run, held_by=full)
+            self._touched[run.run_id] = None
+
+    def _settle_slots(self, entering: list[Run], reading: Reading) -> None:
+        waiting = {run.run_id for run in entering}
+        for run_id in (*self._touched, *waiting.difference(self._touched)):
+            old, new = self.before.get(run_id), self.after[run_id]
+            owned = old is not None and old.owns_slots
+            owns = new.owns_slots and run_id not in waiting
+            if owned == owns and run_id not in waiting:
+                continue
+            for limit in new.spec.limits:
+                slots = reading.slots.setdefault(limit.key, Slots(0, limit.max))
+                slots.max = limit.max
+                slots.used += owns - owned
+                self.changes.limits[limit.key] = slots
+                if owned and not owns:
+                    self.freed.add(limit.key)
+
+    def _first_full(self, run: Run, reading: Reading) -> str | None:
+        for limit in run.spec.limits:
+            slots = reading.slots[limit.key]
+            earlier = [h for h in reading.held.get(limit.key, ()) if h.run_id != run.run_id]
+            overtakes = any((h.rank, h.run_id) < (run.rank, run.run_id) and self._still_held(h) for h in earlier)
+            if slots.used >= slots.max or overtakes:
+                return limit.key
+        return None
+
+    def _still_held(self, held: Held) -> bool:
+        run = self.after.get(held.run_id)
+        return run is None or run.held_by == held.limit_key
+
+    def seal(self) -> ChangeSet:
+        """Compare before with after and return everything that the transaction writes."""
+        for run_id in self._touched:
+            new, old = self.after[run_id], self.before.get(run_id)
+            submitted = self._births.get(run_id)
+            if submitted is not None:
+                self.changes.births.append(Birth(new, submitted.opening, submitted.payload))
+            elif old is not None and _row_differs(old, new):
+                self.changes.moved.append((new, self._results.get(run_id)))
+            self._seal_head(old, new)
+            self._seal_place(old, new)
+            self._seal_lease(old, new)
+            self._seal_timers(old, new)
+            if new.state == "cancelled":
+                self.changes.inbox.append((run_id, b"cancel_children"))
+        for events in self.events.values():
+            self.changes.events.extend(events)
+        return self.changes
+
+    def _seal_head(self, old: Run | None, new: Run) -> None:
+        if new.terminal:
+            if old is not None:
+                self.changes.heads_gone.append(new.run_id)
+        elif old is None:
+            self.changes.heads_new.append(new)
+        else:
+            self.changes.heads_moved.append(new)
+
+    def _seal_place(self, old: Run | None, new: Run) -> None:
+        was = _place(old)
+        place = _place(new)
+        if was == place:
+            return
+        if old is not None and was is not None and new.run_id not in self.taken:
+            (self.changes.unready if old.held_by is None else self.changes.unheld).append(old)
+        if place is not None:
+            (self.changes.ready if new.held_by is None else self.changes.held).append(new)
+
+    def _seal_lease(self, old: Run | None, new: Run) -> None:
+        executed = old if old is not None and old.state == "executing" else None
+        executes = new.state == "executing"
+        if executed is not None and (not executes or new.lease_epoch != executed.lease_epoch):
+            self.changes.leases_gone.append(new.run_id)
+            self.changes.attempts.append(self._attempt(executed, new))
+            executed = None
+        if executes and executed is None and new.worker_id is not None:
+            until = self.now + self._terms.lease_us
+            fence_at = self.now + self._terms.grace_us if new.stop is not None else None
+            self.changes.leases.append(Lease(new.run_id, new.lease_epoch, new.worker_id, until, fence_at))
+        elif executes and executed is not None and new.stop != executed.stop:
+            self.changes.fences.append((new.run_id, self.now + self._terms.grace_us))
+
+    def _attempt(self, run: Run, ended: Run) -> Attempt:
+        outcome = {"scheduled": "failed", "queued": "released", "waiting": "parked"}.get(ended.state, ended.state)
+        failed = outcome == "failed"
+        return Attempt(
+            run.run_id,
+            run.lease_epoch,
+            run.attempt,
+            run.spec.executor,
+            run.worker_id or "",
+            run.since_at,
+            ended.since_at,
+            "crashed" if failed and ended.error_class == "WorkerLost" else outcome,
+            ended.error_class if failed else None,
+            ended.error if failed else None,
+            run.queue_wait_us,
+        )
+
+    def _seal_timers(self, old: Run | None, new: Run) -> None:
+        had = timers(old) if old is not None else {}
+        wants = timers(new)
+        if had != wants:
+            self.changes.timers.extend(
+                Timer(new.run_id, name, at) for name, at in wants.items() if had.get(name) != at
+            )
+            self.changes.timers_gone.extend((new.run_id, name) for name in had if name not in wants)
+
+
+def _place(run: Run | None) -> tuple[str | None, float | None] | None:
+    if run is None or run.state != "queued" or run.rank is None:
+        return None
+    return (run.held_by, run.rank)
+
+
+_HEAD_ONLY = frozenset({"seq", "hash", "at", "rank", "held_by"})
+_ROW_FIELDS = tuple(field for field in Run.__struct_fields__ if field not in _HEAD_ONLY and field != "spec")
+
+
+def _row_differs(old: Run, new: Run) -> bool:
+    """Tell whether `runs` must be written: an append moves the head alone."""
+    if old.state == new.state and old.since_at == new.since_at:
+        return any(getattr(old, field) != getattr(new, field) for field in _ROW_FIELDS)
+    return True

@@ -1,0 +1,336 @@
+"""The commit: the one place that changes runs and appends events.
+
+Group commit: commands of this process that arrive while a transaction waits for the disk are applied together by the
+next one, up to `batch_max`, with no artificial wait. A command's answer is given when its transaction is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from runwright.clock import Clock
+from runwright.domain import commands as c
+from runwright.domain.events import Event
+from runwright.domain.ports import LocalWorker
+from runwright.domain.run import Run
+from runwright.engine.batch import Batch, Reading, Terms
+from runwright.errors import Error, IdempotencyMismatch, NotFound, Overloaded, StoreError
+from runwright.store.base import Store, Transaction
+
+
+class Take(msgspec.Struct, frozen=True):
+    """Claim up to `count` ready runs of a queue for a worker."""
+
+    queue: str
+    count: int
+    worker_id: str
+
+
+class Admit(msgspec.Struct, frozen=True):
+    """Move held runs on, now that these limits may have free slots."""
+
+    limit_keys: tuple[str, ...]
+
+
+Request = c.Command | Take | Admit
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """The answer to a submit: the run, and whether an idempotency key found it instead of making it."""
+
+    run_id: str
+    run: Run | None
+    hit: bool = False
+
+
+class Committed(msgspec.Struct):
+    """What one durable transaction did, for those who follow the log: hub, worker, loops."""
+
+    runs: dict[str, Run]
+    events: dict[str, list[Event]]
+    ready: set[str] = set()
+    earliest_timer: int | None = None
+    inbox: bool = False
+    stops: list[Run] = []
+
+
+class _Group(msgspec.Struct):
+    """Requests that share a transaction, and where their answers go."""
+
+    requests: list[Request]
+    answer: asyncio.Future[list[Any]]
+
+
+class Commit:
+    """The writer of runs. `listeners` hear of every transaction after it is durable, before its callers do."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        terms: Terms,
+        *,
+        batch_max: int = 500,
+        backlog_max: int = 20_000,
+        known_max: int = 20_000,
+        idempotency_ttl_us: int = 86_400_000_000,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._terms = terms
+        self._batch_max = batch_max
+        self._backlog_max = backlog_max
+        self._known_max = known_max
+        self._idempotency_ttl_us = idempotency_ttl_us
+        self._known: dict[str, Run] = {}
+        self._pending: deque[_Group] = deque()
+        self._backlog = 0
+        self._busy: asyncio.Task[None] | None = None
+        self.worker: LocalWorker | None = None
+        self.listeners: list[Callable[[Committed], None]] = []
+
+    @property
+    def backlog(self) -> int:
+        """Return how many requests wait for a transaction."""
+        return self._backlog
+
+    async def apply(self, request: Request) -> Any:
+        """Apply one request and return its answer once it is durable; raises what the request was refused with."""
+        answer = (await self.apply_all([request]))[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def apply_all(self, requests: Sequence[Request]) -> list[Any]:
+        """Apply requests in one transaction and return their answers, in order; a refused one answers its `Error`.
+
+        Raises `Overloaded`, before anything is kept, when too many requests wait, and `StoreError` when the
+        transaction failed: then nothing of it was written.
+        """
+        if self._backlog + len(requests) > self._backlog_max:
+            raise Overloaded("too many commands wait for the store; try again shortly", retry_after_s=1.0)
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Group(list(requests), answer))
+        self._backlog += len(requests)
+        if self._busy is None:
+            self._busy = asyncio.create_task(self._drain(), name="commit")
+        return await answer
+
+    async def idle(self) -> None:
+        """Return when every request that was made so far has its answer."""
+        while self._busy is not None:
+            await asyncio.wait([self._busy])
+
+    async def _drain(self) -> None:
+        try:
+            while self._pending:
+                groups: list[_Group] = []
+                count = 0
+                while self._pending and (not groups or count + len(self._pending[0].requests) <= self._batch_max):
+                    groups.append(self._pending.popleft())
+                    count += len(groups[-1].requests)
+                self._backlog -= count
+                await self._write(groups)
+        finally:
+            self._busy = None
+
+    async def _write(self, groups: list[_Group]) -> None:
+        """Write groups in one transaction; a transaction that fails is tried again in halves, to find the culprit."""
+        reserved = self._reserve(groups)
+        try:
+            batch, answers, fused = await self._store.write(lambda tx: self._transact(tx, groups, reserved))
+        except Exception as failure:
+            self._give_back(sum(reserved.values()))
+            self._known.clear()  # whether a failed commit reached the disk is known to the store alone
+            if len(groups) > 1 and not isinstance(failure, StoreError):
+                middle = len(groups) // 2
+                await self._write(groups[:middle])
+                await self._write(groups[middle:])
+                return
+            for group in groups:
+                if not group.answer.done():
+                    group.answer.set_exception(failure)
+            return
+        self._give_back(sum(reserved.values()) - len(fused))
+        self._remember(batch.after)
+        self._announce(batch, fused)
+        for group, answered in zip(groups, answers, strict=True):
+            if not group.answer.done():
+                group.answer.set_result(answered)
+
+    async def _transact(
+        self, tx: Transaction, groups: list[_Group], reserved: dict[tuple[str, str | None], int]
+    ) -> tuple[Batch, list[list[Any]], list[c.Submit]]:
+        requests = [request for group in groups for request in group.requests]
+        taken = await self._idempotent(tx, requests)
+        reading = Reading()
+        held = await self._held(tx, requests)
+        claimed = {id(r): await tx.take(r.queue, r.count) for r in requests if isinstance(r, Take)}
+        named = [r.run_id for r in requests if not isinstance(r, Take | Admit | c.Submit)]
+        named += [run_id for run_ids in claimed.values() for run_id in run_ids]
+        runs = await tx.runs([*dict.fromkeys([*named, *held])], self._known)
+        batch = Batch(tx.now, runs, self._terms)
+        fusing = await self._fusing(tx, reserved)
+        fused: list[c.Submit] = []
+        answers: list[list[Any]] = []
+        for group in groups:
+            answered: list[Any] = []
+            for request in group.requests:
+                try:
+                    answered.append(self._answer(batch, request, taken, claimed, fusing, fused))
+                except Error as refusal:
+                    answered.append(refusal)
+            answers.append(answered)
+        await self._admit(tx, batch, reading, held)
+        await tx.apply(batch.seal())
+        return batch, answers, fused
+
+    def _answer(
+        self,
+        batch: Batch,
+        request: Request,
+        taken: dict[tuple[str, str], tuple[str, str]],
+        claimed: dict[int, list[str]],
+        fusing: dict[tuple[str, str | None], int],
+        fused: list[c.Submit],
+    ) -> Any:
+        match request:
+            case c.Submit():
+                return self._submit(batch, request, taken, fusing, fused)
+            case Take():
+                run_ids = claimed[id(request)]
+                batch.taken.update(run_ids)
+                return [batch.decide(c.Claim(run_id, request.worker_id)) for run_id in run_ids]
+            case Admit():
+                return None
+            case _:
+                if request.run_id not in batch.after:
+                    raise NotFound("run", request.run_id)
+                return batch.decide(request)
+
+    def _submit(
+        self,
+        batch: Batch,
+        command: c.Submit,
+        taken: dict[tuple[str, str], tuple[str, str]],
+        fusing: dict[tuple[str, str | None], int],
+        fused: list[c.Submit],
+    ) -> Submitted:
+        key = command.idempotency
+        if key is not None:
+            former = taken.get((key.scope, key.key))
+            if former is not None:
+                fingerprint, run_id = former
+                if fingerprint != key.fingerprint:
+                    data = {"expected": fingerprint, "given": key.fingerprint}
+                    raise IdempotencyMismatch(
+                        "this idempotency key was used for another request; use a new key, or send the same request",
+                        data=data,
+                    )
+                return Submitted(run_id, batch.after.get(run_id), hit=True)
+        run = batch.decide(command)
+        if key is not None:
+            taken[key.scope, key.key] = (key.fingerprint, run.run_id)
+        place = (run.spec.queue, run.spec.handler)
+        if run.state == "queued" and not run.spec.limits and fusing.get(place, 0) > 0 and self.worker is not None:
+            fusing[place] -= 1
+            run = batch.decide(c.Claim(run.run_id, self.worker.worker_id))
+            fused.append(command)
+        return Submitted(run.run_id, run)
+
+    async def _idempotent(
+        self, tx: Transaction, requests: Iterable[Request]
+    ) -> dict[tuple[str, str], tuple[str, str]]:
+        keys = [r.idempotency for r in requests if isinstance(r, c.Submit) and r.idempotency is not None]
+        return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
+
+    async def _held(self, tx: Transaction, requests: Iterable[Request]) -> list[str]:
+        """Return the held runs that the free slots of the limits named by `Admit` requests could let in."""
+        keys = sorted({key for r in requests if isinstance(r, Admit) for key in r.limit_keys})
+        if not keys:
+            return []
+        slots = await tx.limits(keys)
+        waiting: list[str] = []
+        for key in keys:
+            free = slots[key].max - slots[key].used if key in slots else self._batch_max
+            if free > 0:
+                waiting += [entry.run_id for entry in await tx.held(key, min(free, self._batch_max))]
+        return waiting
+
+    async def _fusing(
+        self, tx: Transaction, reserved: dict[tuple[str, str | None], int]
+    ) -> dict[tuple[str, str | None], int]:
+        """Return the reserved slots whose queue nobody waits in: a new run may begin in the transaction that makes it."""
+        if not reserved:
+            return {}
+        empty = await tx.empty(sorted({queue for queue, _ in reserved}))
+        return {place: count for place, count in reserved.items() if place[0] in empty}
+
+    async def _admit(self, tx: Transaction, batch: Batch, reading: Reading, held: list[str]) -> None:
+        entering = batch.entering(held)
+        keys = sorted(batch.limits_touched(entering))
+        if keys:
+            reading.slots = await tx.limits(keys)
+            reading.held = {key: await tx.held(key, self._batch_max) for key in keys}
+        if entering:
+            reading.floors = await tx.floors(sorted({run.spec.queue for run in entering}))
+            pairs = sorted({(run.spec.queue, run.spec.project_id) for run in entering})
+            reading.turns = await tx.turns(pairs)
+        if entering or keys:
+            batch.admit(entering, reading)
+            batch.freed = {key for key in batch.freed if reading.held.get(key)}
+
+    def _reserve(self, groups: list[_Group]) -> dict[tuple[str, str | None], int]:
+        if self.worker is None:
+            return {}
+        wanted: dict[tuple[str, str | None], int] = {}
+        for group in groups:
+            for request in group.requests:
+                if isinstance(request, c.Submit) and not request.spec.limits:
+                    place = (request.spec.queue, request.spec.handler)
+                    wanted[place] = wanted.get(place, 0) + 1
+        reserved = {place: self.worker.reserve(place[0], place[1], count) for place, count in wanted.items()}
+        return {place: count for place, count in reserved.items() if count}
+
+    def _give_back(self, count: int) -> None:
+        if count and self.worker is not None:
+            self.worker.give_back(count)
+
+    def _remember(self, runs: dict[str, Run]) -> None:
+        for run_id, run in runs.items():
+            if run.terminal:
+                self._known.pop(run_id, None)
+            else:
+                self._known[run_id] = run
+        while len(self._known) > self._known_max:
+            self._known.pop(next(iter(self._known)))
+
+    def _announce(self, batch: Batch, fused: list[c.Submit]) -> None:
+        changes = batch.changes
+        done = Committed(
+            batch.after,
+            batch.events,
+            {run.spec.queue for run in changes.ready},
+            min((timer.at for timer in changes.timers), default=None),
+            bool(changes.inbox),
+            [batch.after[run_id] for run_id, _ in changes.fences],
+        )
+        for listener in self.listeners:
+            listener(done)
+        if fused and self.worker is not None:
+            self.worker.assign([(batch.after[command.run_id], command.payload) for command in fused])
+        if batch.freed:
+            self._pending.appendleft(_Group([Admit(tuple(sorted(batch.freed)))], _unheard()))
+            self._backlog += 1
+
+
+def _unheard() -> asyncio.Future[list[Any]]:
+    """Return a future for an answer that nobody waits for; its failure is met by the loop that looks for starved limits."""
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(lambda done: done.exception())
+    return future

@@ -1,0 +1,166 @@
+"""Collect what running attempts write, and append it in batches: by time, by bytes, or when somebody must be sure.
+
+Everything is redacted here, before it is kept. Pieces of one stream that meet in one flush become one event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from runwright.clock import Clock
+from runwright.domain.commands import Append, Value
+from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level
+from runwright.domain.redaction import RedactedText, Redactor, Stream
+from runwright.engine.commit import Commit
+from runwright.errors import Error, InvalidRequest, TooLarge
+
+
+class Note(Protocol):
+    """What a job writes, as it came: an event type that jobs may append, and its plain data."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def data(self) -> dict[str, Any]: ...
+    @property
+    def level(self) -> Level: ...
+    @property
+    def message(self) -> str: ...
+
+
+class Buffer:
+    """The unwritten records of one attempt."""
+
+    def __init__(self, run_id: str, lease_epoch: int, lost: Callable[[Error], None]) -> None:
+        self.run_id = run_id
+        self.lease_epoch = lease_epoch
+        self.lost = lost
+        self.drafts: list[Draft] = []
+        self.bytes = 0
+        self.streams: dict[str, Stream] = {}
+        self._pieces: dict[str, list[str]] = {}
+
+    def add(self, draft: Draft) -> None:
+        """Keep a redacted record."""
+        self.drafts.append(draft)
+        self.bytes += len(draft.data) + len(draft.message) + 64
+
+    def add_piece(self, stream_id: str, text: str) -> None:
+        """Keep a piece of a stream; it is merged with its neighbours when the buffer is taken."""
+        if text:
+            self._pieces.setdefault(stream_id, []).append(text)
+            self.bytes += len(text)
+
+    def merge(self, redactor: Redactor, stream_id: str, *, done: bool = False) -> None:
+        """Turn the pieces of a stream into one record."""
+        pieces = self._pieces.pop(stream_id, [])
+        if pieces or done:
+            data = {"chunk": "".join(pieces), "stream_id": stream_id, "done": done}
+            self.drafts.append(Draft("stream.chunk", redactor.data(data)))
+
+    def take(self, redactor: Redactor) -> tuple[Draft, ...]:
+        """Return everything kept so far, in order, and begin anew."""
+        for stream_id in list(self._pieces):
+            self.merge(redactor, stream_id)
+        drafts, self.drafts, self.bytes = tuple(self.drafts), [], 0
+        return drafts
+
+
+class Emitter:
+    """Appends the records of all attempts of a worker."""
+
+    def __init__(
+        self,
+        commit: Commit,
+        redactor: Redactor,
+        clock: Clock,
+        *,
+        flush_s: float = 0.025,
+        flush_bytes: int = 32_768,
+        buffer_max_bytes: int = 8_388_608,
+    ) -> None:
+        self._commit = commit
+        self.redactor = redactor
+        self._clock = clock
+        self._flush_s = flush_s
+        self._flush_bytes = flush_bytes
+        self._buffer_max_bytes = buffer_max_bytes
+        self._dirty: dict[Buffer, None] = {}
+        self._early = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def draft(self, note: Note) -> Draft:
+        """Return the redacted record of a note. Raises `InvalidRequest` for what a job may not append."""
+        entry = CATALOGUE.get(note.type)
+        if entry is None or not entry.by_job:
+            raise InvalidRequest(f"a job cannot append events of the type {note.type!r}", code="events.type")
+        if note.level not in LEVELS:
+            raise InvalidRequest(f"the level {note.level!r} is none of {', '.join(LEVELS)}", code="events.level")
+        message = self.redactor.text(note.message) if note.message else RedactedText("")
+        return Draft(note.type, self.redactor.data(note.data), message, note.level)
+
+    def emit(self, buffer: Buffer, note: Note) -> None:
+        """Keep a note for the next flush, which comes within the flush time. Raises `TooLarge` when too much waits."""
+        if buffer.bytes > self._buffer_max_bytes:
+            raise TooLarge(f"more than {self._buffer_max_bytes} bytes of records wait to be stored; write less at once")
+        if note.type == "stream.chunk":
+            self._emit_chunk(buffer, note.data)
+        else:
+            buffer.add(self.draft(note))
+        self._dirty[buffer] = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._flush_soon(), name="emitter")
+        if buffer.bytes >= self._flush_bytes:
+            self._early.set()
+
+    def _emit_chunk(self, buffer: Buffer, data: dict[str, Any]) -> None:
+        stream_id = str(data.get("stream_id", "default"))
+        stream = buffer.streams.setdefault(stream_id, self.redactor.stream())
+        buffer.add_piece(stream_id, stream.feed(str(data.get("chunk", ""))))
+        if data.get("done"):
+            buffer.add_piece(stream_id, buffer.streams.pop(stream_id).close())
+            buffer.merge(self.redactor, stream_id, done=True)
+
+    async def _flush_soon(self) -> None:
+        try:
+            while self._dirty:
+                await self._clock.wait(self._early, self._flush_s)
+                self._early.clear()
+                await self._flush()
+        finally:
+            self._task = None
+
+    async def _flush(self) -> None:
+        buffers, self._dirty = list(self._dirty), {}
+        taken = [(buffer, buffer.take(self.redactor)) for buffer in buffers]
+        full = [(buffer, drafts) for buffer, drafts in taken if drafts]
+        if not full:
+            return
+        try:
+            answers = await self._commit.apply_all([Append(b.run_id, b.lease_epoch, drafts) for b, drafts in full])
+        except Error as failure:
+            answers = [failure] * len(full)
+        for (buffer, _), answer in zip(full, answers, strict=True):
+            if isinstance(answer, Error):
+                buffer.lost(answer)
+
+    async def save(self, buffer: Buffer, drafts: Sequence[Draft], values: Sequence[Value]) -> None:
+        """Append what waits and these records, and store the values; durable when it returns.
+
+        Raises `StaleLease` when the attempt's lease is over.
+        """
+        waiting = buffer.take(self.redactor)
+        self._dirty.pop(buffer, None)
+        await self._commit.apply(
+            Append(buffer.run_id, buffer.lease_epoch, (*waiting, *drafts), tuple(values))
+        )
+
+    def close(self, buffer: Buffer) -> tuple[Draft, ...]:
+        """Return the last records of an attempt, its streams' held-back ends included, for its finish to carry."""
+        for stream_id, stream in list(buffer.streams.items()):
+            buffer.add_piece(stream_id, stream.close())
+        buffer.streams.clear()
+        self._dirty.pop(buffer, None)
+        return buffer.take(self.redactor)

@@ -1,0 +1,133 @@
+"""The engine: the verbs and the loops of runs, put together over a store."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runwright import ids
+from runwright.clock import Clock
+from runwright.config import Settings
+from runwright.domain.ports import ArtifactStore, Sealer
+from runwright.domain.redaction import Redactor
+from runwright.domain.tenancy import Actor
+from runwright.engine.attempt import Executor
+from runwright.engine.batch import Terms
+from runwright.engine.commit import Commit, Committed
+from runwright.engine.control import Control
+from runwright.engine.emitter import Emitter
+from runwright.engine.inbox import Inbox
+from runwright.engine.loops import Loop
+from runwright.engine.pruner import Pruner
+from runwright.engine.reader import Reader
+from runwright.engine.reaper import Reaper
+from runwright.engine.scheduler import Scheduler
+from runwright.engine.steady import Steady
+from runwright.engine.stream import Hub
+from runwright.engine.submit import Submitter
+from runwright.engine.values import Values
+from runwright.engine.worker import Worker
+from runwright.store.base import Store
+
+
+class Engine:
+    """Everything that happens to runs in this process. `executor` makes it a worker too."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        *,
+        sealer: Sealer,
+        artifacts: ArtifactStore,
+        redactor: Redactor,
+        executor: Executor | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.redactor = redactor
+        self.values = Values(redactor, sealer, artifacts, settings.value_inline_max_bytes, settings.body_max_bytes)
+        self.commit = Commit(
+            store,
+            clock,
+            Terms(int(settings.lease_s * 1e6), int(settings.stop_grace_s * 1e6)),
+            batch_max=settings.commit_batch_max,
+            backlog_max=settings.commit_backlog_max,
+            idempotency_ttl_us=int(settings.idempotency_ttl_h * 3_600_000_000),
+        )
+        self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
+        self.submitter = Submitter(self.commit, self.values, redactor, clock)
+        self.control = Control(self.commit, self.hub)
+        steady = Steady(clock, settings.lease_s)
+        self.scheduler = Scheduler(store, self.commit, clock, steady, batch=settings.scheduler_batch)
+        self.reaper = Reaper(
+            store, self.commit, clock, steady, every_s=settings.reaper_s, grace_s=settings.stop_grace_s
+        )
+        self.inbox = Inbox(store, self.commit, clock, batch=settings.inbox_batch)
+        self.pruner = Pruner(
+            store,
+            artifacts,
+            clock,
+            every_s=settings.prune_s,
+            retention_days=settings.retention_days,
+            idempotency_ttl_h=settings.idempotency_ttl_h,
+            batch=settings.prune_batch,
+        )
+        self.worker = self._worker(executor, clock) if executor is not None else None
+        self.commit.worker = self.worker
+        self.commit.listeners += [self._tell_worker, self.hub.committed]
+        self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
+
+    def _worker(self, executor: Executor, clock: Clock) -> Worker:
+        settings = self.settings
+        emitter = Emitter(
+            self.commit,
+            self.redactor,
+            clock,
+            flush_s=settings.emit_flush_ms / 1000,
+            flush_bytes=settings.emit_flush_bytes,
+            buffer_max_bytes=settings.emit_buffer_max_bytes,
+        )
+        return Worker(
+            "local-" + ids.new_id("wrk", clock.now()),
+            executor,
+            self.commit,
+            self.store,
+            emitter,
+            self.values,
+            clock,
+            slots=settings.slots,
+            lease_s=settings.lease_s,
+            heartbeat_s=settings.heartbeat_s,
+        )
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """Return the loops of this process, in the order in which they are started."""
+        own = self.worker.loops if self.worker is not None else ()
+        return (self.reaper.loop, self.scheduler.loop, self.inbox.loop, self.pruner.loop, *own)
+
+    def reader(self, actor: Actor) -> Reader:
+        """Return the reads that this caller may make."""
+        return Reader(self.store, self.values, actor, scan_budget=self.settings.scan_budget)
+
+    def start(self) -> None:
+        """Start the loops."""
+        for loop in self.loops:
+            loop.start()
+
+    async def drain(self) -> int:
+        """Let running attempts finish, or hand them back, then stop the loops; return how many were handed back."""
+        left = await self.worker.drain(self.settings.drain_s) if self.worker is not None else 0
+        await asyncio.gather(*(loop.stop() for loop in self.loops))
+        await self.commit.idle()
+        return left
+
+    def _tell_worker(self, done: Committed) -> None:
+        if self.worker is None:
+            return
+        if done.ready:
+            self.worker.wake(done.ready)
+        for run in done.stops:
+            if run.stop is not None:
+                self.worker.stop(run.run_id, run.lease_epoch, run.stop)

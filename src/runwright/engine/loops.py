@@ -1,0 +1,58 @@
+"""The shape of every loop: do a round, wait for a hint or for the interval, and survive what breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from runwright.clock import Clock
+from runwright.errors import Error
+from runwright.telemetry import report
+
+BREATH_S = 1.0
+
+
+class Loop:
+    """Calls `once` for ever. `rounds` counts the finished ones; a round may set `next_s` to come earlier."""
+
+    def __init__(self, name: str, once: Callable[[], Awaitable[None]], clock: Clock, *, every_s: float) -> None:
+        self.name = name
+        self.rounds = 0
+        self.hinted = False
+        self.next_s: float | None = None
+        self._once = once
+        self._clock = clock
+        self._every_s = every_s
+        self._hint = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, with a round at once."""
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    def wake(self) -> None:
+        """Ask for a round now."""
+        self._hint.set()
+
+    async def stop(self) -> None:
+        """End after the await under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            self.next_s = None
+            try:
+                await self._once()
+                self.rounds += 1
+            except Error as broken:
+                report("loop.failed", loop=self.name, code=broken.code, detail=broken.detail)
+                self.next_s = BREATH_S
+            except Exception as broken:  # a bug of ours must not end the loop: it is reported, and the next round comes
+                report("loop.broken", loop=self.name, error=repr(broken))
+                self.next_s = BREATH_S
+            wait_s = self._every_s if self.next_s is None else min(self.next_s, self._every_s)
+            self.hinted = await self._clock.wait(self._hint, max(wait_s, 0.0))
+            self._hint.clear()

@@ -1,0 +1,58 @@
+"""Forget what is old enough: ended runs past retention, with their records, and used idempotency keys."""
+
+from __future__ import annotations
+
+from runwright.clock import Clock
+from runwright.domain.ports import ArtifactStore
+from runwright.engine.loops import Loop
+from runwright.store.base import Pruned, Store, Transaction
+from runwright.store.queries.runs import FORGET_KEYS
+from runwright.telemetry import report
+
+DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
+
+
+class Pruner:
+    """Works in small batches, so that it never holds the writer for long. Live runs are never touched."""
+
+    def __init__(
+        self,
+        store: Store,
+        artifacts: ArtifactStore,
+        clock: Clock,
+        *,
+        every_s: float = 60.0,
+        retention_days: float = 0,
+        idempotency_ttl_h: float = 24,
+        batch: int = 500,
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._clock = clock
+        self._retention_days = retention_days
+        self._idempotency_ttl_h = idempotency_ttl_h
+        self._batch = batch
+        self.loop = Loop("pruner", self._once, clock, every_s=every_s)
+
+    async def _once(self) -> None:
+        now = self._clock.now()
+        keys_before = now - int(self._idempotency_ttl_h * HOUR_US)
+
+        async def forget(tx: Transaction) -> None:
+            await tx.fetch(FORGET_KEYS, before=keys_before)
+
+        await self._store.write(forget)
+        if self._retention_days <= 0:
+            return
+        before = now - int(self._retention_days * DAY_US)
+
+        async def prune(tx: Transaction) -> Pruned:
+            return await tx.prune(before, self._batch)
+
+        pruned = await self._store.write(prune)
+        await self._artifacts.remove(pruned.artifacts)
+        if pruned.run_ids:
+            report("pruner.pruned", runs=len(pruned.run_ids))
+        if len(pruned.run_ids) == self._batch:
+            self.loop.next_s = 0.0

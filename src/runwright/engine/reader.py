@@ -1,0 +1,169 @@
+"""What a caller may see: every read of runs goes through a `Reader`, bound to the caller once per request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from runwright.domain.events import Event
+from runwright.domain.tenancy import Actor
+from runwright.domain.words import Shows
+from runwright.engine.values import Values
+from runwright.errors import NotFound
+from runwright.store.base import Attempt, Record, Store, StoredValue
+from runwright.store.queries.runs import listing
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs a list holds. `where` are conditions of `store.queries.runs`; `keep` looks at each run that they leave."""
+
+    where: dict[str, Any] = {}
+    shown: frozenset[Shows] | None = None
+    kinds: frozenset[str] | None = None
+    keep: Callable[[Record], bool] | None = None
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A page of runs. `next_cursor` is where to go on, None at the end; `partial` says that the scan budget ended it."""
+
+    records: list[Record]
+    next_cursor: str | None
+    partial: bool = False
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A working value as readers see it: opened and redacted."""
+
+    key: str
+    value: Any
+    note: Any
+    created_at: int
+
+
+class Reader:
+    """Reads what belongs to the caller's organization and projects; everything else does not exist for it."""
+
+    def __init__(self, store: Store, values: Values, actor: Actor, *, scan_budget: int = 20_000) -> None:
+        self._store = store
+        self._values = values
+        self._actor = actor
+        self._scan_budget = scan_budget
+
+    async def run(self, run_id: str) -> Record:
+        """Return a run. Raises `NotFound`, also for another's."""
+        record = await self._store.record(run_id)
+        if record is None or not self._actor.sees(record.run.spec.org_id, record.run.spec.project_id):
+            raise NotFound("run", run_id)
+        return record
+
+    async def runs(self, wanted: Filter, *, bound: str | None, limit: int, newest_first: bool = True) -> Listed:
+        """Return a page of runs beyond `bound`. A filter that SQL cannot test costs at most the scan budget in rows."""
+        where = {**wanted.where, "org_id": self._actor.org_id}
+        if self._actor.project_id is not None:
+            if where.get("project_id", self._actor.project_id) != self._actor.project_id:
+                return Listed([], None)
+            where["project_id"] = self._actor.project_id
+        beyond = "below" if newest_first else "above"
+        found: list[Record] = []
+        budget = self._scan_budget
+        while True:
+            params = where if bound is None else {**where, beyond: bound}
+            query = listing(frozenset(params), wanted.shown, wanted.kinds, newest_first=newest_first)
+            page = min(limit + 1, budget) if wanted.keep is None else min(max(limit + 1, 500), budget)
+            records = await self._store.records(query, **params, limit=page)
+            for record in records:
+                if wanted.keep is not None and not wanted.keep(record):
+                    continue
+                if len(found) == limit:
+                    return Listed(found, found[-1].run.run_id)
+                found.append(record)
+            if len(records) < page:
+                return Listed(found, None)
+            bound = records[-1].run.run_id
+            budget -= len(records)
+            if budget <= 0:
+                return Listed(found, bound, partial=True)
+
+    async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
+        """Return events of a run that the caller was shown."""
+        return await self._store.events(run_id, after_seq, limit)
+
+    async def matching_events(
+        self, run_id: str, after_seq: int, keep: Callable[[Event], bool]
+    ) -> AsyncIterator[Event]:
+        """Yield the events after `after_seq` that `keep` lets through, in order."""
+        while True:
+            page = await self._store.events(run_id, after_seq, 500)
+            for event in page:
+                if keep(event):
+                    yield event
+            if len(page) < 500:
+                return
+            after_seq = page[-1].seq
+
+    async def attempts(self, run_id: str) -> list[Attempt]:
+        """Return the ended attempts of a run that the caller was shown."""
+        return await self._store.attempts(run_id)
+
+    async def values(self, record: Record, kind: str) -> list[Seen]:
+        """Return the values of a kind, redacted."""
+        stored = await self._store.values(record.run.run_id, kind)
+        return [await self._seen(record.run.spec.project_id, value) for value in stored]
+
+    async def _seen(self, project_id: str, stored: StoredValue) -> Seen:
+        value = self._values.shown(await self._values.unpack(project_id, stored))
+        note = None if stored.note is None else msgspec.json.decode(stored.note)
+        return Seen(stored.key, value, note, stored.created_at)
+
+    def payload(self, record: Record) -> Any:
+        """Return a run's payload, redacted."""
+        return self._open(record, "payload", record.payload)
+
+    def result(self, record: Record) -> Any:
+        """Return a run's result, redacted; None while there is none."""
+        return self._open(record, "result", record.result)
+
+    def _open(self, record: Record, name: str, sealed: bytes | None) -> Any:
+        spec = record.run.spec
+        if sealed is None:
+            return None
+        return self._values.shown(self._values.open(spec.project_id, spec.run_id, name, sealed))
+
+    def exact_payload(self, record: Record) -> Any:
+        """Return a run's payload as it was given: for the engine's own use in a replay, never for an answer."""
+        spec = record.run.spec
+        return self._values.open(spec.project_id, spec.run_id, "payload", record.payload)
+
+
+def containing(actual: Any, wanted: Any) -> bool:
+    """Tell whether `actual @> wanted`, as PostgreSQL's `jsonb` containment has it.
+
+    Objects contain objects key by key; arrays contain arrays as sets; an array contains a scalar at the top level;
+    numbers compare by value; null equals only null.
+    """
+    if isinstance(actual, list) and not isinstance(wanted, list | dict):
+        return any(_equal(item, wanted) for item in actual)
+    return _contains(actual, wanted)
+
+
+def _contains(actual: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(actual, dict) and all(
+            key in actual and _contains(actual[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(actual, list) and all(any(_contains(item, value) for item in actual) for value in wanted)
+    return _equal(actual, wanted)
+
+
+def _equal(actual: Any, wanted: Any) -> bool:
+    if isinstance(actual, bool) or isinstance(wanted, bool):
+        return actual is wanted
+    return not isinstance(actual, dict | list) and bool(actual == wanted)
+
+
+def has_pairs(actual: dict[str, str], wanted: Sequence[tuple[str, str | None]]) -> bool:
+    """Tell whether a map has every key, with its value where one is given."""
+    return all(key in actual and (value is None or actual[key] == value) for key, value in wanted)

@@ -1,0 +1,67 @@
+"""End the attempts whose worker is gone, and fence off those that do not stop when asked."""
+
+from __future__ import annotations
+
+import random
+
+from runwright.clock import Clock
+from runwright.domain.commands import Fence, Lose
+from runwright.engine.commit import Commit, Committed
+from runwright.engine.loops import Loop
+from runwright.engine.steady import Steady
+from runwright.errors import StoreError
+from runwright.store.base import Store
+
+
+class Reaper:
+    """Reads leases, never "no output for a while"."""
+
+    def __init__(
+        self,
+        store: Store,
+        commit: Commit,
+        clock: Clock,
+        steady: Steady,
+        *,
+        every_s: float = 5.0,
+        grace_s: float = 10.0,
+        batch: int = 500,
+    ) -> None:
+        self._store = store
+        self._commit = commit
+        self._clock = clock
+        self._steady = steady
+        self._grace_s = grace_s
+        self._batch = batch
+        self._fences: list[float] = []
+        self.loop = Loop("reaper", self._once, clock, every_s=every_s)
+
+    def committed(self, done: Committed) -> None:
+        """Hear of stop requests, to be there when their grace is over."""
+        if done.stops:
+            self._fences.append(self._clock.monotonic() + self._grace_s)
+            self.loop.wake()
+
+    async def _once(self) -> None:
+        now = self._clock.now()
+        try:
+            lapsed = await self._store.lapsed(now, self._batch)
+        except StoreError:
+            self._steady.disturb()
+            raise
+        steady = self._steady.now
+        commands = [
+            Lose(lease.run_id, lease.lease_epoch, random.random())
+            if lease.until <= now
+            else Fence(lease.run_id, lease.lease_epoch)
+            for lease in lapsed
+            if lease.until > now or lease.until == 0 or steady
+        ]
+        if commands:
+            await self._commit.apply_all(commands)
+        passed = self._clock.monotonic()
+        self._fences = [at for at in self._fences if at > passed]
+        if commands and len(lapsed) == self._batch:
+            self.loop.next_s = 0.0
+        elif self._fences:
+            self.loop.next_s = self._fences[0] - passed

@@ -1,0 +1,145 @@
+"""The stream hub: the log of a run, followed live by many, read once.
+
+A channel exists while somebody follows its run. The commit feeds it after each durable transaction; whoever is behind
+reads the store by pages. Each event is encoded once per wire form, and all followers of that form get the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import islice
+
+from runwright.clock import Clock
+from runwright.domain.events import TERMINAL_TYPES, Event
+from runwright.engine.commit import Committed
+from runwright.store.base import Store
+
+Encode = Callable[[Event], bytes]
+
+
+class Lagged(Exception):  # noqa: N818 - the end of a stream, told as such by the surface
+    """Say that a follower fell too far behind; it may come back and go on at `seq`."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(seq)
+        self.seq = seq
+
+
+class _Channel:
+    """The live window of one run: the events committed since somebody began to follow it."""
+
+    def __init__(self, window_max: int) -> None:
+        self.followers = 0
+        self._window: deque[Event] = deque(maxlen=window_max)
+        self._frames: dict[Encode, deque[bytes]] = {}
+        self._news: asyncio.Future[None] | None = None
+
+    @property
+    def first(self) -> int | None:
+        return self._window[0].seq if self._window else None
+
+    @property
+    def last(self) -> int:
+        return self._window[-1].seq if self._window else 0
+
+    def feed(self, events: Sequence[Event]) -> None:
+        self._window.extend(events)
+        for encode, frames in self._frames.items():
+            frames.extend(encode(event) for event in events)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+        self._news = None
+
+    def news(self) -> asyncio.Future[None]:
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        return self._news
+
+    def after(self, seq: int, encode: Encode) -> tuple[list[bytes], int, bool]:
+        """Return the frames after `seq`, the last seq among them, and whether the run ended with it."""
+        frames = self._frames.get(encode)
+        if frames is None:
+            frames = self._frames[encode] = deque((encode(event) for event in self._window), self._window.maxlen)
+        skip = seq + 1 - self._window[0].seq
+        end = self._window[-1]
+        return list(islice(frames, skip, None)), end.seq, end.type in TERMINAL_TYPES
+
+
+class Hub:
+    """Follows runs for all subscribers of a process."""
+
+    def __init__(self, store: Store, clock: Clock, *, page: int = 500, window_max: int = 10_000) -> None:
+        self._store = store
+        self._clock = clock
+        self._page = page
+        self._window_max = window_max
+        self._channels: dict[str, _Channel] = {}
+        self._moved: dict[str, asyncio.Event] = {}
+
+    @property
+    def channels(self) -> int:
+        """Return how many runs are followed at the moment."""
+        return len(self._channels)
+
+    def committed(self, done: Committed) -> None:
+        """Hear what the commit made durable."""
+        if self._channels:
+            for run_id, events in done.events.items():
+                channel = self._channels.get(run_id)
+                if channel is not None:
+                    channel.feed(events)
+        if self._moved:
+            for run_id, run in done.runs.items():
+                if run.state != "executing" and run_id in self._moved:
+                    self._moved.pop(run_id).set()
+
+    async def left_executing(self, run_id: str, timeout_s: float) -> bool:
+        """Wait until the run is no longer executing; return False when `timeout_s` passed first."""
+        moved = self._moved.setdefault(run_id, asyncio.Event())
+        try:
+            return await self._clock.wait(moved, timeout_s)
+        finally:
+            if self._moved.get(run_id) is moved and not moved.is_set():
+                self._moved.pop(run_id, None)
+
+    async def follow(
+        self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True
+    ) -> AsyncIterator[bytes]:
+        """Yield the frames of the run's events after `after_seq`, several at once: history first, then live.
+
+        Nothing is missed and nothing comes twice. Ends after the terminal event, or, unless `live`, at the end of the
+        history. Raises `Lagged` for a follower that was live and fell out of the window.
+        """
+        channel = self._channels.setdefault(run_id, _Channel(self._window_max))
+        channel.followers += 1
+        seq, was_live = after_seq, False
+        try:
+            while True:
+                first = channel.first
+                if first is not None and channel.last > seq >= first - 1:
+                    frames, seq, ended = channel.after(seq, encode)
+                    was_live = True
+                elif first is None or seq + 1 < first:
+                    if was_live:
+                        raise Lagged(seq)
+                    events = await self._store.events(run_id, seq, self._page)
+                    frames = [encode(event) for event in events]
+                    ended = bool(events) and events[-1].type in TERMINAL_TYPES
+                    seq = events[-1].seq if events else seq
+                else:
+                    frames, ended = [], False
+                if frames:
+                    yield b"".join(frames)
+                if ended:
+                    return
+                if not frames and (channel.first is None or channel.last <= seq):
+                    if not live:
+                        return
+                    was_live = was_live or channel.first is not None
+                    await asyncio.shield(channel.news())
+        finally:
+            channel.followers -= 1
+            if channel.followers == 0 and self._channels.get(run_id) is channel:
+                del self._channels[run_id]

@@ -1,0 +1,159 @@
+"""Make runs: from an order for a job to the command that creates the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from runwright import ids
+from runwright.clock import Clock
+from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.job import Job, Overrides, limits, override_problems, retry_policy
+from runwright.domain.accounts import Project
+from runwright.domain.redaction import Redacted, Redactor
+from runwright.domain.retry import Strategy
+from runwright.domain.run import Spec
+from runwright.domain.tenancy import Actor, Cause
+from runwright.engine.commit import Commit, Submitted
+from runwright.engine.values import Values, encode
+from runwright.errors import Conflict, InvalidRequest
+
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+_spec_bytes = msgspec.json.Encoder().encode
+SECOND_US = 1_000_000
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks of one run; instants in µs, durations in seconds."""
+
+    payload: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    idempotency_key: str | None = None
+    scheduled_at: int | None = None
+    priority: int | None = None
+    ttl_secs: float | None = None
+    concurrency_key: str | None = None
+    max_attempts_override: int | None = None
+    timeout_secs_override: float | None = None
+    retry_backoff: Strategy | None = None
+    retry_initial_delay_secs: float | None = None
+    retry_max_delay_secs: float | None = None
+    parent_run_id: str | None = None
+    batch_id: str | None = None
+    triggered_by: str = "manual"
+    replay_of: str | None = None
+
+
+class Submitter:
+    """Turns orders into runs, one or many in one transaction."""
+
+    def __init__(self, commit: Commit, values: Values, redactor: Redactor, clock: Clock) -> None:
+        self._commit = commit
+        self._values = values
+        self._redactor = redactor
+        self._clock = clock
+
+    async def submit(
+        self, actor: Actor, project: Project, job: Job, order: Order, *, request_id: str | None, trace_id: str
+    ) -> Submitted:
+        """Create one run, or find the one that the idempotency key made.
+
+        Raises `InvalidRequest`, `Conflict` for a disabled job, `IdempotencyMismatch`, `TooLarge`, `Overloaded`.
+        """
+        command = self.command(actor, project, job, order, request_id=request_id, trace_id=trace_id)
+        answer: Submitted = await self._commit.apply(command)
+        return answer
+
+    async def submit_all(self, commands: Sequence[Submit]) -> list[Any]:
+        """Create many runs in one transaction; each answer is a `Submitted` or the `Error` that this one was refused with."""
+        return await self._commit.apply_all(commands)
+
+    def command(
+        self, actor: Actor, project: Project, job: Job, order: Order, *, request_id: str | None, trace_id: str
+    ) -> Submit:
+        """Return the command that creates the run of an order, with everything checked that needs no database."""
+        definition = job.definition
+        if not definition.enabled:
+            raise Conflict(f"the job {job.slug!r} is disabled; enable it first", code="jobs.disabled")
+        overrides = Overrides(
+            max_attempts_override=order.max_attempts_override,
+            retry_backoff=order.retry_backoff,
+            retry_initial_delay_secs=order.retry_initial_delay_secs,
+            retry_max_delay_secs=order.retry_max_delay_secs,
+        )
+        problems = override_problems(definition, overrides)
+        if problems:
+            raise InvalidRequest(fields=problems)
+        now = self._clock.now()
+        policy = retry_policy(definition, overrides)
+        encoded = encode(order.payload)
+        run_id = ids.new_id("run", now)
+        timeout_s = order.timeout_secs_override or definition.timeout_secs
+        spec = Spec(
+            run_id=run_id,
+            org_id=job.org_id,
+            project_id=job.project_id,
+            queue=definition.queue,
+            job_id=job.job_id,
+            handler=job.handler,
+            job_version=job.version,
+            job_version_id=job.job_version_id,
+            payload=self._values.ref(encoded),
+            priority=definition.priority if order.priority is None else order.priority,
+            weight=project.weight,
+            max_attempts=policy.max_attempts,
+            timeout_s=float(timeout_s),
+            retry=policy,
+            poison_pill_threshold=definition.poison_pill_threshold,
+            rerun_unknown_steps=definition.rerun_unknown_steps,
+            limits=limits(definition, job.job_id, project, order.concurrency_key),
+            concurrency_key=order.concurrency_key,
+            tags=definition.tags | order.tags,
+            metadata=definition.default_metadata | order.metadata,
+            idempotency_key=order.idempotency_key,
+            triggered_by=order.triggered_by,
+            batch_id=order.batch_id,
+            parent_run_id=order.parent_run_id,
+            replay_of=order.replay_of,
+            trace_id=trace_id,
+            created_at=now,
+            created_by=actor.label,
+            created_by_user_id=actor.user_id,
+            scheduled_at=order.scheduled_at,
+            max_attempts_override=order.max_attempts_override,
+            timeout_secs_override=order.timeout_secs_override,
+            retry_backoff=order.retry_backoff,
+            retry_initial_delay_secs=order.retry_initial_delay_secs,
+            retry_max_delay_secs=order.retry_max_delay_secs,
+        )
+        opening, spec = self._open(spec)
+        return Submit(
+            spec=spec,
+            opening=opening,
+            payload=self._values.seal(job.project_id, run_id, "payload", encoded),
+            cause=Cause(actor.label, None, request_id),
+            expires_at=_expiry(order.ttl_secs or definition.run_ttl_secs, order.scheduled_at, now),
+            idempotency=_idempotency(job, order),
+        )
+
+    def _open(self, spec: Spec) -> tuple[Redacted, Spec]:
+        """Return the redacted bytes of a spec, and the spec that they say: what is stored is what is used."""
+        plain = _spec_bytes(spec)
+        opening = self._redactor.raw(plain)
+        return opening, spec if opening == plain else msgspec.json.decode(opening, type=Spec)
+
+
+def _expiry(ttl_s: float | None, scheduled_at: int | None, now: int) -> int | None:
+    return None if ttl_s is None else max(scheduled_at or now, now) + int(ttl_s * SECOND_US)
+
+
+def _idempotency(job: Job, order: Order) -> IdempotencyKey | None:
+    if order.idempotency_key is None:
+        return None
+    asked = msgspec.structs.replace(order, idempotency_key=None, batch_id=None)
+    scope = f"{job.project_id}/jobs.trigger/{job.job_id}"
+    return IdempotencyKey(scope, order.idempotency_key, sha256(_canonical(asked)).hexdigest())

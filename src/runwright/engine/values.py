@@ -1,0 +1,88 @@
+"""Working values: sealed as they are for the attempt, described by digest and redacted preview in the log."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from runwright.domain.commands import Value
+from runwright.domain.ports import ArtifactStore, Sealer
+from runwright.domain.redaction import RedactedText, Redactor, shorten
+from runwright.domain.run import ValueRef
+from runwright.errors import InvalidRequest, TooLarge
+from runwright.store.base import StoredValue
+
+PREVIEW_CHARS = 256
+_LOOK_AHEAD = 4096  # a secret that begins inside the preview ends within this many bytes, or is no known secret
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_EMPTY = b"{}"
+_EMPTY_REF = ValueRef(sha256(_EMPTY).hexdigest(), len(_EMPTY), RedactedText("{}"))
+
+
+def encode(value: Any) -> bytes:
+    """Return the JSON of a working value. Raises `InvalidRequest` (`value.not_json`) for what is not JSON."""
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, RecursionError, OverflowError) as broken:
+        raise InvalidRequest(f"the value is not JSON: {broken}", code="value.not_json") from broken
+
+
+class Values:
+    """Seals and opens the values of runs; large ones live in the artifact store."""
+
+    def __init__(
+        self, redactor: Redactor, sealer: Sealer, artifacts: ArtifactStore, inline_max_bytes: int, max_bytes: int
+    ) -> None:
+        self._redactor = redactor
+        self._sealer = sealer
+        self._artifacts = artifacts
+        self._inline_max_bytes = inline_max_bytes
+        self._max_bytes = max_bytes
+
+    def ref(self, encoded: bytes) -> ValueRef:
+        """Return what a record says of a value: digest, size, redacted preview."""
+        if encoded == _EMPTY:
+            return _EMPTY_REF
+        seen = self._redactor.text(encoded[: PREVIEW_CHARS + _LOOK_AHEAD].decode("utf-8", "ignore"))
+        return ValueRef(sha256(encoded).hexdigest(), len(encoded), shorten(seen, PREVIEW_CHARS))
+
+    def seal(self, project_id: str, run_id: str, name: str, encoded: bytes) -> bytes:
+        """Return a value of the run's own row (`payload`, `result`) sealed. Raises `TooLarge`."""
+        if len(encoded) > self._max_bytes:
+            raise TooLarge(f"the {name} has {len(encoded)} bytes, at most {self._max_bytes} are kept")
+        return self._sealer.seal(project_id, encoded, f"{run_id}/{name}")
+
+    def shown(self, value: Any) -> Any:
+        """Return a working value as readers see it: the same JSON, redacted."""
+        return None if value is None else msgspec.json.decode(self._redactor.data(value))
+
+    def open(self, project_id: str, run_id: str, name: str, sealed: bytes | None) -> Any:
+        """Return a value of the run's own row; None when there is none."""
+        if sealed is None:
+            return None
+        return msgspec.json.decode(self._sealer.open(project_id, sealed, f"{run_id}/{name}"))
+
+    async def pack(
+        self, project_id: str, run_id: str, kind: str, key: str, value: Any, note: Any = None
+    ) -> tuple[Value, ValueRef]:
+        """Return a value ready to be stored with a command, and what the event says of it."""
+        encoded = encode(value)
+        sealed: bytes | None = self._sealer.seal(project_id, encoded, f"{run_id}/{kind}/{key}")
+        artifact = None
+        if len(encoded) > self._inline_max_bytes and sealed is not None:
+            artifact, sealed = await self._artifacts.put(sealed), None
+        packed = Value(kind, key, sealed, artifact, None if note is None else encode(note))
+        return packed, self.ref(encoded)
+
+    async def unpack(self, project_id: str, stored: StoredValue) -> Any:
+        """Return a stored value as it was."""
+        sealed = stored.sealed
+        if sealed is None and stored.artifact is not None:
+            sealed = await self._artifacts.get(stored.artifact)
+        if sealed is None:
+            return None
+        context = f"{stored.run_id}/{stored.kind}/{stored.key}"
+        return msgspec.json.decode(self._sealer.open(project_id, sealed, context))

@@ -1,0 +1,172 @@
+"""The worker inside the server: it claims, executes, keeps its leases alive, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from runwright.clock import Clock
+from runwright.domain.run import Run, StopKind
+from runwright.engine.attempt import Attempt, AttemptLost, Executor
+from runwright.engine.commit import Commit, Take
+from runwright.engine.emitter import Emitter
+from runwright.engine.loops import Loop
+from runwright.engine.values import Values
+from runwright.errors import Error, StaleLease
+from runwright.store.base import Store, Transaction
+from runwright.telemetry import report
+
+CLAIM_POLL_S = 5.0
+
+
+class Worker:
+    """Executes runs in `slots` at once. Hints wake it; a slow poll is the net beneath them."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        executor: Executor,
+        commit: Commit,
+        store: Store,
+        emitter: Emitter,
+        values: Values,
+        clock: Clock,
+        *,
+        slots: int = 100,
+        lease_s: float = 30.0,
+        heartbeat_s: float = 10.0,
+    ) -> None:
+        self.worker_id = worker_id
+        self._executor = executor
+        self._commit = commit
+        self._store = store
+        self._emitter = emitter
+        self._values = values
+        self._clock = clock
+        self._slots = slots
+        self._lease_s = lease_s
+        self._reserved = 0
+        self._running: dict[str, Attempt] = {}
+        self._draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._hungry: set[str] = set(executor.queues)
+        self.loops = (
+            Loop("claimer", self._claim, clock, every_s=CLAIM_POLL_S),
+            Loop("heartbeat", self._beat, clock, every_s=heartbeat_s),
+        )
+
+    @property
+    def busy(self) -> int:
+        """Return how many attempts execute now."""
+        return len(self._running)
+
+    # --- what the commit asks -----------------------------------------------------------------------------------------
+
+    def reserve(self, queue: str, handler: str | None, count: int) -> int:
+        """Hold up to `count` free slots for runs of that handler in that queue and return how many; 0 if not its work."""
+        if self._draining or queue not in self._executor.queues or not self._executor.serves(handler):
+            return 0
+        held = min(count, self._free())
+        self._reserved += held
+        return held
+
+    def give_back(self, count: int) -> None:
+        """Free reserved slots that no run took."""
+        self._reserved -= count
+        if self._hungry:
+            self.loops[0].wake()
+
+    def assign(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
+        """Take runs that were claimed into reserved slots, each with its sealed payload."""
+        self._reserved -= len(runs)
+        for run, payload in runs:
+            attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
+            self._running[run.run_id] = attempt
+            self._empty.clear()
+            attempt.task = asyncio.create_task(self._execute(attempt))
+
+    def stop(self, run_id: str, lease_epoch: int, kind: StopKind) -> None:
+        """Tell an executing attempt that a stop was asked for."""
+        attempt = self._running.get(run_id)
+        if attempt is not None and attempt.run.lease_epoch == lease_epoch:
+            attempt.stop(kind)
+
+    def wake(self, queues: set[str]) -> None:
+        """Hear that runs became ready in these queues."""
+        mine = queues & self._executor.queues
+        if mine:
+            self._hungry |= mine
+            self.loops[0].wake()
+
+    def _free(self) -> int:
+        return max(self._slots - len(self._running) - self._reserved, 0)
+
+    # --- the loops ----------------------------------------------------------------------------------------------------
+
+    async def _claim(self) -> None:
+        if not self.loops[0].hinted:
+            self._hungry |= self._executor.queues
+        for queue in sorted(self._hungry):
+            count = 0 if self._draining else self._free()
+            if count == 0:
+                return
+            self._reserved += count
+            self._hungry.discard(queue)  # before the look: what becomes ready meanwhile makes it hungry again
+            try:
+                runs: list[Run] = await self._commit.apply(Take(queue, count, self.worker_id))
+                payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
+            except BaseException:
+                self._reserved -= count
+                raise
+            self._reserved -= count - len(runs)
+            self.assign([(run, payloads.get(run.run_id)) for run in runs])
+            if len(runs) == count:
+                self._hungry.add(queue)
+
+    async def _beat(self) -> None:
+        leases = [(a.run.run_id, a.run.lease_epoch) for a in self._running.values() if not a.lost]
+        if not leases:
+            return
+        lease_us = int(self._lease_s * 1e6)
+
+        async def renew(tx: Transaction) -> list[str]:
+            return await tx.renew(self.worker_id, leases, tx.now + lease_us)
+
+        epochs = dict(leases)
+        for run_id in await self._store.write(renew):
+            attempt = self._running.get(run_id)
+            if attempt is not None and attempt.run.lease_epoch == epochs[run_id]:
+                report("worker.lease_lost", run_id=run_id, worker_id=self.worker_id)
+                attempt.lose(StaleLease(f"the lease of run {run_id} has moved on"))
+
+    async def _execute(self, attempt: Attempt) -> None:
+        try:
+            outcome = await attempt.execute(self._executor)
+            await attempt.finish(outcome, random.random(), self._lease_s)
+        except (AttemptLost, asyncio.CancelledError):
+            report("worker.attempt_lost", run_id=attempt.run.run_id, worker_id=self.worker_id)
+        except Error as refusal:
+            report("worker.finish_refused", run_id=attempt.run.run_id, code=refusal.code, detail=refusal.detail)
+        finally:
+            if self._running.get(attempt.run.run_id) is attempt:
+                del self._running[attempt.run.run_id]
+            if not self._running:
+                self._empty.set()
+            if self._hungry:
+                self.loops[0].wake()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Claim no more, let running attempts finish for `timeout_s`, hand the rest back; return how many were handed back."""
+        self._draining = True
+        await self._clock.wait(self._empty, timeout_s)
+        left = list(self._running.values())
+        for attempt in left:
+            attempt.released = True
+            if attempt.task is not None:
+                attempt.task.cancel()
+        tasks = [attempt.task for attempt in left if attempt.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._lease_s)
+        return len(left)

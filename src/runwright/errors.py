@@ -1,0 +1,340 @@
+"""The whole error tree of Runwright: what can go wrong, told to whoever asked.
+
+::
+
+    Error  .code (stable)  .detail (safe to show)  .retryable  .data (details)
+    ├─ InvalidRequest (.fields)      UnsupportedMedia, MethodNotAllowed, InvalidSettings
+    ├─ NotFound                      also: not yours
+    ├─ Conflict                      InvalidTransition, StaleLease, IdempotencyMismatch, AlreadyExists
+    │                                (to come: ThreadBusy, SubjectChanged, AlreadyDecided)
+    ├─ Denied                        Unauthenticated, MissingScope
+    │                                (to come: ApprovalRequired, SelfApproval)
+    ├─ LimitExceeded                 RateLimited, QuotaExceeded, TooLarge, TooSlow, Overloaded
+    │                                (to come: BudgetExceeded)
+    ├─ Gone                          CursorExpired
+    │                                (to come: ApprovalExpired)
+    ├─ StoreError                    StoreUnavailable, StoreLocked, StoreReadOnly, SchemaMismatch, ChainBroken
+    └─ UpstreamError                 (to come: ProviderUnavailable, ProviderRejected, DispatchFailed,
+                                     ForgeError, ToolFailed)
+
+A code is for programs and never changes; a detail is for people and may. No HTTP status stands here: `api/errors.py`
+gives each class its status. Expected endings of work are values (`Outcome`), never one of these.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+Noun = Literal[
+    "artifact", "batch", "checkpoint", "event", "job", "key", "organization", "output", "project", "queue", "run",
+    "user", "value", "version", "worker",
+]  # fmt: skip
+
+
+class Error(Exception):
+    """Tell a caller that a request was wrong or that the world broke.
+
+    `detail` is safe to show to that caller; `data` holds JSON details; `code` and `retryable` default to the class's.
+    """
+
+    code: str = "error"
+    summary: str = "Something went wrong."
+    retryable: bool = False
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        code: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        self.detail = self.summary if detail is None else detail
+        self.data = dict(data) if data is not None else None
+        if code is not None:
+            self.code = code
+        if retryable is not None:
+            self.retryable = retryable
+        super().__init__(self.detail)
+
+
+# --- asked wrongly ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """Name one wrong field: `path` as `items[0].payload`, `message` without the value."""
+
+    path: str
+    message: str
+
+
+class InvalidRequest(Error):
+    """Refuse a request that does not say what it must; `fields` names each wrong place."""
+
+    code = "request.invalid"
+    summary = "The request is not valid."
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        fields: Sequence[FieldError] = (),
+        code: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        if detail is None and fields:
+            detail = "; ".join(f"{field.path}: {field.message}" if field.path else field.message for field in fields)
+        super().__init__(detail, code=code, data=data)
+        self.fields = list(fields)
+
+    @classmethod
+    def at(cls, path: str, message: str, *, code: str | None = None) -> Self:
+        """Refuse the one field at `path`."""
+        return cls(fields=[FieldError(path, message)], code=code)
+
+
+class UnsupportedMedia(InvalidRequest):
+    """Refuse a body that is not JSON."""
+
+    code = "request.unsupported_media"
+    summary = "The body must be sent as application/json."
+
+
+class MethodNotAllowed(InvalidRequest):
+    """Refuse a method that the path does not have; `allow` names those that it has."""
+
+    code = "request.method_not_allowed"
+    summary = "The path does not have this method."
+
+    def __init__(self, allow: Sequence[str]) -> None:
+        super().__init__(data={"allow": sorted(allow)})
+        self.allow = sorted(allow)
+
+
+class InvalidSettings(InvalidRequest):
+    """Refuse to start with wrong settings; `fields` names every one of them."""
+
+    code = "settings.invalid"
+    summary = "The settings are not valid."
+
+
+class NotFound(Error):
+    """Say that nothing of the caller's has this id; the same answer whether it never was or is another's."""
+
+    code = "not_found"
+    summary = "There is nothing here."
+
+    def __init__(self, noun: Noun | None = None, ident: str | None = None) -> None:
+        if noun is None:
+            super().__init__()
+        else:
+            named = f"{noun} {ident[:128]!r}" if ident is not None else f"such {noun}"
+            super().__init__(f"There is no {named}.", code=_not_found(noun))
+
+
+# --- conflicts --------------------------------------------------------------------------------------------------------
+
+
+class Conflict(Error):
+    """Refuse what the present state does not allow."""
+
+    code = "conflict"
+    summary = "The present state does not allow this."
+
+
+class InvalidTransition(Conflict):
+    """Refuse a command that the run's state does not take."""
+
+    code = "runs.invalid_transition"
+    summary = "The run's state does not take this command."
+
+
+class StaleLease(Conflict):
+    """Refuse a write of an attempt whose lease epoch is over; nothing changed."""
+
+    code = "runs.stale_lease"
+    summary = "The lease of this attempt is over."
+
+
+class IdempotencyMismatch(Conflict):
+    """Refuse an idempotency key that was used for another request."""
+
+    code = "idempotency.mismatch"
+    summary = "This idempotency key was used for another request."
+
+
+class AlreadyExists(Conflict):
+    """Refuse a name that is taken."""
+
+    code = "conflict.already_exists"
+    summary = "This name is taken."
+
+
+# --- denied -----------------------------------------------------------------------------------------------------------
+
+
+class Denied(Error):
+    """Refuse a caller."""
+
+    code = "auth.denied"
+    summary = "This is not allowed."
+
+
+class Unauthenticated(Denied):
+    """Refuse missing, unknown, revoked or expired credentials, without saying which."""
+
+    code = "auth.unauthenticated"
+    summary = "Valid credentials are required."
+
+
+class MissingScope(Denied):
+    """Refuse a known caller whose credentials lack `scope`."""
+
+    code = "auth.missing_scope"
+    summary = "The credentials lack a scope."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This needs the scope {scope!r}; ask for a key that has it.", data={"scope": scope})
+        self.scope = scope
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+class LimitExceeded(Error):
+    """Refuse what goes past a limit."""
+
+    code = "limits.exceeded"
+    summary = "A limit is reached."
+
+
+class RateLimited(LimitExceeded):
+    """Refuse for now: too many requests or streams of one caller; come back after `retry_after_s`."""
+
+    code = "limits.rate"
+    summary = "Too many requests."
+    retryable = True
+
+    def __init__(self, detail: str | None = None, *, retry_after_s: float = 1.0, code: str | None = None) -> None:
+        super().__init__(detail, code=code, data={"retry_after_s": retry_after_s})
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(LimitExceeded):
+    """Refuse what a quota of the organization or project does not hold."""
+
+    code = "limits.quota"
+    summary = "The quota is used up."
+
+
+class TooLarge(LimitExceeded):
+    """Refuse a body or value of more bytes than its limit."""
+
+    code = "request.too_large"
+    summary = "The request is too large."
+
+
+class TooSlow(LimitExceeded):
+    """Give up on something that did not end in its time."""
+
+    code = "limits.time"
+    summary = "This took too long."
+    retryable = True
+
+
+class Overloaded(LimitExceeded):
+    """Refuse for now: the server has more work accepted than it may; nothing of the request was kept."""
+
+    code = "server.overloaded"
+    summary = "The server has too much work at the moment."
+    retryable = True
+
+    def __init__(self, detail: str | None = None, *, retry_after_s: float = 1.0, code: str | None = None) -> None:
+        super().__init__(detail, code=code, data={"retry_after_s": retry_after_s})
+        self.retry_after_s = retry_after_s
+
+
+# --- gone -------------------------------------------------------------------------------------------------------------
+
+
+class Gone(Error):
+    """Say that it was here and is no more."""
+
+    code = "gone"
+    summary = "This is no longer here."
+
+
+class CursorExpired(Gone):
+    """Refuse a cursor whose place was removed by retention."""
+
+    code = "cursor.expired"
+    summary = "The place that this cursor names was removed."
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+class StoreError(Error):
+    """Report the database's failure; the transaction changed nothing."""
+
+    code = "store.error"
+    summary = "The store failed."
+
+
+class StoreUnavailable(StoreError):
+    """Report a database that cannot be reached or is too busy; trying again may help."""
+
+    code = "store.unavailable"
+    summary = "The store is not available at the moment."
+    retryable = True
+
+
+class StoreLocked(StoreError):
+    """Refuse to open a data directory that another server holds."""
+
+    code = "store.locked"
+    summary = "Another server is using this data directory."
+
+
+class StoreReadOnly(StoreError):
+    """Refuse a data directory that cannot be written."""
+
+    code = "store.read_only"
+    summary = "The data directory cannot be written."
+
+
+class SchemaMismatch(StoreError):
+    """Refuse a database whose schema this version does not know."""
+
+    code = "store.schema_mismatch"
+    summary = "The database has a schema that this version does not know."
+
+
+class ChainBroken(StoreError):
+    """Report a log whose hash chain does not verify."""
+
+    code = "store.chain_broken"
+    summary = "The hash chain of a log does not verify."
+
+
+class UpstreamError(Error):
+    """Report the failure of a service that Runwright called."""
+
+    code = "upstream.error"
+    summary = "A service that was called failed."
+
+
+def catalogue() -> dict[str, type[Error]]:
+    """Return every code that these classes give by themselves, with its class; tests and the reference read it."""
+    codes: dict[str, type[Error]] = {_not_found(noun): NotFound for noun in get_args(Noun)}
+    waiting: list[type[Error]] = [Error]
+    while waiting:
+        kind = waiting.pop()
+        codes.setdefault(kind.code, kind)
+        waiting.extend(kind.__subclasses__())
+    return codes
+
+
+def _not_found(noun: Noun) -> str:
+    return f"{'batches' if noun == 'batch' else noun + 's'}.not_found"

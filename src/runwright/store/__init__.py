@@ -1,0 +1,1 @@
+"""What is stored and how: the contract, the tables, and the databases behind it."""

@@ -1,0 +1,259 @@
+"""The contract of a store, on one page. A backend that passes `tests/store` may stand behind the engine.
+
+A store runs on the event loop. `write` gives one transaction: its reads lock what they return, all its writes commit
+together or not at all, and it returns only when they are durable. Everything else reads the last committed state.
+Whatever breaks underneath is raised as a `StoreError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from runwright.domain.commands import IdempotencyKey
+from runwright.domain.events import Event
+from runwright.domain.run import Run
+from runwright.store.query import Query
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A worker's hold on an executing run. After `until` it is lost; at `fence_at` a stop request ends it."""
+
+    run_id: str
+    lease_epoch: int
+    worker_id: str
+    until: int
+    fence_at: int | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """The record of one lease of a run, written when it ended."""
+
+    run_id: str
+    lease_epoch: int
+    attempt: int
+    executor: str
+    worker_id: str
+    started_at: int
+    ended_at: int
+    outcome: str
+    error_class: str | None
+    error: str | None
+    queue_wait_us: int
+
+
+class StoredValue(msgspec.Struct, frozen=True):
+    """A working value of a run: sealed bytes, or the digest of the artifact that holds them."""
+
+    run_id: str
+    kind: str
+    key: str
+    sealed: bytes | None
+    artifact: str | None
+    note: bytes | None
+    created_at: int
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """An instant at which a run wants a command: `due` or `expire`."""
+
+    run_id: str
+    name: str
+    at: int
+
+
+class Slots(msgspec.Struct):
+    """How much of a concurrency limit is used, of how much."""
+
+    used: int
+    max: int
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A due run that waits for a slot of `limit_key`, its first full limit."""
+
+    limit_key: str
+    rank: float
+    run_id: str
+
+
+class InboxEntry(msgspec.Struct, frozen=True):
+    """A durable command for another run, written by the transaction that caused it."""
+
+    entry: int
+    run_id: str
+    command: bytes
+
+
+class OutboxEntry(msgspec.Struct, frozen=True):
+    """A fact for a consumer across runs, written by the transaction that made it true."""
+
+    entry: int
+    topic: str
+    run_id: str
+    data: bytes
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """A new run: where it stands, the exact bytes of its spec, and its sealed payload."""
+
+    run: Run
+    opening: bytes
+    payload: bytes | None
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A run as readers see it: the run, its sealed values, and what happened to it after its end."""
+
+    run: Run
+    payload: bytes | None
+    result: bytes | None
+    dead_letter_left_at: int | None
+    replayed_as: str | None
+    lease: Lease | None = None
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """What retention removed: the runs, and the artifacts that nothing names any more."""
+
+    run_ids: list[str]
+    artifacts: list[str]
+
+
+class ChangeSet(msgspec.Struct):
+    """Everything that one transaction of the commit writes. Only `engine/commit.py` makes one."""
+
+    births: list[Birth] = []
+    moved: list[tuple[Run, bytes | None]] = []
+    heads_new: list[Run] = []
+    heads_moved: list[Run] = []
+    heads_gone: list[str] = []
+    ready: list[Run] = []
+    unready: list[Run] = []
+    held: list[Run] = []
+    unheld: list[Run] = []
+    limits: dict[str, Slots] = {}
+    turns: dict[tuple[str, str], float] = {}
+    leases: list[Lease] = []
+    leases_gone: list[str] = []
+    fences: list[tuple[str, int]] = []
+    timers: list[Timer] = []
+    timers_gone: list[tuple[str, str]] = []
+    attempts: list[Attempt] = []
+    events: list[Event] = []
+    values: list[StoredValue] = []
+    idempotency: list[tuple[IdempotencyKey, str]] = []
+    replays: list[tuple[str, str]] = []
+    inbox: list[tuple[str, bytes]] = []
+    inbox_gone: list[int] = []
+    outbox: list[tuple[str, str, bytes]] = []
+
+
+class Transaction(Protocol):
+    """One transaction. `now` is the store's time (µs), read once; locks are taken in the order of these methods."""
+
+    now: int
+
+    async def idempotency(
+        self, keys: Sequence[IdempotencyKey], since: int
+    ) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
+
+    async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
+        """Return the limits that exist, locked."""
+
+    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run]) -> dict[str, Run]:
+        """Return the runs that exist, locked. A `known` run that nobody moved since may be returned as it is."""
+
+    async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
+        """Return the leases of those runs that execute."""
+
+    async def take(self, queue: str, count: int) -> list[str]:
+        """Remove and return up to `count` ready runs of a queue, lowest rank first; locked ones are left to others."""
+
+    async def held(self, limit_key: str, count: int) -> list[Held]:
+        """Return the first `count` runs held by a limit, lowest rank first."""
+
+    async def floors(self, queues: Sequence[str]) -> dict[str, float]:
+        """Return each queue's smallest ready rank; for an empty queue the latest turn that any project took."""
+
+    async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """Return (queue, project) → the project's last turn, for those that had one."""
+
+    async def empty(self, queues: Sequence[str]) -> set[str]:
+        """Return those of the queues that hold no ready run."""
+
+    async def inbox(self, count: int) -> list[InboxEntry]:
+        """Return the oldest `count` entries of the inbox, locked."""
+
+    async def apply(self, changes: ChangeSet) -> None:
+        """Write a change set."""
+
+    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int]], until: int) -> list[str]:
+        """Extend a worker's leases (run, epoch); return the runs whose lease is no longer that worker's."""
+
+    async def settle(self, entries: Sequence[int]) -> None:
+        """Remove outbox entries that their consumer has dealt with."""
+
+    async def prune(self, before: int, limit: int) -> Pruned:
+        """Delete up to `limit` runs that ended before `before`, with all their records."""
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a query inside the transaction and return its rows; a statement without rows returns none."""
+
+
+class Store(Protocol):
+    """A database that keeps runs."""
+
+    async def open(self) -> None:
+        """Open, lock and migrate. Raises `StoreLocked`, `StoreReadOnly` or `SchemaMismatch`, each saying what to do."""
+
+    async def close(self) -> None:
+        """Finish the write under way and let go of everything. May be called twice."""
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one transaction and return its result once it is durable; an exception rolls all back."""
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a read-only query and return its rows."""
+
+    async def record(self, run_id: str) -> Record | None:
+        """Return one run for a reader."""
+
+    async def records(self, query: Query, **params: Any) -> list[Record]:
+        """Return the runs that a query of `store.queries.runs` selects, in its order."""
+
+    async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
+        """Return up to `limit` events of a run with a larger seq, in order."""
+
+    async def values(self, run_id: str, kind: str) -> list[StoredValue]:
+        """Return the values of one kind, by key."""
+
+    async def payloads(self, run_ids: Sequence[str]) -> dict[str, bytes | None]:
+        """Return the sealed payloads of runs."""
+
+    async def attempts(self, run_id: str) -> list[Attempt]:
+        """Return the ended attempts of a run, oldest first."""
+
+    async def due(self, at: int, limit: int) -> list[Timer]:
+        """Return the timers that have come due by `at`, oldest first."""
+
+    async def next_timer(self) -> int | None:
+        """Return the instant of the earliest timer."""
+
+    async def lapsed(self, at: int, limit: int) -> list[Lease]:
+        """Return the leases that ran out, or whose stop request's grace is over, by `at`."""
+
+    async def starved(self, limit: int) -> list[str]:
+        """Return limits that have a free slot and held runs: the net under the admission."""
+
+    async def waiting_queues(self) -> dict[str, int]:
+        """Return the queues that hold ready runs, with how many (counted up to 1 000)."""
+
+    async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
+        """Return the oldest entries of a topic."""

@@ -1,0 +1,22 @@
+"""Write the statements that the MetaData stands for: the first migration, and the yardstick of the tests."""
+
+from __future__ import annotations
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from runwright.store.tables import metadata
+
+_DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
+
+
+def statements(dialect: str) -> list[str]:
+    """Return `CREATE TABLE` and `CREATE INDEX` for every table, in the order of the MetaData's names."""
+    made = _DIALECTS[dialect]()
+    written = []
+    for table in metadata.sorted_tables:
+        written.append(str(CreateTable(table).compile(dialect=made)).strip())
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            written.append(str(CreateIndex(index).compile(dialect=made)).strip())
+    return written

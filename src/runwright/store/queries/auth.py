@@ -1,0 +1,73 @@
+"""Statements of organizations, projects, users, API keys and the keyring."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, select
+
+from runwright.domain.accounts import ApiKey, Organization, Project, User
+from runwright.store.base import Row
+from runwright.store.query import Query
+from runwright.store.queries.shapes import inserting, paging, rows, setting
+from runwright.store.tables import api_keys, keyring, organizations, projects, users
+
+INSERT_ORGANIZATION = inserting(organizations)
+SET_ORGANIZATION = setting(organizations, "org_id", "name")
+ORGANIZATION = Query(rows(organizations, Organization, organizations.c.org_id == bindparam("org_id")))
+ORGANIZATION_BY_SLUG = Query(rows(organizations, Organization, organizations.c.slug == bindparam("slug")))
+FIRST_ORGANIZATION = Query(rows(organizations, Organization).order_by(organizations.c.org_id).limit(1))
+
+_of_org = projects.c.org_id == bindparam("org_id")
+INSERT_PROJECT = inserting(projects)
+SET_PROJECT = setting(projects, "project_id", "name", "weight", "max_concurrency")
+PROJECT = Query(rows(projects, Project, _of_org, projects.c.project_id == bindparam("project_id")))
+PROJECT_BY_SLUG = Query(rows(projects, Project, _of_org, projects.c.slug == bindparam("slug")))
+PROJECTS = paging(rows(projects, Project, _of_org), projects.c.project_id)
+PROJECT_IDS = Query(select(projects.c.project_id))
+
+_of_org = users.c.org_id == bindparam("org_id")
+INSERT_USER = inserting(users)
+SET_USER = setting(users, "user_id", "name", "email", "enabled")
+USER = Query(rows(users, User, _of_org, users.c.user_id == bindparam("user_id")))
+USER_BY_NAME = Query(rows(users, User, _of_org, users.c.name == bindparam("name")))
+USERS = paging(rows(users, User, _of_org), users.c.user_id)
+
+_of_org = api_keys.c.org_id == bindparam("org_id")
+_of_project = api_keys.c.project_id == bindparam("project_id")
+INSERT_KEY = inserting(api_keys)
+SET_KEY = setting(api_keys, "key_id", "expires_at", "revoked_at", "rotated_to")
+KEY = Query(rows(api_keys, ApiKey, _of_org, api_keys.c.key_id == bindparam("key_id")))
+KEYS = paging(rows(api_keys, ApiKey, _of_org), api_keys.c.key_id)
+KEYS_OF_PROJECT = paging(rows(api_keys, ApiKey, _of_org, _of_project), api_keys.c.key_id)
+CREDENTIAL = Query(
+    rows(api_keys, ApiKey, api_keys.c.prefix == bindparam("prefix"))
+    .add_columns(api_keys.c.digest, users.c.name, users.c.email, users.c.enabled)
+    .select_from(api_keys.outerjoin(users, users.c.user_id == api_keys.c.user_id))
+)
+"""The key of a prefix, then its digest, and its user's name, email and whether it is enabled."""
+
+KEYRING = Query(select(keyring.c.name, keyring.c.wrapped))
+KEYRING_ENTRY = Query(select(keyring.c.wrapped).where(keyring.c.name == bindparam("name")))
+LOCK_KEYRING = Query(select(keyring.c.name).where(keyring.c.name == "master").with_for_update())
+INSERT_KEYRING_ENTRY = inserting(keyring)
+
+
+def organization(row: Row) -> Organization:
+    """Return the organization of a row."""
+    return Organization(*row)
+
+
+def project(row: Row) -> Project:
+    """Return the project of a row."""
+    return Project(*row)
+
+
+def user(row: Row) -> User:
+    """Return the user of a row."""
+    user_id, org_id, name, email, enabled, created_at = row
+    return User(user_id, org_id, name, email, bool(enabled), created_at)
+
+
+def api_key(row: Row) -> ApiKey:
+    """Return the key of a row; columns after the key's own are left alone."""
+    key_id, org_id, project_id, user_id, name, prefix, scopes, *rest = row[: len(ApiKey.__struct_fields__)]
+    return ApiKey(key_id, org_id, project_id, user_id, name, prefix, tuple(scopes.split()), *rest)

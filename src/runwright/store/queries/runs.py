@@ -1,0 +1,77 @@
+"""Statements about runs that are not hot: lists with filters, children, the inbox, forgotten keys."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select
+
+from runwright.domain.words import Shows
+from runwright.store.query import Query
+from runwright.store.tables import idempotency, inbox, run_heads, runs
+
+FORGET_KEYS = Query(delete(idempotency).where(idempotency.c.created_at < bindparam("before")))
+
+INBOX_OLDEST = Query(
+    select(inbox.c.entry, inbox.c.run_id, inbox.c.command).order_by(inbox.c.entry).limit(bindparam("count"))
+)
+INBOX_DONE = Query(delete(inbox).where(inbox.c.entry == bindparam("entry")))
+
+LIVE_CHILDREN = Query(
+    select(runs.c.run_id)
+    .join(run_heads, run_heads.c.run_id == runs.c.run_id)
+    .where(runs.c.parent_run_id == bindparam("run_id"))
+    .order_by(runs.c.run_id)
+)
+
+PROJECT_OF = Query(select(runs.c.org_id, runs.c.project_id).where(runs.c.run_id == bindparam("run_id")))
+
+_LIVE = frozenset({"scheduled", "queued", "executing", "waiting", "paused"})
+
+CONDITIONS: dict[str, ColumnElement[bool]] = {
+    "org_id": runs.c.org_id == bindparam("org_id"),
+    "project_id": runs.c.project_id == bindparam("project_id"),
+    "job_id": runs.c.job_id == bindparam("job_id"),
+    "batch_id": runs.c.batch_id == bindparam("batch_id"),
+    "parent_run_id": runs.c.parent_run_id == bindparam("parent_run_id"),
+    "error_class": runs.c.error_class == bindparam("error_class"),
+    "finished_after": runs.c.finished_at > bindparam("finished_after"),
+    "finished_before": runs.c.finished_at < bindparam("finished_before"),
+    "below": runs.c.run_id < bindparam("below"),
+    "above": runs.c.run_id > bindparam("above"),
+    "from_id": runs.c.run_id >= bindparam("from_id"),
+    "until_id": runs.c.run_id < bindparam("until_id"),
+}
+"""What a list of runs may be filtered by in SQL: the parameter's name → its condition."""
+
+
+def _shown(shows: Shows) -> ColumnElement[bool]:
+    wanted: list[ColumnElement[bool]] = [runs.c.state == shows.state]
+    if shows.reasons is not None:
+        wanted.append(runs.c.reason.in_(shows.reasons))
+    if shows.dead is not None:
+        dead = runs.c.dead_lettered_at
+        wanted.append(dead.is_not(None) if shows.dead else dead.is_(None))
+    return and_(*wanted)
+
+
+@lru_cache(maxsize=512)
+def listing(
+    names: frozenset[str], shown: frozenset[Shows] | None, kinds: frozenset[str] | None, *, newest_first: bool
+) -> Query:
+    """Return the statement for a list: run ids under the named `CONDITIONS`, showing one of `shown`, of one of `kinds`.
+
+    Takes the parameter `limit` beside those of its conditions. One statement for each shape of filter, compiled once.
+    """
+    wanted = [CONDITIONS[name] for name in sorted(names)]
+    if shown is not None:
+        wanted.append(or_(*(_shown(shows) for shows in sorted(shown, key=repr))))
+        if {shows.state for shows in shown} <= _LIVE:
+            wanted.append(runs.c.run_id.in_(select(run_heads.c.run_id)))
+    if kinds is not None:
+        wanted.append(runs.c.kind.in_(sorted(kinds)))
+    order = runs.c.run_id.desc() if newest_first else runs.c.run_id.asc()
+    return Query(select(runs.c.run_id).where(*wanted).order_by(order).limit(bindparam("limit")))
+
+

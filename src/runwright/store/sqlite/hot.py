@@ -1,0 +1,172 @@
+"""The hot statements of SQLite, by hand. Lists of ids travel as one JSON parameter.
+
+Concurrency: there is one writer connection and `SqliteStore.write` lets one transaction at a time use it, so a row that
+a transaction read is locked by the transaction itself; no statement here needs a lock of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apsw
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from runwright.domain.events import Event
+from runwright.domain.run import Run
+from runwright.store import rows
+from runwright.store.base import Attempt, ChangeSet, Lease, Row, StoredValue
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    names = tuple(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+def _columns(record: type[Struct]) -> str:
+    return ", ".join(record.__struct_fields__)
+
+
+def _prefixed(prefix: str, columns: Iterable[str]) -> str:
+    return ", ".join(f"{prefix}.{column}" for column in columns)
+
+
+_STANDING = ", ".join(f"{column} = ?" for column in rows.STANDING)
+_HEAD = ", ".join(f"{column} = ?" for column in rows.HEAD)
+_LIVE = f"r.opening, {_prefixed('r', rows.STANDING)}, {_prefixed('h', rows.HEAD)}"
+_IDS = "(SELECT value FROM json_each(?))"
+
+RUNS = f"SELECT {_LIVE} FROM runs r LEFT JOIN run_heads h USING (run_id) WHERE r.run_id IN {_IDS}"
+
+RECORDS = (
+    f"SELECT {_LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as,"
+    " l.lease_epoch, l.worker_id, l.until, l.fence_at"
+    " FROM json_each(?) wanted JOIN runs r ON r.run_id = wanted.value"
+    " LEFT JOIN run_heads h ON h.run_id = r.run_id LEFT JOIN leases l ON l.run_id = r.run_id ORDER BY wanted.key"
+)
+
+EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+PAYLOADS = f"SELECT run_id, payload FROM runs WHERE run_id IN {_IDS}"
+LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id IN {_IDS}"
+LIMITS = f"SELECT limit_key, used, max FROM limits WHERE limit_key IN {_IDS}"
+IDEMPOTENCY = "SELECT fingerprint, target FROM idempotency WHERE scope = ? AND key = ? AND created_at > ?"
+TAKE = "SELECT rank, run_id FROM ready WHERE queue = ? ORDER BY rank, run_id LIMIT ?"
+UNREADY = "DELETE FROM ready WHERE queue = ? AND rank = ? AND run_id = ?"
+HELD = "SELECT limit_key, rank, run_id FROM held WHERE limit_key = ? ORDER BY rank, run_id LIMIT ?"
+FLOOR = (
+    "SELECT coalesce((SELECT min(rank) FROM ready WHERE queue = ?1),"
+    " (SELECT max(last_turn) FROM turns WHERE queue = ?1), 0.0)"
+)
+TURN = "SELECT last_turn FROM turns WHERE queue = ? AND project_id = ?"
+ANY_READY = "SELECT EXISTS (SELECT 1 FROM ready WHERE queue = ?)"
+INBOX = "SELECT entry, run_id, command FROM inbox ORDER BY entry LIMIT ?"
+DUE = "SELECT run_id, name, at FROM timers WHERE at <= ? ORDER BY at LIMIT ?"
+NEXT_TIMER = "SELECT min(at) FROM timers"
+LAPSED = f"SELECT {_columns(Lease)} FROM leases WHERE until <= ?1 OR fence_at <= ?1 LIMIT ?2"
+RENEW = "UPDATE leases SET until = ? WHERE run_id = ? AND lease_epoch = ? AND worker_id = ? RETURNING run_id"
+STARVED = (
+    "SELECT limit_key FROM limits l WHERE used < max AND EXISTS"
+    " (SELECT 1 FROM held WHERE held.limit_key = l.limit_key) LIMIT ?"
+)
+WAITING = "SELECT queue, count(*) FROM (SELECT queue FROM ready LIMIT 1000) GROUP BY queue"
+OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = ? ORDER BY entry LIMIT ?"
+SETTLE = f"DELETE FROM outbox WHERE entry IN {_IDS}"
+VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = ? AND kind = ? ORDER BY key"
+ATTEMPTS = f"SELECT {_columns(Attempt)} FROM attempts WHERE run_id = ? ORDER BY lease_epoch"
+PRUNABLE = "SELECT run_id FROM runs WHERE run_id < ? AND finished_at < ? ORDER BY run_id LIMIT ?"
+PRUNED_ARTIFACTS = f"SELECT artifact FROM run_values WHERE artifact IS NOT NULL AND run_id IN {_IDS}"
+PRUNE = tuple(
+    f"DELETE FROM {table} WHERE run_id IN {_IDS}" for table in ("run_events", "run_values", "attempts", "runs")
+)
+
+
+def _ready(run: Run) -> Row:
+    return (run.spec.queue, run.rank, run.run_id)
+
+
+def _held(run: Run) -> Row:
+    return (run.held_by, run.rank, run.run_id)
+
+
+WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
+    (
+        "births",
+        _insert("runs", (*rows.IDENTITY, *rows.STANDING)),
+        lambda birth: rows.identity(birth) + rows.standing(birth.run),
+    ),
+    (
+        "moved",
+        f"UPDATE runs SET {_STANDING}, result = coalesce(?, result) WHERE run_id = ?",
+        lambda moved: (*rows.standing(moved[0]), moved[1], moved[0].run_id),
+    ),
+    ("heads_new", _insert("run_heads", ("run_id", *rows.HEAD)), lambda run: (run.run_id, *rows.head(run))),
+    ("heads_moved", f"UPDATE run_heads SET {_HEAD} WHERE run_id = ?", lambda run: (*rows.head(run), run.run_id)),
+    ("heads_gone", "DELETE FROM run_heads WHERE run_id = ?", lambda run_id: (run_id,)),
+    ("unready", UNREADY, _ready),
+    ("unheld", "DELETE FROM held WHERE limit_key = ? AND rank = ? AND run_id = ?", _held),
+    ("ready", _insert("ready", ("queue", "rank", "run_id")), _ready),
+    ("held", _insert("held", ("limit_key", "rank", "run_id")), _held),
+    (
+        "limits",
+        "INSERT INTO limits (limit_key, used, max) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (limit_key) DO UPDATE SET used = ?2, max = ?3",
+        lambda item: (item[0], item[1].used, item[1].max),
+    ),
+    (
+        "turns",
+        "INSERT INTO turns (queue, project_id, last_turn) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (queue, project_id) DO UPDATE SET last_turn = ?3",
+        lambda item: (*item[0], item[1]),
+    ),
+    ("leases", _insert("leases", Lease.__struct_fields__), astuple),
+    ("leases_gone", "DELETE FROM leases WHERE run_id = ?", lambda run_id: (run_id,)),
+    ("fences", "UPDATE leases SET fence_at = ?2 WHERE run_id = ?1", lambda fence: fence),
+    ("timers_gone", "DELETE FROM timers WHERE run_id = ? AND name = ?", lambda timer: timer),
+    (
+        "timers",
+        "INSERT INTO timers (run_id, name, at) VALUES (?1, ?2, ?3) ON CONFLICT (run_id, name) DO UPDATE SET at = ?3",
+        astuple,
+    ),
+    ("attempts", _insert("attempts", Attempt.__struct_fields__), astuple),
+    ("events", _insert("run_events", Event.__struct_fields__), astuple),
+    (
+        "values",
+        "INSERT INTO run_values (run_id, kind, key, sealed, artifact, note, created_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (run_id, kind, key)"
+        " DO UPDATE SET sealed = ?4, artifact = ?5, note = ?6, created_at = ?7",
+        astuple,
+    ),
+    (
+        "replays",
+        "UPDATE runs SET replayed_as = ?2 WHERE run_id = ?1",
+        lambda replay: replay,
+    ),
+    ("inbox_gone", "DELETE FROM inbox WHERE entry = ?", lambda entry: (entry,)),
+)
+"""(field of the change set, statement, one item → its values), in the order in which they are written."""
+
+
+DATED: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
+    (
+        "idempotency",
+        "INSERT INTO idempotency (scope, key, fingerprint, target, created_at) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (scope, key) DO UPDATE SET fingerprint = ?3, target = ?4, created_at = ?5",
+        lambda item: (item[0].scope, item[0].key, item[0].fingerprint, item[1]),
+    ),
+    ("inbox", _insert("inbox", ("run_id", "command", "created_at")), lambda item: item),
+    ("outbox", _insert("outbox", ("topic", "run_id", "data", "created_at")), lambda item: item),
+)
+"""The same for rows that carry the transaction's time as their last value."""
+
+
+def apply(cursor: apsw.Cursor, changes: ChangeSet, now: int) -> None:
+    """Write a change set inside the open transaction."""
+    for field, statement, row in WRITES:
+        items = getattr(changes, field)
+        if items:
+            cursor.executemany(statement, map(row, items.items() if isinstance(items, dict) else items))
+    for field, statement, row in DATED:
+        items = getattr(changes, field)
+        if items:
+            cursor.executemany(statement, ((*row(item), now) for item in items))

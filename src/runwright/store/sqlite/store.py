@@ -1,0 +1,289 @@
+"""`Store` on SQLite: statements run on the event loop, commits wait for the disk in the writer thread.
+
+Why so: a statement that touches a few rows takes microseconds, less than handing it to a thread and back, and each row
+that a thread steps through would fight the event loop for the interpreter lock (ADR 0003). Only `COMMIT` waits for the
+disk, so only `COMMIT` leaves the loop. Readers have their own connection and see the last committed state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from runwright import ids
+from runwright.clock import Clock
+from runwright.domain.commands import IdempotencyKey
+from runwright.domain.events import Event
+from runwright.domain.run import Run
+from runwright.errors import StoreUnavailable
+from runwright.store import migrations, rows
+from runwright.store.base import (
+    Attempt,
+    ChangeSet,
+    Held,
+    InboxEntry,
+    Lease,
+    OutboxEntry,
+    Pruned,
+    Record,
+    Row,
+    Slots,
+    StoredValue,
+    T,
+    Timer,
+    Transaction,
+)
+from runwright.store.query import Query
+from runwright.store.sqlite import hot
+from runwright.store.sqlite.connection import connect, lock, translated
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _list(values: Sequence[str] | Sequence[int]) -> str:
+    return _encode(values).decode()
+
+
+class SqliteTransaction:
+    """The one open transaction of a `SqliteStore`."""
+
+    def __init__(self, cursor: apsw.Cursor, now: int) -> None:
+        self._cursor = cursor
+        self.now = now
+
+    async def idempotency(
+        self, keys: Sequence[IdempotencyKey], since: int
+    ) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
+        taken = {}
+        for key in keys:
+            row = self._cursor.execute(hot.IDEMPOTENCY, (key.scope, key.key, since)).fetchone()
+            if row is not None:
+                taken[key.scope, key.key] = row
+        return taken
+
+    async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
+        """Return the limits that exist."""
+        found = self._cursor.execute(hot.LIMITS, (_list(keys),))
+        return {key: Slots(used, size) for key, used, size in found}
+
+    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run]) -> dict[str, Run]:
+        """Return the runs that exist. Known ones are right: this process alone writes the file."""
+        found = {run_id: known[run_id] for run_id in run_ids if run_id in known}
+        missing = [run_id for run_id in run_ids if run_id not in found]
+        if missing:
+            after = len(rows.STANDING) + 1
+            for row in self._cursor.execute(hot.RUNS, (_list(missing),)):
+                run = rows.run_from(row[0], row[1:after], row[after:] if row[after] is not None else None)
+                found[run.run_id] = run
+        return found
+
+    async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
+        """Return the leases of those runs that execute."""
+        return {row[0]: Lease(*row) for row in self._cursor.execute(hot.LEASES, (_list(run_ids),))}
+
+    async def take(self, queue: str, count: int) -> list[str]:
+        """Remove and return up to `count` ready runs of a queue, lowest rank first."""
+        found = self._cursor.execute(hot.TAKE, (queue, count)).fetchall()
+        self._cursor.executemany(hot.UNREADY, ((queue, rank, run_id) for rank, run_id in found))
+        return [str(run_id) for _, run_id in found]
+
+    async def held(self, limit_key: str, count: int) -> list[Held]:
+        """Return the first `count` runs held by a limit, lowest rank first."""
+        return [Held(*row) for row in self._cursor.execute(hot.HELD, (limit_key, count))]
+
+    async def floors(self, queues: Sequence[str]) -> dict[str, float]:
+        """Return each queue's smallest ready rank; for an empty queue the latest turn that any project took."""
+        return {queue: self._cursor.execute(hot.FLOOR, (queue,)).get for queue in queues}
+
+    async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """Return (queue, project) → the project's last turn, for those that had one."""
+        found = {pair: self._cursor.execute(hot.TURN, pair).get for pair in pairs}
+        return {pair: turn for pair, turn in found.items() if turn is not None}
+
+    async def empty(self, queues: Sequence[str]) -> set[str]:
+        """Return those of the queues that hold no ready run."""
+        return {queue for queue in queues if not self._cursor.execute(hot.ANY_READY, (queue,)).get}
+
+    async def inbox(self, count: int) -> list[InboxEntry]:
+        """Return the oldest `count` entries of the inbox."""
+        return [InboxEntry(*row) for row in self._cursor.execute(hot.INBOX, (count,))]
+
+    async def apply(self, changes: ChangeSet) -> None:
+        """Write a change set."""
+        hot.apply(self._cursor, changes, self.now)
+
+    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int]], until: int) -> list[str]:
+        """Extend a worker's leases (run, epoch); return the runs whose lease is no longer that worker's."""
+        values = [(until, run_id, epoch, worker_id) for run_id, epoch in leases]
+        kept = {row[0] for row in self._cursor.executemany(hot.RENEW, values)}
+        return [run_id for run_id, _ in leases if run_id not in kept]
+
+    async def settle(self, entries: Sequence[int]) -> None:
+        """Remove outbox entries that their consumer has dealt with."""
+        self._cursor.execute(hot.SETTLE, (_list(entries),))
+
+    async def prune(self, before: int, limit: int) -> Pruned:
+        """Delete up to `limit` runs that ended before `before`, with all their records."""
+        oldest = self._cursor.execute(hot.PRUNABLE, (ids.floor("run", before), before, limit))
+        run_ids = [row[0] for row in oldest]
+        listed = _list(run_ids)
+        artifacts = [row[0] for row in self._cursor.execute(hot.PRUNED_ARTIFACTS, (listed,))]
+        for statement in hot.PRUNE:
+            self._cursor.execute(statement, (listed,))
+        return Pruned(run_ids, artifacts)
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a query inside the transaction and return its rows; a statement without rows returns none."""
+        return self._cursor.execute(*query.bind("sqlite", params)).fetchall()
+
+
+class SqliteStore:
+    """The embedded store. One process owns `directory`; `clock` gives the store's time."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self.directory = directory
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "runwright-writer")
+        self._writer: apsw.Connection | None = None
+        self._reader: apsw.Connection | None = None
+        self._lock: int | None = None
+
+    async def open(self) -> None:
+        """Open, lock and migrate; end the leases of workers that lived in a former owner of the directory."""
+        self._lock = lock(self.directory)
+        try:
+            self._writer = connect(self.directory, writable=True)
+            with translated():
+                self._migrate(self._writer)
+                self._writer.execute("UPDATE leases SET until = 0 WHERE worker_id LIKE 'local-%'")
+            self._reader = connect(self.directory, writable=False)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _migrate(self, connection: apsw.Connection) -> None:
+        known = migrations.load("sqlite")
+        with connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations"
+                " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"
+            )
+            rows_found: list[Row] = connection.execute("SELECT number, checksum FROM migrations").fetchall()
+            applied: dict[int, str] = dict(rows_found)
+            for migration in migrations.pending(known, applied):
+                connection.execute(migration.sql)
+                connection.execute(
+                    "INSERT INTO migrations VALUES (?, ?, ?, ?)",
+                    (migration.number, migration.name, migration.checksum, self._clock.now()),
+                )
+
+    async def close(self) -> None:
+        """Finish the write under way and let go of everything. May be called twice."""
+        async with self._turn:
+            self._thread.shutdown(wait=True)
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one transaction and return its result once it is durable; an exception rolls all back."""
+        async with self._turn:
+            if self._writer is None:
+                raise StoreUnavailable("the store is closed")
+            cursor = self._writer.cursor()
+            with translated():
+                cursor.execute("BEGIN IMMEDIATE")
+                try:
+                    result = await work(SqliteTransaction(cursor, self._clock.now()))
+                    await self._commit(cursor)
+                except BaseException:
+                    if self._writer.in_transaction:
+                        with contextlib.suppress(apsw.Error):
+                            cursor.execute("ROLLBACK")
+                    raise
+                return result
+
+    async def _commit(self, cursor: apsw.Cursor) -> None:
+        # A caller that is cancelled meanwhile must not free the connection while the thread still uses it.
+        done = asyncio.get_running_loop().run_in_executor(self._thread, cursor.execute, "COMMIT")
+        try:
+            await asyncio.shield(done)
+        except asyncio.CancelledError:
+            await asyncio.wait([done])
+            raise
+
+    def _read(self, statement: str, *values: Any) -> list[Row]:
+        if self._reader is None:
+            raise StoreUnavailable("the store is closed")
+        with translated():
+            return self._reader.execute(statement, values).fetchall()
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a read-only query and return its rows."""
+        statement, values = query.bind("sqlite", params)
+        return self._read(statement, *values)
+
+    async def record(self, run_id: str) -> Record | None:
+        """Return one run for a reader."""
+        found = self._read(hot.RECORDS, _list([run_id]))
+        return rows.record_from(found[0]) if found else None
+
+    async def records(self, query: Query, **params: Any) -> list[Record]:
+        """Return the runs that a query of `store.queries.runs` selects, in its order."""
+        chosen = [row[0] for row in await self.fetch(query, **params)]
+        return [rows.record_from(row) for row in self._read(hot.RECORDS, _list(chosen))] if chosen else []
+
+    async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
+        """Return up to `limit` events of a run with a larger seq, in order."""
+        return [Event(*row) for row in self._read(hot.EVENTS, run_id, after_seq, limit)]
+
+    async def values(self, run_id: str, kind: str) -> list[StoredValue]:
+        """Return the values of one kind, by key."""
+        return [StoredValue(*row) for row in self._read(hot.VALUES, run_id, kind)]
+
+    async def payloads(self, run_ids: Sequence[str]) -> dict[str, bytes | None]:
+        """Return the sealed payloads of runs."""
+        return dict(self._read(hot.PAYLOADS, _list(run_ids)))
+
+    async def attempts(self, run_id: str) -> list[Attempt]:
+        """Return the ended attempts of a run, oldest first."""
+        return [Attempt(*row) for row in self._read(hot.ATTEMPTS, run_id)]
+
+    async def due(self, at: int, limit: int) -> list[Timer]:
+        """Return the timers that have come due by `at`, oldest first."""
+        return [Timer(*row) for row in self._read(hot.DUE, at, limit)]
+
+    async def next_timer(self) -> int | None:
+        """Return the instant of the earliest timer."""
+        earliest: int | None = self._read(hot.NEXT_TIMER)[0][0]
+        return earliest
+
+    async def lapsed(self, at: int, limit: int) -> list[Lease]:
+        """Return the leases that ran out, or whose stop request's grace is over, by `at`."""
+        return [Lease(*row) for row in self._read(hot.LAPSED, at, limit)]
+
+    async def starved(self, limit: int) -> list[str]:
+        """Return limits that have a free slot and held runs: the net under the admission."""
+        return [row[0] for row in self._read(hot.STARVED, limit)]
+
+    async def waiting_queues(self) -> dict[str, int]:
+        """Return the queues that hold ready runs, with how many (counted up to 1 000)."""
+        return dict(self._read(hot.WAITING))
+
+    async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
+        """Return the oldest entries of a topic."""
+        return [OutboxEntry(*row) for row in self._read(hot.OUTBOX, topic, limit)]

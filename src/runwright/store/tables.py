@@ -1,0 +1,341 @@
+"""The schema, once, for every database. Instants are µs (BIGINT), JSON and digests are bytes.
+
+What changes often is narrow (`run_heads`, `ready`, `held`, `limits`, `leases`, `timers`); `runs` is written when a run
+is created, when it begins and when it ends; `run_events` only grows. No foreign keys stand on the hot path: the
+commit writes a run and its records in one transaction.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.sql.schema import SchemaItem
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+
+
+def _table(name: str, *items: SchemaItem, rowid: bool = True) -> Table:
+    return Table(name, metadata, *items, sqlite_with_rowid=rowid)
+
+
+def _need(name: str, type_: type[TypeEngine[Any]]) -> Column[Any]:
+    return Column(name, type_, nullable=False)
+
+
+def _may(name: str, type_: type[TypeEngine[Any]]) -> Column[Any]:
+    return Column(name, type_, nullable=True)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    clause = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=clause, postgresql_where=clause)
+
+
+runs = _table(
+    "runs",
+    Column("run_id", Text, primary_key=True, nullable=False),
+    _need("org_id", Text),
+    _need("project_id", Text),
+    _need("kind", Text),
+    _may("job_id", Text),
+    _may("batch_id", Text),
+    _may("parent_run_id", Text),
+    _need("state", Text),
+    _may("reason", Text),
+    _need("attempt", Integer),
+    _need("lease_epoch", Integer),
+    _need("seq", Integer),
+    _need("hash", LargeBinary),
+    _need("at", BigInteger),
+    _need("since_at", BigInteger),
+    _may("due_at", BigInteger),
+    _may("expires_at", BigInteger),
+    _may("started_at", BigInteger),
+    _may("worker_id", Text),
+    _may("finished_at", BigInteger),
+    _may("cancel_requested_at", BigInteger),
+    _may("pause_requested_at", BigInteger),
+    _may("paused", LargeBinary),
+    _may("error", Text),
+    _may("error_class", Text),
+    _may("tally", LargeBinary),
+    _need("queue_wait_us", BigInteger),
+    _need("queued_us", BigInteger),
+    _need("active_us", BigInteger),
+    _need("waiting_us", BigInteger),
+    _may("dead_lettered_at", BigInteger),
+    _may("dead_letter_left_at", BigInteger),
+    _may("replayed_as", Text),
+    _need("opening", LargeBinary),
+    _may("payload", LargeBinary),
+    _may("result", LargeBinary),
+    Index("runs_by_project", "project_id", "run_id"),
+    Index("runs_by_job", "job_id", "run_id"),
+    _partial("runs_by_batch", "batch_id", "run_id", where="batch_id IS NOT NULL"),
+    _partial("runs_by_parent", "parent_run_id", "run_id", where="parent_run_id IS NOT NULL"),
+    _partial("runs_unhappy", "project_id", "state", "run_id", where="state IN ('failed', 'cancelled', 'expired')"),
+    _partial(
+        "runs_dead",
+        "project_id",
+        "run_id",
+        where="dead_lettered_at IS NOT NULL AND dead_letter_left_at IS NULL",
+    ),
+)
+
+run_heads = _table(
+    "run_heads",
+    Column("run_id", Text, primary_key=True, nullable=False),
+    _need("state", Text),
+    _need("lease_epoch", Integer),
+    _need("seq", Integer),
+    _need("hash", LargeBinary),
+    _need("at", BigInteger),
+    _may("rank", Float),
+    _may("held_by", Text),
+    rowid=False,
+)
+
+run_events = _table(
+    "run_events",
+    _need("run_id", Text),
+    _need("seq", Integer),
+    _need("type", Text),
+    _need("level", Text),
+    _need("actor", Text),
+    _need("message", Text),
+    _may("data", LargeBinary),
+    _may("salt", LargeBinary),
+    _need("lease_epoch", Integer),
+    _need("created_at", BigInteger),
+    _need("hash", LargeBinary),
+    _may("usage", LargeBinary),
+    PrimaryKeyConstraint("run_id", "seq"),
+    rowid=False,
+)
+
+run_values = _table(
+    "run_values",
+    _need("run_id", Text),
+    _need("kind", Text),
+    _need("key", Text),
+    _may("sealed", LargeBinary),
+    _may("artifact", Text),
+    _may("note", LargeBinary),
+    _need("created_at", BigInteger),
+    PrimaryKeyConstraint("run_id", "kind", "key"),
+)
+
+attempts = _table(
+    "attempts",
+    _need("run_id", Text),
+    _need("lease_epoch", Integer),
+    _need("attempt", Integer),
+    _need("executor", Text),
+    _need("worker_id", Text),
+    _need("started_at", BigInteger),
+    _need("ended_at", BigInteger),
+    _need("outcome", Text),
+    _may("error_class", Text),
+    _may("error", Text),
+    _need("queue_wait_us", BigInteger),
+    PrimaryKeyConstraint("run_id", "lease_epoch"),
+    rowid=False,
+)
+
+ready = _table(
+    "ready",
+    _need("queue", Text),
+    _need("rank", Float),
+    _need("run_id", Text),
+    PrimaryKeyConstraint("queue", "rank", "run_id"),
+    rowid=False,
+)
+
+held = _table(
+    "held",
+    _need("limit_key", Text),
+    _need("rank", Float),
+    _need("run_id", Text),
+    PrimaryKeyConstraint("limit_key", "rank", "run_id"),
+    rowid=False,
+)
+
+limits = _table(
+    "limits",
+    Column("limit_key", Text, primary_key=True, nullable=False),
+    _need("used", Integer),
+    _need("max", Integer),
+    rowid=False,
+)
+
+turns = _table(
+    "turns",
+    _need("queue", Text),
+    _need("project_id", Text),
+    _need("last_turn", Float),
+    PrimaryKeyConstraint("queue", "project_id"),
+    rowid=False,
+)
+
+leases = _table(
+    "leases",
+    Column("run_id", Text, primary_key=True, nullable=False),
+    _need("lease_epoch", Integer),
+    _need("worker_id", Text),
+    _need("until", BigInteger),
+    _may("fence_at", BigInteger),
+    _partial("leases_to_fence", "fence_at", where="fence_at IS NOT NULL"),
+    rowid=False,
+)
+
+timers = _table(
+    "timers",
+    _need("run_id", Text),
+    _need("name", Text),
+    _need("at", BigInteger),
+    PrimaryKeyConstraint("run_id", "name"),
+    Index("timers_by_time", "at", "run_id", "name"),
+    rowid=False,
+)
+
+idempotency = _table(
+    "idempotency",
+    _need("scope", Text),
+    _need("key", Text),
+    _need("fingerprint", Text),
+    _need("target", Text),
+    _need("created_at", BigInteger),
+    PrimaryKeyConstraint("scope", "key"),
+    Index("idempotency_by_time", "created_at"),
+    rowid=False,
+)
+
+inbox = _table(
+    "inbox",
+    Column("entry", Integer, primary_key=True, autoincrement=True, nullable=False),
+    _need("run_id", Text),
+    _need("command", LargeBinary),
+    _need("created_at", BigInteger),
+)
+
+outbox = _table(
+    "outbox",
+    Column("entry", Integer, primary_key=True, autoincrement=True, nullable=False),
+    _need("topic", Text),
+    _need("run_id", Text),
+    _need("data", LargeBinary),
+    _need("created_at", BigInteger),
+    Index("outbox_by_topic", "topic", "entry"),
+)
+
+jobs = _table(
+    "jobs",
+    Column("job_id", Text, primary_key=True, nullable=False),
+    _need("org_id", Text),
+    _need("project_id", Text),
+    _need("slug", Text),
+    _need("version", Integer),
+    _need("job_version_id", Text),
+    _need("definition", LargeBinary),
+    _need("created_at", BigInteger),
+    _need("updated_at", BigInteger),
+    _may("deleted_at", BigInteger),
+    _partial("jobs_by_slug", "project_id", "slug", where="deleted_at IS NULL", unique=True),
+)
+
+job_versions = _table(
+    "job_versions",
+    Column("job_version_id", Text, primary_key=True, nullable=False),
+    _need("job_id", Text),
+    _need("version", Integer),
+    _need("definition", LargeBinary),
+    _need("created_at", BigInteger),
+    _need("created_by", Text),
+    UniqueConstraint("job_id", "version", name="job_versions_by_number"),
+)
+
+organizations = _table(
+    "organizations",
+    Column("org_id", Text, primary_key=True, nullable=False),
+    _need("slug", Text),
+    _need("name", Text),
+    _need("created_at", BigInteger),
+    UniqueConstraint("slug", name="organizations_by_slug"),
+)
+
+projects = _table(
+    "projects",
+    Column("project_id", Text, primary_key=True, nullable=False),
+    _need("org_id", Text),
+    _need("slug", Text),
+    _need("name", Text),
+    _need("weight", Float),
+    _may("max_concurrency", Integer),
+    _need("created_at", BigInteger),
+    UniqueConstraint("org_id", "slug", name="projects_by_slug"),
+)
+
+users = _table(
+    "users",
+    Column("user_id", Text, primary_key=True, nullable=False),
+    _need("org_id", Text),
+    _need("name", Text),
+    _may("email", Text),
+    _need("enabled", Boolean),
+    _need("created_at", BigInteger),
+    UniqueConstraint("org_id", "name", name="users_by_name"),
+)
+
+api_keys = _table(
+    "api_keys",
+    Column("key_id", Text, primary_key=True, nullable=False),
+    _need("org_id", Text),
+    _may("project_id", Text),
+    _may("user_id", Text),
+    _need("name", Text),
+    _need("prefix", Text),
+    _need("digest", LargeBinary),
+    _need("scopes", Text),
+    _need("created_at", BigInteger),
+    _need("created_by", Text),
+    _may("expires_at", BigInteger),
+    _may("revoked_at", BigInteger),
+    _may("rotated_to", Text),
+    UniqueConstraint("prefix", name="api_keys_by_prefix"),
+    Index("api_keys_by_org", "org_id", "key_id"),
+)
+
+keyring = _table(
+    "keyring",
+    Column("name", Text, primary_key=True, nullable=False),
+    _need("wrapped", LargeBinary),
+    _need("created_at", BigInteger),
+)
+
+audit = _table(
+    "audit",
+    _need("org_id", Text),
+    _need("number", Integer),
+    _need("actor", Text),
+    _need("action", Text),
+    _need("target", Text),
+    _need("data", LargeBinary),
+    _need("created_at", BigInteger),
+    _need("hash", LargeBinary),
+    PrimaryKeyConstraint("org_id", "number"),
+    rowid=False,
+)

@@ -1,0 +1,34 @@
+"""The reference says what the code does, and all of it."""
+
+import pytest
+
+from docs.generate import REFERENCE, stale
+from runwright import errors
+from runwright.cli.main import app
+from runwright.config import SETTINGS
+from runwright.domain.events import CATALOGUE
+from runwright.domain.run import STATES
+
+NAMES = {
+    "settings.md": [f"`{setting.env}`" for setting in SETTINGS],
+    "events.md": [f"\n## {name}\n" for name in CATALOGUE],
+    "errors.md": [f"`{code}`" for code in errors.catalogue()],
+    "states.md": [f"\n| {state} |" for state in STATES if state in "scheduled queued executing waiting paused"],
+    "cli.md": [f"runwright {name}" for name in app if not name.startswith("-")],
+}
+
+
+def test_the_generated_reference_is_current() -> None:
+    assert list(stale()) == [], "run: make docs"
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_the_page_names_everything_there_is(page: str) -> None:
+    text = (REFERENCE / page).read_text(encoding="utf-8")
+    assert NAMES[page], "nothing to document"
+    assert [name for name in NAMES[page] if name not in text] == []
+
+
+def test_every_setting_and_event_says_what_it_is() -> None:
+    assert [setting.name for setting in SETTINGS if not setting.help] == []
+    assert [name for name, entry in CATALOGUE.items() if not (entry.data.__doc__ or "").strip()] == []

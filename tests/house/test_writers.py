@@ -1,0 +1,37 @@
+"""One writer, one redactor: who may change a run, and who may call bytes redacted."""
+
+import ast
+
+from tests.house.tree import source
+
+COMMIT = {"src/runwright/engine/commit.py", "src/runwright/engine/batch.py"}
+REDACTOR = {"src/runwright/domain/redaction.py"}
+
+
+def test_only_the_commit_makes_change_sets() -> None:
+    named = {m.path for m in source() if m.room != "store" if "runwright.store.base.ChangeSet" in m.imports()}
+    assert named | callers("ChangeSet") <= COMMIT
+
+
+def test_only_the_commit_hands_a_change_set_to_a_transaction() -> None:
+    assert callers("tx.apply") | callers("transaction.apply") <= COMMIT
+
+
+def test_only_the_redactor_makes_redacted_bytes() -> None:
+    assert callers("Redacted") <= REDACTOR
+
+
+def test_outside_the_domain_only_our_own_words_are_called_redacted() -> None:
+    strays = [
+        module.at(call)
+        for module in source()
+        if module.room != "domain"
+        for name, call in module.calls()
+        if name.endswith("RedactedText") and not all(isinstance(argument, ast.Constant) for argument in call.args)
+    ]
+    assert strays == []
+
+
+def callers(name: str) -> set[str]:
+    """Return the paths of the package's modules that call something whose dotted name ends so."""
+    return {m.path for m in source() for called, _ in m.calls() if f".{called}".endswith(f".{name}")}
