@@ -1,6 +1,7 @@
 """A small surface of its own: every way in and out of the routing, over services that are real but for who asks."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -69,6 +70,7 @@ class Source:
 
     def __init__(self) -> None:
         self.items: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self.emptied = asyncio.Event()
         self.closed = asyncio.Event()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -76,6 +78,8 @@ class Source:
 
     async def __anext__(self) -> bytes:
         item = await self.items.get()
+        if self.items.empty():
+            self.emptied.set()
         if item is None:
             raise StopAsyncIteration
         if isinstance(item, Exception):
@@ -98,11 +102,16 @@ class Kit:
         self.reached: list[Any] = []
         self.rows = [new_id("run", self.clock.now() + n) for n in range(7)]
         self.gate = asyncio.Event()
-        self.life: list[str] = []
         self.routes = surface(self)
-        self.services = Services(
-            settings=self.settings, clock=self.clock, authenticator=self.tokens, streams=self.streams
-        )
+        # Routing asks the services for these alone; what only handlers ask for, this surface has no handler of.
+        used: dict[str, Any] = {
+            "settings": self.settings,
+            "clock": self.clock,
+            "authenticator": self.tokens,
+            "streams": self.streams,
+        }
+        whole: dict[str, Any] = {each.name: used.get(each.name) for each in dataclasses.fields(Services)}
+        self.services = Services(**whole)
         self.app = build([self.routes], self.services)
 
     def client(self, token: str | None = "rw_good") -> httpx2.AsyncClient:
@@ -170,7 +179,7 @@ def surface(kit: Kit) -> Routes:
             "gone": CursorExpired(),
             "deep": RecursionError(),
         }
-        raise failures.get(how, ZeroDivisionError("the secret is 42"))
+        raise failures.get(how, ZeroDivisionError("open sesame"))
 
     @routes.get("/api/v1/fail", scope=PUBLIC, summary="Fail as the runtime does")
     async def fail_runtime(call: Call) -> None:

@@ -1,16 +1,19 @@
-"""The server says once that it is ready, ends by a signal with status 0, and explains an address that it cannot have."""
+"""The server says once that it is ready, ends by a signal with status 0, and refuses an address that it cannot have."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from runwright.api.app import build
 from runwright.api.server import run, serve
 from runwright.errors import InvalidSettings
 from tests.api.conftest import Kit
@@ -20,7 +23,7 @@ PROGRAM = """
 from runwright.api.server import run, serve
 from tests.api.conftest import Kit
 
-kit = Kit(port=0, drain_s=20)
+kit = Kit(port=0, drain_s=20, connection_idle_s=0.2)
 run(serve(kit.app, kit.settings, kit.streams.drain))
 print("ended")
 """
@@ -108,11 +111,34 @@ def test_a_host_that_does_not_exist_is_refused():
         run(serve(kit.app, kit.settings, kit.streams.drain))
 
 
-def test_the_lifespan_is_entered_before_ready_and_left_after_the_last_answer(capsys: pytest.CaptureFixture[str]):
-    from asyncio import Event
-
+def test_the_lifespan_is_entered_before_ready_and_left_before_the_end():
     kit = Kit(port=0)
-    stop = Event()
-    stop.set()
-    run(serve(kit.app, kit.settings, kit.streams.drain, stop=stop))
-    assert capsys.readouterr().out.startswith("ready http://127.0.0.1:")
+    life: list[str] = []
+
+    @asynccontextmanager
+    async def whole_life() -> AsyncIterator[None]:
+        life.append("began")
+        yield
+        life.append("ended")
+
+    async def begin_and_end() -> None:
+        stop = asyncio.Event()
+
+        def on_ready(address: str) -> None:
+            life.append("ready")
+            stop.set()
+
+        app = build([kit.routes], kit.services, whole_life)
+        await serve(app, kit.settings, lambda: life.append("drain"), on_ready=on_ready, stop=stop)
+
+    run(begin_and_end())
+    assert life == ["began", "ready", "drain", "ended"]
+
+
+def test_an_idle_connection_is_closed_after_its_time(process: Process):
+    with socket.create_connection(("127.0.0.1", int(process.url.rpartition(":")[2]))) as connection:
+        connection.sendall(b"GET /docs/start.js HTTP/1.1\r\nhost: x\r\n\r\n")
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    assert received.startswith(b"HTTP/1.1 200 OK")

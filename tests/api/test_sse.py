@@ -1,4 +1,4 @@
-"""A stream gives its reader every byte of its source, shows that it lives, and ends for a reason that the reader sees."""
+"""A stream gives its reader every byte of its source, shows that it lives, and ends for a reason that shows."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,9 +36,10 @@ class Reader:
 class Server:
     """A kit behind a real socket."""
 
-    def __init__(self, kit: Kit, url: str) -> None:
+    def __init__(self, kit: Kit, url: str, stop: asyncio.Event, stopped: "asyncio.Task[None]") -> None:
         self.kit = kit
-        self.stop = asyncio.Event()
+        self.stop = stop
+        self.stopped = stopped
         self.client = httpx2.AsyncClient(
             base_url=url, headers={"authorization": "Bearer rw_good"}, timeout=httpx2.Timeout(20)
         )
@@ -54,16 +55,15 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture
 async def server(settings: dict[str, Any]) -> AsyncIterator[Server]:
-    kit = Kit(port=0, drain_s=5, **settings)
+    kit = Kit(**{"port": 0, "drain_s": 60, **settings})
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(kit.app, kit.settings, kit.streams.drain, on_ready=ready.set_result, stop=stop))
-    server = Server(kit, await ready)
-    server.stop = stop
+    stopped = asyncio.create_task(serve(kit.app, kit.settings, kit.streams.drain, on_ready=ready.set_result, stop=stop))
+    server = Server(kit, await ready, stop, stopped)
     yield server
     await server.client.aclose()
     stop.set()
-    await serving
+    await stopped
 
 
 async def test_a_stream_begins_with_its_headers_and_retry_and_ends_with_its_source(server: Server):
@@ -158,8 +158,9 @@ async def test_a_stream_asked_for_while_draining_ends_at_once(server: Server):
 @pytest.mark.parametrize("settings", [{"streams_per_key": 2}])
 async def test_a_key_has_only_so_many_streams(server: Server):
     async with server.stream() as first, server.stream() as second:
-        await Reader(first).until("retry")
-        await Reader(second).until("retry")
+        readers = [Reader(first), Reader(second)]
+        for reader in readers:
+            await reader.until("retry")
         refused = await server.client.get("/v1/ticks/t1/stream")
         assert (refused.status_code, refused.json()["code"]) == (429, "limits.streams")
         assert refused.headers["retry-after"] == "5"
@@ -185,17 +186,17 @@ async def test_head_gets_the_headers_of_a_stream_only(server: Server):
     assert server.kit.streams.count == 0
 
 
-@pytest.mark.parametrize("settings", [{"stream_keepalive_s": 0.05}])
-async def test_a_reader_that_takes_nothing_does_not_hold_up_the_drain(server: Server):
-    host, _, port = str(server.client.base_url).removeprefix("http://").strip("/").partition(":")
-    _, writer = await asyncio.open_connection(host, int(port), limit=1024)
+@pytest.mark.parametrize("settings", [{"drain_s": 0.2, "stream_keepalive_s": 0.05}])
+async def test_a_reader_that_takes_nothing_holds_up_the_drain_for_drain_s_at_most(server: Server):
+    port = server.client.base_url.port
+    _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
     writer.write(b"GET /v1/ticks/t1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer rw_good\r\n\r\n")
-    for _ in range(200):
-        server.kit.source.items.put_nowait(b"data: " + b"x" * 100_000 + b"\n\n")
-    while server.kit.source.items.qsize() > 190:
-        await asyncio.sleep(0)
+    for _ in range(2):
+        server.kit.source.items.put_nowait(b"data: " + b"x" * 20_000_000 + b"\n\n")
+    await server.kit.source.emptied.wait()
     server.stop.set()
-    await server.kit.source.closed.wait()
+    await server.stopped
+    assert server.kit.source.closed.is_set()
     writer.close()
 
 

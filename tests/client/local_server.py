@@ -100,7 +100,7 @@ async def serving(respond: Callable[[Request], Answer | Awaitable[Answer]]) -> A
             await server.shutdown([listener])
 
 
-async def dead_url() -> str:
+def dead_url() -> str:
     """Return the address of a port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -56,6 +56,7 @@ async def test_a_handler_is_still_the_function():
     [
         {"max_attempts": 0},
         {"timeout_secs": "60"},
+        {"timeout_secs": 0.5},
         {"retry_strategy": "sometimes"},
         {"slug": "Not A Slug"},
         {"priority": 11},

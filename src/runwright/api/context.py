@@ -11,9 +11,12 @@ from starlette.types import Receive, Scope
 
 from runwright import ids
 from runwright.api.sse import EventStream, Streams
+from runwright.auth.tenants import Tenants
 from runwright.clock import Clock
 from runwright.config import Settings
 from runwright.domain.tenancy import Actor
+from runwright.engine.engine import Engine
+from runwright.engine.jobs import Jobs
 
 PUBLIC = "public"
 """The scope of a route that needs no credentials."""
@@ -40,6 +43,18 @@ class Services:
     clock: Clock
     authenticator: Authenticator
     streams: Streams
+    engine: Engine
+    tenants: Tenants
+
+    @property
+    def lease_us(self) -> int:
+        """Return how long a lease is, in microseconds."""
+        return int(self.settings.lease_s * 1_000_000)
+
+    @property
+    def jobs(self) -> Jobs:
+        """Return the verbs of jobs."""
+        return self.engine.jobs
 
 
 class Call:

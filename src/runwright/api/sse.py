@@ -6,7 +6,6 @@ makes the reader come back soon, to whoever listens then.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +24,6 @@ _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _COME_BACK = b"retry: 200\n\n"
 _KEEPALIVE = b": keepalive\n\n"
-_LAST_WORD_S = 1.0  # for a reader that no longer takes what is sent to it
 
 
 class Streams:
@@ -124,9 +122,7 @@ class EventStream:
             for task in (watch, self._beating):
                 if task is not None:
                     task.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORD_S):
-                await send({"type": "http.response.body", "body": self._last_word})
+        await send({"type": "http.response.body", "body": self._last_word})
 
     def end(self, last_word: bytes = b"") -> None:
         """End the stream from outside; what was not yet written is left to the reader's next connection."""
@@ -242,7 +238,7 @@ def resume_after(after_seq: int | None, last_event_id: str | None) -> int:
 
     An EventSource repeats its first URL when it comes back, so neither alone is right.
     """
-    last = (last_event_id or "0").strip()
+    last = (last_event_id or "").strip() or "0"
     if not last.isascii() or not last.isdigit() or len(last) > 18:
         raise InvalidRequest.at("Last-Event-ID", "must be the seq of an event")
     return max(after_seq or 0, int(last))

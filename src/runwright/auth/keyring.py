@@ -46,7 +46,7 @@ class Keyring:
         cannot be opened. Raises `InvalidSettings` for a malformed key and `StoreError` (`keyring.wrong_master_key`)
         for one that this database was not made with.
         """
-        entries = dict(await store.fetch(KEYRING))
+        entries: dict[str, bytes] = dict(await store.fetch(KEYRING))
         master = parse_master_key(master_key) if master_key is not None else None
         if master is None and data_dir is not None:
             master = read_master_key(data_dir)

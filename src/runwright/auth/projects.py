@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from runwright.store.base import Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
 from runwright.store.queries.auth import INSERT_PROJECT, PROJECT, PROJECT_BY_SLUG, PROJECTS, SET_PROJECT, project
 from runwright.store.queries.shapes import Slice, read
+
+T = TypeVar("T")
 
 DEFAULT = "default"
 CACHE_MAX = 10_000
@@ -56,10 +58,8 @@ class Projects:
         async def make(tx: Transaction) -> tuple[str, Project]:
             if await tx.fetch(PROJECT_BY_SLUG, org_id=actor.org_id, slug=slug):
                 raise AlreadyExists(f"There is a project {slug!r} already.")
-            made = Project(
-                ids.new_id("proj", tx.now), actor.org_id, slug, name, weight, max_concurrency, tx.now
-            )
-            await insert_project(tx, self._keyring, made, actor.label)
+            made = Project(ids.new_id("proj", tx.now), actor.org_id, slug, name, weight, max_concurrency, tx.now)
+            await add_project(tx, self._keyring, made, actor.label)
             return made.project_id, made
 
         async def work(tx: Transaction) -> Made[Project]:
@@ -87,10 +87,11 @@ class Projects:
 
         return await self._changing(work)
 
-    async def list(self, actor: Actor, part: Slice) -> list[Project]:
+    async def page(self, actor: Actor, part: Slice) -> list[Project]:
         """Return projects of the caller's organization; a caller bound to one project sees that one."""
         if actor.project_id is not None:
-            return [own for own in [await self.resolve(actor, None)] if _is_in(own.project_id, part)]
+            own = await self.resolve(actor, None)
+            return [own] if part.holds(own.project_id) else []
         return [project(row) for row in await read(self._store, PROJECTS, part, org_id=actor.org_id)]
 
     async def resolve(self, actor: Actor, ident: str | None) -> Project:
@@ -119,3 +120,18 @@ class Projects:
                 self._known.clear()
             self._known[org_id, wanted] = found
         return found
+
+    async def _changing(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        try:
+            return await self._store.write(work)
+        finally:
+            # Also when the caller went away meanwhile: the transaction may have been written all the same.
+            self._generation += 1
+            self._known.clear()
+
+
+async def add_project(tx: Transaction, keyring: Keyring, made: Project, by: str) -> None:
+    """Insert a project with its key and its audit entry."""
+    await tx.fetch(INSERT_PROJECT, **msgspec.structs.asdict(made))
+    await keyring.mint(tx, made.project_id)
+    await audit.append(tx, made.org_id, by, "project.created", made.project_id, {"slug": made.slug})

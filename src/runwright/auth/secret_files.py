@@ -67,6 +67,13 @@ def make_master_key(data_dir: Path) -> bytes:
     return key
 
 
+def read_credentials(data_dir: Path) -> str | None:
+    """Return the API key that `credentials.json` holds, or None where there is none to read."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode((data_dir / CREDENTIALS).read_bytes(), type=Credentials).api_key
+    return None
+
+
 def write_credentials(data_dir: Path, url: str | None, api_key: str | None) -> None:
     """Write `credentials.json` whole or not at all; without `api_key` the one that is in the file stays.
 
@@ -74,8 +81,7 @@ def write_credentials(data_dir: Path, url: str | None, api_key: str | None) -> N
     """
     path = data_dir / CREDENTIALS
     if api_key is None:
-        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            api_key = msgspec.json.decode(path.read_bytes(), type=Credentials).api_key
+        api_key = read_credentials(data_dir)
     if api_key is not None:
         _write(path, msgspec.json.format(msgspec.json.encode(Credentials(url, api_key))) + b"\n")
 
@@ -83,7 +89,7 @@ def write_credentials(data_dir: Path, url: str | None, api_key: str | None) -> N
 def _write(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

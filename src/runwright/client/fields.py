@@ -14,16 +14,17 @@ class JobFields(TypedDict, total=False):
     description: str
     execution_mode: str
     queue: str
+    handler: str | None
     max_attempts: int
-    timeout_secs: int
+    timeout_secs: float
     retry_strategy: Literal["exponential", "linear", "fixed", "custom"]
-    retry_initial_delay_secs: int
-    retry_max_delay_secs: int
-    retry_delays_secs: Sequence[int]
+    retry_initial_delay_secs: float
+    retry_max_delay_secs: float
+    retry_delays_secs: Sequence[float]
     retry_jitter: Literal["full", "proportional", "none"]
     max_concurrency: int | None
     max_concurrency_per_key: int | None
-    run_ttl_secs: int | None
+    run_ttl_secs: float | None
     priority: int
     tags: Mapping[str, str]
     default_metadata: Mapping[str, str]
@@ -40,13 +41,13 @@ class TriggerOptions(TypedDict, total=False):
     idempotency_key: str
     scheduled_at: datetime
     priority: int
-    ttl_secs: int
+    ttl_secs: float
     concurrency_key: str
     max_attempts_override: int
-    timeout_secs_override: int
+    timeout_secs_override: float
     retry_backoff: Literal["exponential", "linear", "fixed", "custom"]
-    retry_initial_delay_secs: int
-    retry_max_delay_secs: int
+    retry_initial_delay_secs: float
+    retry_max_delay_secs: float
     parent_run_id: str
     dry_run: bool
 
@@ -88,7 +89,6 @@ class ReplayOptions(TypedDict, total=False):
 
     payload: Mapping[str, Any]
     payload_patch: Mapping[str, Any]
-    from_checkpoint: int
     version: Literal["same", "latest"]
     force: bool
 
@@ -100,4 +100,6 @@ class KeyFields(TypedDict, total=False):
     scopes: Sequence[str]
     org_id: str
     project_id: str
+    user_id: str
+    service: bool
     expires_at: datetime

@@ -20,28 +20,31 @@ C = TypeVar("C", Context, SyncContext)
 RetryStrategy = Literal["exponential", "linear", "fixed", "custom"]
 RetryJitter = Literal["full", "proportional", "none"]
 
-_Text = Annotated[str, Meta(min_length=1, max_length=200)]
-_Slug = Annotated[str, Meta(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$", max_length=100)]
-_AtLeast0 = Annotated[int, Meta(ge=0)]
-_AtLeast1 = Annotated[int, Meta(ge=1)]
+# What the jobs API takes, so that a wrong option fails where it is written; a test holds the two together.
+_Name = Annotated[str, Meta(min_length=1, max_length=255)]
+_Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,127}$")]
+_Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+_Delay = Annotated[int, Meta(ge=0, le=2_592_000)] | Annotated[float, Meta(ge=0, le=2_592_000)]
+_Timeout = Annotated[int, Meta(ge=1, le=86_400)] | Annotated[float, Meta(ge=1, le=86_400)]
+_Slots = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a job that a decorator may give; what is not given is left to the server."""
 
     slug: _Slug
-    name: _Text | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    queue: _Text | UnsetType = UNSET
-    max_attempts: _AtLeast1 | UnsetType = UNSET
-    timeout_secs: _AtLeast1 | UnsetType = UNSET
+    name: _Name | UnsetType = UNSET
+    description: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
+    queue: _Queue | UnsetType = UNSET
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
+    timeout_secs: _Timeout | UnsetType = UNSET
     retry_strategy: RetryStrategy | UnsetType = UNSET
-    retry_initial_delay_secs: _AtLeast0 | UnsetType = UNSET
-    retry_max_delay_secs: _AtLeast0 | UnsetType = UNSET
-    retry_delays_secs: list[_AtLeast0] | UnsetType = UNSET
+    retry_initial_delay_secs: _Delay | UnsetType = UNSET
+    retry_max_delay_secs: _Delay | UnsetType = UNSET
+    retry_delays_secs: Annotated[list[_Delay], Meta(max_length=100)] | UnsetType = UNSET
     retry_jitter: RetryJitter | UnsetType = UNSET
-    max_concurrency: _AtLeast1 | UnsetType = UNSET
-    max_concurrency_per_key: _AtLeast1 | UnsetType = UNSET
+    max_concurrency: _Slots | UnsetType = UNSET
+    max_concurrency_per_key: _Slots | UnsetType = UNSET
     priority: Annotated[int, Meta(ge=0, le=10)] | UnsetType = UNSET
     rerun_unknown_steps: bool | UnsetType = UNSET
 
@@ -118,11 +121,11 @@ def job(
     description: str | None = None,
     queue: str | None = None,
     max_attempts: int | None = None,
-    timeout_secs: int | None = None,
+    timeout_secs: float | None = None,
     retry_strategy: RetryStrategy | None = None,
-    retry_initial_delay_secs: int | None = None,
-    retry_max_delay_secs: int | None = None,
-    retry_delays_secs: Sequence[int] | None = None,
+    retry_initial_delay_secs: float | None = None,
+    retry_max_delay_secs: float | None = None,
+    retry_delays_secs: Sequence[float] | None = None,
     retry_jitter: RetryJitter | None = None,
     max_concurrency: int | None = None,
     max_concurrency_per_key: int | None = None,
@@ -158,7 +161,7 @@ def _handler(fn: Callable[..., Any], options: Mapping[str, Any]) -> Handler[Any,
 
 def _described(fn: Callable[..., Any]) -> dict[str, str]:
     text = inspect.getdoc(fn)
-    return {"description": text.splitlines()[0]} if text else {}
+    return {"description": text.splitlines()[0][:2000]} if text else {}
 
 
 def _positional(fn: Callable[..., Any]) -> list[str]:

@@ -84,10 +84,10 @@ class Run(Record, kw_only=True):
     job_version: int | None = None
     job_version_id: str | None = None
     max_attempts_override: int | None = None
-    timeout_secs_override: int | None = None
+    timeout_secs_override: int | float | None = None
     retry_backoff: str | None = None
-    retry_initial_delay_secs: int | None = None
-    retry_max_delay_secs: int | None = None
+    retry_initial_delay_secs: int | float | None = None
+    retry_max_delay_secs: int | float | None = None
     execution_trace: ExecutionTrace | None = None
     debug_mode: bool = False
     trace_id: str | None = None
@@ -136,11 +136,14 @@ class Attempt(Record, kw_only=True):
 
     attempt: int
     lease_epoch: int = 0
+    run_id: str = ""
     outcome: str | None = None
     error: str | None = None
     error_class: str | None = None
     worker_id: str | None = None
     executor: str | None = None
+    queue_wait_us: int | None = None
+    duration_us: int | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -168,10 +171,13 @@ class Output(Record, kw_only=True):
 
 
 class Effects(Record, kw_only=True):
-    """What a run's steps did to the world: which finished, which would repeat, which nobody knows."""
+    """What a run's steps did to the world, by key: finished, would repeat, and those of which nobody knows."""
 
     safe_to_resume: bool
     run_id: str = ""
+    finished: list[str] = []
+    would_repeat: list[str] = []
+    unknown: list[str] = []
 
 
 class Job(Record, kw_only=True):
@@ -186,17 +192,20 @@ class Job(Record, kw_only=True):
     queue: str = "default"
     enabled: bool = True
     version: int = 1
-    version_id: str | None = None
+    job_version_id: str | None = None
+    job_id: str | None = None
+    org_id: str | None = None
+    handler: str | None = None
     max_attempts: int | None = None
-    timeout_secs: int | None = None
+    timeout_secs: int | float | None = None
     retry_strategy: str | None = None
-    retry_initial_delay_secs: int | None = None
-    retry_max_delay_secs: int | None = None
-    retry_delays_secs: list[int] | None = None
+    retry_initial_delay_secs: int | float | None = None
+    retry_max_delay_secs: int | float | None = None
+    retry_delays_secs: list[int | float] | None = None
     retry_jitter: str | None = None
     max_concurrency: int | None = None
     max_concurrency_per_key: int | None = None
-    run_ttl_secs: int | None = None
+    run_ttl_secs: int | float | None = None
     priority: int | None = None
     poison_pill_threshold: int | None = None
     rerun_unknown_steps: bool = False
@@ -211,7 +220,8 @@ class BulkItem(msgspec.Struct, kw_only=True):
 
     id: str | None = None
     status: str | None = None
-    error: Any = None
+    error: str | None = None
+    code: str | None = None
     idempotency_hit: bool = False
 
 
@@ -220,6 +230,8 @@ class BulkTriggered(Record, kw_only=True):
 
     results: list[BulkItem]
     batch_id: str | None = None
+    total: int = 0
+    created: int = 0
 
 
 class Key(Record, kw_only=True):
@@ -232,18 +244,22 @@ class Key(Record, kw_only=True):
     scopes: list[str] = []
     org_id: str | None = None
     project_id: str | None = None
+    user_id: str | None = None
+    service: bool = False
+    rotated_to: str | None = None
+    created_by: str | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
-    last_used_at: datetime | None = None
 
 
 class Organization(Record, kw_only=True):
-    """An organization."""
+    """An organization; the `token` of its first admin key is only there in the answer that made it."""
 
     id: str
     name: str | None = None
     slug: str | None = None
+    token: str | None = None
     created_at: datetime | None = None
 
 
@@ -254,6 +270,8 @@ class Project(Record, kw_only=True):
     name: str | None = None
     slug: str | None = None
     org_id: str | None = None
+    weight: float = 1.0
+    max_concurrency: int | None = None
     created_at: datetime | None = None
 
 
@@ -264,17 +282,20 @@ class User(Record, kw_only=True):
     name: str | None = None
     email: str | None = None
     org_id: str | None = None
+    enabled: bool = True
     created_at: datetime | None = None
 
 
 class Me(Record, kw_only=True):
-    """Who the caller is, and what it may do. Organization, project, user and key are as the server shows them."""
+    """Who the caller is, and what it may do; `project` is the one that its key is bound to."""
 
     scopes: list[str] = []
-    organization: Any = None
-    project: Any = None
-    user: Any = None
-    key: Any = None
+    kind: str | None = None
+    actor: str | None = None
+    organization: Organization | None = None
+    project: Project | None = None
+    user: User | None = None
+    key: Key | None = None
 
 
 class Health(Record, kw_only=True):

@@ -12,7 +12,7 @@ from runwright.client.fields import ReplayOptions, RunFilters
 from runwright.client.json_values import json_copy
 from runwright.client.models import Attempt, Checkpoint, Effects, Event, Output, Run
 from runwright.client.pages import Pages
-from runwright.client.stream import EventStream
+from runwright.client.stream import EventStream, OnCut
 from runwright.client.transport import Transport
 
 STREAM_BACKOFF = Backoff(attempts=10)
@@ -35,9 +35,14 @@ class Runs:
         """Return a run."""
         return await self._transport.one(Run, "GET", _path(run_id))
 
-    async def cancel(self, run_id: str) -> Run:
-        """Ask for a run's end; the answer says whether it has ended or its executor must still confirm."""
-        return await self._transport.one(Run, "POST", f"{_path(run_id)}:cancel")
+    async def cancel(self, run_id: str, *, reason: str | None = None) -> Run:
+        """Ask for a run's end and return the run: ended, or executing still until its executor confirms.
+
+        A cancelled run stays as it is; one that ended in another way is an `ApiError` (409).
+        """
+        body = {} if reason is None else {"reason": reason}
+        await self._transport.send("POST", f"{_path(run_id)}:cancel", body=body, repeatable=True)
+        return await self.get(run_id)
 
     async def pause(self, run_id: str) -> Run:
         """Pause a run; a paused run stays as it is."""
@@ -75,6 +80,7 @@ class Runs:
         types: Iterable[str] = (),
         allow_gaps: bool = False,
         backoff: Backoff = STREAM_BACKOFF,
+        on_cut: OnCut | None = None,
     ) -> EventStream:
         """Return the events of a run as they happen, to the last one; see `EventStream`."""
         return EventStream(
@@ -84,6 +90,7 @@ class Runs:
             types=types,
             allow_gaps=allow_gaps,
             backoff=backoff,
+            on_cut=on_cut,
         )
 
     async def wait(self, run_id: str, *, timeout_s: float | None = None) -> Run:

@@ -1,7 +1,7 @@
 """The events of a run as they happen: a stream that loses and repeats nothing over cuts, restarts and overload."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 
 import httpx2
@@ -16,6 +16,9 @@ IDLE_TIMEOUT_S = 45.0
 """A server sends a comment every 15 s: a connection that is silent for three of them is dead."""
 
 EVENT_MAX_BYTES = 16 << 20
+
+OnCut = Callable[[ClientError | None, float], None]
+"""Told of each cut: what it was (None: the server ended the connection), and the seconds until the next connection."""
 
 
 class EventStream:
@@ -36,15 +39,16 @@ class EventStream:
         allow_gaps: bool = False,
         backoff: Backoff,
         idle_timeout_s: float = IDLE_TIMEOUT_S,
+        on_cut: OnCut | None = None,
     ) -> None:
         self.last_seq = after_seq
-        self.connections = 0
         self._transport = transport
         self._path = f"/v1/runs/{run_id}/stream"
         self._types = frozenset(types)
         self._allow_gaps = allow_gaps
         self._backoff = backoff
         self._idle_timeout_s = idle_timeout_s
+        self._on_cut = on_cut
         self._retry_s: float | None = None
         self._ended = False
 
@@ -67,14 +71,17 @@ class EventStream:
             failures = 0 if self.last_seq > before else failures + 1
             if failures >= self._backoff.attempts:
                 raise failure or ServerUnreachable(self._transport.url, "the stream ends again and again")
-            await asyncio.sleep(self._delay_s(failures, failure))
+            delay_s = self._delay_s(failures, failure)
+            if self._on_cut is not None:
+                self._on_cut(failure, delay_s)
+            await asyncio.sleep(delay_s)
 
     async def _connection(self) -> AsyncGenerator[Event]:
         """Yield the new events of one connection; mark the stream ended at the terminal one."""
-        self.connections += 1
         self._retry_s = None
         # The terminal types are always asked for: without them a filtered stream would not know its end.
-        params = {"after_seq": self.last_seq, "types": sorted(self._types and self._types | TERMINAL_TYPES)}
+        types = ",".join(sorted(self._types | TERMINAL_TYPES)) if self._types else None
+        params = {"after_seq": self.last_seq, "types": types}
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(self.last_seq)}
         async with self._transport.stream(self._path, params, headers, self._idle_timeout_s) as response:
             if response.status_code == 204:

@@ -27,7 +27,7 @@ class Keys:
         """Return a key, without its token."""
         return await self._transport.one(Key, "GET", f"/v1/keys/{quote(key_id, safe='')}")
 
-    async def rotate(self, key_id: str, *, grace_s: int | None = None) -> Key:
+    async def rotate(self, key_id: str, *, grace_s: float | None = None) -> Key:
         """Give a key a new token; the old one is valid for `grace_s` more seconds."""
         body = {} if grace_s is None else {"grace_s": grace_s}
         return await self._transport.one(Key, "POST", f"/v1/keys/{quote(key_id, safe='')}/rotate", body=body)

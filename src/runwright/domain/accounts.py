@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -72,3 +73,8 @@ class ApiKey(msgspec.Struct, frozen=True):
     def valid(self, at: int) -> bool:
         """Tell whether the key may be used at the instant `at` (µs)."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+
+def slug_of(name: str) -> str:
+    """Return the slug that a name suggests; empty where it has neither a letter nor a digit of ASCII."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:128].rstrip("-")

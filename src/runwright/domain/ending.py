@@ -23,9 +23,7 @@ LOST = o.Failed(
 )
 
 
-def draft(
-    type: str, data: msgspec.Struct, message: str = "", level: Level = "info", actor: str | None = None
-) -> Draft:
+def draft(type: str, data: msgspec.Struct, message: str = "", level: Level = "info", actor: str | None = None) -> Draft:
     """Return a lifecycle event; its free texts are the server's own or already redacted."""
     return Draft(type, compose(data), RedactedText(message), level, actor)
 
@@ -68,7 +66,8 @@ def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float, max_handover
 
 
 def _complete(run: Run, outcome: o.Completed, at: int) -> Decision:
-    ended = replace(close(run, "completed", None, at), tally=replace(run.tally, ended=run.attempt))
+    tally = Tally(ended=run.attempt, handovers=run.tally.handovers)
+    ended = replace(close(run, "completed", None, at), tally=tally, error=None, error_class=None)
     data = e.CompletedData(run.attempt, lifetime_ms(run, at), outcome.result)
     return Decision(ended, (draft("run.completed", data, "completed"),))
 

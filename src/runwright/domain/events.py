@@ -12,7 +12,9 @@ import msgspec
 from runwright.domain.redaction import Redacted, RedactedText
 from runwright.domain.run import State, ValueRef
 
-Kind = Literal["lifecycle", "tool", "output", "governance", "model", "finding", "budget", "artifact", "checkpoint", "system"]
+Kind = Literal[
+    "lifecycle", "tool", "output", "governance", "model", "finding", "budget", "artifact", "checkpoint", "system"
+]
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 
@@ -158,13 +160,11 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """`run.progress`: how far the work is, in percent."""
 
     percent: float
-    data: dict[str, Any] = {}
+    message: str = ""
 
 
 class Log(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`log`: a line that the job wrote; the text is the event's message."""
-
-    data: dict[str, Any] = {}
+    """`log`: a line that the job wrote; the text is the event's message, the data whatever it added."""
 
 
 class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -204,6 +204,7 @@ class StepCompleted(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     effect: str = "none"
     duration_ms: int = 0
+    reused: bool = False
     value: ValueRef | None = None
 
 

@@ -39,9 +39,7 @@ def _step(folded: Folded, event: e.Event) -> Folded:
         case e.Created():
             return replace(folded, state=data.state, reason="delay" if data.due_at else None, due_at=data.due_at)
         case e.Started():
-            return replace(
-                folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch
-            )
+            return replace(folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch)
         case e.Queued():
             return replace(folded, state="queued", reason=None, due_at=None)
         case e.Waiting():

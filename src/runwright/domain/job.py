@@ -31,11 +31,9 @@ Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=1024)]], Meta(max_
 Threshold = Annotated[int, Meta(ge=1, le=100, description="So many identical errors in a row end the retries.")]
 
 
-class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything about a job that a user decides; each effective change makes a version."""
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a job does not need to say, with what it then means."""
 
-    name: Name
-    slug: Slug
     description: Description = ""
     execution_mode: Literal["worker"] = "worker"
     queue: Queue = "default"
@@ -56,6 +54,13 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     poison_pill_threshold: Threshold | None = None
     rerun_unknown_steps: bool = False
     enabled: bool = True
+
+
+class JobDefinition(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a job that a user decides; each effective change makes a version."""
+
+    name: Name
+    slug: Slug
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,5 +50,3 @@ class LocalWorker(Protocol):
 
     def wake(self, queues: set[str]) -> None:
         """Hear that runs became ready in these queues."""
-
-

@@ -12,9 +12,7 @@ import msgspec
 from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy, Strategy
 
-State = Literal[
-    "scheduled", "queued", "executing", "waiting", "paused", "completed", "failed", "cancelled", "expired"
-]
+State = Literal["scheduled", "queued", "executing", "waiting", "paused", "completed", "failed", "cancelled", "expired"]
 STATES: tuple[State, ...] = (
     "scheduled",
     "queued",
@@ -81,6 +79,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: int
     created_by: str
     created_by_user_id: str | None = None
+    created_by_user_name: str | None = None
+    created_by_email: str | None = None
     scheduled_at: int | None = None
     max_attempts_override: int | None = None
     timeout_secs_override: float | None = None

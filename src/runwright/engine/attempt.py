@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from runwright.clock import Clock
 from runwright.domain import outcome as o
 from runwright.domain.commands import Finish, Value
+from runwright.domain.events import CATALOGUE
 from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.engine.commit import Commit
@@ -43,7 +44,14 @@ class Attempt:
     """A leased run in the hands of an executor. `on_stop` is called once for each stop request that comes in."""
 
     def __init__(
-        self, run: Run, payload: bytes | None, commit: Commit, store: Store, emitter: Emitter, values: Values, clock: Clock
+        self,
+        run: Run,
+        payload: bytes | None,
+        commit: Commit,
+        store: Store,
+        emitter: Emitter,
+        values: Values,
+        clock: Clock,
     ) -> None:
         self.run = run
         self.clock = clock
@@ -83,7 +91,7 @@ class Attempt:
             packed.append(stored)
             refs.append(ref)
         drafts = [self._emitter.draft(note) for note in notes]
-        if refs and notes:
+        if refs and notes and "value" in CATALOGUE[notes[-1].type].data.__struct_fields__:
             described = _Described(notes[-1], {**notes[-1].data, "value": refs[-1]})
             drafts[-1] = self._emitter.draft(described)
         try:

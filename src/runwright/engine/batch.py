@@ -99,9 +99,7 @@ class Batch:
             who = draft.actor or actor
             header = Header(who, at, data_digest(salt, draft.data).hex(), run_id, seq, draft.type, {})
             digest = link(digest, header)
-            event = Event(
-                run_id, seq, draft.type, draft.level, who, draft.message, draft.data, salt, epoch, at, digest
-            )
+            event = Event(run_id, seq, draft.type, draft.level, who, draft.message, draft.data, salt, epoch, at, digest)
             kept.append(event)
         return replace(run, seq=seq, hash=digest, at=at)
 
@@ -248,9 +246,7 @@ class Batch:
         had = timers(old) if old is not None else {}
         wants = timers(new)
         if had != wants:
-            self.changes.timers.extend(
-                Timer(new.run_id, name, at) for name, at in wants.items() if had.get(name) != at
-            )
+            self.changes.timers.extend(Timer(new.run_id, name, at) for name, at in wants.items() if had.get(name) != at)
             self.changes.timers_gone.extend((new.run_id, name) for name in had if name not in wants)
 
 

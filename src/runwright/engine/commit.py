@@ -243,9 +243,7 @@ class Commit:
             fused.append(command)
         return Submitted(run.run_id, run)
 
-    async def _idempotent(
-        self, tx: Transaction, requests: Iterable[Request]
-    ) -> dict[tuple[str, str], tuple[str, str]]:
+    async def _idempotent(self, tx: Transaction, requests: Iterable[Request]) -> dict[tuple[str, str], tuple[str, str]]:
         keys = [r.idempotency for r in requests if isinstance(r, c.Submit) and r.idempotency is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 

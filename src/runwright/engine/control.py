@@ -52,7 +52,12 @@ class Control:
 
 
 def replay_order(
-    record: Record, payload: dict[str, Any], *, changed: dict[str, Any] | None, patch: dict[str, Any] | None, force: bool
+    record: Record,
+    payload: dict[str, Any],
+    *,
+    changed: dict[str, Any] | None,
+    patch: dict[str, Any] | None,
+    force: bool,
 ) -> Order:
     """Return the order of a run that does an ended one again, with its payload, another, or a patched one (RFC 7396).
 

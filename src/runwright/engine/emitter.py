@@ -153,9 +153,7 @@ class Emitter:
         """
         waiting = buffer.take(self.redactor)
         self._dirty.pop(buffer, None)
-        await self._commit.apply(
-            Append(buffer.run_id, buffer.lease_epoch, (*waiting, *drafts), tuple(values))
-        )
+        await self._commit.apply(Append(buffer.run_id, buffer.lease_epoch, (*waiting, *drafts), tuple(values)))
 
     def close(self, buffer: Buffer) -> tuple[Draft, ...]:
         """Return the last records of an attempt, its streams' held-back ends included, for its finish to carry."""

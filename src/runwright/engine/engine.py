@@ -16,6 +16,7 @@ from runwright.engine.commit import Commit, Committed
 from runwright.engine.control import Control
 from runwright.engine.emitter import Emitter
 from runwright.engine.inbox import Inbox
+from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
 from runwright.engine.pruner import Pruner
 from runwright.engine.reader import Reader
@@ -56,6 +57,7 @@ class Engine:
             idempotency_ttl_us=int(settings.idempotency_ttl_h * 3_600_000_000),
         )
         self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
+        self.jobs = Jobs(store, int(settings.idempotency_ttl_h * 3_600_000_000))
         self.submitter = Submitter(self.commit, self.values, redactor, clock)
         self.control = Control(self.commit, self.hub)
         steady = Steady(clock, settings.lease_s)

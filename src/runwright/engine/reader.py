@@ -90,9 +90,7 @@ class Reader:
         """Return events of a run that the caller was shown."""
         return await self._store.events(run_id, after_seq, limit)
 
-    async def matching_events(
-        self, run_id: str, after_seq: int, keep: Callable[[Event], bool]
-    ) -> AsyncIterator[Event]:
+    async def matching_events(self, run_id: str, after_seq: int, keep: Callable[[Event], bool]) -> AsyncIterator[Event]:
         """Yield the events after `after_seq` that `keep` lets through, in order."""
         while True:
             page = await self._store.events(run_id, after_seq, 500)

@@ -104,9 +104,7 @@ class Hub:
             if self._moved.get(run_id) is moved and not moved.is_set():
                 self._moved.pop(run_id, None)
 
-    async def follow(
-        self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True
-    ) -> AsyncIterator[bytes]:
+    async def follow(self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True) -> AsyncIterator[bytes]:
         """Yield the frames of the run's events after `after_seq`, several at once: history first, then live.
 
         Nothing is missed and nothing comes twice. Ends after the terminal event, or, unless `live`, at the end of the

@@ -123,6 +123,8 @@ class Submitter:
             created_at=now,
             created_by=actor.label,
             created_by_user_id=actor.user_id,
+            created_by_user_name=actor.name,
+            created_by_email=actor.email,
             scheduled_at=order.scheduled_at,
             max_attempts_override=order.max_attempts_override,
             timeout_secs_override=order.timeout_secs_override,

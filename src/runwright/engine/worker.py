@@ -58,6 +58,11 @@ class Worker:
         )
 
     @property
+    def draining(self) -> bool:
+        """Tell whether the worker claims no more."""
+        return self._draining
+
+    @property
     def busy(self) -> int:
         """Return how many attempts execute now."""
         return len(self._running)

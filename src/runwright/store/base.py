@@ -159,9 +159,7 @@ class Transaction(Protocol):
 
     now: int
 
-    async def idempotency(
-        self, keys: Sequence[IdempotencyKey], since: int
-    ) -> dict[tuple[str, str], tuple[str, str]]:
+    async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
         """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
 
     async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:

@@ -6,8 +6,8 @@ from sqlalchemy import bindparam, select
 
 from runwright.domain.accounts import ApiKey, Organization, Project, User
 from runwright.store.base import Row
-from runwright.store.query import Query
 from runwright.store.queries.shapes import inserting, paging, rows, setting
+from runwright.store.query import Query
 from runwright.store.tables import api_keys, keyring, organizations, projects, users
 
 INSERT_ORGANIZATION = inserting(organizations)

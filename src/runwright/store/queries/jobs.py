@@ -29,13 +29,13 @@ VERSIONS = paging(
     rows(job_versions, JobVersion, job_versions.c.job_id == bindparam("job_id")), job_versions.c.job_version_id
 )
 
+VERSION = Query(rows(job_versions, JobVersion, job_versions.c.job_version_id == bindparam("job_version_id")))
+
 # Live runs are few, ended ones are many: the search walks the heads and looks each run up, never a job's whole history.
 LIVE_RUN = Query(
     select(run_heads.c.run_id)
     .where(
-        exists(
-            select(runs.c.run_id).where(runs.c.run_id == run_heads.c.run_id, runs.c.job_id == bindparam("job_id"))
-        )
+        exists(select(runs.c.run_id).where(runs.c.run_id == run_heads.c.run_id, runs.c.job_id == bindparam("job_id")))
     )
     .limit(1)
 )

@@ -73,5 +73,3 @@ def listing(
         wanted.append(runs.c.kind.in_(sorted(kinds)))
     order = runs.c.run_id.desc() if newest_first else runs.c.run_id.asc()
     return Query(select(runs.c.run_id).where(*wanted).order_by(order).limit(bindparam("limit")))
-
-

@@ -23,6 +23,12 @@ class Slice(msgspec.Struct, frozen=True):
     bound: str | None = None
     newest_first: bool = True
 
+    def holds(self, id: str) -> bool:
+        """Tell whether a row of this id lies beyond the bound."""
+        if self.bound is None:
+            return True
+        return id < self.bound if self.newest_first else id > self.bound
+
 
 def inserting(table: Table) -> Query:
     """Return the insertion of one row: a parameter for each column."""

@@ -59,9 +59,7 @@ class SqliteTransaction:
         self._cursor = cursor
         self.now = now
 
-    async def idempotency(
-        self, keys: Sequence[IdempotencyKey], since: int
-    ) -> dict[tuple[str, str], tuple[str, str]]:
+    async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
         """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
         taken = {}
         for key in keys:
@@ -198,6 +196,12 @@ class SqliteStore:
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None
+
+    def raw_writer(self) -> apsw.Connection:
+        """Return the writer connection itself, for the benchmarks' ceiling: nothing else may be using the store."""
+        if self._writer is None:
+            raise StoreUnavailable("the store is closed")
+        return self._writer
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in one transaction and return its result once it is durable; an exception rolls all back."""

@@ -1,0 +1,1 @@
+"""The figures of Runwright, each measured beside the raw database of the same run."""

@@ -1,0 +1,78 @@
+"""The system under measurement: a whole server without its door, on a fresh data directory."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runwright import Context, Worker, job
+from runwright.app import House, open_house
+from runwright.config import load
+from runwright.domain.accounts import Project
+from runwright.domain.job import Job
+from runwright.domain.tenancy import Actor
+from runwright.engine.commit import Submitted
+from runwright.engine.submit import Order
+
+TRACE_ID = "0" * 31 + "1"
+
+
+@job
+async def noop(ctx: Context, payload: dict[str, Any]) -> None:
+    """Do nothing: what is measured is everything around it."""
+
+
+@job
+async def chatty(ctx: Context, payload: dict[str, Any]) -> None:
+    """Write as many log events as the payload says, a durable batch at a time."""
+    for number in range(payload["batches"]):
+        for line in range(payload["lines"]):
+            ctx.log("a line of a job's log, as long as such lines are", batch=number, line=line)
+        await ctx.checkpoint({"batch": number})
+
+
+worker = Worker([noop, chatty])
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A running engine and what is needed to give it orders."""
+
+    house: House
+    actor: Actor
+    project: Project
+    jobs: dict[str, Job]
+
+    async def submit(self, name: str, payload: dict[str, Any]) -> Submitted:
+        """Submit one run and return once it is durable."""
+        engine = self.house.services.engine
+        return await engine.submitter.submit(
+            self.actor, self.project, self.jobs[name], Order(payload=payload), request_id=None, trace_id=TRACE_ID
+        )
+
+
+@asynccontextmanager
+async def rig(slots: int) -> AsyncIterator[Rig]:
+    """Open a server on a new data directory and remove the directory afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="runwright-bench-"))
+    settings = load(
+        {},
+        overrides={"data_dir": directory, "slots": slots, "worker": ("benchmarks.rig:worker",), "log_level": "error"},
+    )
+    try:
+        async with open_house(settings) as house:
+            services = house.services
+            assert house.api_key is not None
+            actor = await services.authenticator.authenticate(house.api_key)
+            project = await services.tenants.resolve_project(actor, None)
+            found = {name: await services.jobs.directory.find(actor, name, project) for name in ("noop", "chatty")}
+            yield Rig(house, actor, project, found)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        sys.stdout.flush()

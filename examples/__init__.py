@@ -1,0 +1,1 @@
+"""Sample jobs: `runwright serve --worker examples.hello:app`."""

@@ -1,0 +1,1 @@
+"""Tenancy on the wire: who am I, organizations, projects, users, keys."""

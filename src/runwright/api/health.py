@@ -1,0 +1,63 @@
+"""Signs of life: `/healthz` says that the process answers, `/readyz` whether it should be sent work."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import msgspec
+
+from runwright.api.context import PUBLIC, Call
+from runwright.api.routing import Reply, Routes
+from runwright.errors import StoreError
+from runwright.store.base import Transaction
+
+routes = Routes(tag="health")
+
+VERSION = version("runwright")
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: str
+    version: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the server can do its work, check by check: `ok`, or what is wrong."""
+
+    status: str
+    checks: dict[str, str]
+
+
+@routes.get("/healthz", scope=PUBLIC, summary="Tell that the process answers")
+async def get_health(call: Call) -> Health:
+    """Answer as long as the process can."""
+    return Health("ok", VERSION)
+
+
+@routes.get(
+    "/readyz", scope=PUBLIC, summary="Tell whether the server is ready for work", answers={503: "It is not, see checks"}
+)
+async def get_readiness(call: Call) -> Readiness | Reply[Readiness]:
+    """Write a transaction, look at the backlog, and tell whether the server drains."""
+    office = call.services
+    checks = {
+        "store": await _store(call),
+        "backlog": "ok" if office.engine.commit.backlog < office.settings.commit_backlog_max else "full",
+        "drain": "draining" if office.streams.draining else "ok",
+    }
+    if all(found == "ok" for found in checks.values()):
+        return Readiness("ready", checks)
+    return Reply(Readiness("not ready", checks), status=503)
+
+
+async def _store(call: Call) -> str:
+    async def nothing(tx: Transaction) -> None:
+        await tx.limits([])
+
+    try:
+        await call.services.engine.store.write(nothing)
+    except StoreError as broken:
+        return broken.code
+    return "ok"

@@ -1,0 +1,25 @@
+"""Read the idempotency key of a request."""
+
+from runwright.api.context import Call
+from runwright.errors import InvalidRequest
+
+KEY_MAX = 256
+HEADERS = {
+    "Idempotency-Key": "A name for this request, at most 256 characters: sent again, it finds what it made.",
+    "X-Idempotency-Key": "A synonym of `Idempotency-Key`.",
+}
+TAKEN = {409: "The name is taken"}
+MADE_BEFORE = {200: "What the idempotency key had made before", 409: "The name is taken, or the key was used otherwise"}
+AGAIN = {200: "What this idempotency key made before"}
+"""The answer of a route that creates something, when its key was used before."""
+
+
+def idempotency_key(call: Call) -> str | None:
+    """Return the key in the headers, or None. Raises `InvalidRequest` for one that is empty, too long, or two."""
+    keys = {name: value for name in HEADERS if (value := call.header(name.lower())) is not None}
+    for name, value in keys.items():
+        if not 0 < len(value) <= KEY_MAX:
+            raise InvalidRequest.at(name, f"must have 1 to {KEY_MAX} characters")
+    if len(set(keys.values())) > 1:
+        raise InvalidRequest.at("X-Idempotency-Key", "contradicts Idempotency-Key")
+    return next(iter(keys.values()), None)

@@ -1,0 +1,100 @@
+"""From the query of a list of runs to the engine's filter: what SQL tests, and what each run is looked at for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from runwright import ids
+from runwright.api import instants
+from runwright.api.jobs.run_schemas import RunQuery
+from runwright.domain.run import STATES
+from runwright.domain.words import JOB_WORDS, Shows, shows
+from runwright.engine.reader import Filter, Reader, containing, has_pairs
+from runwright.errors import InvalidRequest
+from runwright.store.base import Record
+
+Keep = Callable[[Record], bool]
+
+
+def run_filter(query: RunQuery, project_id: str | None, reader: Reader) -> Filter:
+    """Return the filter of a query. Raises `InvalidRequest` for words and JSON that mean nothing."""
+    where: dict[str, Any] = {
+        "project_id": project_id,
+        "job_id": query.job_id,
+        "batch_id": query.batch_id,
+        "parent_run_id": query.parent_run_id,
+        "error_class": query.error_class,
+        "finished_after": _micros(query.finished_after),
+        "finished_before": _micros(query.finished_before),
+        "from_id": None if query.created_after is None else _floor(instants.micros(query.created_after) + 1),
+        "until_id": None if query.created_before is None else _floor(instants.micros(query.created_before)),
+    }
+    return Filter(
+        where={name: value for name, value in where.items() if value is not None},
+        shown=_shown(query),
+        kinds=None if not query.kind or "all" in query.kind else frozenset(query.kind),
+        keep=_all(_tests(query, reader)),
+    )
+
+
+def _micros(instant: Any) -> int | None:
+    return None if instant is None else instants.micros(instant)
+
+
+def _floor(at: int) -> str:
+    return ids.floor("run", at)
+
+
+def _shown(query: RunQuery) -> frozenset[Shows] | None:
+    if not query.status and not query.state:
+        return None
+    named: set[Shows] = set()
+    for word in query.status:
+        found = shows(word)
+        if found is None:
+            raise InvalidRequest.at("status", f"{word[:64]!r} is none of {', '.join(JOB_WORDS)}")
+        named.update(found)
+    states = {Shows(state) for state in STATES if state in query.state}
+    if query.status and query.state:
+        return frozenset(shown for shown in named if shown.state in query.state)
+    return frozenset(named or states)
+
+
+def _tests(query: RunQuery, reader: Reader) -> list[Keep]:
+    tests: list[Keep] = []
+    if query.triggered_by is not None:
+        tests.append(lambda record: record.run.spec.triggered_by == query.triggered_by)
+    if query.concurrency_key is not None:
+        tests.append(lambda record: record.run.spec.concurrency_key == query.concurrency_key)
+    metadata = _pairs(query.metadata, "metadata", query.metadata_key, query.metadata_value)
+    if metadata:
+        tests.append(lambda record: has_pairs(record.run.spec.metadata, metadata))
+    tags = _pairs(query.tags, "tag", query.tag_key, query.tag_value)
+    if tags:
+        tests.append(lambda record: has_pairs(record.run.spec.tags, tags))
+    if query.payload_contains is not None:
+        wanted = _json(query.payload_contains)
+        tests.append(lambda record: containing(reader.payload(record), wanted))
+    return tests
+
+
+def _pairs(given: dict[str, str], name: str, key: str | None, value: str | None) -> list[tuple[str, str | None]]:
+    if key is None and value is not None:
+        raise InvalidRequest.at(f"{name}_value", f"needs {name}_key")
+    return [*given.items(), *([(key, value)] if key is not None else [])]
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as broken:
+        raise InvalidRequest.at("payload_contains", f"is not JSON: {broken}") from None
+
+
+def _all(tests: list[Keep]) -> Keep | None:
+    if not tests:
+        return None
+    return lambda record: all(test(record) for test in tests)

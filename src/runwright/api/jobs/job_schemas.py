@@ -1,0 +1,136 @@
+"""The shapes of jobs on the wire: what makes one, what changes one, and a job or a version of it as it is shown.
+
+Three lists of the same fields, because they differ in what may be absent: a test holds them together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from runwright.api.pages import PageQuery
+from runwright.domain.accounts import Name, Slots, Slug
+from runwright.domain.job import (
+    Attempts,
+    Delay,
+    Delays,
+    Description,
+    JobOptions,
+    Metadata,
+    Priority,
+    Queue,
+    Tags,
+    Threshold,
+    Timeout,
+    Ttl,
+)
+from runwright.domain.retry import Jitter, Strategy
+
+Mode = Literal["worker"]
+ProjectIdent = Annotated[str, Meta(description="A project, by id or slug; without it the key's own, or `default`.")]
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which project a slug belongs to."""
+
+    project_id: ProjectIdent | None = None
+
+
+class JobListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The filter of a list of jobs; without it, all that the caller may see."""
+
+    project_id: Annotated[str | None, Meta(description="The jobs of one project, by id or slug.")] = None
+
+
+class JobVersionQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which project a slug belongs to."""
+
+    project_id: ProjectIdent | None = None
+
+
+class CreateJobRequest(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new job; without a slug the name suggests it, without a name it is the slug."""
+
+    project_id: ProjectIdent | None = None
+    name: Name | None = None
+    slug: Slug | None = None
+
+
+class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change of a job; a field that is named is replaced whole."""
+
+    name: Name | UnsetType = UNSET
+    slug: Slug | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    execution_mode: Mode | UnsetType = UNSET
+    queue: Queue | UnsetType = UNSET
+    handler: Slug | UnsetType | None = UNSET
+    max_attempts: Attempts | UnsetType = UNSET
+    timeout_secs: Timeout | UnsetType = UNSET
+    retry_strategy: Strategy | UnsetType = UNSET
+    retry_initial_delay_secs: Delay | UnsetType = UNSET
+    retry_max_delay_secs: Delay | UnsetType = UNSET
+    retry_delays_secs: Delays | UnsetType = UNSET
+    retry_jitter: Jitter | UnsetType = UNSET
+    max_concurrency: Slots | UnsetType | None = UNSET
+    max_concurrency_per_key: Slots | UnsetType | None = UNSET
+    run_ttl_secs: Ttl | UnsetType | None = UNSET
+    priority: Priority | UnsetType = UNSET
+    tags: Tags | UnsetType = UNSET
+    default_metadata: Metadata | UnsetType = UNSET
+    poison_pill_threshold: Threshold | UnsetType | None = UNSET
+    rerun_unknown_steps: bool | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """The definition of a job; every field is always there."""
+
+    name: str
+    slug: str
+    description: str
+    execution_mode: Mode
+    queue: str
+    handler: str | None
+    max_attempts: int
+    timeout_secs: int | float
+    retry_strategy: Strategy
+    retry_initial_delay_secs: int | float
+    retry_max_delay_secs: int | float
+    retry_delays_secs: tuple[int | float, ...]
+    retry_jitter: Jitter
+    max_concurrency: int | None
+    max_concurrency_per_key: int | None
+    run_ttl_secs: int | float | None
+    priority: int
+    tags: dict[str, str]
+    default_metadata: dict[str, str]
+    poison_pill_threshold: int | None
+    rerun_unknown_steps: bool
+    enabled: bool
+
+
+class Job(Shown, frozen=True, kw_only=True):
+    """A job as it stands: its newest version."""
+
+    id: str
+    job_id: str
+    org_id: str
+    project_id: str
+    version: int
+    job_version_id: str
+    created_at: str
+    updated_at: str
+
+
+class JobVersion(Shown, frozen=True, kw_only=True):
+    """One version of a job; it never changes."""
+
+    id: str
+    job_version_id: str
+    job_id: str
+    version: int
+    created_at: str
+    created_by: str

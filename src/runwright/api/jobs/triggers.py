@@ -1,0 +1,148 @@
+"""Start runs of a job: one, or many in one transaction."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runwright import ids
+from runwright.api import instants
+from runwright.api.context import Call, Services
+from runwright.api.idempotency import idempotency_key
+from runwright.api.jobs import run_schemas as wire
+from runwright.api.jobs.views import found_view, run_view, triggered_view
+from runwright.api.routing import Reply, Routes
+from runwright.domain.accounts import Project
+from runwright.domain.commands import Submit
+from runwright.domain.job import Job
+from runwright.domain.state import decide
+from runwright.domain.words import job_word
+from runwright.engine.commit import Submitted
+from runwright.engine.submit import Order
+from runwright.errors import Error, InvalidRequest, NotFound
+
+routes = Routes(tag="jobs")
+
+
+class InProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The project of a job that is named by its slug."""
+
+    project_id: str | None = None
+
+
+@routes.post(
+    "/v1/jobs/{job}/trigger",
+    scope="jobs:trigger",
+    status=201,
+    summary="Trigger a job",
+    answers={200: "The run that the idempotency key had made before, or, for a dry run, the run that would be made"},
+)
+async def trigger(
+    call: Call,
+    job: str,
+    query: InProject,
+    body: wire.TriggerRequest = wire.TriggerRequest(),  # noqa: B008 - frozen
+) -> wire.TriggeredRun | Reply[wire.TriggeredRun]:
+    """Create a run of a job; it answers once the run is durable."""
+    office = call.services
+    project, asked = await _job(call, office, job, query.project_id)
+    order = await _order(call, office, project, body)
+    command = _command(call, office, project, asked, order)
+    now = office.clock.now()
+    payload = office.engine.values.shown(order.payload)
+    if body.dry_run:
+        return Reply(triggered_view(decide(None, command, now).run, payload, now, dry_run=True), status=200)
+    made: Submitted = await office.engine.commit.apply(command)
+    if made.hit or made.run is None:
+        reader = office.engine.reader(call.actor)
+        found = run_view(reader, await reader.run(made.run_id), now, office.lease_us)
+        return Reply(found_view(found), status=200)
+    return triggered_view(made.run, payload, now)
+
+
+@routes.post(
+    "/v1/jobs/{job}/trigger/bulk",
+    scope="jobs:trigger",
+    status=201,
+    summary="Trigger a job many times in one transaction",
+    limit="bulk_body_max_bytes",
+)
+async def trigger_bulk(call: Call, job: str, query: InProject, body: wire.BulkTriggerRequest) -> wire.BulkTriggerAnswer:
+    """Create runs from up to `bulk_items_max` items; results come in the order of the items."""
+    office = call.services
+    most = office.settings.bulk_items_max
+    if len(body.items) > most:
+        raise InvalidRequest.at("items", f"at most {most} in one call")
+    project, found = await _job(call, office, job, query.project_id)
+    batch_id = ids.new_id("batch", office.clock.now())
+    commands = []
+    for place, item in enumerate(body.items):
+        if item.dry_run:
+            raise InvalidRequest.at(f"items[{place}].dry_run", "a bulk trigger has no dry run; trigger one item alone")
+        order = await _order(call, office, project, item, place)
+        commands.append(_command(call, office, project, found, msgspec.structs.replace(order, batch_id=batch_id)))
+    answers = await office.engine.commit.apply_all(commands)
+    results = [_result(answer) for answer in answers]
+    created = sum(isinstance(answer, Submitted) and not answer.hit for answer in answers)
+    return wire.BulkTriggerAnswer(batch_id=batch_id, results=results, total=len(results), created=created)
+
+
+def _result(answer: Submitted | Error) -> wire.BulkTriggerResult:
+    if isinstance(answer, Error):
+        return wire.BulkTriggerResult(id=None, status=None, error=answer.detail, code=answer.code)
+    status = job_word(answer.run) if answer.run is not None else None
+    return wire.BulkTriggerResult(id=answer.run_id, status=status, idempotency_hit=answer.hit)  # type: ignore[arg-type]
+
+
+async def _job(call: Call, office: Services, job: str, project_id: str | None) -> tuple[Project, Job]:
+    by_id = ids.is_id("job", job)
+    named = None if by_id and project_id is None else await office.tenants.resolve_project(call.actor, project_id)
+    found = await office.jobs.directory.find(call.actor, job, named)
+    return named or await office.tenants.resolve_project(call.actor, found.project_id), found
+
+
+async def _order(
+    call: Call, office: Services, project: Project, body: wire.TriggerRequest, place: int | None = None
+) -> Order:
+    path = "" if place is None else f"items[{place}]."
+    if body.parent_run_id is not None:
+        await _require_parent(call, office, project, body.parent_run_id, path)
+    return Order(
+        payload=body.payload,
+        tags=body.tags,
+        metadata=body.metadata,
+        idempotency_key=body.idempotency_key if place is not None else _idempotency_key(call, body.idempotency_key),
+        scheduled_at=None if body.scheduled_at is None else instants.micros(body.scheduled_at),
+        priority=body.priority,
+        ttl_secs=body.ttl_secs,
+        concurrency_key=body.concurrency_key,
+        max_attempts_override=body.max_attempts_override,
+        timeout_secs_override=body.timeout_secs_override,
+        retry_backoff=body.retry_backoff,
+        retry_initial_delay_secs=body.retry_initial_delay_secs,
+        retry_max_delay_secs=body.retry_max_delay_secs,
+        parent_run_id=body.parent_run_id,
+    )
+
+
+async def _require_parent(call: Call, office: Services, project: Project, run_id: str, path: str) -> None:
+    try:
+        parent = await office.engine.reader(call.actor).run(run_id)
+    except NotFound:
+        parent = None
+    if parent is None or parent.run.spec.project_id != project.project_id:
+        raise InvalidRequest.at(f"{path}parent_run_id", "must be a run of the same project")
+    if parent.run.terminal:
+        raise InvalidRequest.at(f"{path}parent_run_id", f"the run is {parent.run.state}; an ended run has no children")
+
+
+def _idempotency_key(call: Call, in_body: str | None) -> str | None:
+    in_headers = idempotency_key(call)
+    if in_headers is not None and in_body is not None and in_headers != in_body:
+        raise InvalidRequest.at("idempotency_key", "contradicts the header")
+    return in_headers or in_body
+
+
+def _command(call: Call, office: Services, project: Project, job: Job, order: Order) -> Submit:
+    return office.engine.submitter.command(
+        call.actor, project, job, order, request_id=call.request_id, trace_id=call.trace_id
+    )

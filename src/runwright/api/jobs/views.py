@@ -1,0 +1,207 @@
+"""Records to wire shapes: names, words and units of the jobs surface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runwright.api import instants
+from runwright.api.jobs import run_schemas as wire
+from runwright.domain import run as domain
+from runwright.domain.events import Event
+from runwright.domain.words import job_word
+from runwright.engine.reader import Reader, Seen
+from runwright.store.base import Attempt, Record
+
+
+def run_view(reader: Reader, record: Record, now: int, lease_us: int) -> wire.Run:
+    """Return a run as its readers see it; a lease that runs out at `until` was last renewed `lease_us` before."""
+    renewed_at = max(record.lease.until - lease_us, 0) if record.lease is not None else None
+    payload, result = reader.payload(record) or {}, reader.result(record)
+    return wire.Run(
+        **_fields(record.run, payload, result, now),
+        heartbeat_at=_text(renewed_at),
+        replayed_as=record.replayed_as,
+        dead_letter_left_at=_text(record.dead_letter_left_at),
+    )
+
+
+def triggered_view(run: domain.Run, payload: dict[str, Any], now: int, *, dry_run: bool = False) -> wire.TriggeredRun:
+    """Return a run that was made just now, without asking the store for it."""
+    fields = _fields(run, payload, None, now)
+    return wire.TriggeredRun(
+        **fields, heartbeat_at=fields["started_at"], replayed_as=None, dead_letter_left_at=None, dry_run=dry_run
+    )
+
+
+def found_view(run: wire.Run) -> wire.TriggeredRun:
+    """Return a run that an idempotency key had made before."""
+    fields = {name: getattr(run, name) for name in wire.Run.__struct_fields__}
+    return wire.TriggeredRun(**fields, idempotency_hit=True)
+
+
+def _text(at: int | None) -> str | None:
+    return None if at is None else instants.text(at)
+
+
+def _fields(run: domain.Run, payload: dict[str, Any], result: Any, now: int) -> dict[str, Any]:
+    spec = run.spec
+    ended = run.finished_at
+    finished = _text(ended)
+    waits = run.state == "scheduled" and run.reason in ("retry", "snooze")
+    return {
+        "id": spec.run_id,
+        "run_id": spec.run_id,
+        "job_id": spec.job_id,
+        "project_id": spec.project_id,
+        "org_id": spec.org_id,
+        "kind": spec.kind,
+        "status": job_word(run),
+        "state": run.state,
+        "reason": run.reason,
+        "attempt": run.attempt,
+        "payload": payload,
+        "result": result,
+        "metadata": spec.metadata,
+        "tags": spec.tags,
+        "error": run.error,
+        "error_class": run.error_class,
+        "triggered_by": spec.triggered_by,
+        "scheduled_at": _text(spec.scheduled_at),
+        "started_at": _text(run.started_at),
+        "finished_at": finished,
+        "next_retry_at": _text(run.due_at) if waits else None,
+        "expires_at": _text(run.expires_at),
+        "parent_run_id": spec.parent_run_id,
+        "priority": spec.priority,
+        "idempotency_key": spec.idempotency_key,
+        "job_version": spec.job_version,
+        "job_version_id": spec.job_version_id,
+        "max_attempts_override": spec.max_attempts_override,
+        "timeout_secs_override": _whole(spec.timeout_secs_override),
+        "retry_backoff": spec.retry_backoff,
+        "retry_initial_delay_secs": _whole(spec.retry_initial_delay_secs),
+        "retry_max_delay_secs": _whole(spec.retry_max_delay_secs),
+        "execution_trace": _trace(run, now),
+        "created_by": spec.created_by,
+        "created_by_user_id": spec.created_by_user_id,
+        "created_by_user_name": spec.created_by_user_name,
+        "created_by_email": spec.created_by_email,
+        "batch_id": spec.batch_id,
+        "concurrency_key": spec.concurrency_key,
+        "created_at": instants.text(spec.created_at),
+        "completed_at": finished if run.state == "completed" else None,
+        "failed_at": finished if run.state in ("failed", "expired") else None,
+        "duration_ms": None if ended is None else (ended - spec.created_at) // 1000,
+        "trace_id": spec.trace_id,
+        "lease_epoch": run.lease_epoch,
+        "attempts_url": f"/v1/runs/{spec.run_id}/attempts",
+        "last_seq": run.seq,
+        "replay_of": spec.replay_of,
+        "dead_lettered_at": _text(run.dead_lettered_at),
+        "cancel_requested_at": _text(run.cancel_requested_at),
+        "queued_ms": run.queued_us // 1000,
+        "active_ms": run.active_us // 1000,
+        "waiting_ms": run.waiting_us // 1000,
+    }
+
+
+def _whole(seconds: float | None) -> int | float | None:
+    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds
+
+
+def _trace(run: domain.Run, now: int) -> wire.ExecutionTrace | None:
+    if run.started_at is None:
+        return None
+    until = now if run.state == "executing" else max(run.since_at, run.started_at)
+    return wire.ExecutionTrace(
+        queue_wait_ms=run.queue_wait_us // 1000,
+        dequeue_ms=0,
+        connect_ms=0,
+        ttfb_ms=0,
+        transfer_ms=0,
+        total_ms=max(until - run.started_at, 0) // 1000,
+        dispatch_ms=0,
+    )
+
+
+def event_view(event: Event) -> wire.Event:
+    """Return an event as the JSON list shows it; its data are the stored bytes."""
+    return wire.Event(
+        id=event.event_id,
+        run_id=event.run_id,
+        type=event.type,
+        level=event.level,
+        message=event.message,
+        data=msgspec.Raw(event.data or b"null"),
+        created_at=instants.text(event.created_at),
+        seq=event.seq,
+    )
+
+
+def attempt_view(attempt: Attempt) -> wire.Attempt:
+    """Return an attempt that ended."""
+    return wire.Attempt(
+        run_id=attempt.run_id,
+        attempt=attempt.attempt,
+        lease_epoch=attempt.lease_epoch,
+        executor=attempt.executor,
+        worker_id=attempt.worker_id,
+        started_at=instants.text(attempt.started_at),
+        ended_at=instants.text(attempt.ended_at),
+        outcome=attempt.outcome,
+        error_class=attempt.error_class,
+        error=attempt.error,
+        queue_wait_us=attempt.queue_wait_us,
+        duration_us=attempt.ended_at - attempt.started_at,
+    )
+
+
+def current_attempt(run: domain.Run) -> wire.Attempt | None:
+    """Return the attempt under way, if there is one."""
+    if run.state != "executing" or run.worker_id is None:
+        return None
+    return wire.Attempt(
+        run_id=run.run_id,
+        attempt=run.attempt,
+        lease_epoch=run.lease_epoch,
+        executor=run.spec.executor,
+        worker_id=run.worker_id,
+        started_at=instants.text(run.since_at),
+        ended_at=None,
+        outcome=None,
+        error_class=None,
+        error=None,
+        queue_wait_us=run.queue_wait_us,
+        duration_us=None,
+    )
+
+
+def checkpoint_view(run_id: str, seen: Seen) -> wire.Checkpoint:
+    """Return a checkpoint."""
+    sequence = int(seen.key)
+    return wire.Checkpoint(
+        id=f"{run_id}.checkpoint.{sequence}",
+        run_id=run_id,
+        sequence=sequence,
+        source="sdk",
+        state=_object(seen.value),
+        created_at=instants.text(seen.created_at),
+    )
+
+
+def output_view(run_id: str, seen: Seen) -> wire.Output:
+    """Return a named output."""
+    return wire.Output(
+        id=f"{run_id}.output.{seen.key}",
+        run_id=run_id,
+        output_key=seen.key,
+        schema=seen.note,
+        value=_object(seen.value),
+        created_at=instants.text(seen.created_at),
+    )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"value": value}

@@ -1,0 +1,203 @@
+"""The composition root: settings → store → engine → executors → surfaces. Only this module knows concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runwright.api import health
+from runwright.api.admin import routes as admin
+from runwright.api.app import Application, build
+from runwright.api.context import Services
+from runwright.api.jobs import jobs, records, runs, triggers
+from runwright.api.routing import Routes
+from runwright.api.server import announce
+from runwright.api.server import run as run_main
+from runwright.api.server import serve as serve_http
+from runwright.api.sse import Streams
+from runwright.auth.bootstrap import bootstrap
+from runwright.auth.keyring import Keyring
+from runwright.auth.secret_files import read_credentials, write_credentials
+from runwright.auth.tenants import Tenants
+from runwright.client.worker import load_worker
+from runwright.clock import SystemClock
+from runwright.config import Settings
+from runwright.domain.accounts import Project
+from runwright.domain.redaction import Redactor
+from runwright.domain.tenancy import Actor
+from runwright.engine.engine import Engine
+from runwright.executors.python import PythonExecutor
+from runwright.observability import logging
+from runwright.store.artifacts import FileArtifacts
+from runwright.store.sqlite.store import SqliteStore
+
+TABLES: tuple[Routes, ...] = (
+    health.routes,
+    admin.routes,
+    jobs.routes,
+    triggers.routes,
+    runs.routes,
+    records.routes,
+)
+"""Every route of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The server without its door: everything that works, not yet listening."""
+
+    services: Services
+    app: Application
+    api_key: str | None
+    key_made: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts requests."""
+
+    url: str
+    api_key: str | None
+    house: House
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Open the store, start the loops, and close both again: running attempts finish or are handed back.
+
+    Raises `StoreError` for a data directory that cannot be used, and `InvalidSettings` or `LookupError` for handlers
+    that cannot be loaded; each says what to do.
+    """
+    clock = SystemClock()
+    executor = _executor(settings)
+    store = SqliteStore(settings.data_dir, clock)
+    await store.open()
+    try:
+        keyring = await Keyring.unlock(store, settings.master_key, settings.data_dir)
+        founded = await bootstrap(store, keyring, settings.api_key)
+        secrets = [secret for secret in (settings.api_key, settings.master_key, founded.token) if secret]
+        redactor = Redactor(secrets)
+        logging.configure(settings, redactor)
+        engine = Engine(
+            store,
+            clock,
+            settings,
+            sealer=keyring,
+            artifacts=FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes),
+            redactor=redactor,
+            executor=executor,
+        )
+        tenants = Tenants.of(
+            store, keyring, clock, key_cache_s=settings.key_cache_s, idempotency_ttl_h=settings.idempotency_ttl_h
+        )
+        owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
+        if executor is not None:
+            await _register(engine, await tenants.resolve_project(owner, None), executor)
+        services = Services(
+            settings=settings,
+            clock=clock,
+            authenticator=tenants.authenticator,
+            streams=Streams(settings),
+            engine=engine,
+            tenants=tenants,
+        )
+        engine.start()
+        try:
+            yield House(
+                services, build(TABLES, services), founded.token or read_credentials(settings.data_dir), founded.made
+            )
+        finally:
+            await engine.drain()
+            if executor is not None:
+                executor.close()
+    finally:
+        await store.close()
+
+
+def _executor(settings: Settings) -> PythonExecutor | None:
+    if not settings.worker:
+        return None
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return PythonExecutor([load_worker(path) for path in settings.worker], threads=settings.slots)
+
+
+async def _register(engine: Engine, project: Project, executor: PythonExecutor) -> None:
+    for handler in executor.handlers.values():
+        await engine.jobs.register(project, handler.options.given())
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Serve in this process and yield once requests are accepted; leaving drains and stops."""
+    async with open_house(settings) as house:
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        stop = asyncio.Event()
+        serving = asyncio.create_task(_serve(house, settings, stop, ready))
+        waiting = asyncio.create_task(_url(ready))
+        try:
+            done, _ = await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if serving in done:
+                await serving
+            yield Running(await waiting, house.api_key, house)
+        finally:
+            stop.set()
+            await serving
+
+
+async def _url(ready: asyncio.Future[str]) -> str:
+    return await ready
+
+
+async def _serve(house: House, settings: Settings, stop: asyncio.Event, ready: asyncio.Future[str] | None) -> None:
+    draining: list[asyncio.Task[int]] = []
+
+    def on_ready(url: str) -> None:
+        write_credentials(settings.data_dir, url, house.api_key if house.key_made else None)
+        if ready is not None:
+            ready.set_result(url)
+        else:
+            announce(url)
+
+    def on_drain() -> None:
+        house.services.streams.drain()
+        worker = house.services.engine.worker
+        if worker is not None:
+            draining.append(asyncio.create_task(worker.drain(settings.drain_s)))
+
+    await serve_http(house.app, settings, on_drain, on_ready=on_ready, stop=stop)
+    if draining:
+        await asyncio.wait(draining)
+
+
+async def _serve_until_told(settings: Settings) -> None:
+    async with open_house(settings) as house:
+        if house.key_made:
+            sys.stderr.write(f"admin API key, shown this once and kept in the data directory: {house.api_key}\n")
+        await _serve(house, settings, asyncio.Event(), None)
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, print `ready http://HOST:PORT` when requests are accepted, and return 0.
+
+    A handler's thread that does not end does not keep the process: its run was handed back.
+    """
+    run_main(_serve_until_told(settings))
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if _has_stuck_threads():
+        os._exit(0)
+    return 0
+
+
+def _has_stuck_threads() -> bool:
+    return any(thread.name.startswith("runwright-handler") for thread in threading.enumerate())

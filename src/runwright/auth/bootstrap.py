@@ -1,0 +1,64 @@
+"""The first start: an empty store gets its organization, project, user and admin key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from runwright.auth.keyring import Keyring
+from runwright.auth.keys import add_key
+from runwright.auth.organizations import ADMIN_USER, admin_key, found
+from runwright.auth.projects import DEFAULT
+from runwright.auth.tokens import check_own_token, credential, new_token
+from runwright.domain.accounts import Organization
+from runwright.store import audit
+from runwright.store.base import Store, Transaction
+from runwright.store.queries.auth import (
+    CREDENTIAL,
+    FIRST_ORGANIZATION,
+    ORGANIZATION_BY_SLUG,
+    USER_BY_NAME,
+    organization,
+    user,
+)
+
+BY = "system:bootstrap"
+
+
+class Bootstrapped(msgspec.Struct, frozen=True):
+    """The organization that the server's own things belong to, and a key that is known: given, or made just now."""
+
+    organization: Organization
+    token: str | None
+    made: bool
+
+
+async def bootstrap(
+    store: Store, keyring: Keyring, api_key: str | None, keep: Callable[[str], None] | None = None
+) -> Bootstrapped:
+    """Make what an empty store lacks, and let the operator's own key (`RUNWRIGHT_API_KEY`) in.
+
+    A given key that the store does not know becomes another admin key; one that was revoked stays revoked. `keep` is
+    handed a token that was made, before the store has it: no crash leaves a house whose only key nobody knows. Raises
+    `InvalidSettings` for a key that is too short.
+    """
+    given = check_own_token(api_key) if api_key is not None else None
+
+    async def work(tx: Transaction) -> Bootstrapped:
+        rows = await tx.fetch(ORGANIZATION_BY_SLUG, slug=DEFAULT) or await tx.fetch(FIRST_ORGANIZATION)
+        if not rows:
+            token = given or new_token()
+            if given is None and keep is not None:
+                keep(token)
+            founded = await found(tx, keyring, DEFAULT, "Default", token, BY)
+            return Bootstrapped(founded.organization, founded.token, made=given is None)
+        org = organization(rows[0])
+        await audit.lock(tx, org.org_id)
+        if given is not None and not await tx.fetch(CREDENTIAL, prefix=credential(given, keyring.pepper).prefix):
+            admins = [user(row) for row in await tx.fetch(USER_BY_NAME, org_id=org.org_id, name=ADMIN_USER)]
+            owner = next((admin.user_id for admin in admins if admin.enabled), None)
+            await add_key(tx, keyring, admin_key(org.org_id, owner, tx.now, BY), given)
+        return Bootstrapped(org, given, made=False)
+
+    return await store.write(work)

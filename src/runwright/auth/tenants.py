@@ -1,0 +1,47 @@
+"""All verbs of tenancy in one place, as `app.py` builds them and the surfaces call them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runwright.auth.authenticate import KeyAuthenticator
+from runwright.auth.keyring import Keyring
+from runwright.auth.keys import Keys
+from runwright.auth.organizations import Organizations
+from runwright.auth.projects import Projects
+from runwright.auth.users import Users
+from runwright.clock import Clock
+from runwright.domain.accounts import Project
+from runwright.domain.tenancy import Actor
+from runwright.store.base import Store
+
+HOUR_US = 3_600_000_000
+
+
+class Tenants(msgspec.Struct, frozen=True):
+    """Hold the verbs of organizations, projects, users and keys, and the authenticator that they keep current."""
+
+    organizations: Organizations
+    projects: Projects
+    users: Users
+    keys: Keys
+    authenticator: KeyAuthenticator
+
+    @classmethod
+    def of(
+        cls, store: Store, keyring: Keyring, clock: Clock, *, key_cache_s: float = 5.0, idempotency_ttl_h: float = 24.0
+    ) -> Tenants:
+        """Build the verbs over one store; the durations are the settings of these names."""
+        ttl_us = round(idempotency_ttl_h * HOUR_US)
+        authenticator = KeyAuthenticator(store, keyring, clock, key_cache_s)
+        return cls(
+            Organizations(store, keyring, ttl_us),
+            Projects(store, keyring, ttl_us),
+            Users(store, authenticator, ttl_us),
+            Keys(store, keyring, authenticator, ttl_us),
+            authenticator,
+        )
+
+    async def resolve_project(self, actor: Actor, ident: str | None) -> Project:
+        """Return the project that a caller names by id or slug; by nothing, its own or else `default`."""
+        return await self.projects.resolve(actor, ident)

@@ -1,0 +1,158 @@
+"""`runwright doctor`: is this machine fit, are the settings right, is the server well? Each line says what to do."""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Literal
+
+import apsw
+import msgspec
+
+from runwright.cli import printing
+from runwright.cli.connection import HERE, Connection
+from runwright.cli.exits import FAILED, OK, CommandError
+from runwright.cli.hints import hint
+from runwright.client.api import AsyncClient
+from runwright.client.errors import ApiError, ClientError
+from runwright.clock import SystemClock
+from runwright.config import Settings, load
+from runwright.errors import InvalidSettings
+
+SQLITE_LEAST = (3, 51, 3)
+"""Earlier ones can corrupt a database in WAL mode."""
+
+PYTHON_LEAST = (3, 11)
+DISK_LEAST_BYTES = 100 << 20
+DISK_SHORT_BYTES = 1 << 30
+CLOCK_LEAST_US = 1_750_000_000_000_000  # June 2025: this program is younger
+
+Level = Literal["ok", "warn", "fail"]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing looked at: how it is, and what to do where it is not well."""
+
+    name: str
+    level: Level
+    finding: str
+    advice: str = ""
+
+
+async def doctor(*, connection: Connection = HERE) -> int:
+    """Check this machine, the settings and the server; exits with 1 if something must be mended."""
+    checks = [check async for check in _all(connection)]
+    if connection.json:
+        printing.show_json(checks)
+    else:
+        printing.table(("", "check", "finding"), [(check.level, check.name, check.finding) for check in checks])
+        for check in checks:
+            if check.advice:
+                printing.say(f"{check.level}: {check.name}: {check.advice}")
+    return FAILED if any(check.level == "fail" for check in checks) else OK
+
+
+async def _all(connection: Connection) -> AsyncIterator[Check]:
+    yield _python()
+    yield _sqlite()
+    yield _clock()
+    try:
+        settings = load(os.environ, None, {"data_dir": connection.data_dir})
+    except InvalidSettings as wrong:
+        yield Check("settings", "fail", wrong.detail, "Correct the environment, or the file in RUNWRIGHT_CONFIG.")
+        return
+    yield Check("settings", "ok", "valid")
+    for check in _directory(settings.data_dir):
+        yield check
+    async for check in _server(connection, settings):
+        yield check
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= PYTHON_LEAST:
+        return Check("python", "ok", found)
+    return Check("python", "fail", found, "Use Python 3.11 or newer.")
+
+
+def _sqlite() -> Check:
+    found = apsw.sqlite_lib_version()
+    finding = f"SQLite {found}, apsw {apsw.apsw_version()}"
+    if tuple(map(int, found.split("."))) >= SQLITE_LEAST:
+        return Check("sqlite", "ok", finding)
+    return Check("sqlite", "fail", finding, "Install a newer apsw: this SQLite can corrupt a database in WAL mode.")
+
+
+def _clock() -> Check:
+    if SystemClock().now() >= CLOCK_LEAST_US:
+        return Check("clock", "ok", "plausible")
+    return Check("clock", "fail", "in the past", "Set the clock of this machine: leases and schedules go by it.")
+
+
+def _directory(data_dir: Path) -> Iterator[Check]:
+    there = next(place for place in (data_dir, *data_dir.absolute().parents) if place.exists())
+    finding = str(data_dir) if there == data_dir else f"{data_dir} (will be made)"
+    try:
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(b"?")
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        advice = "Make it writable for this user, or choose another: RUNWRIGHT_DATA_DIR or --data-dir."
+        yield Check("data directory", "fail", f"{finding}: {error.strerror}", advice)
+        return
+    yield Check("data directory", "ok", f"{finding}, writable")
+    free = shutil.disk_usage(there).free
+    level: Level = "fail" if free < DISK_LEAST_BYTES else "warn" if free < DISK_SHORT_BYTES else "ok"
+    yield Check("disk", level, f"{free / (1 << 30):.1f} GiB free", "" if level == "ok" else "Free some space.")
+
+
+async def _server(connection: Connection, settings: Settings) -> AsyncIterator[Check]:
+    try:
+        client = connection.client()
+    except CommandError as error:
+        yield Check("server", "fail", error.message, error.hint)
+        return
+    async with client:
+        try:
+            health = await client.health()
+        except ClientError as error:
+            for check in _unanswered(connection, settings, client.url, error):
+                yield check
+            return
+        ours = version_of("runwright")
+        other = health.version is not None and health.version != ours
+        finding = f"{client.url} answers, version {health.version or 'unknown'}"
+        yield Check("server", "warn" if other else "ok", finding, f"This command has version {ours}." if other else "")
+        yield await _key(client, connection.resolve()[1] is not None)
+
+
+def _unanswered(connection: Connection, settings: Settings, url: str, error: ClientError) -> Iterator[Check]:
+    message, advice, _, _ = hint(error)
+    if connection.url:  # it was named: then it should be there
+        yield Check("server", "fail", message, advice)
+        return
+    yield Check("server", "warn", f"none answers at {url}", "Start one with `runwright serve`.")
+    where = f"{settings.host}:{settings.port}"
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        with socket.create_server((settings.host, settings.port), family=family):
+            yield Check("port", "ok", f"{where} is free")
+    except OSError as taken:
+        advice = "Choose another: --port or RUNWRIGHT_PORT (0 takes a free one)."
+        yield Check("port", "fail", f"{where}: {taken.strerror}", advice)
+
+
+async def _key(client: AsyncClient, has_key: bool) -> Check:
+    if not has_key:
+        return Check("key", "warn", "none is known", "Give --api-key or set RUNWRIGHT_API_KEY.")
+    try:
+        me = await client.me()
+    except ApiError as error:
+        message, advice, _, _ = hint(error)
+        return Check("key", "fail", message, advice)
+    return Check("key", "ok", f"valid, {len(me.scopes)} scopes")

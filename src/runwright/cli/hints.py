@@ -1,0 +1,46 @@
+"""What to do about an error: one table from what went wrong to a sentence for the person at the keyboard."""
+
+from runwright.cli import exits
+from runwright.client.errors import ApiError, ClientError, ServerUnreachable, StreamGap, UnexpectedAnswer
+from runwright.errors import Error, InvalidSettings
+
+_BY_CODE = {
+    "store.locked": "Stop the other server, or give this one a directory of its own: --data-dir DIR.",
+    "store.read_only": "Make the data directory writable for this user, or choose another: --data-dir DIR.",
+    "store.schema_mismatch": "Use the version of Runwright that wrote it, or another data directory.",
+    "auth.unauthenticated": "Give a valid key: --api-key KEY or RUNWRIGHT_API_KEY (see `runwright doctor`).",
+    "auth.missing_scope": "Use a key that has it; `runwright keys create --scope …` makes one.",
+    "idempotency.mismatch": "Use another idempotency key, or exactly the request that the key was used for.",
+    "runs.invalid_transition": "See its state with `runwright runs get ID`.",
+    "server.overloaded": "Try again in a moment.",
+    "limits.rate": "Try again in a moment.",
+}
+
+_BY_STATUS = {
+    404: "Check the id or slug; `runwright jobs list` and `runwright runs list` show what is there.",
+    422: "Change what is named above.",
+    503: "Try again in a moment.",
+}
+
+
+def hint(error: ClientError | Error) -> tuple[str, str, int, str]:
+    """Return message, advice, exit code and stable code for an error of the client or the server."""
+    match error:
+        case ServerUnreachable():
+            advice = "Is it running? Start it with `runwright serve`, or name another: --url http://HOST:PORT."
+            return str(error), advice, exits.FAILED, "client.unreachable"
+        case UnexpectedAnswer():
+            return str(error), "Check --url: another program may be listening there.", exits.FAILED, "client.unexpected"
+        case StreamGap():
+            advice = "Read what is left with `runwright runs events ID`."
+            return str(error), advice, exits.FAILED, "client.stream_gap"
+        case ApiError():
+            advice = _BY_CODE.get(error.code, _BY_STATUS.get(error.status, ""))
+            trace = f" (request {error.request_id})" if error.request_id and error.status >= 500 else ""
+            return f"{error.message} [{error.code}]{trace}", advice, exits.FAILED, error.code
+        case InvalidSettings():
+            lines = "\n".join(f"  {field.path}: {field.message}" for field in error.fields)
+            return f"The settings are not valid:\n{lines}", "", exits.USAGE, error.code
+        case Error():
+            return f"{error.detail} [{error.code}]", _BY_CODE.get(error.code, ""), exits.FAILED, error.code
+    return str(error), "", exits.FAILED, "client.error"

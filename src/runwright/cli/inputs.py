@@ -1,0 +1,53 @@
+"""What people type, read: JSON, pairs, instants. Everything wrong is a `UsageError` that shows how it is done right."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runwright.cli.exits import UsageError
+
+
+def read_text(source: str) -> str:
+    """Return what `source` names: standard input (`-`), a file (`@PATH`), or the text itself."""
+    try:
+        if source == "-":
+            return sys.stdin.read()
+        return Path(source[1:]).read_text("utf-8") if source.startswith("@") else source
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source} cannot be read: {error}") from None
+
+
+def json_object(source: str, option: str) -> dict[str, Any]:
+    """Return the JSON object that an option gives."""
+    text = read_text(source)
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{option} is not JSON: {error}", f"""Write {option} '{{"name": "value"}}'.""") from None
+    if not isinstance(value, dict):
+        raise UsageError(f"{option} must be a JSON object.", f"""Write {option} '{{"name": "value"}}'.""")
+    return value
+
+
+def pairs(items: Iterable[str], option: str) -> dict[str, str]:
+    """Return `KEY=VALUE` items as a map."""
+    found: dict[str, str] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{option} {item!r} is not KEY=VALUE.", f"Write {option} env=production.")
+        found[key] = value
+    return found
+
+
+def instant(text: str, option: str) -> datetime:
+    """Return an RFC 3339 instant; without an offset it is taken as UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not an instant.", f"Write {option} 2026-12-31T23:59:00Z.") from None
+    return at if at.utcoffset() is not None else at.replace(tzinfo=UTC)

@@ -1,0 +1,175 @@
+"""`runwright jobs`: what runs are made from."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, cast
+
+from cyclopts import App, Parameter
+
+from runwright.cli import printing
+from runwright.cli.connection import HERE, Connection
+from runwright.cli.exits import UsageError
+from runwright.cli.inputs import pairs
+from runwright.client.fields import JobFields
+from runwright.client.models import Job
+
+app = App(name="jobs", help="List, read, create, change and delete jobs.")
+
+NULLABLE = ("max_concurrency", "max_concurrency_per_key", "run_ttl_secs", "poison_pill_threshold")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The fields of a job; one that is not given stays as it is, or at the server's default."""
+
+    name: str | None = None
+    "Name for people"
+    description: str | None = None
+    "What the job does"
+    execution_mode: str | None = None
+    "Where its code runs; `worker`: a handler of a Python worker"
+    queue: str | None = None
+    "Queue of its runs"
+    handler: str | None = None
+    "Handler that executes it; default: the one named as its slug"
+    max_attempts: int | None = None
+    "How often a run is tried"
+    timeout_secs: float | None = None
+    "Longest time of an attempt"
+    retry_strategy: Literal["exponential", "linear", "fixed", "custom"] | None = None
+    "How the delay between attempts grows"
+    retry_initial_delay_secs: float | None = None
+    "Delay before the second attempt"
+    retry_max_delay_secs: float | None = None
+    "Longest delay between attempts"
+    retry_delays_secs: tuple[float, ...] = ()
+    "Delays of the custom strategy; repeatable"
+    retry_jitter: Literal["full", "proportional", "none"] | None = None
+    "How the delays are spread"
+    max_concurrency: int | None = None
+    "Most runs at a time"
+    max_concurrency_per_key: int | None = None
+    "Most runs at a time of one concurrency key"
+    run_ttl_secs: float | None = None
+    "Time within which a run must start"
+    priority: int | None = None
+    "0 to 10"
+    poison_pill_threshold: int | None = None
+    "Identical errors in a row that end the retries"
+    rerun_unknown_steps: Annotated[bool | None, Parameter(negative="--no-rerun-unknown-steps")] = None
+    "Whether an unsafe step of unknown outcome runs again"
+    enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None
+    "Whether the job can be triggered"
+    tag: tuple[str, ...] = ()
+    "KEY=VALUE; repeatable"
+    default_metadata: tuple[str, ...] = ()
+    "KEY=VALUE; repeatable"
+
+    def given(self) -> JobFields:
+        """Return the fields that were given, as the API takes them."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["tags"] = pairs(values.pop("tag"), "--tag")
+        values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
+        values["retry_delays_secs"] = list(values["retry_delays_secs"])
+        kept = {name: value for name, value in values.items() if value is not None and value not in ([], {})}
+        return cast(JobFields, kept)
+
+
+NO_OPTIONS = Options()
+
+
+@app.command(name="list")
+async def list_jobs(*, project: str | None = None, limit: int = 50, connection: Connection = HERE) -> None:
+    """List jobs.
+
+    Parameters
+    ----------
+    project
+        Id or slug of their project.
+    limit
+        At most so many.
+    """
+    async with connection.client() as client:
+        jobs = await client.jobs.list(project_id=project, limit=min(limit, 500)).first(limit)
+    if connection.json:
+        printing.show_json([job.raw for job in jobs])
+        return
+    printing.table(
+        ("slug", "id", "queue", "version", "attempts", "timeout", "enabled"),
+        [(j.slug, j.id, j.queue, j.version, j.max_attempts, j.timeout_secs, j.enabled) for j in jobs],
+    )
+
+
+@app.command
+async def get(job: str, /, *, connection: Connection = HERE) -> None:
+    """Show a job, by id or slug."""
+    async with connection.client() as client:
+        _show(await client.jobs.get(job), connection)
+
+
+@app.command
+async def create(
+    slug: str, /, *, project: str | None = None, options: Options = NO_OPTIONS, connection: Connection = HERE
+) -> None:
+    """Create a job.
+
+    Parameters
+    ----------
+    slug
+        Name of the job in commands and addresses; a worker's handler of the same slug executes it.
+    project
+        Id or slug of its project; default: the key's, else `default`.
+    """
+    body: JobFields = {"slug": slug, "name": slug, **options.given()}
+    if project is not None:
+        body["project_id"] = project
+    async with connection.client() as client:
+        _show(await client.jobs.create(**body), connection)
+
+
+@app.command
+async def update(
+    job: str,
+    /,
+    *,
+    clear: tuple[str, ...] = (),
+    options: Options = NO_OPTIONS,
+    connection: Connection = HERE,
+) -> None:
+    """Change a job; every change is a version.
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    clear
+        Field to set back to nothing, such as `max-concurrency`; repeatable.
+    """
+    changes: dict[str, Any] = dict(options.given())
+    for name in clear:
+        field = name.replace("-", "_")
+        if field not in NULLABLE:
+            raise UsageError(f"--clear {name!r} cannot be.", f"It takes one of: {', '.join(NULLABLE)}.")
+        changes[field] = None
+    if not changes:
+        raise UsageError("There is nothing to change.", "Name at least one field, such as --max-attempts 5.")
+    async with connection.client() as client:
+        _show(await client.jobs.update(job, **cast(JobFields, changes)), connection)
+
+
+@app.command
+async def delete(job: str, /, *, connection: Connection = HERE) -> None:
+    """Delete a job; its runs stay."""
+    async with connection.client() as client:
+        await client.jobs.delete(job)
+    if connection.json:
+        printing.show_json({"deleted": job})
+    else:
+        printing.say(f"deleted {job}")
+
+
+def _show(job: Job, connection: Connection) -> None:
+    if connection.json:
+        printing.show_json(job.raw)
+    else:
+        printing.detail(job.raw.items())

@@ -1,0 +1,101 @@
+"""`runwright keys`: who may call the API."""
+
+from typing import Any, cast
+
+from cyclopts import App
+
+from runwright.cli import printing
+from runwright.cli.connection import HERE, Connection
+from runwright.cli.inputs import instant
+from runwright.client.fields import KeyFields
+from runwright.client.models import Key
+
+app = App(name="keys", help="List, make, rotate and revoke API keys.")
+
+
+@app.command(name="list")
+async def list_keys(*, limit: int = 50, connection: Connection = HERE) -> None:
+    """List keys, without their tokens."""
+    async with connection.client() as client:
+        keys = await client.keys.list(limit=min(limit, 500)).first(limit)
+    if connection.json:
+        printing.show_json([key.raw for key in keys])
+        return
+    printing.table(
+        ("id", "name", "prefix", "scopes", "project", "created", "expires", "revoked"),
+        [
+            (k.id, k.name, k.prefix, " ".join(k.scopes), k.project_id, k.created_at, k.expires_at, k.revoked_at)
+            for k in keys
+        ],
+    )
+
+
+@app.command
+async def create(
+    name: str,
+    /,
+    *,
+    scope: tuple[str, ...],
+    project: str | None = None,
+    expires_at: str | None = None,
+    service: bool = False,
+    connection: Connection = HERE,
+) -> None:
+    """Make a key; its token is shown this once.
+
+    Parameters
+    ----------
+    name
+        Name for people.
+    scope
+        What the key may do, such as `runs:read` or `jobs:trigger`; repeatable.
+    project
+        Id or slug of the one project that it may see; default: all of the organization.
+    expires_at
+        Instant of its end, such as 2027-01-01T00:00:00Z.
+    service
+        A key of a program, of no user.
+    """
+    fields: dict[str, Any] = {"name": name, "scopes": list(scope)}
+    if project is not None:
+        fields["project_id"] = project
+    if expires_at is not None:
+        fields["expires_at"] = instant(expires_at, "--expires-at")
+    if service:
+        fields["service"] = True
+    async with connection.client() as client:
+        _show_token(await client.keys.create(**cast(KeyFields, fields)), connection)
+
+
+@app.command
+async def rotate(key: str, /, *, grace_s: float | None = None, connection: Connection = HERE) -> None:
+    """Give a key a new token, shown this once.
+
+    Parameters
+    ----------
+    key
+        Id of the key.
+    grace_s
+        Seconds for which the old token stays valid.
+    """
+    async with connection.client() as client:
+        _show_token(await client.keys.rotate(key, grace_s=grace_s), connection)
+
+
+@app.command
+async def revoke(key: str, /, *, connection: Connection = HERE) -> None:
+    """Revoke a key, at once."""
+    async with connection.client() as client:
+        await client.keys.revoke(key)
+    if connection.json:
+        printing.show_json({"revoked": key})
+    else:
+        printing.say(f"revoked {key}")
+
+
+def _show_token(key: Key, connection: Connection) -> None:
+    if connection.json:
+        printing.show_json(key.raw)
+        return
+    printing.detail(key.raw.items())
+    printing.note("The token is not shown again: keep it now.")

@@ -1,0 +1,72 @@
+"""The command `runwright`: the map from commands to files, and how every command ends."""
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
+
+from runwright.cli import exits, printing
+from runwright.cli.hints import hint
+from runwright.client.errors import ClientError
+from runwright.errors import Error
+
+app = App(
+    name="runwright",
+    help="Execute and govern runs: durable, streamed live, stoppable.",
+    help_epilogue=exits.TABLE,
+    version_flags=[],
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
+    default_parameter=Parameter(negative=(), show_default=False),
+)
+COMMANDS = (
+    ("serve", "serve:serve", "Serve until SIGTERM."),
+    ("up", "up:up", "Serve, and execute the sample job live in this terminal."),
+    ("jobs", "jobs:app", "List, read, create, change and delete jobs."),
+    ("trigger", "trigger:trigger", "Start runs of a job."),
+    ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
+    ("keys", "keys:app", "List, make, rotate and revoke API keys."),
+    ("doctor", "doctor:doctor", "Check this machine, the settings and the server."),
+    ("version", "version:version", "Print the version."),
+)
+for _name, _file, _about in COMMANDS:
+    app.command(f"runwright.cli.{_file}", name=_name, help=_about)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every error is told on standard error, with what to do."""
+    given = list(sys.argv[1:] if tokens is None else tokens)
+    try:
+        code = app(given)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
+    except UnknownCommandError as error:
+        # Cyclopts would load every command, and with them the server, to suggest one.
+        unknown = (error.unused_tokens or ["?"])[0]
+        chain = error.command_chain or ()
+        near = [] if chain else difflib.get_close_matches(unknown, [name for name, _, _ in COMMANDS], n=1)
+        advice = f"Did you mean `{near[0]}`?" if near else f"See `{' '.join(['runwright', *chain])} --help`."
+        return _failed(given, f"There is no command {unknown!r}.", advice, exits.USAGE, code="cli.usage")
+    except CycloptsError as error:
+        place = " ".join(["runwright", *(error.command_chain or ())])
+        return _failed(given, str(error), f"See `{place} --help`.", exits.USAGE, code="cli.usage")
+    except exits.CommandError as error:
+        return _failed(given, error.message, error.hint, error.code, code="cli.failed")
+    except (ClientError, Error) as error:
+        return _failed(given, *hint(error))
+    return code if isinstance(code, int) else exits.OK
+
+
+def _failed(given: Sequence[str], message: str, advice: str, status: int, code: str) -> int:
+    if "--json" in given:
+        sys.stderr.write(printing.json_text({"error": {"code": code, "message": message, "hint": advice}}))
+    else:
+        printing.fail(message, advice)
+    return status

@@ -1,0 +1,148 @@
+"""`runwright trigger`: start runs of a job, one or thousands."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, cast
+
+import msgspec
+from cyclopts import Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from runwright.cli import printing
+from runwright.cli.connection import HERE, Connection
+from runwright.cli.exits import FAILED, OK, UsageError
+from runwright.cli.inputs import instant, json_object, pairs, read_text
+from runwright.cli.watching import exit_code, show_end, watch
+from runwright.client.api import AsyncClient
+from runwright.client.fields import TriggerItem, TriggerOptions
+from runwright.client.models import Run
+
+BULK_MAX = 1000
+"""Items of one bulk request; the API takes no more."""
+
+
+async def trigger(
+    job: str,
+    /,
+    *,
+    payload: Annotated[str | None, Parameter(alias="-p", allow_leading_hyphen=True)] = None,
+    tag: tuple[str, ...] = (),
+    metadata: tuple[str, ...] = (),
+    idempotency_key: str | None = None,
+    at: str | None = None,
+    priority: int | None = None,
+    ttl_secs: float | None = None,
+    concurrency_key: str | None = None,
+    max_attempts: int | None = None,
+    timeout_secs: float | None = None,
+    dry_run: bool = False,
+    watch: bool = False,
+    bulk: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    connection: Connection = HERE,
+) -> int:
+    """Start a run of a job; with --bulk, one for each line of a file.
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    payload
+        JSON object, @FILE, or - for standard input.
+    tag
+        KEY=VALUE; repeatable.
+    metadata
+        KEY=VALUE; repeatable.
+    idempotency_key
+        The same key makes the same run, however often it is sent.
+    at
+        Not before this instant, such as 2026-12-31T23:59:00Z.
+    priority
+        0 to 10.
+    ttl_secs
+        Expire unless started within this time.
+    concurrency_key
+        Key of the job's limit per key.
+    max_attempts
+        In place of the job's.
+    timeout_secs
+        In place of the job's.
+    dry_run
+        Only check; start nothing.
+    watch
+        Follow the run to its end and exit as it ended: 0 completed, 1 failed, 3 cancelled, 4 expired.
+    bulk
+        File of JSON lines (or -), each an item such as {"payload": {…}, "idempotency_key": "…"}.
+    """
+    given = {
+        "tags": pairs(tag, "--tag") or None,
+        "metadata": pairs(metadata, "--metadata") or None,
+        "idempotency_key": idempotency_key,
+        "scheduled_at": None if at is None else instant(at, "--at"),
+        "priority": priority,
+        "ttl_secs": ttl_secs,
+        "concurrency_key": concurrency_key,
+        "max_attempts_override": max_attempts,
+        "timeout_secs_override": timeout_secs,
+        "dry_run": dry_run or None,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if bulk is not None:
+        if payload is not None or idempotency_key is not None or watch or dry_run:
+            raise UsageError("--bulk goes with neither --payload, --idempotency-key, --watch nor --dry-run.")
+        return await _bulk(job, bulk, options, connection)
+    body = None if payload is None else json_object(payload, "--payload")
+    async with connection.client() as client:
+        run = await client.jobs.trigger(job, body, **cast(TriggerOptions, options))
+        return await _follow(client, run, connection) if watch else _show(run, connection)
+
+
+def _show(run: Run, connection: Connection) -> int:
+    if connection.json:
+        printing.show_json(run.raw)
+    else:
+        hit = " (it was there already: same idempotency key)" if run.idempotency_hit else ""
+        printing.say(f"{run.id}  {run.status}{hit}")
+        printing.note(f"follow it: runwright runs watch {run.id}")
+    return OK
+
+
+async def _follow(client: AsyncClient, run: Run, connection: Connection) -> int:
+    ended = await watch(client, run.id, as_json=connection.json)
+    if not connection.json:
+        show_end(ended)
+    return exit_code(ended)
+
+
+async def _bulk(job: str, source: str, options: dict[str, Any], connection: Connection) -> int:
+    items = [{**options, **item} for item in _items(source)]
+    console = printing.err()
+    columns = (TextColumn("triggering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    results: list[dict[str, Any]] = []
+    async with connection.client() as client:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("triggering", total=len(items))
+            for chunk in _chunks(items, BULK_MAX):
+                done = await client.jobs.trigger_bulk(job, chunk)
+                results += done.raw["results"]
+                progress.advance(bar, len(chunk))
+    failed = sum(1 for result in results if result.get("error"))
+    if connection.json:
+        printing.show_json({"results": results, "total": len(results), "failed": failed})
+    else:
+        printing.say(f"{len(results) - failed} triggered, {failed} refused")
+        for index, result in enumerate(results):
+            if result.get("error"):
+                printing.fail(f"line {index + 1}: {result['error']}")
+    return FAILED if failed else OK
+
+
+def _items(source: str) -> list[dict[str, Any]]:
+    text = read_text(source if source == "-" else f"@{source}")
+    try:
+        return [msgspec.json.decode(line, type=dict[str, Any]) for line in text.splitlines() if line.strip()]
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{source} is not JSON lines of objects: {error}") from None
+
+
+def _chunks(items: Sequence[dict[str, Any]], size: int) -> Iterator[list[TriggerItem]]:
+    for start in range(0, len(items), size):
+        yield cast(list[TriggerItem], list(items[start : start + size]))

@@ -1,0 +1,249 @@
+"""The verbs of jobs: create, update, delete, find, and register what the code of a worker says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from runwright import ids
+from runwright.domain.accounts import Project
+from runwright.domain.job import Job, JobDefinition, JobVersion, problems
+from runwright.domain.tenancy import Actor
+from runwright.engine.directory import JobDirectory
+from runwright.errors import AlreadyExists, Conflict, FieldError, InvalidRequest, NotFound
+from runwright.store import audit
+from runwright.store.base import Store, Transaction
+from runwright.store.idempotent import Made, key_for, once
+from runwright.store.queries import jobs as q
+from runwright.store.queries.shapes import Slice, read
+
+T = TypeVar("T")
+
+REGISTRAR = "system:worker"
+
+
+class Jobs:
+    """Make, change and delete jobs; `directory` finds them, and is never behind these verbs."""
+
+    def __init__(self, store: Store, idempotency_ttl_us: int) -> None:
+        self._store = store
+        self._ttl_us = idempotency_ttl_us
+        self.directory = JobDirectory(store)
+
+    async def create(
+        self, actor: Actor, project: Project, definition: JobDefinition, idempotency_key: str | None = None
+    ) -> Made[Job]:
+        """Make a job, in its version 1.
+
+        Raises `AlreadyExists` for a slug that the project has, and `InvalidRequest` for a definition that is none.
+        """
+        actor.require("jobs:write")
+        _require_visible(actor, project)
+        check(definition)
+        key = key_for(project.project_id, "jobs.create", idempotency_key, definition)
+
+        async def find(tx: Transaction, job_id: str) -> Job | None:
+            rows = await tx.fetch(q.JOB, job_id=job_id)
+            return q.job(rows[0]) if rows else None
+
+        async def make(tx: Transaction) -> tuple[str, Job]:
+            made = await _insert(tx, project, definition, actor.label)
+            return made.job_id, made
+
+        async def work(tx: Transaction) -> Made[Job]:
+            await audit.lock(tx, project.org_id)
+            return await once(tx, key, self._ttl_us, lambda target: find(tx, target), lambda: make(tx))
+
+        return await self._changing(work)
+
+    async def update(self, actor: Actor, job: Job, changes: Mapping[str, Any]) -> Job:
+        """Merge the changed fields into a job; each field is replaced whole.
+
+        A change that changes nothing makes no version. Raises `NotFound` when the job was deleted meanwhile.
+        """
+        actor.require("jobs:write")
+        _require_sees(actor, job)
+
+        async def work(tx: Transaction) -> Job:
+            await audit.lock(tx, job.org_id)
+            return await _merge(tx, await _current(tx, job), changes, actor.label)
+
+        return await self._changing(work)
+
+    async def delete(self, actor: Actor, job: Job) -> None:
+        """Delete a job: its runs and versions stay, its slug is free. Raises `Conflict` while it has live runs."""
+        actor.require("jobs:write")
+        _require_sees(actor, job)
+
+        async def work(tx: Transaction) -> None:
+            await audit.lock(tx, job.org_id)
+            current = await _current(tx, job)
+            live = await tx.fetch(q.LIVE_RUN, job_id=job.job_id)
+            if live:
+                raise Conflict(
+                    "The job has runs that have not ended; cancel them or let them end.",
+                    data={"run_id": live[0][0]},
+                )
+            await tx.fetch(q.DELETE_JOB, row=job.job_id, deleted_at=tx.now)
+            await audit.append(tx, job.org_id, actor.label, "job.deleted", job.job_id, {"slug": current.slug})
+
+        await self._changing(work)
+
+    async def register(self, project: Project, options: Mapping[str, Any]) -> Job:
+        """Have a job for a handler: made with its options, or updated by a version where they differ.
+
+        `options` are fields of the definition, `slug` among them; what they do not name stays as it is.
+        """
+
+        async def work(tx: Transaction) -> Job:
+            await audit.lock(tx, project.org_id)
+            rows = await tx.fetch(q.JOB_BY_SLUG, project_id=project.project_id, slug=options["slug"])
+            if rows:
+                return await _merge(tx, q.job(rows[0]), options, REGISTRAR)
+            definition = _converted({"name": options["slug"], **options})
+            check(definition)
+            return await _insert(tx, project, definition, REGISTRAR)
+
+        return await self._changing(work)
+
+    async def page(self, actor: Actor, project: Project | None, part: Slice) -> list[Job]:
+        """Return jobs of a project, or without one all that the caller may see."""
+        actor.require("jobs:read")
+        if project is not None:
+            _require_visible(actor, project)
+        project_id = project.project_id if project is not None else actor.project_id
+        if project_id is not None:
+            rows = await read(self._store, q.JOBS_OF_PROJECT, part, project_id=project_id)
+        else:
+            rows = await read(self._store, q.JOBS, part, org_id=actor.org_id)
+        return [q.job(row) for row in rows]
+
+    async def versions(self, actor: Actor, job: Job, part: Slice) -> list[JobVersion]:
+        """Return the versions of a job."""
+        actor.require("jobs:read")
+        _require_sees(actor, job)
+        return [q.version(row) for row in await read(self._store, q.VERSIONS, part, job_id=job.job_id)]
+
+    async def at_version(self, actor: Actor, job: Job, job_version_id: str) -> Job:
+        """Return a job as it stood at one of its versions. Raises `NotFound`."""
+        _require_sees(actor, job)
+        if job.job_version_id == job_version_id:
+            return job
+        rows = await self._store.fetch(q.VERSION, job_version_id=job_version_id)
+        found = q.version(rows[0]) if rows else None
+        if found is None or found.job_id != job.job_id:
+            raise NotFound("version", job_version_id)
+        return msgspec.structs.replace(
+            job, version=found.version, job_version_id=found.job_version_id, definition=found.definition
+        )
+
+    async def _changing(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        try:
+            return await self._store.write(work)
+        finally:
+            # Also when the caller went away meanwhile: the transaction may have been written all the same.
+            self.directory.forget()
+
+
+def check(definition: JobDefinition) -> None:
+    """Raise `InvalidRequest` for a definition whose fields contradict each other."""
+    found = problems(definition)
+    if found:
+        raise InvalidRequest(fields=found)
+
+
+def _require_visible(actor: Actor, project: Project) -> None:
+    if not actor.sees(project.org_id, project.project_id):
+        raise NotFound("project", project.slug)
+
+
+def _require_sees(actor: Actor, job: Job) -> None:
+    if not actor.sees(job.org_id, job.project_id):
+        raise NotFound("job", job.job_id)
+
+
+async def _current(tx: Transaction, job: Job) -> Job:
+    rows = await tx.fetch(q.JOB, job_id=job.job_id)
+    if not rows:
+        raise NotFound("job", job.job_id)
+    return q.job(rows[0])
+
+
+async def _insert(tx: Transaction, project: Project, definition: JobDefinition, by: str) -> Job:
+    await _require_free(tx, project.project_id, definition.slug)
+    made = Job(
+        job_id=ids.new_id("job", tx.now),
+        org_id=project.org_id,
+        project_id=project.project_id,
+        version=1,
+        job_version_id=ids.new_id("jobv", tx.now),
+        definition=definition,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    encoded = q.encoded(definition)
+    row = msgspec.structs.asdict(made) | {"slug": definition.slug, "definition": encoded, "deleted_at": None}
+    await tx.fetch(q.INSERT_JOB, **row)
+    await _insert_version(tx, made, encoded, by)
+    data = {"slug": made.slug, "project_id": made.project_id}
+    await audit.append(tx, made.org_id, by, "job.created", made.job_id, data)
+    return made
+
+
+async def _merge(tx: Transaction, old: Job, changes: Mapping[str, Any], by: str) -> Job:
+    before = msgspec.structs.asdict(old.definition)
+    definition = _converted(before | dict(changes))
+    if definition == old.definition:
+        return old
+    check(definition)
+    if definition.slug != old.slug:
+        await _require_free(tx, old.project_id, definition.slug)
+    new = msgspec.structs.replace(
+        old,
+        version=old.version + 1,
+        job_version_id=ids.new_id("jobv", tx.now),
+        definition=definition,
+        updated_at=tx.now,
+    )
+    encoded = q.encoded(definition)
+    await tx.fetch(
+        q.SET_JOB,
+        row=new.job_id,
+        slug=new.slug,
+        version=new.version,
+        job_version_id=new.job_version_id,
+        definition=encoded,
+        updated_at=new.updated_at,
+    )
+    await _insert_version(tx, new, encoded, by)
+    after = msgspec.structs.asdict(definition)
+    data = {"version": new.version, "changed": [name for name in sorted(after) if after[name] != before[name]]}
+    await audit.append(tx, new.org_id, by, "job.updated", new.job_id, data)
+    return new
+
+
+async def _insert_version(tx: Transaction, job: Job, encoded: bytes, by: str) -> None:
+    await tx.fetch(
+        q.INSERT_VERSION,
+        job_version_id=job.job_version_id,
+        job_id=job.job_id,
+        version=job.version,
+        definition=encoded,
+        created_at=job.updated_at,
+        created_by=by,
+    )
+
+
+async def _require_free(tx: Transaction, project_id: str, slug: str) -> None:
+    if await tx.fetch(q.JOB_BY_SLUG, project_id=project_id, slug=slug):
+        raise AlreadyExists(f"The project has a job {slug!r} already.")
+
+
+def _converted(fields: Mapping[str, Any]) -> JobDefinition:
+    try:
+        return msgspec.convert(fields, JobDefinition)
+    except msgspec.ValidationError as wrong:
+        what, _, where = str(wrong).partition(" - at `$.")
+        raise InvalidRequest(fields=[FieldError(where.rstrip("`"), what.replace("`", ""))]) from None

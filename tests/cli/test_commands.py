@@ -1,0 +1,326 @@
+"""What commands send, print and exit with."""
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.cli.conftest import Call, Script
+from tests.client.local_server import Answer, Request, dead_url, json_answer, problem
+
+RUN = {"id": "run_1", "status": "completed", "state": "completed", "attempt": 2, "job_id": "job_1", "new_field": [1]}
+JOB = {"id": "job_1", "slug": "greet", "queue": "default", "version": 3, "max_attempts": 3, "timeout_secs": 60}
+KEY = {"id": "key_1", "name": "ci", "scopes": ["runs:read"], "token": "rw_secret"}
+
+
+def event(seq: int, type: str, **data: Any) -> dict[str, Any]:
+    return {"seq": seq, "type": type, "data": data, "message": f"event {seq}", "created_at": "2026-01-01T00:00:00Z"}
+
+
+LOG = [event(1, "run.created"), event(2, "run.started"), event(3, "run.progress", percent=40), event(4, "log")]
+
+
+def sse(events: list[dict[str, Any]], *, cut: bool = False) -> Answer:
+    body = b"".join(b"id: %d\ndata: %b\n\n" % (each["seq"], msgspec.json.encode(each)) for each in events)
+    return Answer(200, body, {"content-type": "text/event-stream"}, cut)
+
+
+def test_a_list_is_columns_in_a_pipe_and_json_for_programs(call_server: Call, script: Script):
+    script.on("GET", "/v1/runs", json_answer([RUN]))
+    plain = call_server("runs", "list", "--status", "completed", "--status", "failed", "--tag", "env=a", "--limit", "5")
+    assert plain.code == 0
+    assert [line.split()[:3] for line in plain.out.splitlines()] == [
+        ["ID", "STATUS", "JOB"],
+        ["run_1", "completed", "job_1"],
+    ]
+    assert script.requests[0].query == [
+        ("status", "completed"),
+        ("status", "failed"),
+        ("tags[env]", "a"),
+        ("limit", "5"),
+    ]
+    assert script.requests[0].headers["authorization"] == "Bearer rw_key"
+    assert call_server("runs", "list", "--json").json() == [RUN]
+
+
+def test_a_list_on_a_terminal_is_a_table(call_server: Call, script: Script, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    script.on("GET", "/v1/runs", json_answer([RUN]))
+    assert "\x1b[" in call_server("runs", "list").out
+
+
+def test_texts_of_jobs_cannot_drive_the_terminal(call_server: Call, script: Script):
+    script.on("GET", "/v1/runs", json_answer([{**RUN, "error_class": "\x1b[2Jgone\nx"}]))
+    script.on("GET", "/v1/runs/run_1", json_answer({**RUN, "error": "\x1b]0;title\x07"}))
+    assert "\x1b" not in call_server("runs", "list").out
+    assert "\x1b" not in call_server("runs", "get", "run_1").out
+
+
+@pytest.mark.parametrize(
+    ("tokens", "method", "path", "body", "answer"),
+    [
+        ("runs get run_1", "GET", "/v1/runs/run_1", None, RUN),
+        ("runs cancel run_1 --reason x", "POST", "/v1/runs/run_1:cancel", {"reason": "x"}, RUN),
+        ("runs pause run_1", "POST", "/v1/runs/run_1/pause", None, RUN),
+        ("runs resume run_1", "POST", "/v1/runs/run_1/resume", None, RUN),
+        ("runs replay run_1 --force", "POST", "/v1/runs/run_1/replay", {"force": True}, RUN),
+        ("jobs get greet", "GET", "/v1/jobs/greet", None, JOB),
+        (
+            "jobs create greet --max-attempts 5 --retry-delays-secs 1 --retry-delays-secs 2 --tag a=b --project p",
+            "POST",
+            "/v1/jobs",
+            {
+                "slug": "greet",
+                "name": "greet",
+                "project_id": "p",
+                "max_attempts": 5,
+                "retry_delays_secs": [1, 2],
+                "tags": {"a": "b"},
+            },
+            JOB,
+        ),
+        (
+            "jobs update greet --disabled --clear max-concurrency",
+            "PATCH",
+            "/v1/jobs/greet",
+            {"enabled": False, "max_concurrency": None},
+            JOB,
+        ),
+        (
+            "trigger greet --tag a=b --at 2030-01-01T00:00:00 --max-attempts 2 --dry-run",
+            "POST",
+            "/v1/jobs/greet/trigger",
+            {"tags": {"a": "b"}, "scheduled_at": "2030-01-01T00:00:00Z", "max_attempts_override": 2, "dry_run": True},
+            RUN,
+        ),
+        (
+            "keys create ci --scope runs:read --expires-at 2030-01-01T00:00:00Z",
+            "POST",
+            "/v1/keys",
+            {"name": "ci", "scopes": ["runs:read"], "expires_at": "2030-01-01T00:00:00Z"},
+            KEY,
+        ),
+        ("keys rotate key_1 --grace-s 60", "POST", "/v1/keys/key_1/rotate", {"grace_s": 60}, KEY),
+    ],
+)
+def test_each_command_is_its_request(call_server: Call, script: Script, tokens, method, path, body, answer):
+    script.on("GET", "/v1/runs/run_1", json_answer(RUN))  # a cancel reads the run afterwards
+    script.on(method, path, json_answer(answer))
+    plain = call_server(*tokens.split())
+    assert (plain.code, plain.err.count("error")) == (0, 0)
+    assert answer["id"] in plain.out
+    request = script.requests[0]
+    assert (request.method, request.path) == (method, path)
+    assert (request.json() if request.body else None) == body
+    assert call_server(*tokens.split(), "--json").json() == answer
+
+
+@pytest.mark.parametrize(
+    ("tokens", "path", "answer"),
+    [
+        ("jobs delete greet", "/v1/jobs/greet", {"deleted": "greet"}),
+        ("keys revoke key_1", "/v1/keys/key_1", {"revoked": "key_1"}),
+    ],
+)
+def test_what_is_gone_is_named(call_server: Call, script: Script, tokens, path, answer):
+    script.on("DELETE", path, Answer(204))
+    assert call_server(*tokens.split()).code == 0
+    assert call_server(*tokens.split(), "--json").json() == answer
+
+
+@pytest.mark.parametrize(("tokens", "path"), [("jobs list", "/v1/jobs"), ("keys list", "/v1/keys")])
+def test_other_lists_print_too(call_server: Call, script: Script, tokens, path):
+    rows = [JOB] if path == "/v1/jobs" else [KEY]
+    script.on("GET", path, json_answer(rows))
+    assert len(call_server(*tokens.split()).out.splitlines()) == 2
+    assert call_server(*tokens.split(), "--json").json() == rows
+
+
+def test_a_payload_comes_from_the_line_a_file_or_standard_input(
+    call_server: Call, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    script.on("POST", "/v1/jobs/greet/trigger", json_answer(RUN, 201))
+    (tmp_path / "payload.json").write_text('{"n": 2}')
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"n": 3}'))
+    for source in ('{"n": 1}', f"@{tmp_path / 'payload.json'}", "-"):
+        assert call_server("trigger", "greet", "-p", source).code == 0
+    assert [request.json()["payload"]["n"] for request in script.requests] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        "runz",
+        "runs lost",
+        "runs get",
+        "runs cancel",
+        "runs list --limit many",
+        "runs list --tag blue",
+        "jobs update greet",
+        "jobs update greet --clear slug",
+        "jobs create greet --retry-strategy sometimes",
+        "trigger greet -p {",
+        "trigger greet -p [1]",
+        "trigger greet -p @/no/such/file",
+        "trigger greet --at noon",
+        "trigger greet --bulk /no/such/file",
+        "trigger greet --bulk - --watch",
+        "keys create ci",
+        "--what",
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_right(call_server: Call, script: Script, tokens):
+    ended = call_server(*tokens.split())
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert script.requests == []
+
+
+@pytest.mark.parametrize("tokens", ["", "runs", "jobs", "keys", "--help", "trigger --help"])
+def test_help_is_shown_without_a_server(call: Call, tokens):
+    ended = call(*tokens.split())
+    assert ended.code == 0
+    assert "Usage: runwright" in ended.out
+    assert "Exit codes:" in ended.out
+
+
+def test_a_mistyped_command_is_guessed(call: Call):
+    assert "Did you mean `runs`?" in call("run", "list").err
+
+
+def test_an_error_of_the_server_is_told_with_what_to_do(call_server: Call):
+    ended = call_server("runs", "get", "run_9")
+    assert (ended.code, ended.out) == (1, "")
+    assert "There is no run. [runs.not_found]" in ended.err
+    assert "runwright runs list" in ended.err
+    told = msgspec.json.decode(call_server("runs", "get", "run_9", "--json").err)
+    assert told["error"]["code"] == "runs.not_found"
+
+
+def test_verbs_on_many_runs_tell_each_and_fail_if_one_was_refused(call_server: Call, script: Script):
+    script.on("POST", "/v1/runs/run_1:cancel", json_answer({"ok": True}))
+    script.on("GET", "/v1/runs/run_1", json_answer(RUN))
+    ended = call_server("runs", "cancel", "run_9", "run_1")
+    assert ended.code == 1
+    assert "run_9" in ended.err
+    assert "run_1" in ended.out
+    told = call_server("runs", "cancel", "run_9", "run_1", "--json").json()
+    assert [item["id"] for item in told] == ["run_9", "run_1"]
+
+
+def test_a_server_that_is_not_there_is_told(call: Call):
+    ended = call("runs", "list", "--url", dead_url())
+    assert ended.code == 1
+    assert "runwright serve" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("completed", 0), ("failed", 1), ("cancelled", 3), ("expired", 4), ("paused", 1)]
+)
+def test_watch_shows_the_events_and_exits_as_the_run_ended(call_server: Call, script: Script, state, code):
+    last = event(5, f"run.{state}" if state != "paused" else "run.failed")
+    script.on("GET", "/v1/runs/run_1/stream", sse([*LOG, last]))
+    script.on("GET", "/v1/runs/run_1", json_answer({**RUN, "status": state, "state": state, "result": {"n": 1}}))
+    plain = call_server("runs", "watch", "run_1")
+    assert plain.code == code
+    assert [line.split()[1] for line in plain.out.splitlines()[:5]] == ["1", "2", "3", "4", "5"]
+    assert f"status    {state}" in plain.out
+    lines = call_server("runs", "watch", "run_1", "--json")
+    assert lines.code == code
+    assert lines.lines() == [*LOG, last]
+
+
+def test_watch_comes_back_after_cuts_and_refusals(call_server: Call, script: Script):
+    last = event(5, "run.completed")
+
+    def answers() -> Iterator[Answer]:
+        yield sse(LOG[:2], cut=True)
+        yield problem(503, "server.overloaded", retry_after="0")
+        yield sse(LOG[2:], cut=True)
+        yield sse([last])
+
+    script_answers = answers()
+    script.on("GET", "/v1/runs/run_1/stream", lambda _: next(script_answers))
+    script.on("GET", "/v1/runs/run_1", json_answer(RUN))
+    ended = call_server("runs", "watch", "run_1", "--json")
+    assert ended.code == 0
+    assert ended.lines() == [*LOG, last]
+
+
+def test_watch_on_a_terminal_has_a_progress_bar(call_server: Call, script: Script, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    script.on("GET", "/v1/runs/run_1/stream", sse([*LOG, event(5, "run.completed")]))
+    script.on("GET", "/v1/runs/run_1", json_answer(RUN))
+    out = call_server("runs", "watch", "run_1").out
+    assert "40%" in out
+    assert "run.progress" not in out
+
+
+def test_trigger_watch_follows_the_run(call_server: Call, script: Script):
+    script.on("POST", "/v1/jobs/greet/trigger", json_answer(RUN, 201))
+    script.on("GET", "/v1/runs/run_1/stream", sse([event(1, "run.failed")]))
+    script.on("GET", "/v1/runs/run_1", json_answer({**RUN, "status": "dead_letter", "state": "failed"}))
+    assert call_server("trigger", "greet", "--watch").code == 1
+
+
+def test_a_bulk_trigger_is_sent_in_requests_of_a_thousand(call_server: Call, script: Script, tmp_path: Path):
+    def respond(request: Request) -> Answer:
+        items = request.json()["items"]
+        results: list[dict[str, Any]] = [{"id": f"run_{item['payload']['n']}", "status": "queued"} for item in items]
+        results[-1] = {"id": None, "error": "no"}
+        return json_answer({"results": results, "batch_id": "batch_1"})
+
+    script.on("POST", "/v1/jobs/greet/trigger/bulk", respond)
+    file = tmp_path / "items.jsonl"
+    file.write_text("\n".join(f'{{"payload": {{"n": {n}}}}}' for n in range(2500)) + "\n\n")
+    ended = call_server("trigger", "greet", "--bulk", str(file), "--tag", "a=b")
+    assert ended.code == 1
+    assert "2497 triggered, 3 refused" in ended.out
+    assert [len(request.json()["items"]) for request in script.requests] == [1000, 1000, 500]
+    assert script.requests[0].json()["items"][0] == {"tags": {"a": "b"}, "payload": {"n": 0}}
+    assert call_server("trigger", "greet", "--bulk", str(file), "--json").json()["failed"] == 3
+
+
+def test_events_are_listed_up_to_a_limit(call_server: Call, script: Script):
+    script.on("GET", "/v1/runs/run_1/events", json_answer(LOG))
+    ended = call_server("runs", "events", "run_1", "--limit", "2")
+    assert len(ended.out.splitlines()) == 2
+    assert "--after-seq 2" in ended.err
+    assert call_server("runs", "events", "run_1", "--json").lines() == LOG
+
+
+def test_the_version_is_printed(call: Call):
+    assert call("version").out.startswith("runwright ")
+    assert set(call("version", "--json").json()) == {"version", "python"}
+
+
+def test_credentials_of_the_data_directory_are_used_and_sent_nowhere_else(
+    call: Call, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    script.on("GET", "/v1/runs", json_answer([]))
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    kept = data_dir / "credentials.json"
+    kept.write_bytes(msgspec.json.encode({"url": script.server.url, "api_key": "rw_kept"}))
+    assert call("runs", "list").code == 0
+    assert script.requests[0].headers["authorization"] == "Bearer rw_kept"
+    kept.write_bytes(msgspec.json.encode({"url": "http://localhost:1", "api_key": "rw_kept"}))
+    assert call("runs", "list", "--url", script.server.url).code == 0
+    assert "authorization" not in script.requests[1].headers
+    monkeypatch.setenv("RUNWRIGHT_URL", script.server.url)
+    monkeypatch.setenv("RUNWRIGHT_API_KEY", "rw_env")
+    assert call("runs", "list").code == 0
+    assert script.requests[2].headers["authorization"] == "Bearer rw_env"
+    kept.write_text("{")
+    monkeypatch.delenv("RUNWRIGHT_API_KEY")
+    assert "credentials.json cannot be read" in call("runs", "list").err
+
+
+def test_an_address_that_cannot_be_is_told(call: Call):
+    ended = call("runs", "list", "--url", "http://[::1", "--api-key", "rw_key")
+    assert ended.code == 1
+    assert "is not the address of a server" in ended.err

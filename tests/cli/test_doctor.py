@@ -1,0 +1,85 @@
+"""`runwright doctor` finds what is wrong, and says what to do."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call, Ended, Script
+from tests.client.local_server import dead_url, json_answer, problem
+
+
+def levels(ended: Ended) -> dict[str, str]:
+    return {check["name"]: check["level"] for check in ended.json()}
+
+
+@pytest.fixture(autouse=True)
+def free_port(monkeypatch: pytest.MonkeyPatch, call: Call) -> int:
+    """Look at a port that nobody uses, not at the one of a server that may run on this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    monkeypatch.setenv("RUNWRIGHT_PORT", str(port))
+    monkeypatch.setattr("runwright.cli.connection.DEFAULT_URL", dead_url())
+    return port
+
+
+def test_a_fit_machine_without_a_server_is_well(call: Call):
+    ended = call("doctor", "--json")
+    assert ended.code == 0
+    assert levels(ended) == {
+        "python": "ok",
+        "sqlite": "ok",
+        "clock": "ok",
+        "settings": "ok",
+        "data directory": "ok",
+        "disk": "ok",
+        "server": "warn",
+        "port": "ok",
+    }
+    plain = call("doctor")
+    assert "warn: server: Start one with `runwright serve`." in plain.out
+
+
+def test_a_server_that_is_well_is_well(call_server: Call, script: Script):
+    script.on("GET", "/healthz", json_answer({"status": "ok", "version": "0.0.1"}))
+    script.on("GET", "/v1/me", json_answer({"scopes": ["admin"]}))
+    ended = call_server("doctor", "--json")
+    assert ended.code == 0
+    found = levels(ended)
+    assert (found["server"], found["key"]) == ("warn", "ok"), "another version is worth a word"
+
+
+def test_a_wrong_key_is_found(call_server: Call, script: Script):
+    script.on("GET", "/healthz", json_answer({"status": "ok"}))
+    script.on("GET", "/v1/me", problem(401, "auth.unauthenticated"))
+    ended = call_server("doctor", "--json")
+    assert ended.code == 1
+    assert levels(ended)["key"] == "fail"
+
+
+def test_a_server_that_was_named_should_be_there(call: Call):
+    ended = call("doctor", "--json", "--url", dead_url())
+    assert ended.code == 1
+    assert levels(ended)["server"] == "fail"
+
+
+def test_a_taken_port_is_found(call: Call, free_port: int):
+    with socket.create_server(("127.0.0.1", free_port)):
+        ended = call("doctor", "--json")
+    assert ended.code == 1
+    assert levels(ended)["port"] == "fail"
+
+
+def test_wrong_settings_are_found(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RUNWRIGHT_LEASE_S", "soon")
+    ended = call("doctor", "--json")
+    assert ended.code == 1
+    assert levels(ended)["settings"] == "fail"
+    assert "RUNWRIGHT_LEASE_S" in ended.out
+
+
+def test_a_data_directory_that_is_none_is_found(call: Call, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    ended = call("doctor", "--json", "--data-dir", str(tmp_path / "file"))
+    assert ended.code == 1
+    assert levels(ended)["data directory"] == "fail"

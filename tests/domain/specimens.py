@@ -1,0 +1,250 @@
+"""Runs in every state, made the way the server makes them: by commands, one after the other.
+
+A `History` applies commands to one run and keeps its log: numbered, dated, salted and chained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from runwright import ids
+from runwright.domain import commands as c
+from runwright.domain import outcome as o
+from runwright.domain.chain import Header, Link, data_digest, link
+from runwright.domain.events import Draft, Event
+from runwright.domain.fold import Folded, fold
+from runwright.domain.redaction import RedactedText, Redactor
+from runwright.domain.retry import RetryPolicy
+from runwright.domain.run import Run, Spec, StopKind, ValueRef
+from runwright.domain.state import decide
+from runwright.domain.tenancy import Cause
+
+T0 = 1_800_000_000_000_000
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+WORKER = "wrk-1"
+CAUSE = Cause("user:user_1", "because", "req_1")
+RETRY = RetryPolicy(strategy="fixed", max_attempts=3, initial_ms=1000, jitter="none")
+
+redactor = Redactor()
+
+
+def text(said: str) -> RedactedText:
+    """Return a text as the redactor lets it through."""
+    return redactor.text(said)
+
+
+def spec(at: int = T0, **given: Any) -> Spec:
+    """Return the spec of a plain run, with what a test wants to be different."""
+    usual: dict[str, Any] = {
+        "run_id": ids.new_id("run", at),
+        "org_id": "org_1",
+        "project_id": "proj_1",
+        "job_id": "job_1",
+        "handler": "greet",
+        "payload": ValueRef("0" * 64, 2, text("{}")),
+        "max_attempts": RETRY.max_attempts,
+        "retry": RETRY,
+        "trace_id": "t" * 32,
+        "created_at": at,
+        "created_by": "user:user_1",
+    }
+    return Spec(**{**usual, **given})
+
+
+def submit(at: int = T0, *, expires_at: int | None = None, payload: bytes | None = b"sealed", **given: Any) -> c.Submit:
+    """Return the command that creates a run."""
+    wanted = spec(at, **given)
+    opening = redactor.raw(msgspec.json.encode(wanted))
+    return c.Submit(spec=wanted, opening=opening, payload=payload, cause=CAUSE, expires_at=expires_at)
+
+
+def failed(error_class: str = "ValueError", message: str = "boom", **given: Any) -> o.Failed:
+    """Return the outcome of an attempt that failed."""
+    return o.Failed(error_class=error_class, message=text(message), **given)
+
+
+def log_line(said: str = "hello") -> Draft:
+    """Return a record as a job writes it."""
+    return Draft("log", redactor.data({}), text(said))
+
+
+class History:
+    """One run and its log. `at` is the present; every command moves it on by a millisecond."""
+
+    def __init__(self, **given: Any) -> None:
+        self.at = T0
+        self.command = submit(T0, **given)
+        self.run: Run | None = None
+        self.events: list[Event] = []
+        self.apply(self.command)
+
+    @property
+    def standing(self) -> Run:
+        """Return the run as it stands."""
+        assert self.run is not None
+        return self.run
+
+    def apply(self, command: c.Command, at: int | None = None) -> Run:
+        """Decide a command now (or at `at`), append its events, and check that the log tells what the run says."""
+        self.at = self.at + 1000 if at is None else at
+        decision = decide(self.run, command, self.at)
+        self.run = self._append(decision.run, decision.events)
+        assert fold(self.events) == told(self.run), command
+        return self.run
+
+    def _append(self, run: Run, drafts: tuple[Draft, ...]) -> Run:
+        for draft in drafts:
+            seq, salt = run.seq + 1, bytes(16)
+            actor, at = draft.actor or f"worker:{WORKER}", max(self.at, run.at)
+            header = Header(actor, at, data_digest(salt, draft.data).hex(), run.run_id, seq, draft.type, {})
+            digest = link(run.hash, header)
+            epoch = run.lease_epoch
+            self.events.append(
+                Event(run.run_id, seq, draft.type, draft.level, actor, draft.message, draft.data, salt, epoch, at, digest)
+            )
+            run = replace(run, seq=seq, hash=digest, at=at)
+        return run
+
+    @property
+    def types(self) -> list[str]:
+        """Return the types of the events so far."""
+        return [event.type for event in self.events]
+
+    def data(self, type: str) -> dict[str, Any]:
+        """Return the data of the last event of a type."""
+        found: dict[str, Any] = msgspec.json.decode([e.data for e in self.events if e.type == type][-1])
+        return found
+
+    def claim(self) -> Run:
+        """Begin an attempt."""
+        return self.apply(c.Claim(self.standing.run_id, WORKER))
+
+    def finish(self, outcome: o.Outcome, *drafts: Draft, draw: float = 0.5) -> Run:
+        """End the attempt under its lease."""
+        run = self.standing
+        return self.apply(c.Finish(run.run_id, run.lease_epoch, outcome, draw, drafts))
+
+    def stop(self, kind: StopKind, cause: Cause = CAUSE) -> Run:
+        """Ask the run to stop."""
+        return self.apply(c.Stop(self.standing.run_id, kind, cause))
+
+    def resume(self) -> Run:
+        """Let the paused run go on."""
+        return self.apply(c.Resume(self.standing.run_id, CAUSE))
+
+    def fence(self) -> Run:
+        """End the grace of a stop request."""
+        return self.apply(c.Fence(self.standing.run_id, self.standing.lease_epoch))
+
+    def lose(self, draw: float = 0.5) -> Run:
+        """Lose the worker."""
+        return self.apply(c.Lose(self.standing.run_id, self.standing.lease_epoch, draw))
+
+    def wake(self) -> Run:
+        """Let the run's due time come."""
+        due_at = self.standing.due_at
+        assert due_at is not None
+        return self.apply(c.Due(self.standing.run_id), max(due_at, self.at))
+
+    def expire(self) -> Run:
+        """Let the run's time to begin pass."""
+        expires_at = self.standing.expires_at
+        assert expires_at is not None
+        return self.apply(c.Expire(self.standing.run_id), max(expires_at, self.at))
+
+
+def told(run: Run) -> Folded:
+    """Return what a log must say of a run."""
+    return Folded(run.state, run.reason, run.attempt, run.lease_epoch, run.due_at, run.seq)
+
+
+def links(events: list[Event]) -> list[Link]:
+    """Return a log as `chain.verify` reads it."""
+    return [Link(e.actor, e.created_at, e.run_id, e.seq, e.type, {}, e.hash, e.salt, e.data) for e in events]
+
+
+def _executing(**given: Any) -> History:
+    history = History(**given)
+    history.claim()
+    return history
+
+
+def _then(make: Callable[[], History], *steps: Callable[[History], Any]) -> Callable[[], History]:
+    def made() -> History:
+        history = make()
+        for step in steps:
+            step(history)
+        return history
+
+    return made
+
+
+def _delayed() -> History:
+    return History(scheduled_at=T0 + HOUR, expires_at=T0 + 2 * HOUR)
+
+
+def _mortal() -> History:
+    return History(expires_at=T0 + HOUR)
+
+
+def _single() -> History:
+    return _executing(max_attempts=1)
+
+
+SPECIMENS: dict[str, Callable[[], History]] = {
+    "scheduled": _delayed,
+    "scheduled for a retry": _then(_executing, lambda h: h.finish(failed())),
+    "queued": _mortal,
+    "queued again": _then(_executing, lambda h: h.finish(o.Released())),
+    "executing": _executing,
+    "executing its only attempt": _single,
+    "executing, asked to cancel": _then(_executing, lambda h: h.stop("cancel")),
+    "executing, asked to pause": _then(_executing, lambda h: h.stop("pause")),
+    "executing, asked for both": _then(_executing, lambda h: h.stop("pause"), lambda h: h.stop("cancel")),
+    "waiting": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR))),
+    "paused from scheduled": _then(_delayed, lambda h: h.stop("pause")),
+    "paused from a retry": _then(_executing, lambda h: h.finish(failed()), lambda h: h.stop("pause")),
+    "paused from queued": _then(_mortal, lambda h: h.stop("pause")),
+    "paused from executing": _then(_executing, lambda h: h.stop("pause"), lambda h: h.finish(o.Stopped())),
+    "paused from waiting": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR)), lambda h: h.stop("pause")),
+    "completed": _then(_executing, lambda h: h.finish(o.Completed())),
+    "failed": _then(_single, lambda h: h.finish(failed())),
+    "dead-lettered": _then(_executing, lambda h: h.finish(failed(retryable=False))),
+    "cancelled": _then(_mortal, lambda h: h.stop("cancel")),
+    "expired": _then(_mortal, lambda h: h.expire()),
+}
+"""A run in every state, and in every way that matters to what comes next."""
+
+
+def commands_for(history: History) -> dict[str, c.Command]:
+    """Return every command that can be asked of a run: under its lease, under another, and of every outcome."""
+    run = history.standing
+    run_id, epoch = run.run_id, run.lease_epoch
+    outcomes: dict[str, o.Outcome] = {
+        "completed": o.Completed(),
+        "failed": failed(),
+        "failed for good": failed(retryable=False),
+        "parked": o.Parked(T0 + HOUR),
+        "stopped": o.Stopped(),
+        "released": o.Released(),
+    }
+    found: dict[str, c.Command] = {
+        "submit": history.command,
+        "claim": c.Claim(run_id, "wrk-2"),
+        "stop cancel": c.Stop(run_id, "cancel", CAUSE),
+        "stop pause": c.Stop(run_id, "pause", CAUSE),
+        "due": c.Due(run_id),
+        "expire": c.Expire(run_id),
+        "resume": c.Resume(run_id, CAUSE),
+    }
+    for lease, number in (("", epoch), (" stale", epoch - 1), (" future", epoch + 1)):
+        found[f"append{lease}"] = c.Append(run_id, number, (log_line(),))
+        found[f"fence{lease}"] = c.Fence(run_id, number)
+        found[f"lose{lease}"] = c.Lose(run_id, number, 0.5)
+        found |= {f"finish {name}{lease}": c.Finish(run_id, number, out, 0.5) for name, out in outcomes.items()}
+    return found
