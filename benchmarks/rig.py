@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,16 @@ async def noop(ctx: Context, payload: dict[str, Any]) -> None:
     """Do nothing: what is measured is everything around it."""
 
 
+BEGUN: dict[str, float] = {}
+"""When the handler of a run was entered, for the job `stamp`; the server and the measurement share the process."""
+
+
+@job
+async def stamp(ctx: Context, payload: dict[str, Any]) -> None:
+    """Note the moment in which it is entered."""
+    BEGUN[ctx.run_id] = time.perf_counter()
+
+
 @job
 async def chatty(ctx: Context, payload: dict[str, Any]) -> None:
     """Write as many log events as the payload says, a durable batch at a time."""
@@ -37,7 +48,7 @@ async def chatty(ctx: Context, payload: dict[str, Any]) -> None:
         await ctx.checkpoint({"batch": number})
 
 
-worker = Worker([noop, chatty])
+worker = Worker([noop, stamp, chatty])
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,8 @@ async def rig(slots: int) -> AsyncIterator[Rig]:
             assert house.api_key is not None
             actor = await services.authenticator.authenticate(house.api_key)
             project = await services.tenants.resolve_project(actor, None)
-            found = {name: await services.jobs.directory.find(actor, name, project) for name in ("noop", "chatty")}
-            yield Rig(house, actor, project, found)
+            find = services.jobs.directory.find
+            yield Rig(house, actor, project, {name: await find(actor, name, project) for name in worker.handlers})
     finally:
         shutil.rmtree(directory, ignore_errors=True)
         sys.stdout.flush()

@@ -35,13 +35,15 @@ async def index_repository(ctx: Context, request: Request) -> dict[str, Any]:
     batches: dict[str, list[str]] = await ctx.step("list files", list_files, root, thread=True)
     ctx.log(f"{sum(map(len, batches.values()))} files in {len(batches)} batches", root=request.root)
 
+    saved: int = (ctx.last_checkpoint or {}).get("batches", 0)
     indexes: list[dict[str, Any]] = []
     for number, (name, paths) in enumerate(batches.items(), start=1):
         if request.fail_once and ctx.attempt == 1 and number > (len(batches) + 1) // 2:
             raise ConnectionError(f"deliberate failure before batch {number} of {len(batches)}")
         indexes.append(await ctx.step(f"index {name}", index_files, root, paths, thread=True))
         ctx.progress(100 * number / len(batches), f"indexed {name}", batches=number)
-        await ctx.checkpoint({"batches": number, "last": name})
+        if number > saved:
+            await ctx.checkpoint({"batches": number, "last": name})
 
     totals = {fact: sum(index[fact] for index in indexes) for fact in COUNTED}
     common: Counter[str] = Counter()

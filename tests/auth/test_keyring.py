@@ -84,13 +84,13 @@ async def test_a_new_project_has_its_key_before_its_first_run(house: House) -> N
 
 
 async def test_no_key_lies_open_in_the_database(house: House) -> None:
-    rows = dict(await house.store.fetch(KEYRING))
+    rows: dict[str, bytes] = dict(await house.store.fetch(KEYRING))
     assert set(rows) == {"master", "pepper", f"project:{await project(house)}"}
     assert house.keyring.pepper not in b"".join(rows.values())
 
 
 async def test_a_wrapped_key_cannot_stand_in_anothers_place(house: House) -> None:
-    rows = dict(await house.store.fetch(KEYRING))
+    rows: dict[str, bytes] = dict(await house.store.fetch(KEYRING))
     with pytest.raises(StoreError, match="not what was sealed"):
         house.keyring._unwrap("project:proj_1", rows["pepper"])
 

@@ -237,7 +237,7 @@ async def test_a_revocation_of_another_process_is_seen_after_the_cache_time(hous
 
 
 async def test_bad_credentials_are_answered_alike(house: House) -> None:
-    expired_id, expired = await mint(house, house.admin, expires_at=house.clock.now() + 1)
+    _, expired = await mint(house, house.admin, expires_at=house.clock.now() + 1)
     revoked_id, revoked = await mint(house, house.admin)
     await house.tenants.keys.revoke(house.admin, revoked_id)
     house.clock.advance(1)

@@ -74,7 +74,7 @@ def answered(where: str, run: Run, command: c.Command, at: int) -> set[tuple[str
     if not decision.events:
         assert decision.run == run, f"{where}: a change that no event tells of"
         assert name in REPEATABLE, where
-        return set()
+        return {(run.state, name, run.state)} if allowed and run.state in allowed else set()
     assert allowed is not None, where
     assert decision.run.state in allowed, where
     return {(run.state, name, decision.run.state)}
@@ -153,7 +153,7 @@ def test_the_times_spent_in_states_add_up_to_the_life_of_the_run():
         assert spent == run.since_at - run.spec.created_at - 1000, named  # it was created a millisecond after T0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_way_through_the_table_keeps_the_log_true(data):
     ttl = data.draw(st.sampled_from([None, 30 * 60 * 1_000_000]), "ttl")

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from runwright.api import docs
 from runwright.api.context import Services
@@ -16,11 +16,19 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Application(Starlette):
-    """Serve without Starlette's two error handlers: the route table answers its own failures, in our shapes."""
+    """Hand HTTP to the table of routes, which answers its own failures in our shapes, and all else to Starlette."""
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """Return the router itself."""
-        return self.router
+    def __init__(self, table: RouteTable, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]) -> None:
+        """Serve a table for the length of a lifespan."""
+        super().__init__(routes=[table], lifespan=lifespan)
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] == "http":
+            await self._table.handle(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def build(tables: Sequence[Routes], services: Services, lifespan: Lifespan | None = None) -> Application:
@@ -39,4 +47,4 @@ def build(tables: Sequence[Routes], services: Services, lifespan: Lifespan | Non
         async with lifespan():
             yield
 
-    return Application(routes=[RouteTable(endpoints, services)], lifespan=whole_life)
+    return Application(RouteTable(endpoints, services), whole_life)

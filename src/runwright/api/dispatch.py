@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runwright import errors
 from runwright.api.context import Call, Services
@@ -45,7 +45,10 @@ class RouteTable(BaseRoute):
         call = Call(scope, receive, self._services)
         try:
             served, values = self._find(scope)
-            await served(call, values, send)
+            response = await served(call, values)
+            call.answered = True
+            # Awaited from here and not from deeper: a stream keeps every frame below it for as long as it lives.
+            await response(scope, receive, send)
         except Disconnected:
             return
         except Exception as failure:
@@ -53,7 +56,7 @@ class RouteTable(BaseRoute):
                 _log.exception("request %s failed while it was answered", call.request_id)
                 raise
             status, headers, body = answer(failure, scope["path"], call.request_id, call.trace_id)
-            await _answer(call, send, status, body, headers)
+            await _Answer(call, status, body, headers)(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple["_Served", list[str]]:
         path: str = scope["path"]
@@ -88,7 +91,7 @@ class _Served:
         elif endpoint.method in _WITH_BODY:
             self._body = BodyReader(Empty, most, optional=True)
 
-    async def __call__(self, call: Call, values: list[str], send: Send) -> None:
+    async def __call__(self, call: Call, values: list[str]) -> ASGIApp:
         await call.admit(self._demand)
         arguments: dict[str, Any] = dict(zip(self._names, values, strict=True))
         takes_query, takes_body = self._takes
@@ -99,22 +102,43 @@ class _Served:
             body = await self._body.read(call.headers, call.receive)
             if takes_body and body is not msgspec.UNSET:
                 arguments["body"] = body
-        await self._conclude(call, await self._handler(call, **arguments), send)
+        return self._response(call, await self._handler(call, **arguments))
 
-    async def _conclude(self, call: Call, result: Any, send: Send) -> None:
+    def _response(self, call: Call, result: Any) -> ASGIApp:
         kind = type(result)
         if kind is Reply:
             status = self._status if result.status is None else result.status
-            await _answer(call, send, status, _json(result.value), result.headers)
-        elif kind is Page:
+            return _Answer(call, status, _json(result.value), result.headers)
+        if kind is Page:
             headers = result.headers(call.scope["path"], call.scope["query_string"])
-            await _answer(call, send, self._status, _encode(result.items), headers)
-        elif callable(result):
+            return _Answer(call, self._status, _encode(result.items), headers)
+        if callable(result):
             result.raw_headers.extend(_identity(call))
-            call.answered = True
-            await result(call.scope, call.receive, send)
-        else:
-            await _answer(call, send, self._status, _json(result))
+            response: ASGIApp = result
+            return response
+        return _Answer(call, self._status, _json(result))
+
+
+class _Answer:
+    """A whole response."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(self, call: Call, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        self._status = status
+        self._body = body
+        self._headers = [*_identity(call)]
+        if body:
+            self._headers.append(_JSON)
+        if status not in _WITHOUT_LENGTH:
+            self._headers.append((b"content-length", b"%d" % len(body)))
+        if headers:
+            for name, value in headers.items():
+                self._headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body})
 
 
 def _json(value: Any) -> bytes:
@@ -123,17 +147,3 @@ def _json(value: Any) -> bytes:
 
 def _identity(call: Call) -> tuple[tuple[bytes, bytes], ...]:
     return (b"x-request-id", call.request_id.encode("ascii")), (b"x-trace-id", call.trace_id.encode("ascii"))
-
-
-async def _answer(call: Call, send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-    fields = [*_identity(call)]
-    if body:
-        fields.append(_JSON)
-    if status not in _WITHOUT_LENGTH:
-        fields.append((b"content-length", b"%d" % len(body)))
-    if headers:
-        for name, value in headers.items():
-            fields.append((name.lower().encode("latin-1"), value.encode("latin-1")))
-    call.answered = True
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})

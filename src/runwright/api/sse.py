@@ -115,13 +115,25 @@ class EventStream:
         self._begin(send)
         watch = self._loop.create_task(self._watch(receive))
         try:
-            await self._pump()
+            await self._write(b"retry: %d\n\n" % self._retry_ms)
+            if self._streams.draining:
+                self.end(_COME_BACK)
+            async for frames in self._source:
+                await self._write(frames)
+        except asyncio.CancelledError:
+            if not self._ended:
+                raise  # not by `end`: the server gives this connection up
+            self._task.uncancel()
         finally:
+            self._ended = True
             self._streams.leave(self, self._key)
             self._timer.cancel()
-            for task in (watch, self._beating):
-                if task is not None:
-                    task.cancel()
+            watch.cancel()
+            if self._beating is not None:
+                self._beating.cancel()
+            close = getattr(self._source, "aclose", None)
+            if close is not None:
+                await close()
         await send({"type": "http.response.body", "body": self._last_word})
 
     def end(self, last_word: bytes = b"") -> None:
@@ -140,24 +152,6 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(self._keepalive_s, self._tick)
         self._streams.enter(self, self._key)
-
-    async def _pump(self) -> None:
-        try:
-            await self._write(b"retry: %d\n\n" % self._retry_ms)
-            if self._streams.draining:
-                self._last_word = _COME_BACK
-                return
-            async for frames in self._source:
-                await self._write(frames)
-        except asyncio.CancelledError:
-            if not self._ended:
-                raise  # not by `end`: the server gives this connection up
-            self._task.uncancel()
-        finally:
-            self._ended = True
-            close = getattr(self._source, "aclose", None)
-            if close is not None:
-                await close()
 
     async def _write(self, frames: bytes) -> None:
         self._sending = True

@@ -7,8 +7,8 @@ from cyclopts import App
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.inputs import instant
+from runwright.client.accounts import Key
 from runwright.client.fields import KeyFields
-from runwright.client.models import Key
 
 app = App(name="keys", help="List, make, rotate and revoke API keys.")
 

@@ -100,7 +100,7 @@ async def _tell(client: AsyncClient, run: Run) -> None:
     types = Counter(event.type for event in events)
     steps = [event.data for event in events if event.type == "step.completed" and isinstance(event.data, dict)]
     reused = sum(1 for data in steps if data.get("reused"))
-    failures = [event.message for event in events if event.type in ("run.retrying", "run.failed")]
+    failures = [event.data for event in events if event.type == "run.retrying" and isinstance(event.data, dict)]
     took_ms = (run.finished_at - run.created_at).total_seconds() * 1000 if run.finished_at and run.created_at else None
     printing.say()
     printing.table(
@@ -108,7 +108,7 @@ async def _tell(client: AsyncClient, run: Run) -> None:
         [
             ("status", run.status),
             ("attempts", run.attempt),
-            *(("failed on the way", message) for message in failures),
+            *(("failed on the way", f"{data.get('error_class')}: {data.get('error')}") for data in failures),
             ("steps run", len(steps) - reused),
             ("steps kept from an earlier attempt", reused),
             ("checkpoints", types["checkpoint.saved"]),

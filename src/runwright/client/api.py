@@ -3,9 +3,9 @@
 import os
 from typing import Self
 
+from runwright.client.accounts import Health, Me, Organization, Project, User
 from runwright.client.backoff import Backoff
 from runwright.client.jobs import Jobs
-from runwright.client.models import Health, Me, Organization, Project, User
 from runwright.client.runs import Runs
 from runwright.client.tenancy import Collection, Keys
 from runwright.client.transport import Transport

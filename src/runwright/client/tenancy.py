@@ -3,8 +3,9 @@
 from typing import Any, Generic, Unpack
 from urllib.parse import quote
 
+from runwright.client.accounts import Key
 from runwright.client.fields import KeyFields
-from runwright.client.models import Key, R
+from runwright.client.models import R
 from runwright.client.pages import Pages
 from runwright.client.transport import Transport
 

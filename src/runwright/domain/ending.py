@@ -15,7 +15,7 @@ from runwright.domain.commands import Decision
 from runwright.domain.events import Draft, Level
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
-from runwright.domain.run import Paused, Run, State, Tally
+from runwright.domain.run import Paused, Run, State, StopKind, Tally
 from runwright.domain.tenancy import Cause
 
 LOST = o.Failed(
@@ -134,6 +134,13 @@ def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) 
     return Decision(later, (draft("run.retrying", data, message, "warning", actor),))
 
 
+def stop_reason(kind: StopKind, cause: Cause) -> str:
+    """Return the reason that a run stopped by this cause carries; while it executes it carries it already."""
+    if kind == "pause":
+        return "operator"
+    return "parent" if cause.actor.startswith("run:") else "user"
+
+
 def stopped(run: Run, at: int, cause: Cause, *, confirmed: bool) -> Decision:
     """Answer the end of an executing side that had been asked to stop."""
     if run.stop == "cancel":
@@ -143,7 +150,7 @@ def stopped(run: Run, at: int, cause: Cause, *, confirmed: bool) -> Decision:
 
 def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision:
     """Return the run cancelled. `confirmed` tells whether an executing side said that it stopped."""
-    reason = "parent" if cause.actor.startswith("run:") else "user"
+    reason = run.reason if run.stop == "cancel" and run.reason is not None else stop_reason("cancel", cause)
     requested = run.cancel_requested_at if run.cancel_requested_at is not None else at
     ended = replace(close(run, "cancelled", reason, at), cancel_requested_at=requested)
     data = e.CancelledData(reason, confirmed, cause.reason, cause.request_id)
@@ -152,6 +159,7 @@ def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision:
 
 def pause(run: Run, at: int, cause: Cause, confirmed: bool | None, resume: Paused) -> Decision:
     """Return the run paused; it remembers in `resume` where to go on."""
-    kept = replace(leave(run, "paused", at, "operator"), paused=resume, pause_requested_at=None)
-    data = e.PausedData("operator", confirmed, cause.reason, cause.request_id)
+    reason = stop_reason("pause", cause)
+    kept = replace(leave(run, "paused", at, reason), paused=resume, pause_requested_at=None)
+    data = e.PausedData(reason, confirmed, cause.reason, cause.request_id)
     return Decision(kept, (draft("run.paused", data, "paused", actor=cause.actor),))

@@ -96,9 +96,10 @@ class Retrying(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StopRequested(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`run.cancel_requested`, `run.pause_requested`: the executing side was asked to stop."""
+    """`run.cancel_requested`, `run.pause_requested`: the executing side was asked to stop, and for which reason."""
 
-    reason: str | None = None
+    reason: str
+    note: str | None = None
     request_id: str | None = None
 
 

@@ -32,7 +32,7 @@ def fold(events: Iterable[e.Event], start: Folded | None = None) -> Folded:
 
 def _step(folded: Folded, event: e.Event) -> Folded:
     entry = e.CATALOGUE[event.type]
-    if entry.kind != "lifecycle":
+    if entry.kind != "lifecycle" or entry.by_job:
         return folded
     data = msgspec.json.decode(event.data, type=entry.data)
     match data:
@@ -46,6 +46,8 @@ def _step(folded: Folded, event: e.Event) -> Folded:
             return replace(folded, state="waiting", reason=data.reason, due_at=data.due_at)
         case e.Retrying():
             return replace(folded, state="scheduled", reason="retry", due_at=data.due_at)
+        case e.StopRequested():
+            return replace(folded, reason=data.reason)
         case e.PausedData():
             return replace(folded, state="paused", reason=data.reason)
         case e.Resumed():

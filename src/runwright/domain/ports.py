@@ -37,7 +37,7 @@ class LocalWorker(Protocol):
     worker_id: str
 
     def reserve(self, queue: str, handler: str | None, count: int) -> int:
-        """Hold up to `count` free slots for runs of that handler in that queue and return how many; 0 if not its work."""
+        """Hold up to `count` free slots for runs of that handler and queue; return how many, 0 if not its work."""
 
     def give_back(self, count: int) -> None:
         """Free reserved slots that no run took."""

@@ -134,10 +134,11 @@ def _request_stop(run: Run, command: c.Stop, at: int) -> c.Decision:
     if run.cancel_requested_at is not None or run.stop == command.kind:
         return c.Decision(run)
     cause = command.cause
-    data = e.StopRequested(cause.reason, cause.request_id)
+    reason = ending.stop_reason(command.kind, cause)
+    data = e.StopRequested(reason, cause.reason, cause.request_id)
     field = "cancel_requested_at" if command.kind == "cancel" else "pause_requested_at"
     event = draft(f"run.{command.kind}_requested", data, f"{command.kind} requested", actor=cause.actor)
-    return c.Decision(replace(run, **{field: at}), (event,))
+    return c.Decision(replace(run, reason=reason, **{field: at}), (event,))
 
 
 def _fence(run: Run, command: c.Fence, at: int) -> c.Decision:

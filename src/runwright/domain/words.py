@@ -12,7 +12,7 @@ from runwright.domain.run import STATES, Run, State
 
 
 class Shows(msgspec.Struct, frozen=True):
-    """The runs that show a word: one state, with one of these reasons (None: any), dead-lettered or not (None: either)."""
+    """The runs that show a word: a state, one of these reasons (None: any), dead-lettered or not (None: either)."""
 
     state: State
     reasons: tuple[str, ...] | None = None

@@ -32,11 +32,11 @@ class Executor(Protocol):
         ...
 
     async def execute(self, attempt: Attempt) -> o.Outcome:
-        """Run to the end. Raises `AttemptLost` when the attempt's lease is over, and `CancelledError` when cancelled."""
+        """Run to the end. Raises `AttemptLost` when the lease is over, and `CancelledError` when cancelled."""
         ...
 
 
-class AttemptLost(Exception):  # noqa: N818 - not an error of anybody's: the attempt belongs to another worker now
+class AttemptLost(Exception):
     """Say that the lease of this attempt is over: whatever it still does has no effect in the store."""
 
 

@@ -144,7 +144,7 @@ class Commit:
         reserved = self._reserve(groups)
         try:
             batch, answers, fused = await self._store.write(lambda tx: self._transact(tx, groups, reserved))
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the callers must hear of it
             self._give_back(sum(reserved.values()))
             self._known.clear()  # whether a failed commit reached the disk is known to the store alone
             if len(groups) > 1 and not isinstance(failure, StoreError):
@@ -263,7 +263,7 @@ class Commit:
     async def _fusing(
         self, tx: Transaction, reserved: dict[tuple[str, str | None], int]
     ) -> dict[tuple[str, str | None], int]:
-        """Return the reserved slots whose queue nobody waits in: a new run may begin in the transaction that makes it."""
+        """Return the reserved slots whose queue nobody waits in: there a new run may begin in its first transaction."""
         if not reserved:
             return {}
         empty = await tx.empty(sorted({queue for queue, _ in reserved}))
@@ -328,7 +328,7 @@ class Commit:
 
 
 def _unheard() -> asyncio.Future[list[Any]]:
-    """Return a future for an answer that nobody waits for; its failure is met by the loop that looks for starved limits."""
+    """Return a future for an answer that nobody waits for; what fails is met by the search for starved limits."""
     future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
     future.add_done_callback(lambda done: done.exception())
     return future

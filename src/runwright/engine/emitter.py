@@ -21,13 +21,24 @@ class Note(Protocol):
     """What a job writes, as it came: an event type that jobs may append, and its plain data."""
 
     @property
-    def type(self) -> str: ...
+    def type(self) -> str:
+        """The event type."""
+        ...
+
     @property
-    def data(self) -> dict[str, Any]: ...
+    def data(self) -> dict[str, Any]:
+        """The event's data."""
+        ...
+
     @property
-    def level(self) -> Level: ...
+    def level(self) -> Level:
+        """How loud it is."""
+        ...
+
     @property
-    def message(self) -> str: ...
+    def message(self) -> str:
+        """A line for people."""
+        ...
 
 
 class Buffer:

@@ -50,7 +50,7 @@ class Loop:
             except Error as broken:
                 report("loop.failed", loop=self.name, code=broken.code, detail=broken.detail)
                 self.next_s = BREATH_S
-            except Exception as broken:  # a bug of ours must not end the loop: it is reported, and the next round comes
+            except Exception as broken:  # noqa: BLE001 - a bug of ours is reported, and must not end the loop
                 report("loop.broken", loop=self.name, error=repr(broken))
                 self.next_s = BREATH_S
             wait_s = self._every_s if self.next_s is None else min(self.next_s, self._every_s)

@@ -17,7 +17,7 @@ from runwright.store.queries.runs import listing
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs a list holds. `where` are conditions of `store.queries.runs`; `keep` looks at each run that they leave."""
+    """Which runs a list holds. `where`: conditions of `store.queries.runs`; `keep` looks at each run they leave."""
 
     where: dict[str, Any] = {}
     shown: frozenset[Shows] | None = None
@@ -26,7 +26,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A page of runs. `next_cursor` is where to go on, None at the end; `partial` says that the scan budget ended it."""
+    """A page of runs. `next_cursor`: where to go on, None at the end; `partial`: the scan budget ended it."""
 
     records: list[Record]
     next_cursor: str | None

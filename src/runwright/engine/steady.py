@@ -7,7 +7,7 @@ from runwright.telemetry import report
 
 
 class Steady:
-    """Compares the wall clock with the monotonic one; after a jump or an outage it asks for a whole lease of patience."""
+    """Compares the wall clock with the monotonic one; after a jump or an outage it asks for a lease of patience."""
 
     def __init__(self, clock: Clock, lease_s: float) -> None:
         self._clock = clock

@@ -19,7 +19,7 @@ from runwright.store.base import Store
 Encode = Callable[[Event], bytes]
 
 
-class Lagged(Exception):  # noqa: N818 - the end of a stream, told as such by the surface
+class Lagged(Exception):
     """Say that a follower fell too far behind; it may come back and go on at `seq`."""
 
     def __init__(self, seq: int) -> None:

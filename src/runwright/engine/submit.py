@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -10,9 +9,9 @@ import msgspec
 
 from runwright import ids
 from runwright.clock import Clock
+from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.job import Job, Overrides, limits, override_problems, retry_policy
-from runwright.domain.accounts import Project
 from runwright.domain.redaction import Redacted, Redactor
 from runwright.domain.retry import Strategy
 from runwright.domain.run import Spec
@@ -67,10 +66,6 @@ class Submitter:
         command = self.command(actor, project, job, order, request_id=request_id, trace_id=trace_id)
         answer: Submitted = await self._commit.apply(command)
         return answer
-
-    async def submit_all(self, commands: Sequence[Submit]) -> list[Any]:
-        """Create many runs in one transaction; each answer is a `Submitted` or the `Error` that this one was refused with."""
-        return await self._commit.apply_all(commands)
 
     def command(
         self, actor: Actor, project: Project, job: Job, order: Order, *, request_id: str | None, trace_id: str

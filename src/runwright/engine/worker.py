@@ -70,7 +70,7 @@ class Worker:
     # --- what the commit asks -----------------------------------------------------------------------------------------
 
     def reserve(self, queue: str, handler: str | None, count: int) -> int:
-        """Hold up to `count` free slots for runs of that handler in that queue and return how many; 0 if not its work."""
+        """Hold up to `count` free slots for runs of that handler and queue; return how many, 0 if not its work."""
         if self._draining or queue not in self._executor.queues or not self._executor.serves(handler):
             return 0
         held = min(count, self._free())
@@ -163,7 +163,7 @@ class Worker:
                 self.loops[0].wake()
 
     async def drain(self, timeout_s: float) -> int:
-        """Claim no more, let running attempts finish for `timeout_s`, hand the rest back; return how many were handed back."""
+        """Claim no more, let attempts finish for `timeout_s`, hand the rest back; return how many those were."""
         self._draining = True
         await self._clock.wait(self._empty, timeout_s)
         left = list(self._running.values())

@@ -170,7 +170,7 @@ def _slice(call: Call, query: PageQuery, rows: list[Row]) -> Page[Row]:
     # A run has few of these: they are read whole, and a cursor is the id of the last one seen.
     window = query.window(call.services.settings, order="asc")
     if window.newest_first:
-        rows = rows[::-1]
+        rows.reverse()
     if window.cursor is not None:
         places = [place for place, row in enumerate(rows) if row.id == window.cursor]
         if not places:

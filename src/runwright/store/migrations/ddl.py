@@ -17,6 +17,6 @@ def statements(dialect: str) -> list[str]:
     written = []
     for table in metadata.sorted_tables:
         written.append(str(CreateTable(table).compile(dialect=made)).strip())
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            written.append(str(CreateIndex(index).compile(dialect=made)).strip())
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        written.extend(str(CreateIndex(index).compile(dialect=made)).strip() for index in indexes)
     return written

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-
 from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select
 
 from runwright.domain.words import Shows

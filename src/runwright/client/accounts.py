@@ -1,0 +1,78 @@
+"""What the API answers about who may do what, and about itself."""
+
+from datetime import datetime
+
+import msgspec
+
+from runwright.client.models import Record
+
+
+class Key(Record, kw_only=True):
+    """An API key; its `token` is only there in the answer that made it."""
+
+    id: str
+    name: str | None = None
+    prefix: str | None = None
+    token: str | None = None
+    scopes: list[str] = msgspec.field(default_factory=list)
+    org_id: str | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+    service: bool = False
+    rotated_to: str | None = None
+    created_by: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Organization(Record, kw_only=True):
+    """An organization; the `token` of its first admin key is only there in the answer that made it."""
+
+    id: str
+    name: str | None = None
+    slug: str | None = None
+    token: str | None = None
+    created_at: datetime | None = None
+
+
+class Project(Record, kw_only=True):
+    """A project of an organization."""
+
+    id: str
+    name: str | None = None
+    slug: str | None = None
+    org_id: str | None = None
+    weight: float = 1.0
+    max_concurrency: int | None = None
+    created_at: datetime | None = None
+
+
+class User(Record, kw_only=True):
+    """A user of an organization."""
+
+    id: str
+    name: str | None = None
+    email: str | None = None
+    org_id: str | None = None
+    enabled: bool = True
+    created_at: datetime | None = None
+
+
+class Me(Record, kw_only=True):
+    """Who the caller is, and what it may do; `project` is the one that its key is bound to."""
+
+    scopes: list[str] = msgspec.field(default_factory=list)
+    kind: str | None = None
+    actor: str | None = None
+    organization: Organization | None = None
+    project: Project | None = None
+    user: User | None = None
+    key: Key | None = None
+
+
+class Health(Record, kw_only=True):
+    """What a server says of itself."""
+
+    status: str = ""
+    version: str | None = None

@@ -1,0 +1,62 @@
+"""The whole server over a real SQLite file, without its door: requests go to the application in this process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from runwright import config
+from runwright.app import House, open_house
+
+
+class Served:
+    """A server that was just started for the first time, and clients of it."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        assert house.api_key is not None
+        self.admin_token: str = house.api_key
+        self.admin = self.client(self.admin_token)
+
+    def client(self, token: str | None) -> httpx2.AsyncClient:
+        """Return a client with a token; without one, a stranger."""
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        transport = httpx2.ASGITransport(app=self.house.app)
+        return httpx2.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+    async def key(self, *scopes: str, by: httpx2.AsyncClient | None = None, **fields: Any) -> httpx2.AsyncClient:
+        """Make a key and return a client with it."""
+        body = {"name": "a key", "scopes": scopes, **fields}
+        response = await (by or self.admin).post("/v1/keys", json=body)
+        assert response.status_code == 201, response.text
+        return self.client(response.json()["token"])
+
+    async def neighbour(self, slug: str = "acme") -> httpx2.AsyncClient:
+        """Found another organization and return its admin's client."""
+        response = await self.admin.post("/v1/organizations", json={"slug": slug})
+        assert response.status_code == 201, response.text
+        return self.client(response.json()["token"])
+
+
+@asynccontextmanager
+async def serving(data_dir: Path, **settings: Any) -> AsyncIterator[Served]:
+    """Open a server over a data directory and close it again."""
+    async with open_house(config.load({}, overrides={"data_dir": data_dir, **settings})) as house:
+        yield Served(house)
+
+
+async def ok(call: Any, status: int = 200) -> Any:
+    """Return the JSON of a response that has this status."""
+    response: httpx2.Response = await call
+    assert response.status_code == status, response.text
+    return response.json() if response.content else None
+
+
+async def refused(call: Any, status: int, code: str) -> dict[str, Any]:
+    """Return the details of a refusal that has this status and code."""
+    response: httpx2.Response = await call
+    assert (response.status_code, response.json()["code"]) == (status, code), response.text
+    details: dict[str, Any] = response.json()["details"] or {}
+    return details

@@ -1,0 +1,99 @@
+"""The catalogue of events is closed, and its schemas describe what is really written."""
+
+import itertools
+from typing import get_args
+
+import jsonschema_rs
+import msgspec
+import pytest
+
+from runwright.domain import events as e
+from runwright.domain import outcome as o
+from runwright.domain.run import ValueRef
+from tests.domain.specimens import HOUR, SPECIMENS, T0, WORKER, History, failed, log_line, text
+
+LIFECYCLE = {name for name, entry in e.CATALOGUE.items() if not entry.by_job}
+REF = ValueRef("0" * 64, 9, text('{"n":1}'))
+
+
+def rich() -> list[History]:
+    """Return histories whose events use every optional field."""
+    sleeper = History(scheduled_at=T0 + HOUR, tags={"a": "b"}, priority=3, parent_run_id="run_x")
+    sleeper.wake()
+    sleeper.claim()
+    sleeper.finish(failed(traceback=text("Traceback …"), retry_after_ms=10), log_line())
+    done = SPECIMENS["executing"]()
+    done.finish(o.Completed(REF, b"sealed"))
+    resumed = SPECIMENS["paused from waiting"]()
+    resumed.resume()
+    fenced = SPECIMENS["executing, asked for both"]()
+    fenced.fence()
+    confirmed = SPECIMENS["executing, asked to cancel"]()
+    confirmed.finish(o.Stopped())
+    return [sleeper, done, resumed, fenced, confirmed, *(make() for make in SPECIMENS.values())]
+
+
+def every_event() -> list[e.Event]:
+    return list(itertools.chain.from_iterable(history.events for history in rich()))
+
+
+def test_the_specimens_write_every_event_of_the_lifecycle():
+    assert LIFECYCLE - {event.type for event in every_event()} == set()
+
+
+def test_every_event_that_is_written_has_the_shape_of_its_schema():
+    validators = {name: jsonschema_rs.Draft202012Validator(schema) for name, schema in e.schemas().items()}
+    for event in every_event():
+        validators[event.type].validate(msgspec.json.decode(event.data))
+
+
+@pytest.mark.parametrize("name", e.CATALOGUE)
+def test_every_schema_is_one(name):
+    schema = e.schemas()[name]
+    assert jsonschema_rs.meta.is_valid(schema)
+    assert (schema["title"], schema["x-kind"]) == (name, e.CATALOGUE[name].kind)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize("name", sorted(LIFECYCLE))
+def test_a_schema_refuses_an_event_without_its_data(name):
+    assert not jsonschema_rs.Draft202012Validator(e.schemas()[name]).is_valid({})
+
+
+@pytest.mark.parametrize("name", e.CATALOGUE)
+def test_a_schema_refuses_what_is_no_object(name):
+    assert not jsonschema_rs.Draft202012Validator(e.schemas()[name]).is_valid(["a list"])
+
+
+def test_every_type_has_a_kind_and_the_terminal_ones_are_four():
+    assert {entry.kind for entry in e.CATALOGUE.values()} <= set(get_args(e.Kind))
+    assert {f"run.{state}" for state in ("completed", "failed", "cancelled", "expired")} == e.TERMINAL_TYPES
+    assert e.TERMINAL_TYPES < LIFECYCLE
+
+
+def test_no_job_can_append_what_moves_a_run():
+    moving = {name for name in e.CATALOGUE if name.startswith("run.")} - {"run.progress"}
+    assert {name for name, entry in e.CATALOGUE.items() if entry.by_job} & moving == set()
+
+
+def test_an_event_is_named_by_its_run_and_its_seq():
+    event = SPECIMENS["executing"]().events[1]
+    assert event.event_id == f"{event.run_id}.2"
+
+
+def test_the_first_event_carries_the_whole_configuration():
+    history = History(tags={"a": "b"}, priority=3)
+    data = history.data("run.created")
+    assert msgspec.json.encode(data["spec"]) == history.command.opening
+    assert data["state"] == "queued"
+
+
+def test_lifecycle_events_say_who_did_it():
+    cancelled = SPECIMENS["executing, asked to cancel"]()
+    cancelled.finish(o.Stopped())
+    assert [(event.type, event.actor) for event in cancelled.events] == [
+        ("run.created", "user:user_1"),
+        ("run.started", f"worker:{WORKER}"),
+        ("run.cancel_requested", "user:user_1"),
+        ("run.cancelled", "system:attempt"),
+    ]

@@ -1,0 +1,79 @@
+"""Change sets, made small: what a test wants written, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from runwright import ids
+from runwright.domain import outcome as o
+from runwright.domain.run import Run
+from runwright.store.base import Birth, ChangeSet, Lease, Store, StoredValue, T, Timer, Transaction
+from tests.domain.specimens import T0, History
+
+
+def history(ended: bool = False, **given: Any) -> History:
+    """Return a run that is queued, or that has completed."""
+    made = History(**given)
+    if ended:
+        made.claim()
+        made.finish(o.Completed())
+    return made
+
+
+def born(*histories: History) -> ChangeSet:
+    """Return what the births of these runs write: rows, heads of the living, events."""
+    changes = ChangeSet()
+    for each in histories:
+        changes.births.append(Birth(each.standing, each.command.opening, each.command.payload))
+        changes.events.extend(each.events)
+        if not each.standing.terminal:
+            changes.heads_new.append(each.standing)
+    return changes
+
+
+def queued(rank: float, queue: str = "default", **given: Any) -> Run:
+    """Return a run that stands in a queue at a rank."""
+    return replace(History(queue=queue, **given).standing, rank=rank)
+
+
+def held(rank: float, key: str, **given: Any) -> Run:
+    """Return a run that waits for a slot of a limit."""
+    return replace(History(**given).standing, rank=rank, held_by=key)
+
+
+def lease(run_id: str, epoch: int = 1, worker: str = "wrk-1", until: int = T0, fence_at: int | None = None) -> Lease:
+    """Return a worker's hold on a run."""
+    return Lease(run_id, epoch, worker, until, fence_at)
+
+
+def timer(at: int, name: str = "due") -> Timer:
+    """Return a timer of some run."""
+    return Timer(ids.new_id("run", T0), name, at)
+
+
+def value(run_id: str, kind: str, key: str, sealed: bytes | None = b"sealed", artifact: str | None = None) -> StoredValue:
+    """Return a working value of a run."""
+    return StoredValue(run_id, kind, key, sealed, artifact, None, T0)
+
+
+async def write(store: Store, changes: ChangeSet) -> None:
+    """Write a change set in a transaction of its own."""
+
+    async def work(tx: Transaction) -> None:
+        await tx.apply(changes)
+
+    await store.write(work)
+
+
+async def within(store: Store, method: str, *arguments: Any) -> Any:
+    """Call one method of a transaction of its own and return what it returned."""
+
+    async def work(tx: Transaction) -> Any:
+        return await getattr(tx, method)(*arguments)
+
+    return await store.write(work)
+
+
+__all__ = ["T", "born", "held", "history", "lease", "queued", "timer", "value", "within", "write"]
