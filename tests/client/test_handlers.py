@@ -127,3 +127,13 @@ def test_a_handler_shows_what_it_is():
     assert isinstance(tidy_up, Handler)
     assert repr(tidy_up) == "<Handler 'tidy': tidy_up>"
     assert repr(Worker([tidy_up])) == "<Worker tidy>"
+
+
+def test_what_the_largest_options_are_a_decorator_knows():
+    @job(
+        slug="a_b-1", name="n" * 255, queue="Q.1_-", max_attempts=100, timeout_secs=86_400, max_concurrency=1_000_000,
+        retry_initial_delay_secs=0.5, retry_max_delay_secs=2_592_000, priority=10,
+    )  # fmt: skip
+    def handler(ctx: SyncContext) -> None: ...
+
+    assert handler.options.given()["retry_initial_delay_secs"] == 0.5

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from runwright import ids
 from runwright.domain import outcome as o
 from runwright.domain.run import Run
-from runwright.store.base import Birth, ChangeSet, Lease, Store, StoredValue, T, Timer, Transaction
+from runwright.store.base import Birth, ChangeSet, Lease, Store, StoredValue, Timer, Transaction
 from tests.domain.specimens import T0, History
 
 
@@ -75,5 +75,3 @@ async def within(store: Store, method: str, *arguments: Any) -> Any:
 
     return await store.write(work)
 
-
-__all__ = ["T", "born", "held", "history", "lease", "queued", "timer", "value", "within", "write"]

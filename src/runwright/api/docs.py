@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 import swagger_ui_bundle
@@ -49,10 +50,14 @@ carries `X-Request-Id` and `X-Trace-Id`. Streams are server-sent events that res
 """
 
 
+def described(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """Return the OpenAPI document of these routes."""
+    return document(endpoints, title="Runwright", version=version("runwright"), description=_SUMMARY)
+
+
 def routes(endpoints: Iterable[Endpoint]) -> Routes:
     """Return the routes of `/`, `/docs` and `/openapi.json`, the last describing `endpoints`."""
-    described = document(endpoints, title="Runwright", version=version("runwright"), description=_SUMMARY)
-    encoded = msgspec.json.encode(described)
+    encoded = msgspec.json.encode(described(endpoints))
     group = Routes(tag="documentation")
 
     @group.get("/openapi.json", scope=PUBLIC, summary="The OpenAPI 3.1 document", listed=False)

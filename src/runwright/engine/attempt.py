@@ -10,7 +10,6 @@ from runwright.clock import Clock
 from runwright.domain import outcome as o
 from runwright.domain.commands import Finish, Value
 from runwright.domain.events import CATALOGUE
-from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Buffer, Emitter, Note
@@ -175,11 +174,7 @@ class Attempt:
         except TimeoutError:
             if not limit.expired():
                 raise
-            return o.Failed(
-                error_class="Timeout",
-                message=RedactedText(f"the attempt took longer than {timeout_s:g} s"),
-                reason="timeout",
-            )
+            return self.failed("Timeout", f"the attempt took longer than {timeout_s:g} s", reason="timeout")
         except asyncio.CancelledError:
             if self.released and not self.lost:
                 return o.Released()

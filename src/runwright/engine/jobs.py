@@ -242,6 +242,9 @@ async def _require_free(tx: Transaction, project_id: str, slug: str) -> None:
 
 
 def _converted(fields: Mapping[str, Any]) -> JobDefinition:
+    unknown = [FieldError(name, "is not known") for name in fields if name not in JobDefinition.__struct_fields__]
+    if unknown:
+        raise InvalidRequest(fields=unknown)
     try:
         return msgspec.convert(fields, JobDefinition)
     except msgspec.ValidationError as wrong:

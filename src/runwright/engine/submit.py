@@ -13,8 +13,8 @@ from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.job import Job, Overrides, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted, Redactor
-from runwright.domain.retry import Strategy
-from runwright.domain.run import Spec
+from runwright.domain.retry import RetryPolicy, Strategy
+from runwright.domain.run import Spec, ValueRef
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit, Submitted
 from runwright.engine.values import Values, encode
@@ -84,54 +84,15 @@ class Submitter:
         if problems:
             raise InvalidRequest(fields=problems)
         now = self._clock.now()
-        policy = retry_policy(definition, overrides)
         encoded = encode(order.payload)
-        run_id = ids.new_id("run", now)
-        timeout_s = order.timeout_secs_override or definition.timeout_secs
-        spec = Spec(
-            run_id=run_id,
-            org_id=job.org_id,
-            project_id=job.project_id,
-            queue=definition.queue,
-            job_id=job.job_id,
-            handler=job.handler,
-            job_version=job.version,
-            job_version_id=job.job_version_id,
-            payload=self._values.ref(encoded),
-            priority=definition.priority if order.priority is None else order.priority,
-            weight=project.weight,
-            max_attempts=policy.max_attempts,
-            timeout_s=float(timeout_s),
-            retry=policy,
-            poison_pill_threshold=definition.poison_pill_threshold,
-            rerun_unknown_steps=definition.rerun_unknown_steps,
-            limits=limits(definition, job.job_id, project, order.concurrency_key),
-            concurrency_key=order.concurrency_key,
-            tags=definition.tags | order.tags,
-            metadata=definition.default_metadata | order.metadata,
-            idempotency_key=order.idempotency_key,
-            triggered_by=order.triggered_by,
-            batch_id=order.batch_id,
-            parent_run_id=order.parent_run_id,
-            replay_of=order.replay_of,
-            trace_id=trace_id,
-            created_at=now,
-            created_by=actor.label,
-            created_by_user_id=actor.user_id,
-            created_by_user_name=actor.name,
-            created_by_email=actor.email,
-            scheduled_at=order.scheduled_at,
-            max_attempts_override=order.max_attempts_override,
-            timeout_secs_override=order.timeout_secs_override,
-            retry_backoff=order.retry_backoff,
-            retry_initial_delay_secs=order.retry_initial_delay_secs,
-            retry_max_delay_secs=order.retry_max_delay_secs,
+        spec = _spec(
+            actor, project, job, order, self._values.ref(encoded), retry_policy(definition, overrides), trace_id, now
         )
         opening, spec = self._open(spec)
         return Submit(
             spec=spec,
             opening=opening,
-            payload=self._values.seal(job.project_id, run_id, "payload", encoded),
+            payload=self._values.seal(job.project_id, spec.run_id, "payload", encoded),
             cause=Cause(actor.label, None, request_id),
             expires_at=_expiry(order.ttl_secs or definition.run_ttl_secs, order.scheduled_at, now),
             idempotency=_idempotency(job, order),
@@ -142,6 +103,58 @@ class Submitter:
         plain = _spec_bytes(spec)
         opening = self._redactor.raw(plain)
         return opening, spec if opening == plain else msgspec.json.decode(opening, type=Spec)
+
+
+def _spec(
+    actor: Actor,
+    project: Project,
+    job: Job,
+    order: Order,
+    payload: ValueRef,
+    policy: RetryPolicy,
+    trace_id: str,
+    now: int,
+) -> Spec:
+    definition = job.definition
+    return Spec(
+        run_id=ids.new_id("run", now),
+        org_id=job.org_id,
+        project_id=job.project_id,
+        queue=definition.queue,
+        job_id=job.job_id,
+        handler=job.handler,
+        job_version=job.version,
+        job_version_id=job.job_version_id,
+        payload=payload,
+        priority=definition.priority if order.priority is None else order.priority,
+        weight=project.weight,
+        max_attempts=policy.max_attempts,
+        timeout_s=float(order.timeout_secs_override or definition.timeout_secs),
+        retry=policy,
+        poison_pill_threshold=definition.poison_pill_threshold,
+        rerun_unknown_steps=definition.rerun_unknown_steps,
+        limits=limits(definition, job.job_id, project, order.concurrency_key),
+        concurrency_key=order.concurrency_key,
+        tags=definition.tags | order.tags,
+        metadata=definition.default_metadata | order.metadata,
+        idempotency_key=order.idempotency_key,
+        triggered_by=order.triggered_by,
+        batch_id=order.batch_id,
+        parent_run_id=order.parent_run_id,
+        replay_of=order.replay_of,
+        trace_id=trace_id,
+        created_at=now,
+        created_by=actor.label,
+        created_by_user_id=actor.user_id,
+        created_by_user_name=actor.name,
+        created_by_email=actor.email,
+        scheduled_at=order.scheduled_at,
+        max_attempts_override=order.max_attempts_override,
+        timeout_secs_override=order.timeout_secs_override,
+        retry_backoff=order.retry_backoff,
+        retry_initial_delay_secs=order.retry_initial_delay_secs,
+        retry_max_delay_secs=order.retry_max_delay_secs,
+    )
 
 
 def _expiry(ttl_s: float | None, scheduled_at: int | None, now: int) -> int | None:

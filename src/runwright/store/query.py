@@ -18,6 +18,8 @@ _DIALECTS = {
     "postgresql": postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
 }
 
+_WHOLE = {"render_postcompile": True}  # an IN list has the values that it was written with: the text says all of them
+
 
 class Query:
     """A statement with named parameters. Made at import time for fixed statements, per shape for dynamic ones."""
@@ -30,7 +32,7 @@ class Query:
         """Return the SQL text and its positional arguments for `dialect`; a missing parameter is a KeyError."""
         found = self._compiled.get(dialect)
         if found is None:
-            compiled = self._statement.compile(dialect=_DIALECTS[dialect])
+            compiled = self._statement.compile(dialect=_DIALECTS[dialect], compile_kwargs=_WHOLE)
             found = (str(compiled), compiled.positiontup or (), compiled.params)  # type: ignore[attr-defined]
             self._compiled[dialect] = found
         text, names, defaults = found

@@ -46,59 +46,49 @@ def _text(at: int | None) -> str | None:
 
 
 def _fields(run: domain.Run, payload: dict[str, Any], result: Any, now: int) -> dict[str, Any]:
-    spec = run.spec
+    return {**_asked(run.spec), **_standing(run, now), "payload": payload, "result": result}
+
+
+def _asked(spec: domain.Spec) -> dict[str, Any]:
+    """Return what the run was asked to be; fields that the wire shows as `Spec` has them come first."""
+    return {
+        **{name: getattr(spec, name) for name in _SAME_NAME},
+        "id": spec.run_id,
+        "scheduled_at": _text(spec.scheduled_at),
+        "timeout_secs_override": _whole(spec.timeout_secs_override),
+        "retry_initial_delay_secs": _whole(spec.retry_initial_delay_secs),
+        "retry_max_delay_secs": _whole(spec.retry_max_delay_secs),
+        "created_at": instants.text(spec.created_at),
+        "attempts_url": f"/v1/runs/{spec.run_id}/attempts",
+    }
+
+
+_TRANSLATED = {"payload", "scheduled_at", "timeout_secs_override", "created_at"}
+_TRANSLATED |= {"retry_initial_delay_secs", "retry_max_delay_secs"}
+_SAME_NAME = tuple(sorted(set(domain.Spec.__struct_fields__) & set(wire.Run.__struct_fields__) - _TRANSLATED))
+
+
+def _standing(run: domain.Run, now: int) -> dict[str, Any]:
     ended = run.finished_at
     finished = _text(ended)
     waits = run.state == "scheduled" and run.reason in ("retry", "snooze")
     return {
-        "id": spec.run_id,
-        "run_id": spec.run_id,
-        "job_id": spec.job_id,
-        "project_id": spec.project_id,
-        "org_id": spec.org_id,
-        "kind": spec.kind,
         "status": job_word(run),
         "state": run.state,
         "reason": run.reason,
         "attempt": run.attempt,
-        "payload": payload,
-        "result": result,
-        "metadata": spec.metadata,
-        "tags": spec.tags,
         "error": run.error,
         "error_class": run.error_class,
-        "triggered_by": spec.triggered_by,
-        "scheduled_at": _text(spec.scheduled_at),
         "started_at": _text(run.started_at),
         "finished_at": finished,
         "next_retry_at": _text(run.due_at) if waits else None,
         "expires_at": _text(run.expires_at),
-        "parent_run_id": spec.parent_run_id,
-        "priority": spec.priority,
-        "idempotency_key": spec.idempotency_key,
-        "job_version": spec.job_version,
-        "job_version_id": spec.job_version_id,
-        "max_attempts_override": spec.max_attempts_override,
-        "timeout_secs_override": _whole(spec.timeout_secs_override),
-        "retry_backoff": spec.retry_backoff,
-        "retry_initial_delay_secs": _whole(spec.retry_initial_delay_secs),
-        "retry_max_delay_secs": _whole(spec.retry_max_delay_secs),
         "execution_trace": _trace(run, now),
-        "created_by": spec.created_by,
-        "created_by_user_id": spec.created_by_user_id,
-        "created_by_user_name": spec.created_by_user_name,
-        "created_by_email": spec.created_by_email,
-        "batch_id": spec.batch_id,
-        "concurrency_key": spec.concurrency_key,
-        "created_at": instants.text(spec.created_at),
         "completed_at": finished if run.state == "completed" else None,
         "failed_at": finished if run.state in ("failed", "expired") else None,
-        "duration_ms": None if ended is None else (ended - spec.created_at) // 1000,
-        "trace_id": spec.trace_id,
+        "duration_ms": None if ended is None else (ended - run.spec.created_at) // 1000,
         "lease_epoch": run.lease_epoch,
-        "attempts_url": f"/v1/runs/{spec.run_id}/attempts",
         "last_seq": run.seq,
-        "replay_of": spec.replay_of,
         "dead_lettered_at": _text(run.dead_lettered_at),
         "cancel_requested_at": _text(run.cancel_requested_at),
         "queued_ms": run.queued_us // 1000,

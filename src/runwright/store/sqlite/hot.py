@@ -69,7 +69,13 @@ STARVED = (
     "SELECT limit_key FROM limits l WHERE used < max AND EXISTS"
     " (SELECT 1 FROM held WHERE held.limit_key = l.limit_key) LIMIT ?"
 )
-WAITING = "SELECT queue, count(*) FROM (SELECT queue FROM ready LIMIT 1000) GROUP BY queue"
+# From queue to queue by the index: a long queue costs no more than its first 1 000 rows, and hides no other.
+WAITING = (
+    "WITH RECURSIVE waiting(queue) AS (SELECT min(queue) FROM ready UNION ALL"
+    " SELECT (SELECT min(queue) FROM ready WHERE ready.queue > waiting.queue) FROM waiting WHERE queue IS NOT NULL)"
+    " SELECT queue, (SELECT count(*) FROM (SELECT 1 FROM ready WHERE ready.queue = waiting.queue LIMIT 1000))"
+    " FROM waiting WHERE queue IS NOT NULL"
+)
 OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = ? ORDER BY entry LIMIT ?"
 SETTLE = f"DELETE FROM outbox WHERE entry IN {_IDS}"
 VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = ? AND kind = ? ORDER BY key"
@@ -119,8 +125,8 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         " ON CONFLICT (queue, project_id) DO UPDATE SET last_turn = ?3",
         lambda item: (*item[0], item[1]),
     ),
-    ("leases", _insert("leases", Lease.__struct_fields__), astuple),
     ("leases_gone", "DELETE FROM leases WHERE run_id = ?", lambda run_id: (run_id,)),
+    ("leases", _insert("leases", Lease.__struct_fields__), astuple),
     ("fences", "UPDATE leases SET fence_at = ?2 WHERE run_id = ?1", lambda fence: fence),
     ("timers_gone", "DELETE FROM timers WHERE run_id = ? AND name = ?", lambda timer: timer),
     (

@@ -1,0 +1,118 @@
+"""Lists of runs by statement: exactly the runs that were asked for, in order, and word for word what they show."""
+
+import itertools
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from runwright import ids
+from runwright.domain.run import STATES, TERMINAL, Run
+from runwright.domain.words import JOB_WORDS, SYNONYMS, Shows, job_word, shows
+from runwright.store.base import Birth, ChangeSet, Store
+from runwright.store.queries.runs import LIVE_CHILDREN, listing
+from tests.domain.specimens import SPECIMENS, T0, redactor, spec
+from tests.domain.test_words import REASONS
+from tests.store.rows_of import born, history, write
+
+
+async def listed(
+    store: Store, shown: frozenset[Shows] | None = None, kinds: frozenset[str] | None = None, **where: object
+) -> list[str]:
+    newest_first = bool(where.pop("newest_first", True))
+    query = listing(frozenset(where), shown, kinds, newest_first=newest_first)
+    return [record.run.run_id for record in await store.records(query, **where, limit=1000)]
+
+
+async def every_kind_of_run(store: Store) -> list[Run]:
+    """Store a run of every state and reason, dead-lettered too; return them oldest first."""
+    some = SPECIMENS["executing"]().standing
+    runs, changes = [], ChangeSet()
+    for state in STATES:
+        for reason, dead in itertools.product(REASONS[state], (None, T0) if state == "failed" else (None,)):
+            made = spec(T0 + len(runs))
+            run = replace(some, spec=made, state=state, reason=reason, dead_lettered_at=dead)
+            runs.append(run)
+            changes.births.append(Birth(run, redactor.raw(msgspec.json.encode(made)), None))
+            if state not in TERMINAL:
+                changes.heads_new.append(run)
+    await write(store, changes)
+    return runs
+
+
+@pytest.mark.parametrize("word", [*JOB_WORDS, *SYNONYMS])
+async def test_a_filter_by_word_returns_exactly_the_runs_that_show_it(store: Store, word: str):
+    runs = await every_kind_of_run(store)
+    shown = shows(word)
+    assert shown is not None
+    expected = [run.run_id for run in reversed(runs) if job_word(run) == SYNONYMS.get(word, word)]
+    assert await listed(store, frozenset(shown)) == expected
+
+
+async def test_a_filter_by_several_words_returns_the_runs_of_each(store: Store):
+    runs = await every_kind_of_run(store)
+    words = ("dead_letter", "queued", "dequeued", "completed")
+    shown = frozenset(itertools.chain.from_iterable(shows(word) or () for word in words))
+    assert await listed(store, shown) == [run.run_id for run in reversed(runs) if job_word(run) in words]
+
+
+async def test_a_list_comes_in_either_order_and_by_kind(store: Store):
+    runs = await every_kind_of_run(store)
+    oldest_first = [run.run_id for run in runs]
+    assert await listed(store, newest_first=False) == oldest_first
+    assert await listed(store) == oldest_first[::-1]
+    assert await listed(store, kinds=frozenset({"job", "loop"})) == oldest_first[::-1]
+    assert await listed(store, kinds=frozenset({"agent"})) == []
+
+
+async def test_each_condition_finds_its_own(store: Store):
+    mine = history(
+        org_id="org_2", project_id="proj_2", job_id="job_2", batch_id="batch_2", parent_run_id="run_parent", ended=True
+    )
+    others = [history(ended=True), history()]
+    await write(store, born(mine, *others))
+    run = mine.standing
+    failed_run = SPECIMENS["failed"]()
+    await write(store, born(failed_run))
+    asked = {
+        "org_id": "org_2",
+        "project_id": "proj_2",
+        "job_id": "job_2",
+        "batch_id": "batch_2",
+        "parent_run_id": "run_parent",
+    }
+    for name, value in asked.items():
+        assert await listed(store, **{name: value}) == [run.run_id], name
+    assert await listed(store, **asked) == [run.run_id]
+    assert await listed(store, error_class="ValueError") == [failed_run.standing.run_id]
+
+
+async def test_bounds_of_ids_and_of_ends_are_exact(store: Store):
+    made = [history(ended=True) for _ in range(3)]
+    changes = ChangeSet()
+    for second, each in enumerate(made):
+        moved = replace(each.standing, spec=replace(each.standing.spec, run_id=ids.new_id("run", T0 + second)))
+        moved = replace(moved, finished_at=T0 + second)
+        changes.births.append(Birth(moved, redactor.raw(msgspec.json.encode(moved.spec)), None))
+    await write(store, changes)
+    first, second_, third = (birth.run.run_id for birth in changes.births)
+    assert await listed(store, below=second_) == [first]
+    assert await listed(store, above=second_) == [third]
+    assert await listed(store, from_id=second_) == [third, second_]
+    assert await listed(store, until_id=second_) == [first]
+    assert await listed(store, finished_after=T0 + 1) == [third]
+    assert await listed(store, finished_before=T0 + 1) == [first]
+    assert await listed(store, from_id=ids.floor("run", T0 + 1), until_id=ids.floor("run", T0 + 2)) == [second_]
+
+
+async def test_the_limit_of_a_list_holds(store: Store):
+    runs = await every_kind_of_run(store)
+    query = listing(frozenset(), None, None, newest_first=False)
+    assert [r.run.run_id for r in await store.records(query, limit=3)] == [run.run_id for run in runs[:3]]
+
+
+async def test_only_children_that_live_are_found_to_be_cancelled(store: Store):
+    parent = history().standing.run_id
+    children = [history(parent_run_id=parent), history(parent_run_id=parent, ended=True), history()]
+    await write(store, born(*children))
+    assert await store.fetch(LIVE_CHILDREN, run_id=parent) == [(children[0].standing.run_id,)]
