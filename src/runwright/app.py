@@ -81,7 +81,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     await store.open()
     try:
         keyring = await Keyring.unlock(store, settings.master_key, settings.data_dir)
-        founded = await bootstrap(store, keyring, settings.api_key)
+        founded = await bootstrap(
+            store, keyring, settings.api_key, keep=lambda token: write_credentials(settings.data_dir, None, token)
+        )
         secrets = [secret for secret in (settings.api_key, settings.master_key, founded.token) if secret]
         redactor = Redactor(secrets)
         logging.configure(settings, redactor)

@@ -74,7 +74,7 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", "Address to listen on", 1, 255)
     port: int = _setting(8080, "Port to listen on; 0 picks a free one", 0, 65535)
-    api_key: str | None = _setting(None, "Bootstrap admin key at first start", 8, 256, pattern=r"[!-~]+", secret=True)
+    api_key: str | None = _setting(None, "Bootstrap admin key at first start", 16, 256, pattern=r"[!-~]+", secret=True)
     master_key: str | None = _setting(None, "Key that wraps all other keys", 32, 512, pattern=r"[!-~]+", secret=True)
     key_cache_s: float = _setting(5.0, "How long a checked API key is believed without looking again", 0, 300)
     worker: tuple[str, ...] = _setting(
@@ -87,8 +87,6 @@ class Settings:
     stop_grace_s: float = _setting(10.0, "Time of an attempt to obey a stop request before it is fenced off", 0, 3600)
     drain_s: float = _setting(30.0, "Time of requests, streams and attempts to end at shutdown", 0, 3600)
     slots: int = _setting(100, "Runs that the worker in the server executes at a time", 1, 100_000)
-    max_recoveries: int = _setting(5, "Lost leases of a run before it fails as crashed", 0, 1000)
-    max_handovers: int = _setting(20, "Hand-overs of a run that lost its lease before its begin", 0, 10_000)
     scheduler_batch: int = _setting(500, "Due runs moved in one transaction", 1, 10_000)
     inbox_batch: int = _setting(500, "Inbox commands applied in one transaction", 1, 10_000)
     prune_s: float = _setting(60.0, "Interval of the pruner", 0.02, 86_400)

@@ -14,6 +14,7 @@
     ├─ Gone                          CursorExpired
     │                                (to come: ApprovalExpired)
     ├─ StoreError                    StoreUnavailable, StoreLocked, StoreReadOnly, SchemaMismatch, ChainBroken
+    ├─ Internal                      a failure of ours: the log has it, the caller does not
     └─ UpstreamError                 (to come: ProviderUnavailable, ProviderRejected, DispatchFailed,
                                      ForgeError, ToolFailed)
 
@@ -323,6 +324,13 @@ class UpstreamError(Error):
 
     code = "upstream.error"
     summary = "A service that was called failed."
+
+
+class Internal(Error):
+    """Stand for a failure of ours, of which nothing is shown; the log has it, under the request id."""
+
+    code = "internal"
+    summary = "Something went wrong here; the log has it under this request id."
 
 
 def catalogue() -> dict[str, type[Error]]:

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from runwright.api.errors import STATUS, Internal, answer, status_of
-from runwright.errors import Error, InvalidRequest, MethodNotAllowed, NotFound, catalogue
+from runwright.api.errors import STATUS, answer, status_of
+from runwright.errors import Error, Internal, InvalidRequest, MethodNotAllowed, NotFound, catalogue
 from tests.api.conftest import Kit
 
 

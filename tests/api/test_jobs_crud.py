@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec import UnsetType
 
+from runwright.api import instants
 from runwright.api.jobs.job_schemas import CreateJobRequest, Shown, UpdateJobRequest
 from runwright.domain.job import JobDefinition
 from tests.api.served import Served, ok, refused, serving
@@ -202,10 +203,11 @@ async def test_a_deleted_job_is_gone_and_its_slug_is_free(server: Served) -> Non
 
 
 async def test_a_job_with_live_runs_stays(server: Served) -> None:
+    later = {"scheduled_at": instants.text(server.house.services.clock.now() + 3_600_000_000)}
     await create(server.admin, slug="other")
-    await ok(server.admin.post("/v1/jobs/other/trigger", json={"scheduled_at": "2999-01-01T00:00:00Z"}), 201)
+    await ok(server.admin.post("/v1/jobs/other/trigger", json=later), 201)
     await create(server.admin, slug="greet")
-    run = await ok(server.admin.post("/v1/jobs/greet/trigger", json={"scheduled_at": "2999-01-01T00:00:00Z"}), 201)
+    run = await ok(server.admin.post("/v1/jobs/greet/trigger", json=later), 201)
     assert (await refused(server.admin.delete("/v1/jobs/greet"), 409, "conflict"))["run_id"] == run["id"]
     await ok(server.admin.delete(f"/v1/runs/{run['id']}"))
     await ok(server.admin.delete("/v1/jobs/greet"), 204)
@@ -237,6 +239,7 @@ async def test_a_repeated_request_finds_its_job(server: Served) -> None:
         ({"slug": "Greet"}, "slug"),
         ({"slug": "_greet"}, "slug"),
         ({"slug": "a/b"}, "slug"),
+        ({"slug": "greet\n"}, "slug"),
         ({"slug": "é"}, "slug"),
         ({"slug": "g" * 129}, "slug"),
         ({"slug": "job_" + "019a9f3c2b107abc8def0123456789ab"}, "slug"),
@@ -247,6 +250,8 @@ async def test_a_repeated_request_finds_its_job(server: Served) -> None:
         ({"slug": "g", "endpoint_url": "https://example.com"}, "endpoint_url"),
         ({"slug": "g", "queue": ""}, "queue"),
         ({"slug": "g", "queue": "a b"}, "queue"),
+        ({"slug": "g", "queue": "a\n"}, "queue"),
+        ({"slug": "g", "handler": "a\n"}, "handler"),
         ({"slug": "g", "max_attempts": 0}, "max_attempts"),
         ({"slug": "g", "max_attempts": 101}, "max_attempts"),
         ({"slug": "g", "max_attempts": 2.5}, "max_attempts"),

@@ -115,7 +115,7 @@ async def test_nobody_rotates_their_way_to_more_than_they_hold(house: House, hel
     holder = await house.actor(token)
     key_id, _ = await mint(house, house.admin, *target, service=True)
     if all(holder.allows(scope) for scope in target):
-        fresh = await house.tenants.keys.rotate(holder, key_id)
+        fresh = (await house.tenants.keys.rotate(holder, key_id)).value
         assert fresh.token is not None
         assert (await house.actor(fresh.token)).scopes == target
     else:
@@ -161,7 +161,7 @@ async def test_a_bound_key_makes_sees_and_handles_keys_of_its_project_only(house
 
 async def test_a_rotated_key_works_until_its_grace_is_over(house: House) -> None:
     key_id, old = await mint(house, house.admin, "jobs:read")
-    fresh = await house.tenants.keys.rotate(house.admin, key_id)
+    fresh = (await house.tenants.keys.rotate(house.admin, key_id)).value
     assert fresh.token is not None
     assert (fresh.key.name, fresh.key.scopes) == ("a key", ("jobs:read",))
     assert (await house.tenants.keys.get(house.admin, key_id)).rotated_to == fresh.key.key_id
@@ -194,7 +194,7 @@ async def test_a_rotated_key_lives_as_long_as_the_old_one_was_made_for(house: Ho
     start = house.clock.now()
     key_id, old = await mint(house, house.admin, "jobs:read", expires_at=start + DAY_US)
     house.clock.advance(86_000)
-    fresh = await house.tenants.keys.rotate(house.admin, key_id)
+    fresh = (await house.tenants.keys.rotate(house.admin, key_id)).value
     assert fresh.key.expires_at == house.clock.now() + DAY_US
     assert (await house.tenants.keys.get(house.admin, key_id)).expires_at == start + DAY_US, (
         "the grace prolongs nothing"
@@ -213,6 +213,16 @@ async def test_a_key_expires_to_the_microsecond_also_when_it_is_believed(house: 
 async def test_an_expiry_lies_in_the_future(house: House) -> None:
     with pytest.raises(InvalidRequest, match="must be in the future"):
         await mint(house, house.admin, expires_at=house.clock.now())
+
+
+async def test_a_repeated_rotation_finds_its_key_without_the_token(house: House) -> None:
+    key_id, _ = await mint(house, house.admin, "jobs:read")
+    first = await house.tenants.keys.rotate(house.admin, key_id, idempotency_key="r")
+    again = await house.tenants.keys.rotate(house.admin, key_id, idempotency_key="r")
+    assert (first.repeated, again.repeated, again.value.token) == (False, True, None)
+    assert again.value.key == first.value.key
+    with pytest.raises(IdempotencyMismatch):
+        await house.tenants.keys.rotate(house.admin, key_id, grace_s=0, idempotency_key="r")
 
 
 async def test_a_revoked_key_ends_at_once_and_for_ever(house: House) -> None:
@@ -293,7 +303,7 @@ async def test_keys_are_listed_newest_first_page_by_page(house: House) -> None:
 
 async def test_every_change_of_a_key_is_in_the_audit_log_without_its_token(house: House) -> None:
     key_id, token = await mint(house, house.admin, "jobs:read")
-    fresh = await house.tenants.keys.rotate(house.admin, key_id)
+    fresh = (await house.tenants.keys.rotate(house.admin, key_id)).value
     await house.tenants.keys.revoke(house.admin, key_id)
     entries = (await house.entries())[-4:]
     assert [entry.action for entry in entries] == ["key.created", "key.rotated", "key.created", "key.revoked"]

@@ -15,6 +15,7 @@ JOBS = '''
 """Jobs for tests of a served worker."""
 
 import asyncio
+from pathlib import Path
 
 from runwright import Context, SyncContext, Worker, job
 
@@ -24,7 +25,7 @@ async def hold(ctx: Context, payload: dict) -> dict:
     """Run a step, then go on until it is stopped or let go by a file."""
     first = await ctx.step("first", lambda: {"lease_epoch": ctx.lease_epoch})
     ctx.log("holding")
-    while not __import__("os").path.exists(payload["until"]):
+    while not Path(payload["until"]).exists():
         await asyncio.sleep(0.01)
     return first
 

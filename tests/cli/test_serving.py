@@ -76,6 +76,22 @@ def test_up_goes_on_serving_until_it_is_told_to_stop(tmp_path: Path, number: sig
         assert end(process, number) == 0
 
 
+def test_watch_that_is_interrupted_leaves_the_run_alone(tmp_path: Path):
+    data_dir = tmp_path / "data"
+    with server(data_dir, tmp_path, "--port", "0"):
+        payload = msgspec.json.encode({"until": str(tmp_path / "let-go")}).decode()
+        watching = command("trigger", "hold", "-p", payload, "--watch", "--json", data_dir=data_dir)
+        seen = [msgspec.json.decode(next(iter(watching.stdout or ())))]
+        watching.send_signal(signal.SIGINT)
+        _, err = watching.communicate(timeout=60)
+        assert watching.returncode == 130
+        assert "Traceback" not in err
+        (tmp_path / "let-go").write_text("")
+        again = command("runs", "watch", seen[0]["run_id"], data_dir=data_dir)
+        again.communicate(timeout=60)
+        assert again.returncode == 0
+
+
 def test_watch_outlives_a_server_that_is_killed_and_started_again(tmp_path: Path):
     data_dir, port = tmp_path / "data", str(free_port())
     until_file = tmp_path / "let-go"

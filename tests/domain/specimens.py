@@ -105,7 +105,9 @@ class History:
             digest = link(run.hash, header)
             epoch = run.lease_epoch
             self.events.append(
-                Event(run.run_id, seq, draft.type, draft.level, actor, draft.message, draft.data, salt, epoch, at, digest)
+                Event(
+                    run.run_id, seq, draft.type, draft.level, actor, draft.message, draft.data, salt, epoch, at, digest
+                )
             )
             run = replace(run, seq=seq, hash=digest, at=at)
         return run

@@ -11,9 +11,7 @@ from tests.domain.specimens import SPECIMENS, History, log_line, redactor, told
 def by_the_job(history: History, type: str, said: object) -> Event:
     run = history.standing
     data = redactor.data(said)
-    return Event(
-        run.run_id, run.seq + 1, type, "info", "worker:x", "", data, bytes(SALT_BYTES), 1, history.at, b""
-    )
+    return Event(run.run_id, run.seq + 1, type, "info", "worker:x", "", data, bytes(SALT_BYTES), 1, history.at, b"")
 
 
 @pytest.mark.parametrize("named", SPECIMENS)

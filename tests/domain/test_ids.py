@@ -58,14 +58,14 @@ def test_every_prefix_names_its_own_ids_only():
         assert [other for other in ids.PREFIXES if ids.is_id(other, made)] == [prefix]
 
 
-GOOD = ids.new_id("run", 1_800_000_000_123_456)
+GOOD = "run_01a3185c507b774bc5ada920a67336b7"
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "", "run", "run_", GOOD[:-1], GOOD + "0", GOOD.upper(), GOOD + "\n", " " + GOOD, "ruin" + GOOD[3:],
-        GOOD.replace("_", "-"), "run_" + "g" * 32, "run_" + uuid.uuid4().hex, GOOD[:20] + "c" + GOOD[21:], "x_y_z",
+        GOOD.replace("_", "-"), "run_" + "g" * 32, "run_579a833d956b40ad9adcb0bd966dbddc", GOOD[:20] + "c" + GOOD[21:], "x_y_z",
         GOOD.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Paused, timers
-from runwright.domain.state import MAX_HANDOVERS
+from runwright.domain.ending import MAX_HANDOVERS
 from runwright.domain.tenancy import Cause
 from tests.domain.specimens import HOUR, SECOND, SPECIMENS, T0, History, failed, log_line
 
@@ -89,7 +89,9 @@ def test_without_a_threshold_the_same_error_may_come_for_ever():
 
 
 def test_the_rest_between_attempts_is_the_policys_and_what_was_asked_for():
-    history = executing(retry=RetryPolicy(strategy="fixed", max_attempts=3, initial_ms=1000, max_ms=5000, jitter="full"))
+    history = executing(
+        retry=RetryPolicy(strategy="fixed", max_attempts=3, initial_ms=1000, max_ms=5000, jitter="full")
+    )
     run = history.finish(failed(), draw=0.25)
     assert run.due_at == history.at + 250_000
     attempt_again(history)

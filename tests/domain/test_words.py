@@ -36,7 +36,13 @@ TOLD = {
     ("failed", "crash"): "crashed",
     ("failed", "system"): "system_failed",
 }
-BY_STATE = {"executing": "executing", "waiting": "waiting", "paused": "paused", "failed": "failed", "cancelled": "canceled"}
+BY_STATE = {
+    "executing": "executing",
+    "waiting": "waiting",
+    "paused": "paused",
+    "failed": "failed",
+    "cancelled": "canceled",
+}
 
 
 def every_run() -> list[Run]:

@@ -1,6 +1,7 @@
 """Lists of runs by statement: exactly the runs that were asked for, in order, and word for word what they show."""
 
 import itertools
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,9 +18,9 @@ from tests.store.rows_of import born, history, write
 
 
 async def listed(
-    store: Store, shown: frozenset[Shows] | None = None, kinds: frozenset[str] | None = None, **where: object
+    store: Store, shown: frozenset[Shows] | None = None, kinds: frozenset[str] | None = None, **where: Any
 ) -> list[str]:
-    newest_first = bool(where.pop("newest_first", True))
+    newest_first = where.pop("newest_first", True)
     query = listing(frozenset(where), shown, kinds, newest_first=newest_first)
     return [record.run.run_id for record in await store.records(query, **where, limit=1000)]
 
@@ -27,7 +28,8 @@ async def listed(
 async def every_kind_of_run(store: Store) -> list[Run]:
     """Store a run of every state and reason, dead-lettered too; return them oldest first."""
     some = SPECIMENS["executing"]().standing
-    runs, changes = [], ChangeSet()
+    runs: list[Run] = []
+    changes = ChangeSet()
     for state in STATES:
         for reason, dead in itertools.product(REASONS[state], (None, T0) if state == "failed" else (None,)):
             made = spec(T0 + len(runs))
@@ -74,7 +76,7 @@ async def test_each_condition_finds_its_own(store: Store):
     run = mine.standing
     failed_run = SPECIMENS["failed"]()
     await write(store, born(failed_run))
-    asked = {
+    asked: dict[str, Any] = {
         "org_id": "org_2",
         "project_id": "proj_2",
         "job_id": "job_2",

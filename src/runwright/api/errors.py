@@ -55,13 +55,6 @@ class RuntimeProblem(msgspec.Struct, frozen=True):
     request_id: str
 
 
-class Internal(errors.Error):
-    """Stand for a failure of ours, of which nothing is shown; the log has it, under the request id."""
-
-    code = "internal"
-    summary = "Something went wrong here; the log has it under this request id."
-
-
 def status_of(kind: type[errors.Error]) -> int:
     """Return the status of an error's class."""
     return next(STATUS[each] for each in kind.__mro__ if each in STATUS)
@@ -86,7 +79,7 @@ def _known(failure: Exception, request_id: str) -> errors.Error:
     if isinstance(failure, RecursionError):
         return errors.InvalidRequest("The request is nested too deeply.")
     _log.error("request %s failed", request_id, exc_info=failure)
-    return Internal()
+    return errors.Internal()
 
 
 def _details(error: errors.Error) -> dict[str, Any] | None:

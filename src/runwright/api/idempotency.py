@@ -10,8 +10,6 @@ HEADERS = {
 }
 TAKEN = {409: "The name is taken"}
 MADE_BEFORE = {200: "What the idempotency key had made before", 409: "The name is taken, or the key was used otherwise"}
-AGAIN = {200: "What this idempotency key made before"}
-"""The answer of a route that creates something, when its key was used before."""
 
 
 def idempotency_key(call: Call) -> str | None:

@@ -73,10 +73,6 @@ class Keys:
         request = [name, granted, project_id, owner, expires_at]
         key = key_for(project_id or actor.org_id, "keys.create", idempotency_key, request)
 
-        async def find(tx: Transaction, key_id: str) -> Minted | None:
-            found = await _find(tx, actor, key_id)
-            return Minted(found) if found is not None else None
-
         async def make(tx: Transaction) -> tuple[str, Minted]:
             _require_future(expires_at, tx.now)
             if owner is not None:
@@ -90,44 +86,59 @@ class Keys:
 
         async def work(tx: Transaction) -> Made[Minted]:
             await audit.lock(tx, actor.org_id)
-            return await once(tx, key, self._ttl_us, lambda target: find(tx, target), lambda: make(tx))
+            return await once(tx, key, self._ttl_us, lambda target: _find_minted(tx, actor, target), lambda: make(tx))
 
         return await self._store.write(work)
 
     async def rotate(
-        self, actor: Actor, key_id: str, grace_s: float = GRACE_S, expires_at: int | None = None
-    ) -> Minted:
+        self,
+        actor: Actor,
+        key_id: str,
+        grace_s: float = GRACE_S,
+        expires_at: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Made[Minted]:
         """Replace a key by one with the same name, scopes and reach; the old one is valid for `grace_s` seconds more.
 
         The new key lives as long as the old one was made for, unless `expires_at` says otherwise. Whoever rotates a
         key gets its token, so that takes all that making it would take.
         """
+        verb = f"keys.rotate/{key_id}"
+        key = key_for(actor.project_id or actor.org_id, verb, idempotency_key, [grace_s, expires_at])
 
-        async def work(tx: Transaction) -> Minted:
-            await audit.lock(tx, actor.org_id)
-            old = require_sees_key(actor, await _find(tx, actor, key_id), key_id)
-            require_may_give(actor, old.scopes, old.project_id, old.user_id)
+        async def make(tx: Transaction, old: ApiKey) -> tuple[str, Minted]:
             if old.rotated_to is not None or not old.valid(tx.now):
                 raise Conflict("Only a valid key that was not rotated yet can be rotated.")
             _require_future(expires_at, tx.now)
             if old.user_id is not None:
                 await _require_enabled(tx, actor.org_id, old.user_id)
-            lifetime = None if old.expires_at is None else tx.now + old.expires_at - old.created_at
-            fresh = msgspec.structs.replace(
-                old,
-                key_id=ids.new_id("key", tx.now),
-                created_at=tx.now,
-                created_by=actor.label,
-                expires_at=expires_at or lifetime,
+            minted = await self._replace(tx, actor, old, tx.now + round(grace_s * SECOND_US), expires_at)
+            return minted.key.key_id, minted
+
+        async def work(tx: Transaction) -> Made[Minted]:
+            await audit.lock(tx, actor.org_id)
+            old = require_sees_key(actor, await _find(tx, actor, key_id), key_id)
+            require_may_give(actor, old.scopes, old.project_id, old.user_id)
+            return await once(
+                tx, key, self._ttl_us, lambda target: _find_minted(tx, actor, target), lambda: make(tx, old)
             )
-            until = tx.now + round(grace_s * SECOND_US)
-            ends_at = until if old.expires_at is None else min(until, old.expires_at)
-            await _set(tx, msgspec.structs.replace(old, expires_at=ends_at, rotated_to=fresh.key_id))
-            data = {"rotated_to": fresh.key_id, "expires_at": ends_at}
-            await audit.append(tx, actor.org_id, actor.label, "key.rotated", old.key_id, data)
-            return await add_key(tx, self._keyring, fresh, new_token())
 
         return await self._changing(work)
+
+    async def _replace(self, tx: Transaction, actor: Actor, old: ApiKey, until: int, expires_at: int | None) -> Minted:
+        lifetime = None if old.expires_at is None else tx.now + old.expires_at - old.created_at
+        fresh = msgspec.structs.replace(
+            old,
+            key_id=ids.new_id("key", tx.now),
+            created_at=tx.now,
+            created_by=actor.label,
+            expires_at=expires_at or lifetime,
+        )
+        ends_at = until if old.expires_at is None else min(until, old.expires_at)
+        await _set(tx, msgspec.structs.replace(old, expires_at=ends_at, rotated_to=fresh.key_id))
+        data = {"rotated_to": fresh.key_id, "expires_at": ends_at}
+        await audit.append(tx, actor.org_id, actor.label, "key.rotated", old.key_id, data)
+        return await add_key(tx, self._keyring, fresh, new_token())
 
     async def revoke(self, actor: Actor, key_id: str) -> ApiKey:
         """End a key at once and for ever; one that is revoked already stays as it is."""
@@ -180,6 +191,11 @@ async def add_key(tx: Transaction, keyring: Keyring, made: ApiKey, token: str) -
 async def _find(tx: Transaction, actor: Actor, key_id: str) -> ApiKey | None:
     rows = await tx.fetch(KEY, org_id=actor.org_id, key_id=key_id)
     return api_key(rows[0]) if rows else None
+
+
+async def _find_minted(tx: Transaction, actor: Actor, key_id: str) -> Minted | None:
+    found = await _find(tx, actor, key_id)
+    return Minted(found) if found is not None else None
 
 
 async def _set(tx: Transaction, key: ApiKey) -> None:

@@ -34,15 +34,15 @@ class Options:
     "Handler that executes it; default: the one named as its slug"
     max_attempts: int | None = None
     "How often a run is tried"
-    timeout_secs: float | None = None
+    timeout_secs: int | float | None = None
     "Longest time of an attempt"
     retry_strategy: Literal["exponential", "linear", "fixed", "custom"] | None = None
     "How the delay between attempts grows"
-    retry_initial_delay_secs: float | None = None
+    retry_initial_delay_secs: int | float | None = None
     "Delay before the second attempt"
-    retry_max_delay_secs: float | None = None
+    retry_max_delay_secs: int | float | None = None
     "Longest delay between attempts"
-    retry_delays_secs: tuple[float, ...] = ()
+    retry_delays_secs: tuple[int | float, ...] = ()
     "Delays of the custom strategy; repeatable"
     retry_jitter: Literal["full", "proportional", "none"] | None = None
     "How the delays are spread"
@@ -50,7 +50,7 @@ class Options:
     "Most runs at a time"
     max_concurrency_per_key: int | None = None
     "Most runs at a time of one concurrency key"
-    run_ttl_secs: float | None = None
+    run_ttl_secs: int | float | None = None
     "Time within which a run must start"
     priority: int | None = None
     "0 to 10"

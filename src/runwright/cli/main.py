@@ -43,6 +43,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         code = app(given)
         sys.stdout.flush()
     except KeyboardInterrupt:
+        printing.note("interrupted; a run that was followed goes on")
         return exits.INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,7 @@
 """`runwright trigger`: start runs of a job, one or thousands."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -20,23 +21,60 @@ BULK_MAX = 1000
 """Items of one bulk request; the API takes no more."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What may go with the payload."""
+
+    tag: tuple[str, ...] = ()
+    "KEY=VALUE; repeatable"
+    metadata: tuple[str, ...] = ()
+    "KEY=VALUE; repeatable"
+    idempotency_key: str | None = None
+    "The same key makes the same run, however often it is sent"
+    at: str | None = None
+    "Not before this instant, such as 2026-12-31T23:59:00Z"
+    priority: int | None = None
+    "0 to 10"
+    ttl_secs: int | float | None = None
+    "Expire unless started within this time"
+    concurrency_key: str | None = None
+    "Key of the job's limit per key"
+    max_attempts: int | None = None
+    "In place of the job's"
+    timeout_secs: int | float | None = None
+    "In place of the job's"
+    dry_run: bool = False
+    "Only check; start nothing"
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, as the API takes it."""
+        fields = {
+            "tags": pairs(self.tag, "--tag") or None,
+            "metadata": pairs(self.metadata, "--metadata") or None,
+            "idempotency_key": self.idempotency_key,
+            "scheduled_at": None if self.at is None else instant(self.at, "--at"),
+            "priority": self.priority,
+            "ttl_secs": self.ttl_secs,
+            "concurrency_key": self.concurrency_key,
+            "max_attempts_override": self.max_attempts,
+            "timeout_secs_override": self.timeout_secs,
+            "dry_run": self.dry_run or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+NO_OPTIONS = Options()
+
+
 async def trigger(
     job: str,
     /,
     *,
     payload: Annotated[str | None, Parameter(alias="-p", allow_leading_hyphen=True)] = None,
-    tag: tuple[str, ...] = (),
-    metadata: tuple[str, ...] = (),
-    idempotency_key: str | None = None,
-    at: str | None = None,
-    priority: int | None = None,
-    ttl_secs: float | None = None,
-    concurrency_key: str | None = None,
-    max_attempts: int | None = None,
-    timeout_secs: float | None = None,
-    dry_run: bool = False,
     watch: bool = False,
     bulk: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    options: Options = NO_OPTIONS,
     connection: Connection = HERE,
 ) -> int:
     """Start a run of a job; with --bulk, one for each line of a file.
@@ -47,52 +85,22 @@ async def trigger(
         Id or slug.
     payload
         JSON object, @FILE, or - for standard input.
-    tag
-        KEY=VALUE; repeatable.
-    metadata
-        KEY=VALUE; repeatable.
-    idempotency_key
-        The same key makes the same run, however often it is sent.
-    at
-        Not before this instant, such as 2026-12-31T23:59:00Z.
-    priority
-        0 to 10.
-    ttl_secs
-        Expire unless started within this time.
-    concurrency_key
-        Key of the job's limit per key.
-    max_attempts
-        In place of the job's.
-    timeout_secs
-        In place of the job's.
-    dry_run
-        Only check; start nothing.
     watch
         Follow the run to its end and exit as it ended: 0 completed, 1 failed, 3 cancelled, 4 expired.
     bulk
         File of JSON lines (or -), each an item such as {"payload": {…}, "idempotency_key": "…"}.
     """
-    given = {
-        "tags": pairs(tag, "--tag") or None,
-        "metadata": pairs(metadata, "--metadata") or None,
-        "idempotency_key": idempotency_key,
-        "scheduled_at": None if at is None else instant(at, "--at"),
-        "priority": priority,
-        "ttl_secs": ttl_secs,
-        "concurrency_key": concurrency_key,
-        "max_attempts_override": max_attempts,
-        "timeout_secs_override": timeout_secs,
-        "dry_run": dry_run or None,
-    }
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if bulk is not None:
-        if payload is not None or idempotency_key is not None or watch or dry_run:
+        if payload is not None or options.idempotency_key is not None or watch or options.dry_run:
             raise UsageError("--bulk goes with neither --payload, --idempotency-key, --watch nor --dry-run.")
-        return await _bulk(job, bulk, options, connection)
+        return await _bulk(job, bulk, options.given(), connection)
     body = None if payload is None else json_object(payload, "--payload")
+    given = cast(TriggerOptions, options.given())
     async with connection.client() as client:
-        run = await client.jobs.trigger(job, body, **cast(TriggerOptions, options))
-        return await _follow(client, run, connection) if watch else _show(run, connection)
+        run = await client.jobs.trigger(job, body, **given)
+        if watch and not options.dry_run:
+            return await _follow(client, run, connection)
+        return _show(run, connection)
 
 
 def _show(run: Run, connection: Connection) -> int:

@@ -33,7 +33,7 @@ class Checkpoint:
     """The checkpoint saved last: its number (0 for none) and its state."""
 
     def __init__(self, kept: Mapping[str, Any]) -> None:
-        self.sequence = max(map(int, kept), default=0)
+        self.sequence = max(map(int, kept)) if kept else 0
         self.state: Any = kept.get(str(self.sequence))
 
 

@@ -19,7 +19,7 @@ from runwright.client.errors import (
     RetryLater,
     Stop,
 )
-from runwright.client.guard import Guard
+from runwright.client.guard import CancelOnStop, Guard
 from runwright.client.handlers import Handler
 from runwright.client.json_values import json_copy
 from runwright.client.outcome import Completed, Failed, Outcome, Parked, Stopped
@@ -49,7 +49,7 @@ async def run_handler(
         arguments = handler.arguments(session.payload)
         checkpoint = Checkpoint(await session.values("checkpoint"))
         if handler.is_async:
-            with guard.cancel_on_stop(effect_grace_s):
+            with CancelOnStop(guard, effect_grace_s):
                 context = Context(session, guard, checkpoint, OnLoop(session))
                 returned = await handler.fn(context, *arguments)
         else:

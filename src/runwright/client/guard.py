@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from runwright.client.errors import LeaseLost, Stop
 from runwright.client.session import StopSignal
@@ -13,6 +14,8 @@ class Guard:
 
     `heed_stop` and `close` may be called from any thread; the rest belongs to the event loop of the execution.
     """
+
+    __slots__ = ("_effects", "_over", "_told", "_when_calm", "stop")
 
     def __init__(self, stop: StopSignal) -> None:
         self.stop = stop
@@ -34,13 +37,17 @@ class Guard:
             self._told = True
             raise Stop(requested)
 
+    def tell(self) -> None:
+        """Note that the handler was told to stop, by the cancellation of its await."""
+        self._told = True
+
     def close(self) -> None:
         """Let no call of the context have an effect from here on: a thread may outlive its execution."""
         self._over = True
 
     @contextmanager
     def taking_effect(self) -> Iterator[None]:
-        """Mark a piece of work that a stop should not tear: `cancel_on_stop` waits a little for its end."""
+        """Mark a piece of work that a stop should not tear: `CancelOnStop` waits a little for its end."""
         self._effects += 1
         try:
             yield
@@ -49,53 +56,67 @@ class Guard:
             if self._effects == 0 and self._when_calm is not None:
                 self._when_calm()
 
-    @contextmanager
-    def cancel_on_stop(self, effect_grace_s: float) -> Iterator[None]:
-        """Cancel the current task when a stop is asked for, and raise `Stop` in place of the `CancelledError`.
+    def when_calm(self, call: Callable[[], None]) -> bool:
+        """Call `call` once nothing takes effect any more; False, and no call, if nothing does now."""
+        self._when_calm = call if self._effects else None
+        return self._effects > 0
 
-        A step that takes effect is given `effect_grace_s` to end first. A cancellation by somebody else passes
-        through: the counting is that of `asyncio.timeout`.
-        """
+
+class CancelOnStop:
+    """Cancel the current task when a stop is asked for, and raise `Stop` in place of the `CancelledError`.
+
+    A step that takes effect is given `effect_grace_s` to end first. A cancellation by somebody else passes through:
+    the counting is that of `asyncio.timeout`. Not a generator, as this runs once a run.
+    """
+
+    __slots__ = ("_active", "_before", "_effect_grace_s", "_forget", "_guard", "_loop", "_sent", "_task", "_timer")
+
+    def __init__(self, guard: Guard, effect_grace_s: float) -> None:
+        self._guard = guard
+        self._effect_grace_s = effect_grace_s
+        self._active = False
+        self._sent = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
         task = asyncio.current_task()
-        assert task is not None
-        loop = asyncio.get_running_loop()
-        before = task.cancelling()
-        active, sent = True, False
-        timer: asyncio.TimerHandle | None = None
+        if task is None:
+            raise RuntimeError("a handler is awaited in a task")
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._before = task.cancelling()
+        self._active = True
+        self._forget = self._guard.stop.listen(self._on_request)
 
-        def cancel() -> None:
-            nonlocal sent
-            if active and not sent:
-                sent = self._told = True
-                task.cancel()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._active = False
+        self._forget()
+        if self._timer is not None:
+            self._timer.cancel()
+        # Sent, but the handler may have swallowed it, or ended in another way.
+        ours = self._sent and self._task.uncancel() <= self._before
+        requested = self._guard.stop.requested
+        if ours and requested is not None and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise Stop(requested) from None
 
-        def interrupt() -> None:
-            nonlocal timer
-            if not self._effects:
-                cancel()
-                return
-            # `cancel` must run outside of the task's own step, or the cancellation could hit the host's next await.
-            self._when_calm = lambda: _soon(loop, cancel)
-            timer = loop.call_later(effect_grace_s, cancel)
+    def _on_request(self) -> None:
+        self._soon(self._interrupt)  # from whichever thread
 
-        forget = self.stop.listen(lambda: _soon(loop, interrupt))
-        try:
-            yield
-        except asyncio.CancelledError:
-            if sent:
-                sent = False
-                if task.uncancel() <= before and (requested := self.stop.requested) is not None:
-                    raise Stop(requested) from None
-            raise
-        finally:
-            active = False
-            forget()
-            if timer is not None:
-                timer.cancel()
-            if sent:  # the handler swallowed the cancellation, or ended in another way
-                task.uncancel()
+    def _interrupt(self) -> None:
+        # `_cancel` must run outside of the task's own step, or the cancellation could hit the host's next await.
+        if self._guard.when_calm(lambda: self._soon(self._cancel)):
+            self._timer = self._loop.call_later(self._effect_grace_s, self._cancel)
+        else:
+            self._cancel()
 
+    def _cancel(self) -> None:
+        if self._active and not self._sent:
+            self._sent = True
+            self._guard.tell()
+            self._task.cancel()
 
-def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(call)
+    def _soon(self, call: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)

@@ -94,6 +94,14 @@ class Handler(Generic[P, R]):
             )
         return annotation
 
+    @functools.cached_property
+    def _takes_any(self) -> bool:
+        return self.payload_type is Any
+
+    @functools.cached_property
+    def _takes_objects(self) -> bool:
+        return self.payload_type in (dict, dict[str, Any], Mapping, Mapping[str, Any])
+
     def arguments(self, payload: Any) -> tuple[Any, ...]:
         """Return what follows the context in a call: the payload as its annotation says, or nothing at all.
 
@@ -101,7 +109,7 @@ class Handler(Generic[P, R]):
         """
         if len(self._parameters) < 2:
             return ()
-        if self.payload_type is Any:
+        if self._takes_any or (self._takes_objects and isinstance(payload, dict)):
             return (payload,)
         try:
             return (msgspec.convert(payload, self.payload_type),)

@@ -18,6 +18,9 @@ from runwright.domain.retry import delay_ms, error_fingerprint
 from runwright.domain.run import Paused, Run, State, StopKind, Tally
 from runwright.domain.tenancy import Cause
 
+MAX_HANDOVERS = 20
+"""How often a run may be handed back by draining workers before something must be wrong with it."""
+
 LOST = o.Failed(
     error_class="WorkerLost", message=RedactedText("the worker was lost: its lease ran out"), reason="crash"
 )
@@ -50,7 +53,7 @@ def lifetime_ms(run: Run, at: int) -> int:
     return max(at - run.spec.created_at, 0) // 1000
 
 
-def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float, max_handovers: int) -> Decision:
+def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float) -> Decision:
     """Answer the outcome of an attempt under a valid lease."""
     match outcome:
         case o.Completed():
@@ -62,7 +65,7 @@ def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float, max_handover
         case o.Parked():
             return _park(run, outcome, at)
         case _:
-            return _hand_over(run, at, max_handovers)
+            return _hand_over(run, at)
 
 
 def _complete(run: Run, outcome: o.Completed, at: int) -> Decision:
@@ -77,10 +80,10 @@ def _park(run: Run, outcome: o.Parked, at: int) -> Decision:
     return Decision(parked, (draft("run.waiting", e.Waiting("timer", outcome.wake_at), "sleeping"),))
 
 
-def _hand_over(run: Run, at: int, max_handovers: int) -> Decision:
+def _hand_over(run: Run, at: int) -> Decision:
     count = run.tally.handovers + 1
-    if count > max_handovers:
-        message = RedactedText(f"handed over {max_handovers} times without being finished")
+    if count > MAX_HANDOVERS:
+        message = RedactedText(f"handed over {MAX_HANDOVERS} times without being finished")
         failure = o.Failed(error_class="HandoverLimit", message=message, retryable=False, reason="system")
         return fail(run, failure, at, 0.0)
     returned = replace(leave(run, "queued", at), tally=replace(run.tally, handovers=count))

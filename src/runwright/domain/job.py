@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from runwright import ids
 from runwright.domain import limits as keys
-from runwright.domain.accounts import Name, Project, Slots, Slug
+from runwright.domain.accounts import END, Name, Project, Slots, Slug
 from runwright.domain.retry import Jitter, RetryPolicy, Strategy
 from runwright.domain.run import Limit
 from runwright.errors import FieldError
@@ -18,7 +18,7 @@ DAY_S = 86_400
 MONTH_S = 30 * DAY_S
 
 Description = Annotated[str, Meta(max_length=2000)]
-Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}" + END)]
 Attempts = Annotated[int, Meta(ge=1, le=100)]
 Timeout = Annotated[int, Meta(ge=1, le=DAY_S)] | Annotated[float, Meta(ge=1, le=DAY_S)]
 Delay = Annotated[int, Meta(ge=0, le=MONTH_S)] | Annotated[float, Meta(ge=0, le=MONTH_S)]

@@ -83,12 +83,13 @@ def _assignment(kind: str, before: str, literals: str) -> Pattern:
         (rf'({word}{_QUOTED}")(?:\\[^\r\n]|[^"\\\r\n])', r'(?:\\[^\r\n]|[^"\\\r\n])*'),
         (rf"({word}{_QUOTED}')(?:\\[^\r\n]|[^'\\\r\n])", r"(?:\\[^\r\n]|[^'\\\r\n])*"),
         (rf"({word}=)[^\s\"'\\,;&$<{{(\[=>]", _BARE),
-        (rf"({word}[ \t]{{0,4}}(?::=|=>|[:=])[ \t]{{0,4}})[^\s\"'\\,;&$<{{(\[=>][^\s\"'\\,;&]{{5}}", _BARE),
+        (rf"({word}[ \t]{{0,4}}(?::=|=>|[:=])[ \t]{{0,4}})[^\s\"'\\,;&$<{{(\[=>](?:{_CLEAN}[^\s\"'\\,;&]){{5}}", _BARE),
     ]
-    return _pattern(kind, literals, shapes, rf"{word}[\\\"' \t:=>]*[^\s\"']{{0,6}}", 64, _compile(before + r"\Z"))
+    return _pattern(kind, literals, shapes, rf"{word}[\\\"' \t:=>]*[^\s\"']{{0,16}}", 64, _compile(before + r"\Z"))
 
 
-_URL = r"(?:(?!\[redacted:)[^\s/?#@\"'\\<>])"  # the colon of a marker separates no user from a password
+_CLEAN = r"(?!\[redacted:)"  # what an earlier redaction left makes no new secret of its surroundings
+_USER, _PASSWORD = rf"(?:{_CLEAN}[^\s/?#@\"'\\<>:])", rf"(?:{_CLEAN}[^\s/?#@\"'\\<>])"
 _SCHEME = r"(?:[Bb]earer|[Bb]asic|[Tt]oken|[Dd]igest|[Aa]pi[Kk]ey|BEARER|BASIC)"
 _AUTHORIZATION = "uthorization|UTHORIZATION"
 # Tokens that page through a list are no secrets, and whoever reads them back needs them.
@@ -115,7 +116,7 @@ _SECRETS = (
     _token("stripe_key", "sk_live_|rk_live_", "A-Za-z0-9_", 16),
     _token("npm_token", "npm_", "A-Za-z0-9", 30, _BORDER),
     _token("pypi_token", "pypi-", _WORD, 50, _BORDER),
-    _pattern("jwt", "eyJ", [(rf"()eyJ[{_WORD}]{{8,2000}}\.eyJ", rf"[{_WORD}.]*")], rf"eyJ[{_WORD}.]*", 2007, _BORDER),
+    _pattern("jwt", "eyJ", [(rf"()eyJ[{_WORD}]{{8,1024}}+\.eyJ", rf"[{_WORD}.]*")], rf"eyJ[{_WORD}.]*", 1031, _BORDER),
     _pattern(
         "private_key",
         "-----BEGIN ",
@@ -128,7 +129,7 @@ _SECRETS = (
     _pattern(
         "url_password",
         "://",
-        [(rf"(://){_URL}{{0,512}}:{_URL}{{1,512}}(?=@)", "")],
+        [(rf"(://){_USER}{{0,512}}+:{_PASSWORD}{{1,512}}+(?=@)", "")],
         r"://[^\s/?#@\"'\\<>]*",
         1040,
         NOTHING,
@@ -138,9 +139,9 @@ _SECRETS = (
         _AUTHORIZATION,
         [
             (rf"({_either(_AUTHORIZATION)}{_QUOTED}\\{{0,3}}[\"']?{_SCHEME}[ \t]{{1,4}})[^\s\"'\\,]", _BARE),
-            (rf"({_either(_AUTHORIZATION)}{_QUOTED}\\{{0,3}}[\"']?)[^\s\"'\\,]{{8}}", _BARE),
+            (rf"({_either(_AUTHORIZATION)}{_QUOTED}\\{{0,3}}[\"']?)(?:{_CLEAN}[^\s\"'\\,]){{8}}", _BARE),
         ],
-        rf"{_either(_AUTHORIZATION)}[\\\"' \t:=>]*(?:[^\s\"'\\,]{{0,8}}|{_SCHEME}[ \t]*)",
+        rf"{_either(_AUTHORIZATION)}[\\\"' \t:=>]*(?:[^\s\"'\\,]{{0,18}}|{_SCHEME}[ \t]*)",
         64,
         _compile(r"[aA]\Z"),
     ),

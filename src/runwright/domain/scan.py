@@ -6,7 +6,8 @@ made only when no later byte can change it, which is what makes every way of cut
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterator
 from itertools import groupby
 
 import msgspec
@@ -16,9 +17,27 @@ from runwright.domain.patterns import CONTEXT, KEPT, KNOWN, NOTHING, PATTERNS, U
 
 Hit = tuple[bytes, int, int]  # a literal or known value, from where, to where
 
-_TABLE_BYTES = 16_384
+_BEGIN = 3  # bytes; no literal is shorter
+_SIEVED = 16  # bytes of a known value that the sieve looks for: enough to be rare, and its table stays small
+_MOST_IN_TABLE = 2_000
+_SMALL = Implementation.ContiguousNFA
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _escape = msgspec.json.Encoder().encode
+_ROWS = {literal: [row for row in PATTERNS if literal in row.literals] for row in PATTERNS for literal in row.literals}
+
+
+def _sieve(sought: Collection[bytes]) -> Callable[[bytes], list[tuple[int, int, int]]]:
+    """Answer "anything at all?" for texts and for JSON, where a text may be escaped once more.
+
+    With leftmost matching the automaton skips by SIMD where its words are few, but it misses overlaps. A table for
+    every byte is faster otherwise, as long as it is not too large to make.
+    """
+    begins = {word[:_SIEVED] for word in sought} | {_escape(word.decode())[1:-1][:_SIEVED] for word in sought}
+    implementation = Implementation.DFA if len(begins) <= _MOST_IN_TABLE else Implementation.ContiguousNFA
+    return BytesAhoCorasick(sorted(begins), MatchKind.LeftmostFirst, implementation).find_matches_as_indexes
+
+
+_hint = _sieve([literal for literal, rows in _ROWS.items() if rows[0].kind != KEPT])
 
 
 class Stream:
@@ -83,7 +102,7 @@ class Stream:
         text = self._text
         end = max((stop for literal, _, stop in here if literal in self._find.known), default=start)
         kind, begin, tail = (KNOWN if end > start else ""), start, NOTHING
-        for row in self._find.rows_of(here):
+        for row in (row for literal, _, _ in here for row in _ROWS.get(literal, ())):
             if not last and row.undecided(text, start):
                 return False
             if found := row.match(text, start, self._since):
@@ -93,7 +112,7 @@ class Stream:
                     self._at = self._since = head_end
                     return True
                 if not kind:
-                    inside = [at for literal, at, _ in hits if start < at < secret and literal in self._find.known]
+                    inside = (at for at, _ in self._known(hits, start, secret))
                     kind, begin = row.kind, min([secret, *inside])
                     if limit < begin:
                         return False
@@ -108,10 +127,9 @@ class Stream:
         """Go to the end of the secret that is open, if any; return False when its end cannot be told yet."""
         if self._tail is None:
             return True
-        known = [(start, stop) for literal, start, stop in hits if literal in self._find.known and start >= self._from]
         while True:
             end = self._at = _run(self._tail, self._text, self._at)
-            outlasting = [(start, stop) for start, stop in known if start < end < stop]
+            outlasting = [(start, stop) for start, stop in self._known(hits, self._from, end) if stop > end]
             if not last and self._tail.pattern and len(self._text) - end < UNIT:
                 self._from = min([end, limit, *(start for start, _ in outlasting)])
                 return False
@@ -124,42 +142,43 @@ class Stream:
         self._since, self._tail = end, None
         return True
 
+    def _known(self, hits: list[Hit], begin: int, end: int) -> Iterator[tuple[int, int]]:
+        """Find the known values that begin between ``begin`` and ``end``."""
+        for place in range(bisect_left(hits, begin, key=_start), len(hits)):
+            literal, start, stop = hits[place]
+            if start >= end:
+                return
+            if literal in self._find.known:
+                yield start, stop
+
 
 class Finder:
     """Find literals of patterns and known values; what a redactor and its streams share."""
 
     def __init__(self, known: frozenset[bytes]) -> None:
         self.known = known
-        self._rows: dict[bytes, list[Pattern]] = {}
-        for row in PATTERNS:
-            for literal in row.literals:
-                self._rows.setdefault(literal, []).append(row)
-        self._literals = sorted({*self._rows, *known})
+        self._literals = sorted({*_ROWS, *known})
         self._longest = max(map(len, self._literals))
-        self._beginnings = {literal[:size] for literal in self._literals for size in (1, 2, 3)}
-        # What stands in a JSON text may be escaped once more than in the string that it encodes.
-        sought = {literal for literal, rows in self._rows.items() if rows[0].kind != KEPT} | known
-        sought |= {_escape(value.decode())[1:-1] for value in known}
-        # A table for every byte is twice as fast, and grows too large to make for thousands of values.
-        table = Implementation.DFA if sum(map(len, sought)) <= _TABLE_BYTES else Implementation.ContiguousNFA
-        # With leftmost matching the automaton skips by SIMD, but misses overlaps: it only answers "anything at all?".
-        self.hint = BytesAhoCorasick(sorted(sought), MatchKind.LeftmostFirst, table).find_matches_as_indexes
-        self._matches = BytesAhoCorasick(self._literals, MatchKind.Standard, table).find_matches_as_indexes
+        self._matches = BytesAhoCorasick(self._literals, MatchKind.Standard, _SMALL).find_matches_as_indexes
+        begins = sorted({literal[:_BEGIN] for literal in self._literals})
+        self._begins = BytesAhoCorasick(begins, MatchKind.Standard, _SMALL).find_matches_as_indexes
+        self._cut = {begin[:size] for begin in begins for size in range(1, _BEGIN)}
+        self._known_hint = _sieve(known) if known else None
+
+    def hint(self, text: bytes) -> bool:
+        """Tell quickly whether a secret may stand in ``text``, be it plain text or JSON; never misses one."""
+        return bool(_hint(text)) or (self._known_hint is not None and bool(self._known_hint(text)))
 
     def hits(self, text: bytes) -> list[Hit]:
         """Find every literal and known value, overlapping ones too, by where they start, the longest first."""
         found = [(self._literals[which], start, stop) for which, start, stop in self._matches(text, overlapping=True)]
         return sorted(found, key=lambda hit: (hit[1], -hit[2]))
 
-    def rows_of(self, hits: list[Hit]) -> list[Pattern]:
-        """Return the patterns that these literals begin."""
-        return [row for literal, _, _ in hits for row in self._rows.get(literal, ())]
-
     def suspect(self, encoded: bytes) -> bool:
         """Tell whether a secret may stand in JSON without escapes, whose strings are spelled as they are."""
         for which, start, _ in self._matches(encoded, overlapping=True):
             literal = self._literals[which]
-            rows = self._rows.get(literal, ())
+            rows = _ROWS.get(literal, ())
             if literal in self.known or any(row.kind != KEPT and row.match(encoded, start) for row in rows):
                 return True
         return False
@@ -167,12 +186,15 @@ class Finder:
     def unfinished(self, text: bytes, begin: int) -> int:
         """Return where the first literal or known value begins that the end of ``text`` cuts, else its length."""
         size = len(text)
-        for start in range(max(begin, size - self._longest + 1), size):
-            if text[start : start + 3] in self._beginnings:
-                rest = text[start:]
-                after = bisect_right(self._literals, rest)
-                if after < len(self._literals) and self._literals[after].startswith(rest):
-                    return start
+        begin = max(begin, size - self._longest + 1)
+        for _, start, _ in self._begins(text[begin:], overlapping=True):
+            rest = text[begin + start :]
+            after = bisect_right(self._literals, rest)
+            if after < len(self._literals) and self._literals[after].startswith(rest):
+                return begin + start
+        for start in range(max(begin, size - _BEGIN + 1), size):
+            if text[start:] in self._cut:
+                return start
         return size
 
 

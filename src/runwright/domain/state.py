@@ -20,8 +20,6 @@ from runwright.domain.run import Paused, Run, State
 from runwright.domain.tenancy import system
 from runwright.errors import InvalidTransition, StaleLease
 
-MAX_HANDOVERS = 20
-
 TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     (None, "submit"): ("scheduled", "queued"),
     ("scheduled", "due"): ("queued",),
@@ -115,7 +113,7 @@ def _append(run: Run, command: c.Append, at: int) -> c.Decision:
 
 
 def _finish(run: Run, command: c.Finish, at: int) -> c.Decision:
-    decision = ending.end_attempt(run, command.outcome, at, command.draw, MAX_HANDOVERS)
+    decision = ending.end_attempt(run, command.outcome, at, command.draw)
     return c.Decision(decision.run, command.drafts + decision.events) if command.drafts else decision
 
 

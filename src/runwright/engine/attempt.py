@@ -12,10 +12,11 @@ from runwright.domain.commands import Finish, Value
 from runwright.domain.events import CATALOGUE
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.engine.commit import Commit
-from runwright.engine.emitter import Buffer, Emitter, Note
+from runwright.engine.emitter import RETRY_S, Buffer, Emitter, Note
 from runwright.engine.values import Values, encode
 from runwright.errors import Error, Overloaded, StoreUnavailable
 from runwright.store.base import Store
+from runwright.telemetry import report
 
 
 class Executor(Protocol):
@@ -179,6 +180,13 @@ class Attempt:
             if self.released and not self.lost:
                 return o.Released()
             raise
+        except AttemptLost:
+            raise
+        except Error as refusal:
+            return self.failed(type(refusal).__name__, refusal.detail, retryable=refusal.retryable)
+        except Exception as bug:  # noqa: BLE001 - an executor's fault ends the attempt, never vanishes with it
+            report("attempt.broken", run_id=self.run.run_id, error=repr(bug))
+            return self.failed(type(bug).__name__, str(bug) or repr(bug))
 
     async def finish(self, outcome: o.Outcome, draw: float, patience_s: float) -> None:
         """Write the outcome; while the store is not available, try again as long as the lease may live."""
@@ -192,7 +200,7 @@ class Attempt:
             except (StoreUnavailable, Overloaded):
                 if self.clock.monotonic() >= give_up:
                     raise
-                await self.clock.sleep(0.2)
+                await self.clock.sleep(RETRY_S)
 
 
 class _Described:

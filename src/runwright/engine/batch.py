@@ -67,6 +67,8 @@ class Batch:
         if new is not old:
             self.after[run_id] = new
             self._touched[run_id] = None
+        if old is not None and old.state == "executing" and new.state != "executing":
+            self.changes.attempts.append(_attempt(old, new))  # here, where nothing that follows can blur how it ended
         self._keep(command, new)
         return new
 
@@ -104,14 +106,14 @@ class Batch:
         return replace(run, seq=seq, hash=digest, at=at)
 
     def entering(self, admitted: Iterable[str] = ()) -> list[Run]:
-        """Return the runs that want into their queue now: those that this batch queued, and the held ones named."""
+        """Return the runs that want into their queue now: those without a place in it, and the held ones named."""
         named = set(admitted)
         wanted = []
         for run_id in (*self._touched, *(run_id for run_id in named if run_id not in self._touched)):
-            run, old = self.after.get(run_id), self.before.get(run_id)
+            run = self.after.get(run_id)
             if run is None or run.state != "queued":
                 continue
-            if old is None or old.state != "queued" or (run_id in named and old.held_by is not None):
+            if run.rank is None or (run_id in named and run.held_by is not None):
                 wanted.append(run)
         return wanted
 
@@ -141,6 +143,8 @@ class Batch:
             if full is None:
                 for limit in run.spec.limits:
                     reading.slots[limit.key].used += 1
+            elif run.held_by is not None and run.held_by != full:
+                self.freed.add(run.held_by)  # it did not take the slot that it was let in for: the next one may
             self.after[run.run_id] = replace(run, held_by=full)
             self._touched[run.run_id] = None
 
@@ -154,7 +158,8 @@ class Batch:
                 continue
             for limit in new.spec.limits:
                 slots = reading.slots.setdefault(limit.key, Slots(0, limit.max))
-                slots.max = limit.max
+                if run_id in waiting:  # who comes in decides: one that leaves may be of an older version of the job
+                    slots.max = limit.max
                 slots.used += owns - owned
                 self.changes.limits[limit.key] = slots
                 if owned and not owns:
@@ -216,7 +221,6 @@ class Batch:
         executes = new.state == "executing"
         if executed is not None and (not executes or new.lease_epoch != executed.lease_epoch):
             self.changes.leases_gone.append(new.run_id)
-            self.changes.attempts.append(self._attempt(executed, new))
             executed = None
         if executes and executed is None and new.worker_id is not None:
             until = self.now + self._terms.lease_us
@@ -225,29 +229,30 @@ class Batch:
         elif executes and executed is not None and new.stop != executed.stop:
             self.changes.fences.append((new.run_id, self.now + self._terms.grace_us))
 
-    def _attempt(self, run: Run, ended: Run) -> Attempt:
-        outcome = {"scheduled": "failed", "queued": "released", "waiting": "parked"}.get(ended.state, ended.state)
-        failed = outcome == "failed"
-        return Attempt(
-            run.run_id,
-            run.lease_epoch,
-            run.attempt,
-            run.spec.executor,
-            run.worker_id or "",
-            run.since_at,
-            ended.since_at,
-            "crashed" if failed and ended.error_class == "WorkerLost" else outcome,
-            ended.error_class if failed else None,
-            ended.error if failed else None,
-            run.queue_wait_us,
-        )
-
     def _seal_timers(self, old: Run | None, new: Run) -> None:
         had = timers(old) if old is not None else {}
         wants = timers(new)
         if had != wants:
             self.changes.timers.extend(Timer(new.run_id, name, at) for name, at in wants.items() if had.get(name) != at)
             self.changes.timers_gone.extend((new.run_id, name) for name in had if name not in wants)
+
+
+def _attempt(run: Run, ended: Run) -> Attempt:
+    outcome = {"scheduled": "failed", "queued": "released", "waiting": "parked"}.get(ended.state, ended.state)
+    failed = outcome == "failed"
+    return Attempt(
+        run.run_id,
+        run.lease_epoch,
+        run.attempt,
+        run.spec.executor,
+        run.worker_id or "",
+        run.since_at,
+        ended.since_at,
+        "crashed" if failed and ended.error_class == "WorkerLost" else outcome,
+        ended.error_class if failed else None,
+        ended.error if failed else None,
+        run.queue_wait_us,
+    )
 
 
 def _place(run: Run | None) -> tuple[str | None, float | None] | None:

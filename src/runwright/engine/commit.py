@@ -19,8 +19,9 @@ from runwright.domain.events import Event
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.engine.batch import Batch, Reading, Terms
-from runwright.errors import Error, IdempotencyMismatch, NotFound, Overloaded, StoreError
+from runwright.errors import Error, IdempotencyMismatch, NotFound, Overloaded, StoreReadOnly, StoreUnavailable
 from runwright.store.base import Store, Transaction
+from runwright.telemetry import report
 
 
 class Take(msgspec.Struct, frozen=True):
@@ -109,10 +110,12 @@ class Commit:
     async def apply_all(self, requests: Sequence[Request]) -> list[Any]:
         """Apply requests in one transaction and return their answers, in order; a refused one answers its `Error`.
 
-        Raises `Overloaded`, before anything is kept, when too many requests wait, and `StoreError` when the
-        transaction failed: then nothing of it was written.
+        Raises `Overloaded`, before anything is kept, when too many requests wait and these would make new runs: what
+        exists can always be written, stopped and finished. Raises `StoreError` when the transaction failed: then
+        nothing of it was written.
         """
-        if self._backlog + len(requests) > self._backlog_max:
+        full = self._backlog + len(requests) > self._backlog_max
+        if full and any(isinstance(request, c.Submit) for request in requests):
             raise Overloaded("too many commands wait for the store; try again shortly", retry_after_s=1.0)
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._pending.append(_Group(list(requests), answer))
@@ -147,7 +150,7 @@ class Commit:
         except Exception as failure:  # noqa: BLE001 - whatever it is, the callers must hear of it
             self._give_back(sum(reserved.values()))
             self._known.clear()  # whether a failed commit reached the disk is known to the store alone
-            if len(groups) > 1 and not isinstance(failure, StoreError):
+            if len(groups) > 1 and not isinstance(failure, StoreUnavailable | StoreReadOnly):
                 middle = len(groups) // 2
                 await self._write(groups[:middle])
                 await self._write(groups[middle:])
@@ -186,6 +189,7 @@ class Commit:
                 except Error as refusal:
                     answered.append(refusal)
             answers.append(answered)
+        _bring_up_to_date(batch, answers)
         await self._admit(tx, batch, reading, held)
         await tx.apply(batch.seal())
         return batch, answers, fused
@@ -205,7 +209,9 @@ class Commit:
             case Take():
                 run_ids = claimed[id(request)]
                 batch.taken.update(run_ids)
-                return [batch.decide(c.Claim(run_id, request.worker_id)) for run_id in run_ids]
+                # One that was stopped earlier in this very transaction is nobody's to claim.
+                waiting = [run_id for run_id in run_ids if batch.after[run_id].state == "queued"]
+                return [batch.decide(c.Claim(run_id, request.worker_id)) for run_id in waiting]
             case Admit():
                 return None
             case _:
@@ -319,12 +325,23 @@ class Commit:
             [batch.after[run_id] for run_id, _ in changes.fences],
         )
         for listener in self.listeners:
-            listener(done)
+            try:
+                listener(done)
+            except Exception as bug:  # noqa: BLE001 - what is durable is answered, whatever a listener makes of it
+                report("commit.listener_broken", error=repr(bug))
         if fused and self.worker is not None:
             self.worker.assign([(batch.after[command.run_id], command.payload) for command in fused])
         if batch.freed:
             self._pending.appendleft(_Group([Admit(tuple(sorted(batch.freed)))], _unheard()))
             self._backlog += 1
+
+
+def _bring_up_to_date(batch: Batch, answers: list[list[Any]]) -> None:
+    """Let each taker know its runs as the transaction leaves them: one may have been asked to stop after the claim."""
+    for answered in answers:
+        for place, answer in enumerate(answered):
+            if isinstance(answer, list):
+                answered[place] = [batch.after[run.run_id] for run in answer]
 
 
 def _unheard() -> asyncio.Future[list[Any]]:

@@ -14,7 +14,9 @@ from runwright.domain.commands import Append, Value
 from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level
 from runwright.domain.redaction import RedactedText, Redactor, Stream
 from runwright.engine.commit import Commit
-from runwright.errors import Error, InvalidRequest, TooLarge
+from runwright.errors import Error, InvalidRequest, Overloaded, StoreUnavailable, TooLarge
+
+RETRY_S = 0.2
 
 
 class Note(Protocol):
@@ -91,6 +93,7 @@ class Emitter:
         flush_s: float = 0.025,
         flush_bytes: int = 32_768,
         buffer_max_bytes: int = 8_388_608,
+        patience_s: float = 30.0,
     ) -> None:
         self._commit = commit
         self.redactor = redactor
@@ -98,6 +101,7 @@ class Emitter:
         self._flush_s = flush_s
         self._flush_bytes = flush_bytes
         self._buffer_max_bytes = buffer_max_bytes
+        self._patience_s = patience_s
         self._dirty: dict[Buffer, None] = {}
         self._early = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -150,7 +154,7 @@ class Emitter:
         if not full:
             return
         try:
-            answers = await self._commit.apply_all([Append(b.run_id, b.lease_epoch, drafts) for b, drafts in full])
+            answers = await self._apply([Append(b.run_id, b.lease_epoch, drafts) for b, drafts in full])
         except Error as failure:
             answers = [failure] * len(full)
         for (buffer, _), answer in zip(full, answers, strict=True):
@@ -164,7 +168,21 @@ class Emitter:
         """
         waiting = buffer.take(self.redactor)
         self._dirty.pop(buffer, None)
-        await self._commit.apply(Append(buffer.run_id, buffer.lease_epoch, (*waiting, *drafts), tuple(values)))
+        append = Append(buffer.run_id, buffer.lease_epoch, (*waiting, *drafts), tuple(values))
+        answer = (await self._apply([append]))[0]
+        if isinstance(answer, Error):
+            raise answer
+
+    async def _apply(self, appends: Sequence[Append]) -> list[Any]:
+        """Apply records; while the store is out of reach, try again as long as a lease may live."""
+        give_up = self._clock.monotonic() + self._patience_s
+        while True:
+            try:
+                return await self._commit.apply_all(appends)
+            except (StoreUnavailable, Overloaded):
+                if self._clock.monotonic() >= give_up:
+                    raise
+                await self._clock.sleep(RETRY_S)
 
     def close(self, buffer: Buffer) -> tuple[Draft, ...]:
         """Return the last records of an attempt, its streams' held-back ends included, for its finish to carry."""

@@ -89,6 +89,7 @@ class Engine:
             flush_s=settings.emit_flush_ms / 1000,
             flush_bytes=settings.emit_flush_bytes,
             buffer_max_bytes=settings.emit_buffer_max_bytes,
+            patience_s=settings.lease_s,
         )
         return Worker(
             "local-" + ids.new_id("wrk", clock.now()),

@@ -55,6 +55,7 @@ class Reaper:
             if lease.until <= now
             else Fence(lease.run_id, lease.lease_epoch)
             for lease in lapsed
+            # A lease until 0 was ended by the store itself: its worker lived in a process that is gone for sure.
             if lease.until > now or lease.until == 0 or steady
         ]
         if commands:

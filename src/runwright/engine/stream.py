@@ -76,7 +76,7 @@ class Hub:
         self._page = page
         self._window_max = window_max
         self._channels: dict[str, _Channel] = {}
-        self._moved: dict[str, asyncio.Event] = {}
+        self._moved: dict[str, set[asyncio.Event]] = {}
 
     @property
     def channels(self) -> int:
@@ -92,16 +92,20 @@ class Hub:
                     channel.feed(events)
         if self._moved:
             for run_id, run in done.runs.items():
-                if run.state != "executing" and run_id in self._moved:
-                    self._moved.pop(run_id).set()
+                if run.state != "executing":
+                    for waiter in self._moved.get(run_id, ()):
+                        waiter.set()
 
     async def left_executing(self, run_id: str, timeout_s: float) -> bool:
         """Wait until the run is no longer executing; return False when `timeout_s` passed first."""
-        moved = self._moved.setdefault(run_id, asyncio.Event())
+        moved = asyncio.Event()
+        waiters = self._moved.setdefault(run_id, set())
+        waiters.add(moved)
         try:
             return await self._clock.wait(moved, timeout_s)
         finally:
-            if self._moved.get(run_id) is moved and not moved.is_set():
+            waiters.discard(moved)
+            if not waiters:
                 self._moved.pop(run_id, None)
 
     async def follow(self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True) -> AsyncIterator[bytes]:

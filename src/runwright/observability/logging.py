@@ -14,6 +14,7 @@ from runwright.config import Settings
 from runwright.domain.redaction import Redactor
 
 _LEVELS = {
+    "attempt.broken": logging.ERROR,
     "loop.broken": logging.ERROR,
     "loop.failed": logging.WARNING,
     "clock.jumped": logging.WARNING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -64,8 +65,10 @@ class FileArtifacts:
                 os.fsync(file.fileno())
             beside.rename(path)
             _sync(path.parent)
+            _sync(self._directory)  # it may have got the folder just now
         except OSError as broken:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink()
             raise StoreUnavailable(f"the artifact cannot be stored: {broken.strerror}") from broken
 
 

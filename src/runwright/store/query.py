@@ -18,8 +18,6 @@ _DIALECTS = {
     "postgresql": postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
 }
 
-_WHOLE = {"render_postcompile": True}  # an IN list has the values that it was written with: the text says all of them
-
 
 class Query:
     """A statement with named parameters. Made at import time for fixed statements, per shape for dynamic ones."""
@@ -32,8 +30,9 @@ class Query:
         """Return the SQL text and its positional arguments for `dialect`; a missing parameter is a KeyError."""
         found = self._compiled.get(dialect)
         if found is None:
-            compiled = self._statement.compile(dialect=_DIALECTS[dialect], compile_kwargs=_WHOLE)
-            found = (str(compiled), compiled.positiontup or (), compiled.params)  # type: ignore[attr-defined]
+            compiled = self._statement.compile(dialect=_DIALECTS[dialect])
+            written = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}  # type: ignore[attr-defined]
+            found = (str(compiled), compiled.positiontup or (), written)  # type: ignore[attr-defined]
             self._compiled[dialect] = found
         text, names, defaults = found
         return text, tuple(params[name] if name in params else defaults[name] for name in names)

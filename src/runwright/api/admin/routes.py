@@ -145,7 +145,9 @@ async def update_user(call: Call, user_id: str, body: wire.UpdateUserRequest) ->
     return user_view(await call.services.tenants.users.update(call.actor, user_id, given(body)))
 
 
-@routes.post("/v1/keys", scope="keys:manage", status=201, headers=HEADERS, answers=MADE_BEFORE, summary="Create a key")
+@routes.post(
+    "/v1/keys", scope="keys:manage", status=201, headers=HEADERS, answers=MADE_BEFORE | NOWHERE, summary="Create a key"
+)
 async def create_key(call: Call, body: wire.CreateKeyRequest) -> Reply[wire.CreatedKey]:
     """Create a key, with no more scopes than the caller has; its token is shown this once."""
     tenants, actor = call.services.tenants, call.actor
@@ -178,15 +180,23 @@ async def get_key(call: Call, key_id: str) -> wire.Key:
     return key_view(await call.services.tenants.keys.get(call.actor, key_id))
 
 
-@routes.post("/v1/keys/{key_id}/rotate", scope="keys:manage", status=201, answers=TAKEN, summary="Rotate a key")
+@routes.post(
+    "/v1/keys/{key_id}/rotate",
+    scope="keys:manage",
+    status=201,
+    headers=HEADERS,
+    answers=MADE_BEFORE,
+    summary="Rotate a key",
+)
 async def rotate_key(
     call: Call,
     key_id: str,
     body: wire.RotateKeyRequest = wire.RotateKeyRequest(),  # noqa: B008 - frozen
-) -> wire.CreatedKey:
+) -> Reply[wire.CreatedKey]:
     """Replace a key by a new one, whose token is shown this once; the old one stays valid for a while."""
     expires_at = None if body.expires_at is None else micros(body.expires_at)
-    return minted_view(await call.services.tenants.keys.rotate(call.actor, key_id, body.grace_s, expires_at))
+    made = await call.services.tenants.keys.rotate(call.actor, key_id, body.grace_s, expires_at, idempotency_key(call))
+    return Reply(minted_view(made.value), 200 if made.repeated else 201)
 
 
 @routes.delete("/v1/keys/{key_id}", scope="keys:manage", summary="Revoke a key")

@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from runwright.api.instants import Instant
 from runwright.auth.keys import GRACE_MAX_S, GRACE_S
-from runwright.domain.accounts import Name, Slots, Slug, Weight
+from runwright.domain.accounts import END, Name, Slots, Slug, Weight
 
-Email = Annotated[str, Meta(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
+Email = Annotated[str, Meta(max_length=320, pattern=r"^[^@\s]+@[^@\s]+" + END)]
 Scopes = Annotated[list[str], Meta(max_length=100, description="What the key may do; without scopes nothing.")]
 
 

@@ -21,7 +21,9 @@ routes = Routes("jobs")
 NOWHERE = {404: "The project is not the caller's"}
 
 
-@routes.post("/v1/jobs", scope="jobs:write", status=201, headers=HEADERS, answers=MADE_BEFORE, summary="Create a job")
+@routes.post(
+    "/v1/jobs", scope="jobs:write", status=201, headers=HEADERS, answers=MADE_BEFORE | NOWHERE, summary="Create a job"
+)
 async def create_job(call: Call, body: wire.CreateJobRequest) -> Reply[wire.Job]:
     """Create a job in a project, in its version 1."""
     project = await call.services.tenants.resolve_project(call.actor, body.project_id)
@@ -52,7 +54,7 @@ async def update_job(call: Call, job: str, body: wire.UpdateJobRequest, query: w
     return job_view(await call.services.jobs.update(call.actor, found, given(body)))
 
 
-@routes.delete("/v1/jobs/{job}", scope="jobs:write", status=204, answers=TAKEN, summary="Delete a job")
+@routes.delete("/v1/jobs/{job}", scope="jobs:write", status=204, summary="Delete a job")
 async def delete_job(call: Call, job: str, query: wire.JobQuery) -> None:
     """Delete a job that has no live run. Its runs and versions stay; its slug is free."""
     await call.services.jobs.delete(call.actor, await find_job(call, job, query.project_id))

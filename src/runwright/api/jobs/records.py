@@ -17,7 +17,7 @@ from runwright.api.jobs.views import (
     event_view,
     output_view,
 )
-from runwright.api.pages import Page, PageQuery
+from runwright.api.pages import Page, PageQuery, Window
 from runwright.api.routing import Reply, Routes
 from runwright.api.sse import EventStream
 from runwright.domain.events import CATALOGUE, Event, schemas
@@ -27,7 +27,7 @@ from runwright.store.base import Record
 
 routes = Routes(tag="runs")
 
-Row = TypeVar("Row", wire.Checkpoint, wire.Output)
+Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output)
 
 STREAM = {204: "The stream is at or past the run's terminal event: nothing will follow"}
 
@@ -48,9 +48,12 @@ async def list_events(call: Call, run_id: str, query: wire.EventsQuery) -> Page[
     window = query.window(office.settings, order="asc")
     if window.newest_first:
         raise InvalidRequest.at("order", "events are read in their own order: asc")
-    after = max(query.after_seq or 0, _cursor_seq(window.cursor, run_id))
+    seq, at = _place(window, run_id)
+    keep = _keep(query)
     found: list[Event] = []
-    async for event in reader.matching_events(run_id, after, _keep(query)):
+    async for event in reader.matching_events(
+        run_id, max(query.after_seq or 0, seq), lambda event: event.created_at > at and keep(event)
+    ):
         found.append(event)
         if len(found) > window.limit:
             break
@@ -110,23 +113,24 @@ def _keep(query: wire.StreamQuery | wire.EventsQuery) -> Callable[[Event], bool]
     return lambda event: (not types or event.type in types) and (level is None or event.level == level)
 
 
-def _cursor_seq(cursor: str | None, run_id: str) -> int:
-    if cursor is None:
-        return 0
-    owner, _, seq = cursor.rpartition(".")
-    if owner != run_id or not seq.isascii() or not seq.isdigit() or len(seq) > 18:
-        raise InvalidRequest.at("cursor", "must be the id of an event of this run", code="cursor.invalid")
-    return int(seq)
+def _place(window: Window, run_id: str) -> tuple[int, int]:
+    """Return the seq and the instant beyond which a page of events begins; a cursor says only one of them."""
+    if window.cursor is None:
+        return 0, 0
+    owner, _, seq = window.cursor.rpartition(".")
+    if owner == run_id and seq.isascii() and seq.isdigit() and len(seq) <= 18:
+        return int(seq), 0
+    return 0, window.instant()
 
 
 @routes.get("/v1/runs/{run_id}/attempts", scope="runs:read", summary="List a run's attempts")
-async def list_attempts(call: Call, run_id: str) -> list[wire.Attempt]:
+async def list_attempts(call: Call, run_id: str, query: PageQuery) -> Page[wire.Attempt]:
     """List every lease of a run, oldest first, the one under way last."""
     reader = call.services.engine.reader(call.actor)
     record = await reader.run(run_id)
-    ended = [attempt_view(attempt) for attempt in await reader.attempts(run_id)]
+    rows = [(attempt.started_at, attempt_view(attempt)) for attempt in await reader.attempts(run_id)]
     current = current_attempt(record.run)
-    return ended if current is None else [*ended, current]
+    return _slice(call, query, rows if current is None else [*rows, (record.run.since_at, current)])
 
 
 @routes.get("/v1/runs/{run_id}/effects", scope="runs:read", summary="Tell whether it is safe to resume a run")
@@ -154,7 +158,7 @@ async def list_checkpoints(call: Call, run_id: str, query: PageQuery) -> Page[wi
     reader = call.services.engine.reader(call.actor)
     record: Record = await reader.run(run_id)
     seen = sorted(await reader.values(record, "checkpoint"), key=lambda value: int(value.key))
-    return _slice(call, query, [checkpoint_view(run_id, value) for value in seen])
+    return _slice(call, query, [(value.created_at, checkpoint_view(run_id, value)) for value in seen])
 
 
 @routes.get("/v1/runs/{run_id}/outputs", scope="runs:read", summary="List a run's outputs")
@@ -163,20 +167,27 @@ async def list_outputs(call: Call, run_id: str, query: PageQuery) -> Page[wire.O
     reader = call.services.engine.reader(call.actor)
     record = await reader.run(run_id)
     seen = sorted(await reader.values(record, "output"), key=lambda value: (value.created_at, value.key))
-    return _slice(call, query, [output_view(run_id, value) for value in seen])
+    return _slice(call, query, [(value.created_at, output_view(run_id, value)) for value in seen])
 
 
-def _slice(call: Call, query: PageQuery, rows: list[Row]) -> Page[Row]:
-    # A run has few of these: they are read whole, and a cursor is the id of the last one seen.
+def _slice(call: Call, query: PageQuery, rows: list[tuple[int, Row]]) -> Page[Row]:
+    """Return a page of rows that come with their instants, oldest first."""
+    # A run has few of these: they are read whole, and a cursor is the id of the last one seen, or an instant.
     window = query.window(call.services.settings, order="asc")
     if window.newest_first:
         rows.reverse()
-    if window.cursor is not None:
-        places = [place for place, row in enumerate(rows) if row.id == window.cursor]
-        if not places:
-            window.refuse()
-        rows = rows[places[0] + 1 :]
-    return Page.of(rows, window, lambda row: row, lambda row: row.id)
+    return Page.of(_beyond(window, rows), window, lambda row: row[1], lambda row: row[1].id)
+
+
+def _beyond(window: Window, rows: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
+    """Return the rows after the one that the cursor names, or past the instant that it is."""
+    if window.cursor is None:
+        return rows
+    for place, (_, row) in enumerate(rows):
+        if row.id == window.cursor:
+            return rows[place + 1 :]
+    at = window.instant()
+    return [(made, row) for made, row in rows if (made < at if window.newest_first else made > at)]
 
 
 @routes.get("/v1/schemas/events", scope="runs:read", summary="The JSON Schema of every event's data")

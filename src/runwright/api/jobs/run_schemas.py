@@ -15,6 +15,7 @@ from runwright.domain.retry import Strategy
 from runwright.domain.run import State
 
 Text256 = Annotated[str, Meta(min_length=1, max_length=256)]
+Seq = Annotated[int, Meta(ge=0, lt=10**18)]
 Kind = Literal["job", "all"]
 TriggeredBy = Literal["manual", "cron", "spawn", "workflow", "retry", "event"]
 JobWord = Literal[
@@ -225,7 +226,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class EventsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where in the log to begin, and what to leave out."""
 
-    after_seq: Annotated[int, Meta(ge=0)] | None = None
+    after_seq: Seq | None = None
     level: Level | None = None
     type: str | None = None
     types: Annotated[str | None, Meta(description="Event types, separated by commas.")] = None
@@ -236,7 +237,7 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where in the log a stream begins, and what it leaves out."""
 
-    after_seq: Annotated[int, Meta(ge=0)] | None = None
+    after_seq: Seq | None = None
     types: Annotated[str | None, Meta(description="Event types, separated by commas.")] = None
     follow: Annotated[bool, Meta(description="false ends after the events that are there.")] = True
     named: Annotated[bool, Meta(description="Add an `event:` line with the type.")] = False
@@ -245,6 +246,7 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One lease of a run: who had it, how long, and how it ended; the one under way has no end."""
 
+    id: str
     run_id: str
     attempt: int
     lease_epoch: int

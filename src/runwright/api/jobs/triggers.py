@@ -22,6 +22,8 @@ from runwright.errors import Error, InvalidRequest, NotFound
 
 routes = Routes(tag="jobs")
 
+YEAR_US = 366 * 86_400_000_000
+
 
 class InProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The project of a job that is named by its slug."""
@@ -104,6 +106,8 @@ async def _order(
     call: Call, office: Services, project: Project, body: wire.TriggerRequest, place: int | None = None
 ) -> Order:
     path = "" if place is None else f"items[{place}]."
+    if body.scheduled_at is not None and instants.micros(body.scheduled_at) > office.clock.now() + YEAR_US:
+        raise InvalidRequest.at(f"{path}scheduled_at", "must be within a year from now")
     if body.parent_run_id is not None:
         await _require_parent(call, office, project, body.parent_run_id, path)
     return Order(

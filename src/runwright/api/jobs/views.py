@@ -133,6 +133,7 @@ def event_view(event: Event) -> wire.Event:
 def attempt_view(attempt: Attempt) -> wire.Attempt:
     """Return an attempt that ended."""
     return wire.Attempt(
+        id=f"{attempt.run_id}.attempt.{attempt.lease_epoch}",
         run_id=attempt.run_id,
         attempt=attempt.attempt,
         lease_epoch=attempt.lease_epoch,
@@ -153,6 +154,7 @@ def current_attempt(run: domain.Run) -> wire.Attempt | None:
     if run.state != "executing" or run.worker_id is None:
         return None
     return wire.Attempt(
+        id=f"{run.run_id}.attempt.{run.lease_epoch}",
         run_id=run.run_id,
         attempt=run.attempt,
         lease_epoch=run.lease_epoch,

@@ -73,9 +73,19 @@ def connect(directory: Path, *, writable: bool) -> apsw.Connection:
             raise StoreReadOnly(f"the database {path} cannot be opened: {broken}") from broken
         connection.set_busy_timeout(5_000)
         if writable:
-            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            _prepare(connection, path)
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def _prepare(connection: apsw.Connection, path: Path) -> None:
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except (apsw.NotADBError, apsw.CorruptError) as broken:
+        raise StoreError(
+            f"the file {path} is no database, or a broken one ({broken});"
+            " restore it from a backup, or choose another data directory with --data-dir"
+        ) from broken

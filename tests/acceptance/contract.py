@@ -1,0 +1,129 @@
+"""Hold every answer of the server against its own OpenAPI document, so that each test checks it for free."""
+
+import json
+import re
+from typing import Any, NamedTuple, Self
+
+import httpx2
+import jsonschema_rs
+
+JSON = "application/json"
+PROBLEM = {"error", "code", "message", "request_id", "trace_id", "details"}
+
+
+class Operation(NamedTuple):
+    """What the document says of one method of one path."""
+
+    path: str
+    method: str
+    shape: re.Pattern[str]
+    responses: dict[str, Any]
+
+
+class Contract:
+    """The OpenAPI document, read strictly: an answer holds all fields that its schema names, and no others."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self._components = _strict(document)
+        self._validators: dict[str, Any] = {}
+        self.operations = [
+            Operation(path, method.upper(), _shape(path), self._resolved(operation["responses"]))
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        ]
+        # A literal beats a parameter, and a parameter with a verb beats a plain one.
+        self.operations.sort(key=lambda operation: (operation.path.count("{"), ":" not in operation.path))
+
+    @classmethod
+    async def read(cls, url: str) -> Self:
+        """Read the document of a server."""
+        async with httpx2.AsyncClient(base_url=url) as client:
+            return cls((await client.get("/openapi.json")).json())
+
+    def find(self, method: str, path: str) -> Operation | None:
+        """Return the operation of a request, or None where the document has none."""
+        method = "GET" if method == "HEAD" else method
+        found = [operation for operation in self.operations if operation.shape.fullmatch(path)]
+        return next((operation for operation in found if operation.method == method), None)
+
+    def check(self, response: httpx2.Response) -> None:
+        """Refuse an answer that is not as documented."""
+        request = response.request
+        where = f"{request.method} {request.url.raw_path.decode()} → {response.status_code}: {response.text[:500]}"
+        assert response.status_code < 500 or response.status_code == 503, where
+        assert response.headers.get("x-request-id"), where
+        assert response.headers.get("x-trace-id"), where
+        if response.status_code >= 400 and request.method != "HEAD":
+            self._check_problem(response, where)
+        operation = self.find(request.method, request.url.path)
+        if operation is None:
+            return
+        if response.status_code == 404 and "{" not in operation.path:
+            assert "404" in operation.responses, f"undocumented: {where}"
+        documented = operation.responses.get(str(response.status_code))
+        assert documented is not None, f"undocumented: {where}"
+        content = documented.get("content", {})
+        if not response.content:
+            assert request.method == "HEAD" or not content or response.status_code == 204, where
+            return
+        media = response.headers["content-type"].partition(";")[0]
+        assert media in content, f"{media}: {where}"
+        if media == JSON:
+            self._validate(content[JSON]["schema"], response.json(), where)
+
+    def _check_problem(self, response: httpx2.Response, where: str) -> None:
+        problem = response.json()
+        assert set(problem) == PROBLEM, where
+        assert problem["error"] == problem["message"], where
+        assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", problem["code"]), where
+        assert problem["request_id"] == response.headers["x-request-id"], where
+        assert problem["trace_id"] == response.headers["x-trace-id"], where
+
+    def _validate(self, schema: dict[str, Any], value: Any, where: str) -> None:
+        name = json.dumps(schema, sort_keys=True)
+        if name not in self._validators:
+            whole = {**schema, "components": self._components}
+            self._validators[name] = jsonschema_rs.Draft202012Validator(whole)
+        fault = next(self._validators[name].iter_errors(value), None)
+        assert fault is None, f"{fault}: {where}"
+
+    def _resolved(self, responses: dict[str, Any]) -> dict[str, Any]:
+        shared = self.document["components"]["responses"]
+        return {
+            status: shared[answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
+            for status, answer in responses.items()
+        }
+
+
+class ContractClient(httpx2.AsyncClient):
+    """An HTTP client that checks every whole answer, and the head of every stream, against the contract."""
+
+    def __init__(self, contract: Contract, **options: Any) -> None:
+        super().__init__(**options)
+        self.contract = contract
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        """Send a request, check its answer, and return it."""
+        response = await super().send(request, stream=stream, **options)
+        if stream and response.status_code == 200:
+            assert response.headers["x-request-id"]
+        else:
+            await response.aread()
+            self.contract.check(response)
+        return response
+
+
+def _shape(path: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{[a-z_]+\})", path)
+    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts))
+
+
+def _strict(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the components with every named field required and every other one refused."""
+    schemas = json.loads(json.dumps(document["components"]["schemas"]))
+    for schema in schemas.values():
+        if "properties" in schema:
+            schema["required"] = list(schema["properties"])
+            schema["additionalProperties"] = False
+    return {"schemas": schemas}
