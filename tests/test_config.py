@@ -79,9 +79,9 @@ def test_all_wrong_values_are_told_together_and_secrets_are_not_repeated():
 
 
 def test_settings_do_not_print_their_secrets():
-    settings = load({"RUNWRIGHT_API_KEY": "rw_12345678"})
-    assert settings.api_key == "rw_12345678"
-    assert "rw_12345678" not in repr(settings)
+    settings = load({"RUNWRIGHT_API_KEY": "rw_1234567890abcdef"})
+    assert settings.api_key == "rw_1234567890abcdef"
+    assert "rw_1234567890abcdef" not in repr(settings)
 
 
 def test_a_name_that_is_nearly_a_setting_is_a_mistake_and_a_far_one_is_not_ours():

@@ -1,0 +1,54 @@
+"""Read a stopped server's data directory as an auditor would: every run, its whole log, and whether the chain holds."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from runwright.clock import SystemClock
+from runwright.domain.chain import Link, genesis, verify
+from runwright.domain.events import TERMINAL_TYPES, Created, Event
+from runwright.domain.fold import fold
+from runwright.domain.run import Run
+from runwright.store.queries.runs import listing
+from runwright.store.sqlite.store import SqliteStore
+
+
+class Entry(NamedTuple):
+    """A run as it stands, and its log."""
+
+    run: Run
+    events: list[Event]
+
+
+async def ledger(data_dir: Path) -> dict[str, Entry]:
+    """Return every run of a data directory by its id. No server may be using it."""
+    store = SqliteStore(data_dir, SystemClock())
+    await store.open()
+    try:
+        query = listing(frozenset(), None, None, newest_first=False)
+        records = await store.records(query, limit=100_000)
+        return {each.run.run_id: Entry(each.run, await store.events(each.run.run_id, 0, 100_000)) for each in records}
+    finally:
+        await store.close()
+
+
+def audit(entries: dict[str, Entry]) -> None:
+    """Refuse a ledger with a gap, a broken chain, a status that its log does not tell, or a word after the end."""
+    for run_id, (run, events) in entries.items():
+        assert [event.seq for event in events] == list(range(1, run.seq + 1)), run_id
+        assert verify(_genesis(events[0]), map(_link, events), run.hash) is None, run_id
+        ends = [event.seq for event in events if event.type in TERMINAL_TYPES]
+        assert ends == ([run.seq] if run.terminal else []), run_id
+        times = [event.created_at for event in events]
+        assert times == sorted(times), run_id
+        folded = fold(events)
+        assert (folded.state, folded.seq) == (run.state, run.seq), run_id
+
+
+def _genesis(first: Event) -> bytes:
+    return genesis(bytes(msgspec.json.decode(first.data, type=Created).spec))
+
+
+def _link(event: Event) -> Link:
+    return Link(event.actor, event.created_at, event.run_id, event.seq, event.type, {}, event.hash, event.salt, event.data)
