@@ -51,4 +51,16 @@ def _genesis(first: Event) -> bytes:
 
 
 def _link(event: Event) -> Link:
-    return Link(event.actor, event.created_at, event.run_id, event.seq, event.type, {}, event.hash, event.salt, event.data)
+    header = (event.actor, event.created_at, event.run_id, event.seq, event.type)
+    return Link(*header, {}, event.hash, event.salt, event.data)
+
+
+async def leftovers(data_dir: Path) -> list[object]:
+    """Return what a data directory whose runs have all ended must not hold: leases, timers, places in a queue."""
+    store = SqliteStore(data_dir, SystemClock())
+    await store.open()
+    try:
+        found: list[object] = [*await store.lapsed(2**62, 1000), *await store.due(2**62, 1000)]
+        return [*found, *await store.waiting_queues(), *await store.starved(1000)]
+    finally:
+        await store.close()

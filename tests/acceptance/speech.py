@@ -3,12 +3,13 @@
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 
 from tests.acceptance.contract import ContractClient
-from tests.acceptance.frames import event_bytes, events, frames
+from tests.acceptance.frames import event_bytes, events
 
 Json = dict[str, Any]
 SSE = {"accept": "text/event-stream"}
@@ -19,6 +20,11 @@ _numbers = itertools.count(1)
 def unique(stem: str) -> str:
     """Return a slug that no other test of this process has."""
     return f"{stem}-{next(_numbers)}"
+
+
+def later(instant: str, **by: float) -> str:
+    """Return an instant of the wire moved on by days, hours, seconds."""
+    return (datetime.fromisoformat(instant) + timedelta(**by)).isoformat()
 
 
 async def said(call: Any, status: int = 200) -> Any:
@@ -151,6 +157,3 @@ class Speech:
                         yield event
 
             yield found()
-
-
-__all__ = ["SSE", "Json", "Speech", "frames", "refused", "said", "unique"]

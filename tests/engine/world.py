@@ -49,7 +49,9 @@ PATIENCE_S = 20.0
 class World:
     """One process with an engine in it."""
 
-    def __init__(self, directory: Path, clock: FrozenClock, handlers: Iterable[Handler[..., Any]], **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, clock: FrozenClock, handlers: Iterable[Handler[..., Any]], **settings: Any
+    ) -> None:
         self.directory = directory
         self.clock = clock
         self.settings = config.load({}, overrides={"data_dir": directory, **settings})
@@ -238,7 +240,9 @@ class World:
 
 def as_link(event: Event) -> Link:
     """Return an event as the chain's verification reads it."""
-    return Link(event.actor, event.created_at, event.run_id, event.seq, event.type, {}, event.hash, event.salt, event.data)
+    return Link(
+        event.actor, event.created_at, event.run_id, event.seq, event.type, {}, event.hash, event.salt, event.data
+    )
 
 
 def check_tables(world: World, runs: list[Run]) -> None:
@@ -252,7 +256,9 @@ def check_tables(world: World, runs: list[Run]) -> None:
     held = world.rows("SELECT run_id, limit_key, rank FROM held ORDER BY run_id")
     assert held == [(i, r.held_by, r.rank) for i, r in sorted(queued.items()) if r.held_by is not None]
     leases = world.rows("SELECT run_id, lease_epoch, worker_id, fence_at IS NOT NULL FROM leases ORDER BY run_id")
-    executing = [(i, r.lease_epoch, r.worker_id, r.stop is not None) for i, r in sorted(live.items()) if r.state == "executing"]
+    executing = [
+        (i, r.lease_epoch, r.worker_id, r.stop is not None) for i, r in sorted(live.items()) if r.state == "executing"
+    ]
     assert leases == executing, "one lease for each executing run, and none for any other"
     kept = world.rows("SELECT run_id, name, at FROM timers ORDER BY run_id, name")
     assert kept == sorted((i, name, at) for i, run in live.items() for name, at in timers_of(run).items())
@@ -303,5 +309,3 @@ async def settled(world: World) -> None:
 def lines(event: Event) -> bytes:
     """Encode an event as a follower might want it."""
     return b"%d %s %s\n" % (event.seq, event.type.encode(), event.data)
-
-

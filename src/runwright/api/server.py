@@ -5,6 +5,7 @@ way are answered within `drain_s`, the application's lifespan ends, and `serve` 
 """
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -68,6 +69,11 @@ async def serve(
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run the process's main coroutine on uvloop and return its result."""
+    # Counting references frees nearly everything; what start-up made stays, and cycles are looked for less often
+    # (about 30 % of the processor time of a no-op run went into looking).
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
@@ -103,7 +109,11 @@ async def _stop_after(stop: asyncio.Event, server: _Server) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        # With the protocol named, asyncio too sends small answers at once (TCP_NODELAY).
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address[:2])
+        listener.listen(_BACKLOG)
     except OSError as failure:
         raise InvalidSettings.at("host and port", f"cannot listen on {host}:{port}: {failure.strerror}") from None
     listener.setblocking(False)

@@ -115,6 +115,7 @@ def fail(run: Run, failure: o.Failed, at: int, draw: float, actor: str | None = 
         run.attempt,
         dead,
         lifetime_ms(run, at),
+        failure.code,
         failure.traceback,
     )
     return Decision(ended, (draft("run.failed", data, f"failed: {failure.error_class}", "error", actor),))
@@ -131,6 +132,7 @@ def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) 
         failure.reason,
         failure.error_class,
         failure.message,
+        failure.code,
         failure.traceback,
     )
     message = f"attempt {run.attempt} failed ({failure.error_class}); the next one in {delay} ms"

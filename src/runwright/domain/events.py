@@ -92,6 +92,7 @@ class Retrying(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     error_class: str
     error: RedactedText
+    code: str | None = None
     traceback: RedactedText | None = None
 
 
@@ -139,6 +140,7 @@ class FailedData(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int
     dead_lettered: bool
     duration_ms: int
+    code: str | None = None
     traceback: RedactedText | None = None
 
 

@@ -16,11 +16,14 @@ class Completed(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt failed. `retry_after_ms` is what the other side asked us to wait, if it did."""
+    """The attempt failed. `code` is a stable one where Runwright itself complains (such as
+    `step.outcome_unknown`); `retry_after_ms` is what the other side asked us to wait, if it did.
+    """
 
     error_class: str
     message: RedactedText
     retryable: bool = True
+    code: str | None = None
     retry_after_ms: int | None = None
     traceback: RedactedText | None = None
     reason: str = "error"

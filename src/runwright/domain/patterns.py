@@ -116,7 +116,7 @@ _SECRETS = (
     _token("stripe_key", "sk_live_|rk_live_", "A-Za-z0-9_", 16),
     _token("npm_token", "npm_", "A-Za-z0-9", 30, _BORDER),
     _token("pypi_token", "pypi-", _WORD, 50, _BORDER),
-    _pattern("jwt", "eyJ", [(rf"()eyJ[{_WORD}]{{8,1024}}+\.eyJ", rf"[{_WORD}.]*")], rf"eyJ[{_WORD}.]*", 1031, _BORDER),
+    _pattern("jwt", "eyJ", [(rf"()eyJ[{_WORD}]{{8,512}}+\.eyJ", rf"[{_WORD}.]*")], rf"eyJ[{_WORD}.]*", 519, _BORDER),
     _pattern(
         "private_key",
         "-----BEGIN ",

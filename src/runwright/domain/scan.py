@@ -13,7 +13,7 @@ from itertools import groupby
 import msgspec
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
-from runwright.domain.patterns import CONTEXT, KEPT, KNOWN, NOTHING, PATTERNS, UNIT, Pattern, Regex
+from runwright.domain.patterns import CONTEXT, KEPT, KNOWN, NOTHING, PATTERNS, UNIT, Regex
 
 Hit = tuple[bytes, int, int]  # a literal or known value, from where, to where
 
@@ -127,15 +127,16 @@ class Stream:
         """Go to the end of the secret that is open, if any; return False when its end cannot be told yet."""
         if self._tail is None:
             return True
+        begin = self._from
         while True:
             end = self._at = _run(self._tail, self._text, self._at)
-            outlasting = [(start, stop) for start, stop in self._known(hits, self._from, end) if stop > end]
+            outlasting = [(start, stop) for start, stop in self._known(hits, begin, end) if stop > end]
             if not last and self._tail.pattern and len(self._text) - end < UNIT:
                 self._from = min([end, limit, *(start for start, _ in outlasting)])
                 return False
             if not outlasting:
                 break
-            self._at = max(stop for _, stop in outlasting)
+            begin, self._at = end, max(stop for _, stop in outlasting)
         if limit < end:
             self._from = limit
             return False

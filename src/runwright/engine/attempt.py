@@ -13,6 +13,7 @@ from runwright.domain.events import CATALOGUE
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, Buffer, Emitter, Note
+from runwright.engine.schema import require_valid
 from runwright.engine.values import Values, encode
 from runwright.errors import Error, Overloaded, StoreUnavailable
 from runwright.store.base import Store
@@ -80,13 +81,16 @@ class Attempt:
     async def save(self, notes: Sequence[Note], values: Sequence[tuple[str, str, Any, Any]] = ()) -> None:
         """Append records and store values (kind, key, value, note), durable when it returns.
 
-        An event that names a value carries its digest and preview under `value`. Raises `AttemptLost`.
+        An event that names a value carries its digest and preview under `value`; an output's note is its JSON Schema.
+        Raises `AttemptLost`, and `InvalidRequest` for an output that is not what its schema says.
         """
         self._check()
         spec = self.run.spec
         packed: list[Value] = []
         refs: list[ValueRef] = []
         for kind, key, value, note in values:
+            if kind == "output" and note is not None:
+                require_valid(value, note)
             stored, ref = await self._values.pack(spec.project_id, spec.run_id, kind, key, value, note)
             packed.append(stored)
             refs.append(ref)
@@ -123,6 +127,7 @@ class Attempt:
         message: str,
         *,
         retryable: bool = True,
+        code: str | None = None,
         retry_after_s: float | None = None,
         traceback: str = "",
         reason: str = "error",
@@ -133,6 +138,7 @@ class Attempt:
             error_class=error_class,
             message=text(message),
             retryable=retryable,
+            code=code,
             retry_after_ms=None if retry_after_s is None else int(retry_after_s * 1000),
             traceback=text(traceback) if traceback else None,
             reason=reason,
@@ -183,7 +189,7 @@ class Attempt:
         except AttemptLost:
             raise
         except Error as refusal:
-            return self.failed(type(refusal).__name__, refusal.detail, retryable=refusal.retryable)
+            return self.failed(type(refusal).__name__, refusal.detail, retryable=refusal.retryable, code=refusal.code)
         except Exception as bug:  # noqa: BLE001 - an executor's fault ends the attempt, never vanishes with it
             report("attempt.broken", run_id=self.run.run_id, error=repr(bug))
             return self.failed(type(bug).__name__, str(bug) or repr(bug))

@@ -72,6 +72,7 @@ def _outcome(attempt: Attempt, ended: c.Outcome) -> o.Outcome:
                 ended.error_class,
                 ended.message,
                 retryable=ended.retryable,
+                code=ended.code,
                 retry_after_s=ended.retry_after_s,
                 traceback=ended.traceback,
             )

@@ -29,6 +29,7 @@ routes = Routes(tag="runs")
 
 Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output)
 
+OWN_STEPS = "ctx."  # what the context keeps for itself, such as sleeps, has no effect outside
 STREAM = {204: "The stream is at or past the run's terminal event: nothing will follow"}
 
 
@@ -139,7 +140,8 @@ async def get_effects(call: Call, run_id: str) -> wire.Effects:
     reader = call.services.engine.reader(call.actor)
     record = await reader.run(run_id)
     finished, repeat, unknown = [], [], []
-    for step in await reader.values(record, "step"):
+    steps = [step for step in await reader.values(record, "step") if not step.key.startswith(OWN_STEPS)]
+    for step in steps:
         state = step.value if isinstance(step.value, dict) else {}
         if "started" not in state:
             finished.append(step.key)

@@ -1,0 +1,124 @@
+"""SIGTERM: streams say when to come back, attempts finish or are handed over, and nothing counts against a run."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.acceptance.frames import event_bytes, events, seqs
+from tests.acceptance.gate import Gate
+from tests.acceptance.handlers import lines
+from tests.acceptance.ledger import audit, ledger, leftovers
+from tests.acceptance.live_server import LiveServer
+from tests.acceptance.speech import SSE, Speech, later
+
+pytestmark = [pytest.mark.xdist_group("acceptance-shutdown"), pytest.mark.slow]
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[LiveServer]:
+    server = LiveServer(tmp_path, drain_s=2)
+    await server.start()
+    yield server
+    await server.close()
+
+
+async def test_a_stopped_server_lets_runs_finish_hands_over_the_rest_and_counts_nothing(
+    live: LiveServer, gate: Gate, notes: Path
+):
+    api = Speech(live.client())
+    job = await api.job("journal", max_attempts=1)
+    quick = [await api.trigger(job, {"file": str(notes), "gate": gate.port, "word": "quick"}) for _ in range(10)]
+    slow = [await api.trigger(job, {"file": str(notes), "gate": gate.port, "word": "slow"}) for _ in range(10)]
+    stuck = await api.trigger(await api.job("deaf"), {"gate": gate.port, "word": "stuck"})
+    await gate.arrived(21)
+    watching = asyncio.create_task(api.raw_stream(slow[0]["id"]))
+    await api.until(slow[0]["id"], "step.completed")
+
+    live.process.send_signal(signal.SIGTERM)
+    told = await watching
+    assert told.endswith(b"retry: 200\n\n"), "the stream ends and says when to come back"
+    assert seqs(events(told)) == list(range(1, len(events(told)) + 1))
+    gate.open("quick")
+    out = await live.ended(0)
+    assert out == "", "ready is all that is ever printed"
+    await gate.left()
+
+    entries = await ledger(live.data_dir)
+    audit(entries)
+    assert {entries[run["id"]].run.state for run in quick} == {"completed"}
+    for run in (*slow, stuck):
+        entry = entries[run["id"]]
+        assert (entry.run.state, entry.events[-1].type) == ("queued", "run.queued")
+        assert b'"handover"' in entry.events[-1].data
+
+    gate.open()
+    await live.start()
+    api = Speech(live.client())
+    for run in (*quick, *slow, stuck):
+        ended = await api.ended(run["id"])
+        assert (ended["status"], ended["attempt"]) == ("completed", 1), "a hand-over is no attempt"
+    rest = await api.stream(slow[0]["id"], last=events(told)[-1]["seq"])
+    assert event_bytes(told) + rest == await api.stream(slow[0]["id"])
+    handed = await api.listed(f"/v1/runs/{slow[0]['id']}/attempts")
+    assert [(each["attempt"], each["lease_epoch"], each["outcome"]) for each in handed] == [
+        (1, 1, "released"),
+        (1, 2, "completed"),
+    ]
+    done = [words[1] for words in lines(notes) if words[0] == "end"]
+    assert sorted(done) == sorted(run["id"] for run in (*quick, *slow)), "each came to its end once"
+    await live.stop()
+    audit(await ledger(live.data_dir))
+    assert await leftovers(live.data_dir) == []
+
+
+async def test_a_draining_server_takes_no_new_work_and_readyz_says_so(live: LiveServer, gate: Gate):
+    api = Speech(live.client())
+    run = await api.trigger(await api.job("hold"), {"gate": gate.port})
+    await gate.arrived()
+    assert (await api.client.get("/readyz")).json()["status"] == "ready"
+    async with api.client.stream("GET", f"/v1/runs/{run['id']}/stream", headers=SSE) as response:
+        live.process.send_signal(signal.SIGTERM)
+        assert (await response.aread()).endswith(b"retry: 200\n\n")
+    answers = []
+    with pytest.raises(httpx2.TransportError):
+        while True:  # until the door is shut
+            answers.append(httpx2.get(f"{live.url}/readyz"))
+    assert {(answer.status_code, answer.json()["checks"]["drain"]) for answer in answers} <= {(503, "draining")}
+    gate.open()
+    await live.ended(0)
+
+
+async def test_sigint_stops_a_server_too_and_a_second_signal_does_not_hurt(live: LiveServer, gate: Gate):
+    api = Speech(live.client())
+    run = await api.trigger(await api.job("hold"), {"gate": gate.port})
+    await gate.arrived()
+    async with api.client.stream("GET", f"/v1/runs/{run['id']}/stream", headers=SSE) as response:
+        live.process.send_signal(signal.SIGINT)
+        await response.aread()
+    live.process.send_signal(signal.SIGTERM)
+    await live.ended(0)
+    entry = (await ledger(live.data_dir))[run["id"]]
+    assert (entry.run.state, entry.run.tally.ended) == ("queued", 0)
+
+
+async def test_runs_that_sleep_wait_or_are_paused_wake_up_in_another_server(live: LiveServer, gate: Gate):
+    api = Speech(live.client())
+    asleep = await api.trigger(await api.job("nap"), {"secs": 1.5})
+    paused = await api.trigger(await api.job("hold"), {"gate": gate.port})
+    await gate.arrived()
+    assert (await api.verb(paused["id"], "pause"))["status"] == "paused"
+    delayed = await api.trigger(await api.job("echo"), scheduled_at=later(paused["created_at"], hours=1))
+    await api.until(asleep["id"], "run.waiting")
+    await live.stop()
+    await live.start()
+    api = Speech(live.client())
+    assert (await api.ended(asleep["id"]))["attempt"] == 1
+    assert (await api.run(paused["id"]))["status"] == "paused"
+    assert (await api.run(delayed["id"]))["status"] == "delayed"
+    gate.open()
+    await api.verb(paused["id"], "resume")
+    assert (await api.ended(paused["id"]))["attempt"] == 1
