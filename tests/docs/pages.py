@@ -8,12 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (?P<name>[\w.-]+\.\w+)\n")
-_MAKE = re.compile(r"^make(?: [\w=\"' -]+)?$", re.MULTILINE)
+_MAKE = re.compile(r"^make\b.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, its language and text, and, after a `bash` one, the output that is shown."""
+    """A fenced block: where it stands, its language and text, and, for a command, the output that is shown for it."""
 
     page: str
     line: int
@@ -33,9 +33,9 @@ class Block:
         return named["name"] if named else None
 
     @property
-    def make_lines(self) -> list[str]:
-        """Return the calls of `make`: they are looked up, not executed, for the suite cannot run itself."""
-        return _MAKE.findall(self.text)
+    def made(self) -> list[str]:
+        """Return the targets of `make` that it calls: they are looked up, for the suite cannot execute itself."""
+        return [line.split()[1] for line in _MAKE.findall(self.text)]
 
     @property
     def script(self) -> str:
@@ -44,8 +44,8 @@ class Block:
 
     @property
     def serves(self) -> bool:
-        """Tell whether the block ends in a server, which goes on while the next ones are executed."""
-        return self.script.splitlines()[-1:] != [] and self.script.splitlines()[-1].startswith("runwright serve ")
+        """Tell whether the block ends in a server, which goes on while the next blocks are executed."""
+        return self.language == "bash" and self.script.rpartition("\n")[2].startswith("runwright serve ")
 
 
 def documents() -> list[str]:
@@ -61,16 +61,19 @@ def text(page: str) -> str:
 
 
 def blocks(page: str) -> list[Block]:
-    """Return the blocks of a page; a `text` block that follows a `bash` one is the output of that one."""
+    """Return the blocks of a page; a `text` block right behind a `bash` one is the output of that one."""
     whole = text(page)
     found: list[Block] = []
+    end = 0
     for fence in _FENCE.finditer(whole):
-        language, body = fence["language"], fence["text"]
-        if language == "text" and found and found[-1].language == "bash" and found[-1].shown is None:
-            before = found.pop()
-            found.append(Block(page, before.line, "bash", before.text, body))
+        adjacent = not whole[end : fence.start()].strip()
+        end = fence.end()
+        if fence["language"] == "text" and found and found[-1].language == "bash" and adjacent:
+            command = found.pop()
+            found.append(Block(page, command.line, "bash", command.text, fence["text"]))
         else:
-            found.append(Block(page, whole.count("\n", 0, fence.start()) + 1, language, body))
+            line = whole.count("\n", 0, fence.start()) + 1
+            found.append(Block(page, line, fence["language"], fence["text"]))
     return found
 
 
@@ -81,6 +84,7 @@ def shows(shown: str, printed: str) -> bool:
     """
     pattern = ""
     for line in shown.splitlines():
-        literal = ".*".join(map(re.escape, line.rstrip().split("…")))
-        pattern += r"(?:.*\n)*" if line.strip() == "…" else re.sub(r"(?:\\ )+", " +", literal) + r"[ \t]*\n"
-    return re.fullmatch(pattern, printed if printed.endswith("\n") else printed + "\n") is not None
+        literal = re.sub(r"(?:\\ )+", " +", ".*".join(map(re.escape, line.rstrip().split("…"))))
+        # Atomic: a line that matched is not matched in another way, or twelve such lines would take for ever.
+        pattern += r"(?:.*\n)*" if line.strip() == "…" else rf"(?>{literal}[ \t]*\n)"
+    return re.fullmatch(pattern, printed if printed.endswith("\n") else f"{printed}\n") is not None

@@ -1,74 +1,72 @@
-"""Every command of the README and of the guides does what the page shows, against a real server."""
+"""Every command of the README and of the guides does what its page shows, against a real server."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import Block, blocks, shows
-from tests.docs.walk import Walk, walk
-from tests.house.tree import ROOT
+from tests.docs.pages import ROOT, Block, blocks, shows
+from tests.docs.walk import walk
 
 QUICKSTART = "docs/quickstart.md"
-WALKED = ("README.md", QUICKSTART, "docs/how-to/write-a-handler.md")
-GUESTS = (
-    "docs/concepts/events-and-streams.md",
-    "docs/how-to/back-up-and-restore.md",
-    "docs/how-to/keys-and-projects.md",
-)
-"""Pages that begin where the quickstart's server runs."""
+GUESTS = ("docs/how-to/keys-and-projects.md", "docs/how-to/back-up-and-restore.md", "docs/concepts/events-and-streams.md")
+"""Pages whose commands go where the quickstart's server runs; one walk leads through them all."""
+WALKS = {
+    "README.md": ("README.md",),
+    "quickstart": (QUICKSTART,),
+    "write-a-handler": ("docs/how-to/write-a-handler.md",),
+    "guests of the quickstart": GUESTS,
+}
+PAGES = [page for pages in WALKS.values() for page in pages]
 
 
-def visited(page: str) -> list[Block]:
-    """Return the blocks of a walk over a page: its own, after those of the quickstart up to the server for a guest."""
-    own = blocks(page)
-    if page not in GUESTS:
+def route(pages: tuple[str, ...]) -> list[Block]:
+    """Return the blocks of a walk; guests begin with those of the quickstart, up to its server."""
+    own = [block for page in pages for block in blocks(page)]
+    if pages != GUESTS:
         return own
-    begin = blocks(QUICKSTART)
-    return begin[: next(place for place, block in enumerate(begin) if block.serves) + 1] + own
+    before = blocks(QUICKSTART)
+    return before[: next(place for place, block in enumerate(before) if block.serves) + 1] + own
 
 
-@pytest.fixture(scope="module", params=[pytest.param(p, marks=pytest.mark.xdist_group(p)) for p in WALKED + GUESTS])
-def page(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.mark.parametrize("name", WALKS)
+def test_every_command_succeeds_and_prints_what_its_page_shows(name: str, tmp_path: Path) -> None:
+    planned = route(WALKS[name])
+    done = walk(planned, tmp_path)
+    for block in planned:
+        if block.shown is not None and block.where in done.printed:
+            printed = done.printed[block.where]
+            assert shows(block.shown, printed), f"{block.where} printed:\n{printed}\n{done.remarks}"
+    commands = [block.where for block in planned if block.language == "bash"]
+    assert list(done.printed) == commands, f"the last one failed: {list(done.printed.values())[-1:]}\n{done.remarks}"
+    assert done.server_status == "0", done.remarks
 
 
-@pytest.fixture(scope="module")
-def walked(page: str, tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    return walk(visited(page), tmp_path_factory.mktemp("walk"))
-
-
-def test_every_command_of_the_page_succeeds(page: str, walked: Walk) -> None:
-    expected = [block.where for block in visited(page) if block.language == "bash"]
-    assert list(walked.printed) == expected, walked.remarks + "".join(list(walked.printed.values())[-1:])
-    assert walked.server_status == "0", walked.remarks
-
-
-def test_every_output_is_the_one_that_the_page_shows(page: str, walked: Walk) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_a_wrong_word_in_a_shown_output_is_noticed(page: str) -> None:
     for block in blocks(page):
-        if block.shown is not None:
-            assert shows(block.shown, walked.printed[block.where]), f"{block.where} printed:\n{walked.printed[block.where]}"
+        printed = (block.shown or "").replace("…", "x")
+        assert shows(block.shown or "", printed)
+        for word in re.finditer(r"[^\s…]+", block.shown or ""):
+            wrong = f"{printed[: word.start()]}other{printed[word.end() :]}"
+            assert not shows(block.shown or "", wrong), f"{block.where}: {word[0]}"
 
 
-def test_a_wrong_word_in_any_shown_output_would_be_noticed(page: str, walked: Walk) -> None:
-    for block in blocks(page):
-        for word in re.findall(r"[^\s…]+", block.shown or ""):
-            wrong = (block.shown or "").replace(word, f"{word}~", 1)
-            assert not shows(wrong, walked.printed[block.where]), f"{block.where}: {word}"
-
-
-def test_every_block_of_the_page_is_executed_or_shown_output(page: str) -> None:
-    spoken = "\n".join(block.script for block in blocks(page) if block.language == "bash")
+@pytest.mark.parametrize("page", PAGES)
+def test_every_python_block_is_a_file_that_a_command_uses(page: str) -> None:
+    commands = "\n".join(block.script for block in blocks(page) if block.language == "bash")
     for block in blocks(page):
         if block.language == "python":
-            assert block.file is not None, f"{block.where}: the first line must be a comment that names the file"
-            assert block.file in spoken or f"{Path(block.file).stem}:app" in spoken, f"{block.where} is never used"
-        else:
-            assert block.language == "bash", f"{block.where}: a page that is walked has only commands and their output"
+            assert block.file is not None, f"{block.where}: its first line must be a comment that names the file"
+            assert block.file in commands or f"{Path(block.file).stem}:app" in commands, f"{block.where} is never used"
+
+
+@pytest.mark.parametrize("page", ["README.md", QUICKSTART])
+def test_there_is_no_block_but_commands_their_outputs_and_files(page: str) -> None:
+    assert [block.where for block in blocks(page) if block.language not in ("bash", "python")] == []
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = {line.split()[1] for page in WALKED for block in blocks(page) for line in block.make_lines if " " in line}
-    assert {"run", "test", "setup"} <= named
-    assert named <= targets
+    named = {target for page in PAGES for block in blocks(page) for target in block.made}
+    assert {"run", "test", "setup"} <= named <= targets

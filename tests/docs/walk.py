@@ -1,6 +1,7 @@
-"""Walk through a page: execute its blocks in order, in one shell, against a server of its own."""
+"""Walk through pages: execute their blocks in order, in one shell, against a server of their own."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,13 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs.pages import ROOT, Block
+from tests.docs.pages import Block
 
 PORT = "RUNWRIGHT_PORT=8080"
-LIMIT_S = 110
+LIMIT_S = 100
 _MARK = "@@@@ "
 
-# The server's standard output is a pipe whose first line is waited for, as a person waits for it.
+_BEGIN = """\
+exec 2>&1 < /dev/null
+set -e -o pipefail
+"""
+# A person waits for the first line of the server's output; so does the shell.
 _SERVE = """\
 rm -f server.out
 mkfifo server.out
@@ -24,66 +29,69 @@ exec 9< server.out
 read -r ready <&9
 echo "$ready"
 """
-_PROLOGUE = """\
-exec 2>&1 < /dev/null
-set -e -o pipefail
-trap 'test -z "$server" || kill "$server"' EXIT
-"""
-_STOP = """
-kill -TERM "$server"
+_END = f"""
+echo '{_MARK}end'
+kill "$server" 2> server.gone || true
 if wait "$server"; then echo 0; else echo $?; fi
-server=
 """
 
 
 @dataclass(frozen=True)
 class Walk:
-    """What a walk printed: block by block, as far as it came, and what its server ended with."""
+    """What was printed, block by block, as far as it came; the exit status of the server; remarks for the reader."""
 
     printed: dict[str, str]
     server_status: str
     remarks: str
 
 
-def walk(pages: Sequence[Block], directory: Path) -> Walk:
-    """Execute the blocks, and stop at the first command that fails."""
+def walk(blocks: Sequence[Block], directory: Path) -> Walk:
+    """Execute the blocks in a directory that looks like a clone, up to the first command that fails."""
     (directory / ".venv").symlink_to(sys.prefix)
-    (directory / "examples").symlink_to(ROOT / "examples")
-    port = free_port()
-    for block in pages:
+    for block in blocks:
         if block.file is not None:
             (directory / block.file).write_text(block.text, encoding="utf-8")
-    scripts = [block for block in pages if block.language == "bash"]
-    body = "\n".join(f"echo '{_MARK}{block.where}'\n{executable(block, port)}" for block in scripts)
-    script = f"{_PROLOGUE}\n{body}\necho '{_MARK}end'\n{_STOP}"
-    ended = subprocess.run(
-        ["bash", "-c", script],
-        cwd=directory,
-        env=environment(),
-        capture_output=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    printed = dict(part.partition("\n")[::2] for part in ended.stdout.decode().split(_MARK)[1:])
+    port = free_port()
+    scripts = [f"echo '{_MARK}{b.where}'\n{executable(b, port)}" for b in blocks if b.language == "bash"]
+    status, output = execute("\n".join([_BEGIN, *scripts, _END]), directory)
+    parts = output.replace(f":{port}", ":8080").split(_MARK)[1:]
+    printed = dict(part.partition("\n")[::2] for part in parts)
     log = directory / "server.err"
-    remarks = f"exit {ended.returncode}\n{log.read_text('utf-8') if log.exists() else ''}"
-    shown = {where: output.replace(f":{port}", ":8080") for where, output in printed.items()}
-    return Walk(shown, shown.pop("end", "never stopped").strip(), remarks)
+    remarks = f"status {status}\n{log.read_text('utf-8') if log.exists() else ''}"
+    return Walk(printed, printed.pop("end", "never asked to stop").strip(), remarks)
 
 
 def executable(block: Block, port: int) -> str:
-    """Return a block as it is executed: with a free port, and a server that does not hold the shell up."""
+    """Return a block as it is executed: on a free port, and with a server that does not hold up the shell."""
     script = block.script.replace(PORT, f"RUNWRIGHT_PORT={port}")
     if not block.serves:
         return script
-    *before, command = script.splitlines()
-    return "\n".join([*before, _SERVE.format(command=command)])
+    before, _, command = script.rpartition("\n")
+    return f"{before}\n{_SERVE.format(command=command)}"
 
 
-def environment() -> dict[str, str]:
-    """Return an environment without any setting of ours; output comes at once, so that it comes in order."""
+def execute(script: str, directory: Path) -> tuple[int, str]:
+    """Run a script and return its status and output; nothing that it started outlives it."""
+    # Without any setting of ours, and with outputs that come at once, so that they come in order.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNWRIGHT_")}
-    return {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    environment = {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    shell = subprocess.Popen(
+        ["bash", "-c", script], cwd=directory, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        output, _ = shell.communicate(timeout=LIMIT_S)
+    finally:
+        if shell.poll() is None or (directory / "server.out").exists():
+            kill_session(shell.pid)
+    return shell.returncode, output
+
+
+def kill_session(pid: int) -> None:
+    """Kill what is left of the processes of a session."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def free_port() -> int:

@@ -65,7 +65,8 @@ GOOD = "run_01a3185c507b774bc5ada920a67336b7"
     "text",
     [
         "", "run", "run_", GOOD[:-1], GOOD + "0", GOOD.upper(), GOOD + "\n", " " + GOOD, "ruin" + GOOD[3:],
-        GOOD.replace("_", "-"), "run_" + "g" * 32, "run_579a833d956b40ad9adcb0bd966dbddc", GOOD[:20] + "c" + GOOD[21:], "x_y_z",
+        GOOD.replace("_", "-"), "run_" + "g" * 32, "run_579a833d956b40ad9adcb0bd966dbddc",
+        GOOD[:20] + "c" + GOOD[21:], "x_y_z",
         GOOD.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")),
     ],
 )  # fmt: skip

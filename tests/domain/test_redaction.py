@@ -193,33 +193,33 @@ REDACTORS = {known: Redactor(known) for known in ((), tuple(KNOWN), ("abcabc", "
 SOME_REDACTOR = st.sampled_from(list(REDACTORS.values()))
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(SOME_REDACTOR, MIXED, st.lists(st.integers(min_value=0, max_value=10**6), max_size=30))
 def test_a_stream_cut_anywhere_is_the_redaction_of_the_whole(redactor, text, places):
     assert streamed(redactor, cut(text, places)) == redactor.text(text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(SOME_REDACTOR, MIXED)
 def test_a_stream_of_single_characters_is_the_redaction_of_the_whole(redactor, text):
     assert streamed(redactor, list(text)) == redactor.text(text)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(SOME_REDACTOR, MIXED)
 def test_redacting_twice_changes_nothing(redactor, text):
     once = redactor.text(text)
     assert redactor.text(once) == once
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(TEXTS | st.sampled_from(KNOWN), max_size=8).map("".join), st.sampled_from(KNOWN), TEXTS)
 def test_no_known_value_survives_in_any_surroundings(before, value, after):
     shown = REDACTORS[tuple(KNOWN)].text(before + value + after)
     assert not [known for known in KNOWN if known in shown]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(MIXED, st.sampled_from(SECRETS), MIXED)
 def test_no_planted_secret_survives_between_other_texts(before, row, after):
     _, around, secret = row
@@ -228,7 +228,7 @@ def test_no_planted_secret_survives_between_other_texts(before, row, after):
     assert secret not in shown
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(st.characters(exclude_characters="=:@-_", exclude_categories=["Cs"])))
 def test_text_without_secrets_is_left_as_it_is(text):
     assume("eyJ" not in text and "earer" not in text.lower() and "redacted" not in text)
@@ -264,10 +264,13 @@ def test_a_closed_stream_is_ready_for_another_text():
     assert stream.feed("hello") + stream.close() == "hello"
 
 
-@given(st.text(st.characters(), max_size=50))
+@given(st.text(st.characters(categories=["Cs", "L", "N"]), max_size=50))
 def test_lone_surrogates_are_replaced_and_break_nothing(text):
     redactor = Redactor(["s\ud800cret"])
-    redactor.text(text + "\udfff password=\ud800x").encode()
+    for tail in ("", "\udfff password=\ud800x"):
+        whole = redactor.text(text + tail)
+        assert whole == streamed(redactor, list(text + tail))
+        assert whole.encode().count("\ufffd".encode()) >= len([one for one in text if "\ud800" <= one <= "\udfff"])
     assert redactor.text("s\ud800cret") == "[redacted:known]"
 
 
@@ -292,21 +295,21 @@ def strings(value):
             yield from strings(item)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(SOME_REDACTOR, JSON)
 def test_the_cheap_look_at_json_misses_nothing_that_the_precise_one_finds(redactor, value):
     walked = redactor._walk(msgspec.json.decode(msgspec.json.encode(value)))
     assert redactor.data(value) == msgspec.json.encode(walked)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(SOME_REDACTOR, JSON)
 def test_every_string_of_redacted_json_is_redacted(redactor, value):
     shown = json.loads(redactor.data(value))
     assert all(redactor.text(text) == text for text in strings(shown))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(SOME_REDACTOR, JSON)
 def test_redacting_json_twice_changes_nothing(redactor, value):
     once = redactor.data(value)
@@ -314,7 +317,7 @@ def test_redacting_json_twice_changes_nothing(redactor, value):
     assert redactor.data(msgspec.Raw(once)) == once
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(SOME_REDACTOR, JSON, st.sampled_from([None, 1]), st.booleans())
 def test_json_of_any_encoding_says_the_same(redactor, value, indent, ascii_only):
     foreign = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode()

@@ -218,6 +218,28 @@ async def test_a_limit_that_was_raised_lets_more_in_and_old_runs_do_not_lower_it
     await world.check()
 
 
+async def test_a_raised_limit_reaches_those_who_were_held_by_the_lower_one(world: World):
+    run_ids = [await world.submit(world.job(max_concurrency=1)) for _ in range(3)]
+    run_ids.append(await world.submit(world.job(max_concurrency=3)))
+    await world.round_of(world.engine.scheduler.loop)
+    await settled(world)
+    assert {run.run_id for run in await world.take(9)} == set(run_ids[:3])
+    await world.check()
+
+
+async def test_a_lowered_limit_lets_nobody_in_until_enough_have_left(world: World):
+    first, second = [await world.submit(world.job(max_concurrency=2)) for _ in range(2)]
+    runs = {run.run_id: run for run in await world.take(5)}
+    third = await world.submit(world.job(max_concurrency=1))
+    await world.finish(runs[first], o.Completed())
+    await settled(world)
+    assert (await world.take(5), await world.state(third)) == ([], "queued")
+    await world.finish(runs[second], o.Completed())
+    await settled(world)
+    assert [run.run_id for run in await world.take(5)] == [third]
+    await world.check()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_used_slots_are_owned_whatever_happens(tmp_path_factory, data):

@@ -1,7 +1,5 @@
 """Who comes first: projects take turns, priority is a bounded head start, and who waits long is not forgotten."""
 
-from collections import Counter
-
 from runwright.domain import outcome as o
 from runwright.domain.accounts import Project
 from tests.engine.world import PROJECT, World, settled
@@ -15,8 +13,9 @@ async def fill(world: World, project: Project, count: int, **order: object) -> l
     return [await world.submit(definition, project, **order) for _ in range(count)]
 
 
-async def projects_taken(world: World, count: int) -> list[str]:
-    return [run.spec.project_id for run in await world.take(count)]
+async def taken_of(world: World, project: Project, count: int) -> int:
+    """Take runs, and return how many were the project's; equal ranks come in no particular order, so about one is luck."""
+    return sum(run.spec.project_id == project.project_id for run in await world.take(count))
 
 
 async def test_runs_of_one_project_come_in_the_order_in_which_they_were_made(world: World):
@@ -30,37 +29,35 @@ async def test_runs_of_one_project_come_in_the_order_in_which_they_were_made(wor
 async def test_a_project_with_few_runs_does_not_wait_behind_one_with_many(world: World):
     await fill(world, PROJECT, 50)
     await fill(world, OTHER, 5)
-    assert Counter(await projects_taken(world, 10)) == {"proj_1": 5, "proj_2": 5}
+    assert await taken_of(world, OTHER, 10) in (4, 5, 6)
 
 
 async def test_a_project_of_twice_the_weight_comes_twice_as_often(world: World):
     await fill(world, PROJECT, 30)
     await fill(world, HEAVY, 30)
-    assert Counter(await projects_taken(world, 30)) == {"proj_1": 10, "proj_3": 20}
+    assert await taken_of(world, HEAVY, 30) in (19, 20, 21)
 
 
 async def test_a_project_that_rested_has_saved_up_no_turns(world: World):
     await fill(world, PROJECT, 40)
-    await projects_taken(world, 20)
+    await world.take(20)
     await fill(world, OTHER, 20)
-    assert Counter(await projects_taken(world, 10)) == {"proj_1": 5, "proj_2": 5}
+    assert await taken_of(world, OTHER, 10) in (4, 5, 6)
 
 
 async def test_an_empty_queue_forgets_nobody_who_comes_back(world: World):
     await fill(world, PROJECT, 30)
-    await projects_taken(world, 30)
+    await world.take(30)
     await fill(world, PROJECT, 5)
     await fill(world, OTHER, 5)
-    assert Counter(await projects_taken(world, 4)) == {"proj_1": 2, "proj_2": 2}
+    assert await taken_of(world, OTHER, 4) in (1, 2, 3)
 
 
-async def test_priority_goes_first(world: World):
+async def test_priority_overtakes_all_but_the_first_in_line(world: World):
     low = await fill(world, PROJECT, 3)
+    world.clock.advance(1)
     high = await fill(world, PROJECT, 1, priority=9)
-    middle = await fill(world, PROJECT, 1, priority=1)
-    taken = [run.run_id for run in await world.take(5)]
-    assert set(taken[:2]) == {*high, *middle}
-    assert taken[2:] == low
+    assert [run.run_id for run in await world.take(5)] == [low[0], *high, *low[1:]]
 
 
 async def test_the_head_start_of_priority_is_bounded(world: World):

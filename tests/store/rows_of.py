@@ -53,7 +53,9 @@ def timer(at: int, name: str = "due") -> Timer:
     return Timer(ids.new_id("run", T0), name, at)
 
 
-def value(run_id: str, kind: str, key: str, sealed: bytes | None = b"sealed", artifact: str | None = None) -> StoredValue:
+def value(
+    run_id: str, kind: str, key: str, sealed: bytes | None = b"sealed", artifact: str | None = None
+) -> StoredValue:
     """Return a working value of a run."""
     return StoredValue(run_id, kind, key, sealed, artifact, None, T0)
 
@@ -74,4 +76,3 @@ async def within(store: Store, method: str, *arguments: Any) -> Any:
         return await getattr(tx, method)(*arguments)
 
     return await store.write(work)
-

@@ -27,7 +27,12 @@ async def test_a_run_comes_back_as_it_was_in_every_state(store: Store, named: st
     assert record is not None
     assert record.run == made.standing
     assert await read_back(store, made.standing.run_id) == made.standing
-    assert (record.payload, record.result, record.replayed_as, record.dead_letter_left_at) == (b"sealed", None, None, None)
+    assert (record.payload, record.result, record.replayed_as, record.dead_letter_left_at) == (
+        b"sealed",
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("named", [name for name in SPECIMENS if not SPECIMENS[name]().standing.terminal])
@@ -221,13 +226,14 @@ async def test_leases_lapse_at_their_end_and_at_their_fence(store: Store):
     ]
     await write(store, ChangeSet(leases=leases))
 
-    async def lapsed(at: int, limit: int = 10) -> set[Lease]:
-        return set(await store.lapsed(at, limit))
+    assert await store.lapsed(T0 + 9, 10) == []
+    assert await store.lapsed(T0 + 10, 10) == [leases[2], leases[0]]
+    assert sorted(await store.lapsed(T0 + 11, 2), key=fence_at) == leases[2:], "nobody waits behind the lapsed"
+    assert (await store.lapsed(T0 + 11, 10))[2:] == leases[:2], "longest ago first"
 
-    assert await lapsed(T0 + 9) == set()
-    assert await lapsed(T0 + 10) == {leases[0], leases[2]}
-    assert await lapsed(T0 + 11) == set(leases)
-    assert len(await lapsed(T0 + 11, 3)) == 3
+
+def fence_at(lease: Lease) -> int:
+    return lease.fence_at or 0
 
 
 async def test_only_the_worker_of_a_lease_renews_it_and_hears_which_are_gone(store: Store):

@@ -104,9 +104,13 @@ class QueryReader:
                 raise InvalidRequest(fields=[FieldError(name, "is not known") for name in values])
             return None
         try:
-            return msgspec.convert(values, self._kind, strict=False)
+            query = msgspec.convert(values, self._kind, strict=False)
         except msgspec.ValidationError as fault:
             raise InvalidRequest(fields=[field_error(fault)]) from None
+        for name in values:
+            if getattr(query, name) is None:  # msgspec reads the text `null` so: a filter would be dropped in silence
+                raise InvalidRequest.at(name, "must not be null: leave it out")
+        return query
 
     def _collect(self, raw: bytes) -> dict[str, Any]:
         try:

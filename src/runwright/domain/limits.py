@@ -10,9 +10,10 @@ HEAD_START = 100.0  # turns, per level of priority
 def turn_and_rank(floor: float, last_turn: float, weight: float, priority: int) -> tuple[float, float]:
     """Return the (turn, rank) of a run that is admitted now; the claim takes the smallest rank, then the oldest run.
 
-    ``floor`` is the smallest ready rank of the queue, or the last one claimed when none is ready: it never goes back,
-    or a project that is new would overtake all that others have used up. ``last_turn`` is the project's last turn
-    in this queue (0 at first); a project of ``weight`` 2 comes twice as often as one of weight 1. ``priority`` 0-10.
+    ``floor`` is the smallest ready rank of the queue, or the latest turn taken in it when none is ready: it must not
+    fall back to zero, or a new project would overtake all that others have used up. ``last_turn`` is the project's last
+    turn in this queue (0 at first); a project of ``weight`` 2 comes twice as often as one of weight 1.
+    ``priority`` is 0 to 10.
     """
     if weight <= 0:
         raise ValueError("a weight is positive")

@@ -43,11 +43,13 @@ class Redactor:
         self._numbers = tuple(value for value in values if value.strip("0123456789.+-eE") == "")
 
     def text(self, text: str) -> RedactedText:
-        """Redact a whole text; one without secrets comes back unchanged."""
+        """Redact a whole text; one without secrets comes back unchanged, but for lone surrogates (U+FFFD)."""
         encoded = utf8(text)
-        if not self._find.hint(encoded):
+        if self._find.hint(encoded):
+            encoded = Stream(self._find).finish(encoded)
+        elif len(encoded) == len(text):  # ASCII, and so the commonest of texts need not be decoded again
             return RedactedText(text)
-        return RedactedText(Stream(self._find).finish(encoded).decode())
+        return RedactedText(encoded.decode())
 
     def data(self, obj: Any) -> Redacted:
         """Encode ``obj`` as compact JSON and redact its strings, keys and numbers; the JSON stays valid.

@@ -15,7 +15,7 @@ from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, Buffer, Emitter, Note
 from runwright.engine.schema import require_valid
 from runwright.engine.values import Values, encode
-from runwright.errors import Error, Overloaded, StoreUnavailable
+from runwright.errors import Error, StoreUnavailable
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -180,7 +180,7 @@ class Attempt:
                 return await executor.execute(self)
         except TimeoutError:
             if not limit.expired():
-                raise
+                return self.failed("TimeoutError", "something that the executor waited for took too long")
             return self.failed("Timeout", f"the attempt took longer than {timeout_s:g} s", reason="timeout")
         except asyncio.CancelledError:
             if self.released and not self.lost:
@@ -203,7 +203,7 @@ class Attempt:
             try:
                 await self._commit.apply(command)
                 return
-            except (StoreUnavailable, Overloaded):
+            except StoreUnavailable:
                 if self.clock.monotonic() >= give_up:
                     raise
                 await self.clock.sleep(RETRY_S)

@@ -158,7 +158,7 @@ class Batch:
                 continue
             for limit in new.spec.limits:
                 slots = reading.slots.setdefault(limit.key, Slots(0, limit.max))
-                if run_id in waiting:  # who comes in decides: one that leaves may be of an older version of the job
+                if run_id in self._births:  # a new run knows the limit as it is; an older one, as it was
                     slots.max = limit.max
                 slots.used += owns - owned
                 self.changes.limits[limit.key] = slots

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from runwright.clock import Clock
 from runwright.domain.commands import Append, Value
-from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level
-from runwright.domain.redaction import RedactedText, Redactor, Stream
+from runwright.domain.events import CATALOGUE, LEVELS, Chunk, Draft, Level
+from runwright.domain.redaction import RedactedText, Redactor, Stream, compose
 from runwright.engine.commit import Commit
-from runwright.errors import Error, InvalidRequest, Overloaded, StoreUnavailable, TooLarge
+from runwright.errors import Error, InvalidRequest, StoreUnavailable, TooLarge
 
 RETRY_S = 0.2
 
@@ -70,8 +70,16 @@ class Buffer:
         """Turn the pieces of a stream into one record."""
         pieces = self._pieces.pop(stream_id, [])
         if pieces or done:
-            data = {"chunk": "".join(pieces), "stream_id": stream_id, "done": done}
-            self.drafts.append(Draft("stream.chunk", redactor.data(data)))
+            # The pieces went through their stream's redaction; to look at them again, cut as they are, would find more.
+            data = Chunk("".join(pieces), redactor.text(stream_id), done)
+            self.drafts.append(Draft("stream.chunk", compose(data)))
+
+    def put_back(self, drafts: Sequence[Draft]) -> None:
+        """Keep records again that could not be stored, before everything that came since."""
+        since, self.drafts = self.drafts, []
+        for draft in drafts:
+            self.add(draft)
+        self.drafts += since
 
     def take(self, redactor: Redactor) -> tuple[Draft, ...]:
         """Return everything kept so far, in order, and begin anew."""
@@ -154,7 +162,13 @@ class Emitter:
         if not full:
             return
         try:
-            answers = await self._apply([Append(b.run_id, b.lease_epoch, drafts) for b, drafts in full])
+            answers = await self._commit.apply_all([Append(b.run_id, b.lease_epoch, drafts) for b, drafts in full])
+        except StoreUnavailable:
+            for buffer, drafts in full:
+                buffer.put_back(drafts)
+                self._dirty[buffer] = None
+            await self._clock.sleep(RETRY_S)
+            return
         except Error as failure:
             answers = [failure] * len(full)
         for (buffer, _), answer in zip(full, answers, strict=True):
@@ -169,17 +183,12 @@ class Emitter:
         waiting = buffer.take(self.redactor)
         self._dirty.pop(buffer, None)
         append = Append(buffer.run_id, buffer.lease_epoch, (*waiting, *drafts), tuple(values))
-        answer = (await self._apply([append]))[0]
-        if isinstance(answer, Error):
-            raise answer
-
-    async def _apply(self, appends: Sequence[Append]) -> list[Any]:
-        """Apply records; while the store is out of reach, try again as long as a lease may live."""
         give_up = self._clock.monotonic() + self._patience_s
         while True:
             try:
-                return await self._commit.apply_all(appends)
-            except (StoreUnavailable, Overloaded):
+                await self._commit.apply(append)
+                return
+            except StoreUnavailable:  # as long as a lease may live, the store may come back
                 if self._clock.monotonic() >= give_up:
                     raise
                 await self._clock.sleep(RETRY_S)

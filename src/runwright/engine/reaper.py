@@ -43,12 +43,15 @@ class Reaper:
             self.loop.wake()
 
     async def _once(self) -> None:
-        now = self._clock.now()
         try:
-            lapsed = await self._store.lapsed(now, self._batch)
+            await self._look()
         except StoreError:
             self._steady.disturb()
             raise
+
+    async def _look(self) -> None:
+        now = self._clock.now()
+        lapsed = await self._store.lapsed(now, self._batch)
         steady = self._steady.now
         commands = [
             Lose(lease.run_id, lease.lease_epoch, random.random())

@@ -51,6 +51,8 @@ class Worker:
         self._draining = False
         self._empty = asyncio.Event()
         self._empty.set()
+        self._arrived = asyncio.Event()
+        self._arrived.set()
         self._hungry: set[str] = set(executor.queues)
         self.loops = (
             Loop("claimer", self._claim, clock, every_s=CLAIM_POLL_S),
@@ -74,18 +76,18 @@ class Worker:
         if self._draining or queue not in self._executor.queues or not self._executor.serves(handler):
             return 0
         held = min(count, self._free())
-        self._reserved += held
+        self._hold(held)
         return held
 
     def give_back(self, count: int) -> None:
         """Free reserved slots that no run took."""
-        self._reserved -= count
+        self._hold(-count)
         if self._hungry:
             self.loops[0].wake()
 
     def assign(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
         """Take runs that were claimed into reserved slots, each with its sealed payload."""
-        self._reserved -= len(runs)
+        self._hold(-len(runs))
         for run, payload in runs:
             attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
             self._running[run.run_id] = attempt
@@ -105,6 +107,13 @@ class Worker:
             self._hungry |= mine
             self.loops[0].wake()
 
+    def _hold(self, count: int) -> None:
+        self._reserved += count
+        if self._reserved:
+            self._arrived.clear()
+        else:
+            self._arrived.set()
+
     def _free(self) -> int:
         return max(self._slots - len(self._running) - self._reserved, 0)
 
@@ -117,15 +126,15 @@ class Worker:
             count = 0 if self._draining else self._free()
             if count == 0:
                 return
-            self._reserved += count
+            self._hold(count)
             self._hungry.discard(queue)  # before the look: what becomes ready meanwhile makes it hungry again
             try:
                 runs: list[Run] = await self._commit.apply(Take(queue, count, self.worker_id))
                 payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
             except BaseException:
-                self._reserved -= count
+                self._hold(-count)
                 raise
-            self._reserved -= count - len(runs)
+            self._hold(len(runs) - count)
             self.assign([(run, payloads.get(run.run_id)) for run in runs])
             if len(runs) == count:
                 self._hungry.add(queue)
@@ -165,6 +174,7 @@ class Worker:
     async def drain(self, timeout_s: float) -> int:
         """Claim no more, let attempts finish for `timeout_s`, hand the rest back; return how many those were."""
         self._draining = True
+        await self._arrived.wait()  # a claim under way brings its runs, and nobody else would know of them
         await self._clock.wait(self._empty, timeout_s)
         left = list(self._running.values())
         for attempt in left:

@@ -245,7 +245,7 @@ class Store(Protocol):
         """Return the instant of the earliest timer."""
 
     async def lapsed(self, at: int, limit: int) -> list[Lease]:
-        """Return the leases that ran out, or whose stop request's grace is over, by `at`."""
+        """Return leases whose stop request's grace is over by `at`, then those that ran out, longest ago first."""
 
     async def starved(self, limit: int) -> list[str]:
         """Return limits that have a free slot and held runs: the net under the admission."""

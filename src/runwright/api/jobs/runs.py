@@ -16,8 +16,10 @@ from runwright.store.base import Record
 
 routes = Routes(tag="runs")
 
+NOWHERE = {404: "The project is not the caller's"}
 
-@routes.get("/v1/runs", scope="runs:read", summary="List runs")
+
+@routes.get("/v1/runs", scope="runs:read", answers=NOWHERE, summary="List runs")
 async def list_runs(call: Call, query: wire.RunQuery) -> Page[wire.Run]:
     """List runs, newest first: of one project, or of all that the caller sees."""
     office = call.services

@@ -18,7 +18,7 @@ from runwright.domain.state import decide
 from runwright.domain.words import job_word
 from runwright.engine.commit import Submitted
 from runwright.engine.submit import Order
-from runwright.errors import Error, InvalidRequest, NotFound
+from runwright.errors import Error, InvalidRequest
 
 routes = Routes(tag="jobs")
 
@@ -129,11 +129,8 @@ async def _order(
 
 
 async def _require_parent(call: Call, office: Services, project: Project, run_id: str, path: str) -> None:
-    try:
-        parent = await office.engine.reader(call.actor).run(run_id)
-    except NotFound:
-        parent = None
-    if parent is None or parent.run.spec.project_id != project.project_id:
+    parent = await office.engine.reader(call.actor).run(run_id)
+    if parent.run.spec.project_id != project.project_id:
         raise InvalidRequest.at(f"{path}parent_run_id", "must be a run of the same project")
     if parent.run.terminal:
         raise InvalidRequest.at(f"{path}parent_run_id", f"the run is {parent.run.state}; an ended run has no children")

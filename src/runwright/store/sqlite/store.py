@@ -277,7 +277,7 @@ class SqliteStore:
         return earliest
 
     async def lapsed(self, at: int, limit: int) -> list[Lease]:
-        """Return the leases that ran out, or whose stop request's grace is over, by `at`."""
+        """Return leases whose stop request's grace is over by `at`, then those that ran out, longest ago first."""
         return [Lease(*row) for row in self._read(hot.LAPSED, at, limit)]
 
     async def starved(self, limit: int) -> list[str]:

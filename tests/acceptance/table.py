@@ -1,0 +1,96 @@
+"""The route table as the tests walk it: every endpoint with a path, a query and a body that it takes."""
+
+from typing import Any, NamedTuple
+
+import httpx2
+import msgspec
+
+from runwright.api.context import ANYONE, PUBLIC
+from runwright.api.routing import Endpoint
+from runwright.app import TABLES
+from tests.acceptance.contract import ContractClient
+from tests.acceptance.live_server import LiveServer
+from tests.acceptance.speech import Json, Speech, said, unique
+
+ENDPOINTS = [endpoint for table in TABLES for endpoint in table.endpoints]
+GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.scope != PUBLIC]
+SCOPED = [endpoint for endpoint in GUARDED if endpoint.scope != ANYONE]
+NAMING = [endpoint for endpoint in GUARDED if endpoint.parameters]
+WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PUT", "PATCH")]
+TAKING = [endpoint for endpoint in WITH_BODY if endpoint.body is not None]
+PAGED = [
+    endpoint for endpoint in ENDPOINTS if endpoint.query is not None and "cursor" in endpoint.query.__struct_fields__
+]
+
+
+def name(endpoint: Endpoint) -> str:
+    """Return what a test of this endpoint is called."""
+    return f"{endpoint.method} {endpoint.path}"
+
+
+class World(NamedTuple):
+    """What one organization owns, by the names that paths and queries use."""
+
+    client: ContractClient
+    idents: dict[str, str]
+
+    def path(self, endpoint: Endpoint, other: "World | None" = None) -> str:
+        """Return the endpoint's path with this world's ids, or with those of the other one."""
+        return endpoint.path.format_map((other or self).idents)
+
+    def body(self, endpoint: Endpoint) -> Json | None:
+        """Return a body that the endpoint takes, or None if it takes none."""
+        if endpoint.body is None:
+            return None
+        bodies: dict[str, Json] = {
+            "create_job": {"slug": unique("made")},
+            "update_job": {"description": "changed"},
+            "trigger": {"payload": {"a": 1}},
+            "trigger_bulk": {"items": [{"payload": {"a": 1}}]},
+            "replay_run": {"force": True},
+            "cancel_run_idempotent": {"reason": "why not"},
+            "create_organization": {"slug": unique("org")},
+            "update_organization": {"name": "Renamed"},
+            "create_project": {"slug": unique("proj")},
+            "update_project": {"name": "Renamed"},
+            "create_user": {"name": unique("user")},
+            "update_user": {"name": unique("user")},
+            "create_key": {"name": "a key", "scopes": ["runs:read"]},
+            "rotate_key": {"grace_s": 60},
+        }
+        return bodies[endpoint.name]
+
+    async def ask(
+        self, endpoint: Endpoint, client: ContractClient | None = None, *, path: str | None = None, **options: Any
+    ) -> httpx2.Response:
+        """Send a request that the endpoint takes, changed by the options."""
+        if "json" not in options and "content" not in options and self.body(endpoint) is not None:
+            options["json"] = self.body(endpoint)
+        return await (client or self.client).request(endpoint.method, path or self.path(endpoint), **options)
+
+
+async def found_world(server: LiveServer, admin: ContractClient, token: str | None) -> World:
+    """Make one of everything in an organization: the first one (no token), or that of the token."""
+    client = admin if token is None else server.client(token)
+    api = Speech(client)
+    project = await api.project()
+    job = await said(client.post("/v1/jobs", json={"slug": unique("echo"), "handler": "echo"}), 201)
+    run = await api.done(job["id"], {"a": 1})
+    user = await said(client.post("/v1/users", json={"name": unique("ann")}), 201)
+    key = await api.key("runs:read")
+    me = await said(client.get("/v1/me"))
+    idents = {
+        "project": project,
+        "project_id": project,
+        "job": job["id"],
+        "run_id": run["id"],
+        "user_id": user["id"],
+        "key_id": key["id"],
+        "organization": me["organization"]["id"],
+    }
+    return World(client, idents)
+
+
+def field_names(kind: type[msgspec.Struct] | None) -> tuple[str, ...]:
+    """Return the fields of a query or a body."""
+    return () if kind is None else kind.__struct_fields__
