@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from runwright.clock import SystemClock
-from runwright.domain.chain import Link, genesis, verify
+from runwright.domain.chain import genesis, verify
 from runwright.domain.events import TERMINAL_TYPES, Created, Event
 from runwright.domain.fold import fold
 from runwright.domain.run import Run
@@ -37,7 +37,7 @@ def audit(entries: dict[str, Entry]) -> None:
     """Refuse a ledger with a gap, a broken chain, a status that its log does not tell, or a word after the end."""
     for run_id, (run, events) in entries.items():
         assert [event.seq for event in events] == list(range(1, run.seq + 1)), run_id
-        assert verify(_genesis(events[0]), map(_link, events), run.hash) is None, run_id
+        assert verify(_genesis(events[0]), (event.link() for event in events), run.hash) is None, run_id
         ends = [event.seq for event in events if event.type in TERMINAL_TYPES]
         assert ends == ([run.seq] if run.terminal else []), run_id
         times = [event.created_at for event in events]
@@ -48,11 +48,6 @@ def audit(entries: dict[str, Entry]) -> None:
 
 def _genesis(first: Event) -> bytes:
     return genesis(bytes(msgspec.json.decode(first.data, type=Created).spec))
-
-
-def _link(event: Event) -> Link:
-    header = (event.actor, event.created_at, event.run_id, event.seq, event.type)
-    return Link(*header, {}, event.hash, event.salt, event.data)
 
 
 async def leftovers(data_dir: Path) -> list[object]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from runwright import ids
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
-from runwright.domain.chain import Header, Link, data_digest, link
+from runwright.domain.chain import Header, Link, body, data_digest, link
 from runwright.domain.events import Draft, Event
 from runwright.domain.fold import Folded, fold
 from runwright.domain.redaction import RedactedText, Redactor
@@ -101,9 +101,10 @@ class History:
         for draft in drafts:
             seq, salt = run.seq + 1, bytes(16)
             actor, at = draft.actor or f"worker:{WORKER}", max(self.at, run.at)
-            header = Header(actor, at, data_digest(salt, draft.data).hex(), run.run_id, seq, draft.type, {})
-            digest = link(run.hash, header)
             epoch = run.lease_epoch
+            covered = body(draft.level, epoch, draft.message, draft.data)
+            header = Header(actor, at, data_digest(salt, covered).hex(), run.run_id, seq, draft.type, {})
+            digest = link(run.hash, header)
             self.events.append(
                 Event(
                     run.run_id, seq, draft.type, draft.level, actor, draft.message, draft.data, salt, epoch, at, digest
@@ -167,7 +168,7 @@ def told(run: Run) -> Folded:
 
 def links(events: list[Event]) -> list[Link]:
     """Return a log as `chain.verify` reads it."""
-    return [Link(e.actor, e.created_at, e.run_id, e.seq, e.type, {}, e.hash, e.salt, e.data) for e in events]
+    return [event.link() for event in events]
 
 
 def _executing(**given: Any) -> History:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
 from runwright.domain import chain
-from runwright.domain.chain import Break, Header, Link, data_digest, genesis, link, verify
+from runwright.domain.chain import Break, Header, Link, body, data_digest, genesis, link, verify
 
 SAFE = st.integers(min_value=0, max_value=2**53 - 1)
 # Every character that UTF-8 can carry; the names of usage are ASCII, as the catalogue makes them.
@@ -201,3 +201,12 @@ def test_an_oversized_integer_in_a_stored_event_is_an_edit_and_no_crash():
 def test_hashes_are_computed_by_no_hidden_state():
     assert make_log(2)[0].hash != make_log(2)[0].hash  # the salts differ
     assert chain.SALT_BYTES == 16
+
+
+@given(
+    st.sampled_from(["debug", "info"]), st.integers(0, 99), st.text(max_size=8), st.sampled_from([b"{}", b'{"a":1}']),
+    st.sampled_from(["debug", "info"]), st.integers(0, 99), st.text(max_size=8), st.sampled_from([b"{}", b'{"a":1}']),
+)  # fmt: skip
+def test_no_two_events_have_one_body(level, epoch, message, data, other_level, other_epoch, other_message, other_data):
+    same = (level, epoch, message, data) == (other_level, other_epoch, other_message, other_data)
+    assert (body(level, epoch, message, data) == body(other_level, other_epoch, other_message, other_data)) == same

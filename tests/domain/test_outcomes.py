@@ -4,9 +4,9 @@ import pytest
 
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
+from runwright.domain.ending import MAX_HANDOVERS
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Paused, timers
-from runwright.domain.ending import MAX_HANDOVERS
 from runwright.domain.tenancy import Cause
 from tests.domain.specimens import HOUR, SECOND, SPECIMENS, T0, History, failed, log_line
 

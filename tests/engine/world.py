@@ -22,7 +22,7 @@ from runwright.clock import FrozenClock
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.accounts import Project
-from runwright.domain.chain import Link, genesis, verify
+from runwright.domain.chain import genesis, verify
 from runwright.domain.events import TERMINAL_TYPES, Event
 from runwright.domain.fold import fold
 from runwright.domain.job import Job, JobDefinition
@@ -229,20 +229,13 @@ class World:
         events = await self.events(run.run_id)
         opening = self.rows("SELECT opening FROM runs WHERE run_id = ?", run.run_id)[0][0]
         assert [event.seq for event in events] == list(range(1, run.seq + 1)), run
-        assert verify(genesis(opening), map(as_link, events), run.hash) is None, run
+        assert verify(genesis(opening), (event.link() for event in events), run.hash) is None, run
         folded = fold(events)
         assert (folded.state, folded.reason, folded.attempt) == (run.state, run.reason, run.attempt), (folded, run)
         assert (folded.lease_epoch, folded.due_at) == (run.lease_epoch, run.due_at), (folded, run)
         ends = [event.seq for event in events if event.type in TERMINAL_TYPES]
         assert ends == ([run.seq] if run.terminal else []), run
         assert all(a.created_at <= b.created_at for a, b in zip(events, events[1:], strict=False)), run
-
-
-def as_link(event: Event) -> Link:
-    """Return an event as the chain's verification reads it."""
-    return Link(
-        event.actor, event.created_at, event.run_id, event.seq, event.type, {}, event.hash, event.salt, event.data
-    )
 
 
 def check_tables(world: World, runs: list[Run]) -> None:

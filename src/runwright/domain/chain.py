@@ -66,6 +66,14 @@ def genesis(spec: bytes) -> bytes:
     return sha256(spec).digest()
 
 
+def body(level: str, lease_epoch: int, message: str, data: bytes) -> bytes:
+    """Return everything about an event that its header does not hold, as the digest covers it.
+
+    It is unambiguous: the level and the epoch hold no NUL, and neither does the data, which are JSON.
+    """
+    return f"{level}\0{lease_epoch}\0{message}\0".encode() + data
+
+
 def data_digest(salt: bytes, data: bytes) -> bytes:
     """Return the salted SHA-256 of an event's data.
 

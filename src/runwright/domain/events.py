@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runwright.domain.chain import Link, body
 from runwright.domain.redaction import Redacted, RedactedText
 from runwright.domain.run import State, ValueRef
 
@@ -49,6 +50,11 @@ class Event(msgspec.Struct, frozen=True):
     def event_id(self) -> str:
         """Return `<run_id>.<seq>`: no other run can have it."""
         return f"{self.run_id}.{self.seq}"
+
+    def link(self) -> Link:
+        """Return the event as `domain.chain.verify` reads it."""
+        covered = body(self.level, self.lease_epoch, self.message, self.data)
+        return Link(self.actor, self.created_at, self.run_id, self.seq, self.type, {}, self.hash, self.salt, covered)
 
 
 class Created(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runwright.domain import commands as c
-from runwright.domain.chain import SALT_BYTES, Header, data_digest, link
+from runwright.domain.chain import SALT_BYTES, Header, body, data_digest, link
 from runwright.domain.events import Draft, Event
 from runwright.domain.limits import turn_and_rank
 from runwright.domain.outcome import Completed
@@ -99,7 +99,8 @@ class Batch:
             seq += 1
             salt = salts[SALT_BYTES * number : SALT_BYTES * (number + 1)]
             who = draft.actor or actor
-            header = Header(who, at, data_digest(salt, draft.data).hex(), run_id, seq, draft.type, {})
+            covered = body(draft.level, epoch, draft.message, draft.data)
+            header = Header(who, at, data_digest(salt, covered).hex(), run_id, seq, draft.type, {})
             digest = link(digest, header)
             event = Event(run_id, seq, draft.type, draft.level, who, draft.message, draft.data, salt, epoch, at, digest)
             kept.append(event)

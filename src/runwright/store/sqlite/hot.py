@@ -63,7 +63,9 @@ ANY_READY = "SELECT EXISTS (SELECT 1 FROM ready WHERE queue = ?)"
 INBOX = "SELECT entry, run_id, command FROM inbox ORDER BY entry LIMIT ?"
 DUE = "SELECT run_id, name, at FROM timers WHERE at <= ? ORDER BY at LIMIT ?"
 NEXT_TIMER = "SELECT min(at) FROM timers"
-LAPSED = f"SELECT {_columns(Lease)} FROM leases WHERE until <= ?1 OR fence_at <= ?1 ORDER BY until <= ?1, until LIMIT ?2"
+LAPSED = (
+    f"SELECT {_columns(Lease)} FROM leases WHERE until <= ?1 OR fence_at <= ?1 ORDER BY until <= ?1, until LIMIT ?2"
+)
 RENEW = "UPDATE leases SET until = ? WHERE run_id = ? AND lease_epoch = ? AND worker_id = ? RETURNING run_id"
 STARVED = (
     "SELECT limit_key FROM limits l WHERE used < max AND EXISTS"
