@@ -1,6 +1,11 @@
 """What every test shares: the event loop it runs on."""
 
 import pytest
+from hypothesis import settings
+
+# A busy machine must not fail a test that is right: what is slow is found by the durations, not by a deadline.
+settings.register_profile("runwright", deadline=None)
+settings.load_profile("runwright")
 
 
 @pytest.fixture(scope="session")
