@@ -322,3 +322,10 @@ async def test_a_key_that_has_expired_is_401(server: LiveServer, ours: World):
     await said(ours.client.post(f"/v1/keys/{rotated['id']}/rotate", json={"grace_s": 0}), 201)
     response = await server.client(rotated["token"]).get("/v1/me")
     assert response.status_code == 401
+
+
+async def test_a_key_may_last_as_long_as_the_calendar(ours: World):
+    key = await Speech(ours.client).key("runs:read", expires_at="9999-12-31T23:59:59-23:59")
+    assert key["expires_at"] == "9999-12-31T23:59:59.999999Z"
+    rotated = await said(ours.client.post(f"/v1/keys/{key['id']}/rotate"), 201)
+    assert rotated["token"]

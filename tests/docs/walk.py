@@ -76,7 +76,12 @@ def execute(script: str, directory: Path) -> tuple[int, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNWRIGHT_")}
     environment = {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
     shell = subprocess.Popen(
-        ["bash", "-c", script], cwd=directory, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["bash", "-c", script],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         output, _ = shell.communicate(timeout=LIMIT_S)

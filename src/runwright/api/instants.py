@@ -28,6 +28,12 @@ def parse(text: str) -> int:
 
 
 def text(at: int) -> str:
-    """Write an instant, to the microsecond, in UTC: `2026-11-21T08:15:00.000001Z`."""
-    seconds, fraction = divmod(at, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:06d}Z"
+    """Write an instant, to the microsecond, in UTC: `2026-11-21T08:15:00.000001Z`.
+
+    One outside of the years 1 to 9999, which the format cannot hold, is written as the nearest one inside.
+    """
+    try:
+        instant = _EPOCH + timedelta(microseconds=at)
+    except OverflowError:
+        instant = datetime.max if at > 0 else datetime.min
+    return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from runwright.clock import Clock
 from runwright.domain.commands import Append, Value
-from runwright.domain.events import CATALOGUE, LEVELS, Chunk, Draft, Level
+from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level
 from runwright.domain.redaction import RedactedText, Redactor, Stream, compose
 from runwright.engine.commit import Commit
-from runwright.errors import Error, InvalidRequest, StoreUnavailable, TooLarge
+from runwright.errors import Error, Internal, InvalidRequest, StoreUnavailable, TooLarge
 
 RETRY_S = 0.2
 
@@ -71,7 +71,7 @@ class Buffer:
         pieces = self._pieces.pop(stream_id, [])
         if pieces or done:
             # The pieces went through their stream's redaction; to look at them again, cut as they are, would find more.
-            data = Chunk("".join(pieces), redactor.text(stream_id), done)
+            data = {"chunk": "".join(pieces), "stream_id": redactor.text(stream_id), "done": done}
             self.drafts.append(Draft("stream.chunk", compose(data)))
 
     def put_back(self, drafts: Sequence[Draft]) -> None:
@@ -161,19 +161,20 @@ class Emitter:
         full = [(buffer, drafts) for buffer, drafts in taken if drafts]
         if not full:
             return
+        appends = [Append(buffer.run_id, buffer.lease_epoch, drafts) for buffer, drafts in full]
         try:
-            answers = await self._commit.apply_all([Append(b.run_id, b.lease_epoch, drafts) for b, drafts in full])
+            answers = await self._commit.apply_all(appends)
         except StoreUnavailable:
             for buffer, drafts in full:
                 buffer.put_back(drafts)
                 self._dirty[buffer] = None
             await self._clock.sleep(RETRY_S)
             return
-        except Error as failure:
-            answers = [failure] * len(full)
+        except Exception:  # noqa: BLE001 - one of them broke the transaction: apart, it fails alone
+            answers = await asyncio.gather(*map(self._commit.apply, appends), return_exceptions=True)
         for (buffer, _), answer in zip(full, answers, strict=True):
-            if isinstance(answer, Error):
-                buffer.lost(answer)
+            if isinstance(answer, Exception):
+                buffer.lost(answer if isinstance(answer, Error) else Internal())
 
     async def save(self, buffer: Buffer, drafts: Sequence[Draft], values: Sequence[Value]) -> None:
         """Append what waits and these records, and store the values; durable when it returns.

@@ -44,6 +44,10 @@ class _Channel:
     def last(self) -> int:
         return self._window[-1].seq if self._window else 0
 
+    @property
+    def ended(self) -> bool:
+        return bool(self._window) and self._window[-1].type in TERMINAL_TYPES
+
     def feed(self, events: Sequence[Event]) -> None:
         self._window.extend(events)
         for encode, frames in self._frames.items():
@@ -116,7 +120,7 @@ class Hub:
         """
         channel = self._channels.setdefault(run_id, _Channel(self._window_max))
         channel.followers += 1
-        seq, was_live = after_seq, False
+        seq, was_live, looked = after_seq, False, False
         try:
             while True:
                 first = channel.first
@@ -137,11 +141,20 @@ class Hub:
                 if ended:
                     return
                 if not frames and (channel.first is None or channel.last <= seq):
-                    if not live:
+                    if not live or channel.ended:
                         return
+                    if not looked:  # who asks for what comes after the end must not wait for it
+                        looked = True
+                        if await self._ended(run_id, seq):
+                            return
+                        continue
                     was_live = was_live or channel.first is not None
                     await asyncio.shield(channel.news())
         finally:
             channel.followers -= 1
             if channel.followers == 0 and self._channels.get(run_id) is channel:
                 del self._channels[run_id]
+
+    async def _ended(self, run_id: str, seq: int) -> bool:
+        record = await self._store.record(run_id)
+        return record is not None and record.run.terminal and record.run.seq <= seq

@@ -45,6 +45,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None = None
     triggered_by: str = "manual"
     replay_of: str | None = None
+    replay_version: str | None = None
 
 
 class Submitter:
@@ -165,5 +166,5 @@ def _idempotency(job: Job, order: Order) -> IdempotencyKey | None:
     if order.idempotency_key is None:
         return None
     asked = msgspec.structs.replace(order, idempotency_key=None, batch_id=None)
-    scope = f"{job.project_id}/jobs.trigger/{job.job_id}"
-    return IdempotencyKey(scope, order.idempotency_key, sha256(_canonical(asked)).hexdigest())
+    operation = f"jobs.trigger/{job.job_id}" if order.replay_of is None else f"runs.replay/{order.replay_of}"
+    return IdempotencyKey(f"{job.project_id}/{operation}", order.idempotency_key, sha256(_canonical(asked)).hexdigest())

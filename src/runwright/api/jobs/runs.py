@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from runwright.api.context import Call
+from runwright.api.idempotency import HEADERS, MADE_BEFORE, idempotency_key
 from runwright.api.jobs import run_schemas as wire
 from runwright.api.jobs.filters import run_filter
-from runwright.api.jobs.views import run_view, triggered_view
+from runwright.api.jobs.views import found_view, run_view, triggered_view
 from runwright.api.pages import Page, PageQuery
-from runwright.api.routing import Routes
-from runwright.domain.run import StopKind
+from runwright.api.routing import Reply, Routes
+from runwright.domain.accounts import Project
+from runwright.domain.job import Job
+from runwright.domain.run import Spec, StopKind
 from runwright.engine.control import replay_order
 from runwright.engine.reader import Filter
 from runwright.errors import Conflict, InvalidTransition
@@ -89,30 +94,47 @@ async def resume_run(call: Call, run_id: str) -> wire.Run:
     return _view(call, record)
 
 
-@routes.post("/v1/runs/{run_id}/replay", scope="runs:write", status=201, summary="Replay a run that has ended")
+@routes.post(
+    "/v1/runs/{run_id}/replay",
+    scope="runs:write",
+    status=201,
+    headers=HEADERS,
+    answers=MADE_BEFORE,
+    summary="Replay a run that has ended",
+)
 async def replay_run(
     call: Call,
     run_id: str,
     body: wire.ReplayRequest = wire.ReplayRequest(),  # noqa: B008 - frozen
-) -> wire.TriggeredRun:
+) -> Reply[wire.TriggeredRun]:
     """Make a new run of an ended one, linked by `replay_of`: same job version unless `version` is latest."""
     office = call.services
     reader = office.engine.reader(call.actor)
     record = await reader.run(run_id)
     payload = reader.exact_payload(record) or {}
-    order = replay_order(record, payload, changed=body.payload, patch=body.payload_patch, force=body.force)
-    spec = record.run.spec
-    project = await office.tenants.resolve_project(call.actor, spec.project_id)
-    if spec.job_id is None:
-        raise Conflict(f"a run of the kind {spec.kind} is not replayed; retry it", code="runs.not_a_job")
-    job = await office.jobs.directory.find(call.actor, spec.job_id, None)
-    if body.version == "same" and spec.job_version_id is not None:
-        job = await office.jobs.at_version(call.actor, job, spec.job_version_id)
+    order = msgspec.structs.replace(
+        replay_order(record, payload, changed=body.payload, patch=body.payload_patch, force=body.force),
+        idempotency_key=idempotency_key(call),
+        replay_version=body.version,
+    )
+    project, job = await _again(call, record.run.spec, body.version)
     made = await office.engine.submitter.submit(
         call.actor, project, job, order, request_id=call.request_id, trace_id=call.trace_id
     )
-    assert made.run is not None, "a replay has no idempotency key to find another run by"
-    return triggered_view(made.run, office.engine.values.shown(order.payload), office.clock.now())
+    if made.hit or made.run is None:
+        return Reply(found_view(_view(call, await reader.run(made.run_id))), 200)
+    return Reply(triggered_view(made.run, office.engine.values.shown(order.payload), office.clock.now()))
+
+
+async def _again(call: Call, spec: Spec, version: str) -> tuple[Project, Job]:
+    """Return the project and the job of a run, the job in the run's own version or in its newest."""
+    office = call.services
+    if spec.job_id is None:
+        raise Conflict(f"a run of the kind {spec.kind} is not replayed; retry it", code="runs.not_a_job")
+    job = await office.jobs.directory.find(call.actor, spec.job_id, None)
+    if version == "same" and spec.job_version_id is not None:
+        job = await office.jobs.at_version(call.actor, job, spec.job_version_id)
+    return await office.tenants.resolve_project(call.actor, spec.project_id), job
 
 
 async def _stop(call: Call, run_id: str, kind: StopKind, reason: str | None) -> Record:

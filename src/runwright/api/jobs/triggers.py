@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
 from runwright import ids
 from runwright.api import instants
 from runwright.api.context import Call, Services
-from runwright.api.idempotency import idempotency_key
+from runwright.api.idempotency import HEADERS, idempotency_key
 from runwright.api.jobs import run_schemas as wire
 from runwright.api.jobs.views import found_view, run_view, triggered_view
 from runwright.api.routing import Reply, Routes
@@ -18,7 +21,7 @@ from runwright.domain.state import decide
 from runwright.domain.words import job_word
 from runwright.engine.commit import Submitted
 from runwright.engine.submit import Order
-from runwright.errors import Error, InvalidRequest
+from runwright.errors import Error, FieldError, InvalidRequest
 
 routes = Routes(tag="jobs")
 
@@ -35,6 +38,7 @@ class InProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     "/v1/jobs/{job}/trigger",
     scope="jobs:trigger",
     status=201,
+    headers=HEADERS,
     summary="Trigger a job",
     answers={200: "The run that the idempotency key had made before, or, for a dry run, the run that would be made"},
 )
@@ -47,7 +51,7 @@ async def trigger(
     """Create a run of a job; it answers once the run is durable."""
     office = call.services
     project, asked = await _job(call, office, job, query.project_id)
-    order = await _order(call, office, project, body)
+    order = await _order(call, office, project, body, _idempotency_key(call, body.idempotency_key))
     command = _command(call, office, project, asked, order)
     now = office.clock.now()
     payload = office.engine.values.shown(order.payload)
@@ -65,11 +69,18 @@ async def trigger(
     "/v1/jobs/{job}/trigger/bulk",
     scope="jobs:trigger",
     status=201,
+    headers=HEADERS,
+    answers={200: "All the runs had been made before, by the same idempotency keys"},
     summary="Trigger a job many times in one transaction",
     limit="bulk_body_max_bytes",
 )
-async def trigger_bulk(call: Call, job: str, query: InProject, body: wire.BulkTriggerRequest) -> wire.BulkTriggerAnswer:
-    """Create runs from up to `bulk_items_max` items; results come in the order of the items."""
+async def trigger_bulk(
+    call: Call, job: str, query: InProject, body: wire.BulkTriggerRequest
+) -> Reply[wire.BulkTriggerAnswer]:
+    """Create runs from up to `bulk_items_max` items; results come in the order of the items.
+
+    An idempotency key in the header names each item that has no key of its own, together with the item's place.
+    """
     office = call.services
     most = office.settings.bulk_items_max
     if len(body.items) > most:
@@ -78,21 +89,31 @@ async def trigger_bulk(call: Call, job: str, query: InProject, body: wire.BulkTr
     batch_id = ids.new_id("batch", office.clock.now())
     commands = []
     for place, item in enumerate(body.items):
-        if item.dry_run:
-            raise InvalidRequest.at(f"items[{place}].dry_run", "a bulk trigger has no dry run; trigger one item alone")
-        order = await _order(call, office, project, item, place)
-        commands.append(_command(call, office, project, found, msgspec.structs.replace(order, batch_id=batch_id)))
+        with _placed(f"items[{place}]."):
+            order = msgspec.structs.replace(await _item(call, office, project, item, place), batch_id=batch_id)
+            commands.append(_command(call, office, project, found, order))
     answers = await office.engine.commit.apply_all(commands)
-    results = [_result(answer) for answer in answers]
+    results = [await _result(call, answer) for answer in answers]
     created = sum(isinstance(answer, Submitted) and not answer.hit for answer in answers)
-    return wire.BulkTriggerAnswer(batch_id=batch_id, results=results, total=len(results), created=created)
+    answer = wire.BulkTriggerAnswer(batch_id=batch_id, results=results, total=len(results), created=created)
+    return Reply(answer, 200 if all(result.idempotency_hit for result in results) else 201)
 
 
-def _result(answer: Submitted | Error) -> wire.BulkTriggerResult:
+async def _result(call: Call, answer: Submitted | Error) -> wire.BulkTriggerResult:
     if isinstance(answer, Error):
         return wire.BulkTriggerResult(id=None, status=None, error=answer.detail, code=answer.code)
-    status = job_word(answer.run) if answer.run is not None else None
-    return wire.BulkTriggerResult(id=answer.run_id, status=status, idempotency_hit=answer.hit)  # type: ignore[arg-type]
+    run = answer.run or (await call.services.engine.reader(call.actor).run(answer.run_id)).run
+    return wire.BulkTriggerResult(id=answer.run_id, status=job_word(run), idempotency_hit=answer.hit)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _placed(prefix: str) -> Iterator[None]:
+    """Name the item in the paths of what is refused about it."""
+    try:
+        yield
+    except InvalidRequest as refused:
+        fields = [FieldError(prefix + field.path, field.message) for field in refused.fields]
+        raise InvalidRequest(None if fields else refused.detail, fields=fields, code=refused.code) from None
 
 
 async def _job(call: Call, office: Services, job: str, project_id: str | None) -> tuple[Project, Job]:
@@ -102,19 +123,24 @@ async def _job(call: Call, office: Services, job: str, project_id: str | None) -
     return named or await office.tenants.resolve_project(call.actor, found.project_id), found
 
 
-async def _order(
-    call: Call, office: Services, project: Project, body: wire.TriggerRequest, place: int | None = None
-) -> Order:
-    path = "" if place is None else f"items[{place}]."
+async def _item(call: Call, office: Services, project: Project, item: wire.TriggerRequest, place: int) -> Order:
+    if item.dry_run:
+        raise InvalidRequest.at("dry_run", "a bulk trigger has no dry run; trigger one item alone")
+    of_all = idempotency_key(call)
+    key = item.idempotency_key or (f"{of_all}#{place}" if of_all is not None else None)
+    return await _order(call, office, project, item, key)
+
+
+async def _order(call: Call, office: Services, project: Project, body: wire.TriggerRequest, key: str | None) -> Order:
     if body.scheduled_at is not None and instants.micros(body.scheduled_at) > office.clock.now() + YEAR_US:
-        raise InvalidRequest.at(f"{path}scheduled_at", "must be within a year from now")
+        raise InvalidRequest.at("scheduled_at", "must be within a year from now")
     if body.parent_run_id is not None:
-        await _require_parent(call, office, project, body.parent_run_id, path)
+        await _require_parent(call, office, project, body.parent_run_id)
     return Order(
         payload=body.payload,
         tags=body.tags,
         metadata=body.metadata,
-        idempotency_key=body.idempotency_key if place is not None else _idempotency_key(call, body.idempotency_key),
+        idempotency_key=key,
         scheduled_at=None if body.scheduled_at is None else instants.micros(body.scheduled_at),
         priority=body.priority,
         ttl_secs=body.ttl_secs,
@@ -128,12 +154,12 @@ async def _order(
     )
 
 
-async def _require_parent(call: Call, office: Services, project: Project, run_id: str, path: str) -> None:
+async def _require_parent(call: Call, office: Services, project: Project, run_id: str) -> None:
     parent = await office.engine.reader(call.actor).run(run_id)
     if parent.run.spec.project_id != project.project_id:
-        raise InvalidRequest.at(f"{path}parent_run_id", "must be a run of the same project")
+        raise InvalidRequest.at("parent_run_id", "must be a run of the same project")
     if parent.run.terminal:
-        raise InvalidRequest.at(f"{path}parent_run_id", f"the run is {parent.run.state}; an ended run has no children")
+        raise InvalidRequest.at("parent_run_id", f"the run is {parent.run.state}; an ended run has no children")
 
 
 def _idempotency_key(call: Call, in_body: str | None) -> str | None:

@@ -1,0 +1,280 @@
+"""Streams have no gaps and no repeats: wherever they are cut, whoever else follows, whatever is committed meanwhile."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runwright.clock import FrozenClock
+from runwright.domain import commands as c
+from runwright.domain import outcome as o
+from runwright.domain.run import Run
+from runwright.engine.stream import Hub, Lagged
+from tests.domain.specimens import log_line
+from tests.engine.world import World, lines, settled, until
+
+
+def short(event) -> bytes:
+    """Encode an event in another form."""
+    return b"%d;" % event.seq
+
+
+async def read(hub: Hub, run_id: str, after_seq: int = 0, **options) -> bytes:
+    """Follow a run to its end and return all bytes."""
+    return b"".join([frames async for frames in hub.follow(run_id, after_seq, options.pop("encode", lines), **options)])
+
+
+async def say(world: World, run: Run, *texts: str) -> None:
+    """Append records to the log of an executing run."""
+    await world.engine.commit.apply(c.Append(run.run_id, run.lease_epoch, tuple(map(log_line, texts))))
+
+
+async def executing(world: World) -> Run:
+    await world.submit(world.job())
+    return (await world.take())[0]
+
+
+async def whole(world: World, run_id: str) -> bytes:
+    return b"".join(map(lines, await world.events(run_id)))
+
+
+@pytest.fixture
+async def ended(world: World) -> Run:
+    """Return a run that has ended, with some history."""
+    run = await executing(world)
+    for number in range(10):
+        await say(world, run, *(f"{number}.{n}" for n in range(number % 4)))
+    return await world.finish(run, o.Completed())
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_cut_at_every_seq_and_resumed_gives_exactly_the_same_bytes(world: World, ended: Run):
+    events = await world.events(ended.run_id)
+    for cut in range(len(events)):
+        before = b"".join(map(lines, events[:cut]))
+        assert before + await read(world.engine.hub, ended.run_id, cut) == await whole(world, ended.run_id)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 7, 500])
+async def test_the_size_of_the_pages_does_not_show(world: World, ended: Run, page: int):
+    hub = Hub(world.store, world.clock, page=page)
+    assert await read(hub, ended.run_id) == await whole(world, ended.run_id)
+
+
+async def test_a_stream_that_does_not_follow_ends_after_the_backlog(world: World):
+    run = await executing(world)
+    await say(world, run, "one")
+    assert await read(world.engine.hub, run.run_id, live=False) == await whole(world, run.run_id)
+    assert await read(world.engine.hub, run.run_id, 3, live=False) == b""
+    assert world.engine.hub.channels == 0
+
+
+# --- live -------------------------------------------------------------------------------------------------------------
+
+
+async def test_followers_who_come_at_any_time_and_leave_at_any_seq_see_the_same_bytes(world: World):
+    hub = world.engine.hub
+    run = await executing(world)
+    followers = []
+    for number in range(12):
+        followers.append(asyncio.create_task(read(hub, run.run_id)))
+        followers.append(asyncio.create_task(read(hub, run.run_id, number % 5)))
+        await say(world, run, f"line {number}", "another")
+        await asyncio.sleep(0)
+    await world.finish(run, o.Completed())
+    got = await asyncio.gather(*followers)
+    events = await world.events(run.run_id)
+    for number in range(12):
+        assert got[2 * number] == b"".join(map(lines, events))
+        assert got[2 * number + 1] == b"".join(map(lines, events[number % 5 :]))
+    assert hub.channels == 0
+
+
+async def test_a_live_stream_cut_at_every_seq_and_resumed_gives_exactly_the_same_bytes(world: World):
+    hub = world.engine.hub
+    for cut in range(1, 9):
+        run = await executing(world)
+
+        async def cut_off(run: Run = run, cut: int = cut) -> bytes:
+            got, seen = b"", 0
+            async for frames in hub.follow(run.run_id, 0, lines):
+                for line in frames.splitlines(keepends=True):
+                    got, seen = got + line, seen + 1
+                    if seen == cut:
+                        return got
+            return got
+
+        first = asyncio.create_task(cut_off())
+        for number in range(3):
+            await say(world, run, f"{number}.1", f"{number}.2")
+        await world.finish(run, o.Completed())
+        assert await first + await read(hub, run.run_id, cut) == await whole(world, run.run_id)
+
+
+async def test_many_followers_of_one_run_are_served_from_one_window(world: World):
+    run = await executing(world)
+    tasks = [asyncio.create_task(read(world.engine.hub, run.run_id)) for _ in range(300)]
+    tasks += [asyncio.create_task(read(world.engine.hub, run.run_id, encode=short)) for _ in range(50)]
+    await settled(world)
+    assert world.engine.hub.channels == 1
+    reads = 0
+    events = world.store.events
+
+    async def counted(*arguments):
+        nonlocal reads
+        reads += 1
+        return await events(*arguments)
+
+    world.store.events = counted  # type: ignore[method-assign]
+    for number in range(20):
+        await say(world, run, f"line {number}")
+        await settled(world)
+    await world.finish(run, o.Completed())
+    got = await asyncio.gather(*tasks)
+    assert reads == 0, "whoever is up to date is fed from memory"
+    assert set(got[:300]) == {await whole(world, run.run_id)}
+    assert set(got[300:]) == {b"".join(b"%d;" % seq for seq in range(1, 24))}
+    assert world.engine.hub.channels == 0
+
+
+async def test_a_follower_that_leaves_takes_nothing_from_the_others(world: World):
+    run = await executing(world)
+    stays = asyncio.create_task(read(world.engine.hub, run.run_id))
+    leaves = asyncio.create_task(read(world.engine.hub, run.run_id))
+    await settled(world)
+    leaves.cancel()
+    await asyncio.wait([leaves])
+    await say(world, run, "one")
+    await world.finish(run, o.Completed())
+    assert await stays == await whole(world, run.run_id)
+
+
+async def test_a_stream_of_a_run_that_does_not_exist_yet_waits_for_its_first_event(world: World):
+    order = world.order(world.job())
+    early = asyncio.create_task(read(world.engine.hub, order.run_id))
+    await settled(world)
+    await world.engine.commit.apply(order)
+    await world.stop(order.run_id)
+    assert await early == await whole(world, order.run_id)
+
+
+async def test_whoever_asks_for_more_than_there_is_is_let_go_at_the_end(world: World):
+    run = await executing(world)
+    ahead = asyncio.create_task(read(world.engine.hub, run.run_id, 1000))
+    await settled(world)
+    await say(world, run, "one")
+    await world.finish(run, o.Completed())
+    assert await ahead == b""
+
+
+async def test_whoever_resumes_at_the_end_of_an_ended_run_is_let_go(world: World, ended: Run):
+    async with asyncio.timeout(5):
+        assert await read(world.engine.hub, ended.run_id, ended.seq) == b""
+
+
+# --- slow readers -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_live_reader_that_falls_out_of_the_window_is_told_and_resumes_without_loss(world: World):
+    hub = Hub(world.store, world.clock, window_max=10)
+    world.engine.commit.listeners.append(hub.committed)
+    run = await executing(world)
+    got, seq = b"", 0
+    stream = hub.follow(run.run_id, 0, lines)
+    got += await anext(stream)
+    next_frames = asyncio.ensure_future(anext(stream))
+    await settled(world)
+    await say(world, run, "in time")
+    got += await next_frames
+    await say(world, run, *(f"line {n}" for n in range(30)))
+    with pytest.raises(Lagged) as caught:
+        await anext(stream)
+    seq = caught.value.seq
+    assert seq == 3
+    await world.finish(run, o.Completed())
+    assert got + await read(hub, run.run_id, seq) == await whole(world, run.run_id)
+    assert hub.channels == 0
+
+
+async def test_a_reader_of_history_never_lags_however_slow_it_is(world: World):
+    hub = Hub(world.store, world.clock, window_max=5, page=2)
+    world.engine.commit.listeners.append(hub.committed)
+    run = await executing(world)
+    await say(world, run, *(f"old {n}" for n in range(20)))
+    got = b""
+    async for frames in hub.follow(run.run_id, 0, lines):
+        got += frames
+        if (await world.run(run.run_id)).state == "executing":
+            await say(world, run, *(f"new {n}" for n in range(8)))
+            if got.count(b"\n") > 12:
+                await world.finish(run, o.Completed())
+    assert got == await whole(world, run.run_id)
+
+
+# --- any interleaving -------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("say"), st.integers(1, 4)),
+            st.tuples(st.just("follow"), st.integers(0, 6)),
+            st.tuples(st.just("turns"), st.integers(1, 12)),
+        ),
+        max_size=25,
+    ),
+    st.integers(1, 3),
+)
+def test_a_follower_misses_nothing_whatever_is_committed_while_it_reads(tmp_path_factory, plan, page):
+    async def scenario() -> None:
+        world = await World(tmp_path_factory.mktemp("w"), FrozenClock(), ()).open()
+        hub = Hub(world.store, world.clock, page=page)
+        world.engine.commit.listeners.append(hub.committed)
+        run = await executing(world)
+        followers: list[tuple[int, asyncio.Task[bytes]]] = []
+        commits: list[asyncio.Task[None]] = []
+        for verb, number in plan:
+            if verb == "say":
+                commits.append(asyncio.create_task(say(world, run, *("x" * number))))
+            elif verb == "follow":
+                followers.append((number, asyncio.create_task(read(hub, run.run_id, number))))
+            else:
+                for _ in range(number):
+                    await asyncio.sleep(0)
+        await asyncio.gather(*commits)
+        await world.finish(run, o.Completed())
+        events = await world.events(run.run_id)
+        async with asyncio.timeout(20):
+            for after, task in followers:
+                assert await task == b"".join(map(lines, events[after:]))
+        assert hub.channels == 0
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+# --- leaving the executing state --------------------------------------------------------------------------------------
+
+
+async def test_waiting_for_a_run_to_leave_ends_when_it_left(world: World):
+    run = await executing(world)
+    waiting = [asyncio.create_task(world.engine.hub.left_executing(run.run_id, 2)) for _ in range(3)]
+    await until(lambda: world.clock.sleepers == 3)
+    await world.finish(run, o.Completed())
+    assert await asyncio.gather(*waiting) == [True, True, True]
+    assert world.engine.hub._moved == {}
+
+
+async def test_waiting_for_a_run_to_leave_ends_with_its_time_and_disturbs_no_other(world: World):
+    run = await executing(world)
+    short_wait = asyncio.create_task(world.engine.hub.left_executing(run.run_id, 1))
+    long_wait = asyncio.create_task(world.engine.hub.left_executing(run.run_id, 5))
+    await until(lambda: world.clock.sleepers == 2)
+    world.clock.advance(1)
+    assert await short_wait is False
+    await world.finish(run, o.Completed())
+    assert await long_wait is True
