@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.acceptance.speech import Speech, later, refused, said, unique
+from tests.acceptance.speech import Json, Speech, later, refused, said, unique
 
 pytestmark = pytest.mark.xdist_group("acceptance-jobs")
 
@@ -31,7 +31,7 @@ async def test_each_item_may_say_what_a_trigger_may_say(api: Speech):
 
 async def test_each_item_has_its_own_idempotency(api: Speech):
     job, key = await api.job("echo"), unique("key")
-    items = [
+    items: list[Json] = [
         {"payload": {"a": 1}, "idempotency_key": key},
         {"payload": {"a": 1}, "idempotency_key": key},
         {"payload": {"a": 2}, "idempotency_key": key},

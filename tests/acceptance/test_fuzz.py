@@ -90,7 +90,7 @@ def _bodies(needed: Json, schema: Json | None, components: Json, odd: bool) -> s
     if not odd:
         return valid.map(lambda body: {"json": body})
     changed = st.tuples(valid, st.dictionaries(TEXTS, JSON, max_size=2)).map(lambda both: both[0] | both[1])
-    replaced = st.tuples(valid, JSON).map(lambda both: {name: both[1] for name in both[0]})
+    replaced = st.tuples(valid, JSON).map(lambda both: dict.fromkeys(both[0], both[1]))
     raw = st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()[:-1])
     return (changed | replaced | JSON).map(lambda body: {"json": body}) | raw.map(
         lambda content: {"content": content, "headers": AS_JSON}

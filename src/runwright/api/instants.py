@@ -35,5 +35,5 @@ def text(at: int) -> str:
     try:
         instant = _EPOCH + timedelta(microseconds=at)
     except OverflowError:
-        instant = datetime.max if at > 0 else datetime.min
-    return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+        instant = (datetime.max if at > 0 else datetime.min).replace(tzinfo=UTC)
+    return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
