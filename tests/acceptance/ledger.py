@@ -26,7 +26,7 @@ async def ledger(data_dir: Path) -> dict[str, Entry]:
     store = SqliteStore(data_dir, SystemClock())
     await store.open()
     try:
-        query = listing(frozenset(), None, None, newest_first=False)
+        query = listing(frozenset(), None, newest_first=False)
         records = await store.records(query, limit=100_000)
         return {each.run.run_id: Entry(each.run, await store.events(each.run.run_id, 0, 100_000)) for each in records}
     finally:

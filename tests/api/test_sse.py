@@ -231,7 +231,6 @@ def test_an_event_whose_data_was_erased_shows_null():
 
 
 def test_control_frames_have_a_name_and_no_id():
-    assert sse.gap_frame(1, 9) == b'event: gap\ndata: {"from_seq":1,"to_seq":9}\n\n'
     assert sse.lagged_frame(9) == b'event: lagged\ndata: {"last_seq":9}\n\n'
 
 

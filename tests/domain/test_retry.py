@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.domain.retry import RetryPolicy, delay_ms, error_fingerprint, retryable_status
+from runwright.domain.retry import RetryPolicy, delay_ms, error_fingerprint
 
 DRAWS = st.floats(min_value=0, max_value=1, exclude_max=True)
 ATTEMPTS = st.integers(min_value=1, max_value=10_000)
@@ -77,8 +77,3 @@ def test_a_fingerprint_is_of_class_and_beginning():
 
 def test_a_class_cannot_be_mistaken_for_text():
     assert error_fingerprint("a", "bc") != error_fingerprint("ab", "c")
-
-
-def test_retryable_statuses_are_those_of_the_run_model():
-    retryable = {status for status in range(100, 700) if retryable_status(status)}
-    assert retryable == {408, 409, 425, 429, *range(500, 600)}

@@ -33,6 +33,6 @@ def test_a_missing_parameter_is_an_error(dialect: Dialect):
 @pytest.mark.parametrize("word", [None, *JOB_WORDS])
 def test_a_listing_leaves_nothing_open(dialect: Dialect, word: str | None):
     shown = frozenset(JOB_WORDS[word]) if word else None
-    query = listing(frozenset(CONDITIONS), shown, frozenset({"job", "agent"}), newest_first=True)
+    query = listing(frozenset(CONDITIONS), shown, newest_first=True)
     text, _ = query.bind(dialect, {**dict.fromkeys(CONDITIONS, "x"), "limit": 1})
     assert "POSTCOMPILE" not in text

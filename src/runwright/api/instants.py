@@ -9,6 +9,7 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An instant in a request's body or query; `micros` makes it one of ours."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -35,5 +36,5 @@ def text(at: int) -> str:
     try:
         instant = _EPOCH + timedelta(microseconds=at)
     except OverflowError:
-        instant = (datetime.max if at > 0 else datetime.min).replace(tzinfo=UTC)
+        instant = _LAST if at > 0 else _FIRST
     return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")

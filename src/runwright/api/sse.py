@@ -212,11 +212,6 @@ def v1_frame(event: Event, *, named: bool = False) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (event.seq, data)
 
 
-def gap_frame(first_seq: int, last_seq: int) -> bytes:
-    """Say that the events from `first_seq` to `last_seq` were removed by retention."""
-    return b'event: gap\ndata: {"from_seq":%d,"to_seq":%d}\n\n' % (first_seq, last_seq)
-
-
 def lagged_frame(last_seq: int) -> bytes:
     """Say that this reader is too slow and that the stream ends; it resumes after `last_seq` without loss."""
     return b'event: lagged\ndata: {"last_seq":%d}\n\n' % last_seq

@@ -69,8 +69,3 @@ def error_fingerprint(error_class: str, text: str) -> str:
     """
     said = f"{error_class}\0{text[:_FINGERPRINT_CHARACTERS]}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(said).hexdigest()[:16]
-
-
-def retryable_status(http_status: int) -> bool:
-    """Tell whether an HTTP status is worth another attempt: 408, 409, 425, 429 and 5xx are, all others are not."""
-    return http_status in (408, 409, 425, 429) or 500 <= http_status <= 599

@@ -48,7 +48,8 @@ def shows(word: str) -> tuple[Shows, ...] | None:
     return JOB_WORDS.get(SYNONYMS.get(word, word))
 
 
-def _matches(run: Run, shown: Shows) -> bool:
+def matches(run: Run, shown: Shows) -> bool:
+    """Tell whether a run is one of those."""
     dead = run.dead_lettered_at is not None
     return (
         run.state == shown.state
@@ -60,7 +61,7 @@ def _matches(run: Run, shown: Shows) -> bool:
 def job_word(run: Run) -> str:
     """Return the word that the jobs surface shows for a run."""
     for word in _BY_STATE[run.state]:
-        if any(_matches(run, shown) for shown in JOB_WORDS[word]):
+        if any(matches(run, shown) for shown in JOB_WORDS[word]):
             return word
     raise AssertionError(f"no word for {run.state}/{run.reason}")  # the table is total; a test walks it
 

@@ -105,11 +105,16 @@ class Attempt:
             raise AttemptLost from refusal
 
     async def stored(self, kind: str) -> dict[str, Any]:
-        """Return the values of a kind that the run has kept, by key; the first lease has none and asks nobody."""
+        """Return the values of a kind that the run has kept, by key, of checkpoints the last one.
+
+        The first lease has none and asks nobody.
+        """
         if self.run.lease_epoch == 1:
             return {}
         spec = self.run.spec
         found = await self._store.values(spec.run_id, kind)
+        if kind == "checkpoint" and found:
+            found = [max(found, key=lambda value: int(value.key))]
         return {value.key: await self._values.unpack(spec.project_id, value) for value in found}
 
     def completed(self, result: Any) -> o.Completed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -15,13 +16,14 @@ from runwright.errors import NotFound
 from runwright.store.base import Attempt, Record, Store, StoredValue
 from runwright.store.queries.runs import listing
 
+SCAN_PAGE = 500
+
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs a list holds. `where`: conditions of `store.queries.runs`; `keep` looks at each run they leave."""
+    """Which runs a list holds. `where` and `shown`: what `store.queries.runs` can find; `keep` looks at each run."""
 
     where: dict[str, Any] = {}
     shown: frozenset[Shows] | None = None
-    kinds: frozenset[str] | None = None
     keep: Callable[[Record], bool] | None = None
 
 
@@ -60,7 +62,7 @@ class Reader:
 
     async def runs(self, wanted: Filter, *, bound: str | None, limit: int, newest_first: bool = True) -> Listed:
         """Return a page of runs beyond `bound`. A filter that SQL cannot test costs at most the scan budget in rows."""
-        where = {**wanted.where, "org_id": self._actor.org_id}
+        where = dict(wanted.where)
         if self._actor.project_id is not None:
             if where.get("project_id", self._actor.project_id) != self._actor.project_id:
                 return Listed([], None)
@@ -70,11 +72,11 @@ class Reader:
         budget = self._scan_budget
         while True:
             params = where if bound is None else {**where, beyond: bound}
-            query = listing(frozenset(params), wanted.shown, wanted.kinds, newest_first=newest_first)
-            page = min(limit + 1, budget) if wanted.keep is None else min(max(limit + 1, 500), budget)
+            query = listing(frozenset(params), wanted.shown, newest_first=newest_first)
+            page = min(limit + 1 if wanted.keep is None else max(limit + 1, SCAN_PAGE), budget)
             records = await self._store.records(query, **params, limit=page)
             for record in records:
-                if wanted.keep is not None and not wanted.keep(record):
+                if not self._keeps(record, wanted.keep):
                     continue
                 if len(found) == limit:
                     return Listed(found, found[-1].run.run_id)
@@ -85,6 +87,11 @@ class Reader:
             budget -= len(records)
             if budget <= 0:
                 return Listed(found, bound, partial=True)
+            await asyncio.sleep(0)  # a long scan lets others have their turn
+
+    def _keeps(self, record: Record, keep: Callable[[Record], bool] | None) -> bool:
+        spec = record.run.spec
+        return self._actor.sees(spec.org_id, spec.project_id) and (keep is None or keep(record))
 
     async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
         """Return events of a run that the caller was shown."""

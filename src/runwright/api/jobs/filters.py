@@ -11,10 +11,11 @@ from runwright import ids
 from runwright.api import instants
 from runwright.api.jobs.run_schemas import RunQuery
 from runwright.domain.run import STATES
-from runwright.domain.words import JOB_WORDS, Shows, shows
+from runwright.domain.words import JOB_WORDS, Shows, matches, shows
 from runwright.engine.reader import Filter, Reader, containing, has_pairs
 from runwright.errors import InvalidRequest
 from runwright.store.base import Record
+from runwright.store.queries.runs import indexed
 
 Keep = Callable[[Record], bool]
 
@@ -26,22 +27,18 @@ def run_filter(query: RunQuery, project_id: str | None, reader: Reader) -> Filte
         "job_id": query.job_id,
         "batch_id": query.batch_id,
         "parent_run_id": query.parent_run_id,
-        "error_class": query.error_class,
-        "finished_after": _micros(query.finished_after),
-        "finished_before": _micros(query.finished_before),
         "from_id": None if query.created_after is None else _floor(instants.micros(query.created_after) + 1),
         "until_id": None if query.created_before is None else _floor(instants.micros(query.created_before)),
     }
+    tests = _tests(query, reader)
+    shown = _shown(query)
+    if shown is not None and not indexed(shown):
+        told = shown
+        tests.append(lambda record: any(matches(record.run, each) for each in told))
+        shown = None
     return Filter(
-        where={name: value for name, value in where.items() if value is not None},
-        shown=_shown(query),
-        kinds=None if not query.kind or "all" in query.kind else frozenset(query.kind),
-        keep=_all(_tests(query, reader)),
+        where={name: value for name, value in where.items() if value is not None}, shown=shown, keep=_all(tests)
     )
-
-
-def _micros(instant: Any) -> int | None:
-    return None if instant is None else instants.micros(instant)
 
 
 def _floor(at: int) -> str:
@@ -65,6 +62,17 @@ def _shown(query: RunQuery) -> frozenset[Shows] | None:
 
 def _tests(query: RunQuery, reader: Reader) -> list[Keep]:
     tests: list[Keep] = []
+    kinds = set(query.kind) - {"all"}
+    if kinds and "all" not in query.kind:
+        tests.append(lambda record: record.run.spec.kind in kinds)
+    if query.error_class is not None:
+        tests.append(lambda record: record.run.error_class == query.error_class)
+    if query.finished_after is not None:
+        after = instants.micros(query.finished_after)
+        tests.append(lambda record: (record.run.finished_at or 0) > after)
+    if query.finished_before is not None:
+        until = instants.micros(query.finished_before)
+        tests.append(lambda record: record.run.finished_at is not None and record.run.finished_at < until)
     if query.triggered_by is not None:
         tests.append(lambda record: record.run.spec.triggered_by == query.triggered_by)
     if query.concurrency_key is not None:

@@ -39,7 +39,7 @@ def lock(directory: Path) -> int:
     Returns the lock's file descriptor. Raises `StoreLocked` or `StoreReadOnly`.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as broken:
         raise StoreReadOnly(
