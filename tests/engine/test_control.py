@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runwright.domain import outcome as o
@@ -235,6 +235,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(JSON, JSON)
 def test_a_patch_applied_twice_is_applied_once(target, patch):
     once = merge_patch(target, patch)

@@ -2,7 +2,7 @@
 
 from runwright.domain.commands import IdempotencyKey
 from runwright.store.base import ChangeSet, Store, Timer
-from runwright.store.queries.runs import FORGET_KEYS, INBOX_DONE, INBOX_OLDEST
+from runwright.store.queries.runs import FORGET_KEYS
 from tests.domain.specimens import HOUR, T0
 from tests.store.rows_of import timer, within, write
 
@@ -75,17 +75,12 @@ async def test_old_keys_are_forgotten(store: Store, backend):
 async def test_the_inbox_is_read_oldest_first_and_emptied_one_by_one(store: Store):
     await write(store, ChangeSet(inbox=[("run_1", b"a"), ("run_2", b"b")]))
     await write(store, ChangeSet(inbox=[("run_3", b"c")]))
-    entries = await within(store, "inbox", 10)
+    entries = await store.inbox(10)
     assert [(entry.run_id, entry.command) for entry in entries] == [("run_1", b"a"), ("run_2", b"b"), ("run_3", b"c")]
-    assert await within(store, "inbox", 2) == entries[:2]
-    assert [row[0] for row in await store.fetch(INBOX_OLDEST, count=2)] == [entry.entry for entry in entries[:2]]
-    await write(store, ChangeSet(inbox_gone=[entries[1].entry]))
-
-    async def done(tx):
-        await tx.fetch(INBOX_DONE, entry=entries[0].entry)
-
-    await store.write(done)
-    assert await within(store, "inbox", 10) == entries[2:]
+    assert await store.inbox(2) == entries[:2]
+    await within(store, "deliver", entries[0].entry)
+    await within(store, "deliver", entries[1].entry)
+    assert await store.inbox(10) == entries[2:]
 
 
 async def test_the_outbox_is_read_by_topic_oldest_first_and_settled(store: Store):
@@ -104,6 +99,6 @@ async def test_the_outbox_is_read_by_topic_oldest_first_and_settled(store: Store
 async def test_a_later_entry_has_a_larger_number(store: Store):
     for _ in range(3):
         await write(store, ChangeSet(inbox=[("run_1", b"a")], outbox=[("feed", "run_1", b"a")]))
-    for entries in (await within(store, "inbox", 10), await store.outbox("feed", 10)):
+    for entries in (await store.inbox(10), await store.outbox("feed", 10)):
         numbers = [entry.entry for entry in entries]
         assert numbers == sorted(set(numbers))

@@ -122,7 +122,7 @@ async def test_what_was_written_is_there_after_a_restart(backend):
     assert record.run == run.standing
     assert await reopened.events(run.standing.run_id, 0, 10) == run.events
     assert await within(reopened, "limits", ["a"]) == {"a": Slots(1, 2)}
-    assert [entry.command for entry in await within(reopened, "inbox", 5)] == [b"x"]
+    assert [entry.command for entry in await reopened.inbox(5)] == [b"x"]
     assert [entry.data for entry in await reopened.outbox("feed", 5)] == [b"y"]
     await reopened.close()
 

@@ -8,8 +8,8 @@ from runwright.domain.tenancy import Cause
 from runwright.engine.commit import Commit, Committed
 from runwright.engine.loops import Loop
 from runwright.errors import Error, InvalidTransition, NotFound
-from runwright.store.base import InboxEntry, Store, Transaction
-from runwright.store.queries.runs import INBOX_DONE, INBOX_OLDEST, LIVE_CHILDREN
+from runwright.store.base import Store, Transaction
+from runwright.store.queries.runs import LIVE_CHILDREN
 
 POLL_S = 5.0
 
@@ -29,16 +29,16 @@ class Inbox:
             self.loop.wake()
 
     async def _once(self) -> None:
-        rows = await self._store.fetch(INBOX_OLDEST, count=self._batch)
-        for entry in (InboxEntry(*row) for row in rows):
+        entries = await self._store.inbox(self._batch)
+        for entry in entries:
             await self._cancel_children(entry.run_id)
             number = entry.entry
 
-            async def done(tx: Transaction, number: int = number) -> None:
-                await tx.fetch(INBOX_DONE, entry=number)
+            async def delivered(tx: Transaction, number: int = number) -> None:
+                await tx.deliver(number)
 
-            await self._store.write(done)
-        if len(rows) == self._batch:
+            await self._store.write(delivered)
+        if len(entries) == self._batch:
             self.loop.next_s = 0.0
 
     async def _cancel_children(self, run_id: str) -> None:

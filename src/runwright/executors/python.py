@@ -41,7 +41,7 @@ class PythonExecutor:
         if handler is None:
             known = ", ".join(sorted(self.handlers)) or "none"
             message = f"this worker has no handler named {name!r} (it has: {known}); deploy one, or change the job"
-            return attempt.failed("HandlerMissing", message)
+            return attempt.failed("HandlerMissing", message, reason="system")
         session = LocalSession(attempt)
         try:
             ended = await run_handler(handler, session, threads=self._threads)

@@ -150,7 +150,6 @@ class ChangeSet(msgspec.Struct):
     idempotency: list[tuple[IdempotencyKey, str]] = []
     replays: list[tuple[str, str]] = []
     inbox: list[tuple[str, bytes]] = []
-    inbox_gone: list[int] = []
     outbox: list[tuple[str, str, bytes]] = []
 
 
@@ -186,14 +185,14 @@ class Transaction(Protocol):
     async def empty(self, queues: Sequence[str]) -> set[str]:
         """Return those of the queues that hold no ready run."""
 
-    async def inbox(self, count: int) -> list[InboxEntry]:
-        """Return the oldest `count` entries of the inbox, locked."""
-
     async def apply(self, changes: ChangeSet) -> None:
         """Write a change set."""
 
     async def renew(self, worker_id: str, leases: Sequence[tuple[str, int]], until: int) -> list[str]:
         """Extend a worker's leases (run, epoch); return the runs whose lease is no longer that worker's."""
+
+    async def deliver(self, entry: int) -> None:
+        """Remove an inbox entry whose command was applied."""
 
     async def settle(self, entries: Sequence[int]) -> None:
         """Remove outbox entries that their consumer has dealt with."""
@@ -252,6 +251,9 @@ class Store(Protocol):
 
     async def waiting_queues(self) -> dict[str, int]:
         """Return the queues that hold ready runs, with how many (counted up to 1 000)."""
+
+    async def inbox(self, limit: int) -> list[InboxEntry]:
+        """Return the oldest entries of the inbox."""
 
     async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
         """Return the oldest entries of a topic."""

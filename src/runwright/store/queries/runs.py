@@ -1,4 +1,4 @@
-"""Statements about runs that are not hot: lists with filters, children, the inbox, forgotten keys."""
+"""Statements about runs that are not hot: lists with filters, children, forgotten keys."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, false, or_, selec
 from runwright.domain.run import LIVE
 from runwright.domain.words import Shows
 from runwright.store.query import Query
-from runwright.store.tables import idempotency, inbox, run_heads, runs
+from runwright.store.tables import idempotency, run_heads, runs
 
 FORGET_KEYS = Query(delete(idempotency).where(idempotency.c.created_at < bindparam("before")))
-
-INBOX_OLDEST = Query(
-    select(inbox.c.entry, inbox.c.run_id, inbox.c.command).order_by(inbox.c.entry).limit(bindparam("count"))
-)
-INBOX_DONE = Query(delete(inbox).where(inbox.c.entry == bindparam("entry")))
 
 LIVE_CHILDREN = Query(
     select(runs.c.run_id)

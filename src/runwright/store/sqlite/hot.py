@@ -78,6 +78,7 @@ WAITING = (
     " SELECT queue, (SELECT count(*) FROM (SELECT 1 FROM ready WHERE ready.queue = waiting.queue LIMIT 1000))"
     " FROM waiting WHERE queue IS NOT NULL"
 )
+DELIVER = "DELETE FROM inbox WHERE entry = ?"
 OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = ? ORDER BY entry LIMIT ?"
 SETTLE = f"DELETE FROM outbox WHERE entry IN {_IDS}"
 VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = ? AND kind = ? ORDER BY key"
@@ -150,7 +151,6 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         "UPDATE runs SET replayed_as = ?2 WHERE run_id = ?1",
         lambda replay: replay,
     ),
-    ("inbox_gone", "DELETE FROM inbox WHERE entry = ?", lambda entry: (entry,)),
 )
 """(field of the change set, statement, one item → its values), in the order in which they are written."""
 

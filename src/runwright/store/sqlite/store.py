@@ -111,10 +111,6 @@ class SqliteTransaction:
         """Return those of the queues that hold no ready run."""
         return {queue for queue in queues if not self._cursor.execute(hot.ANY_READY, (queue,)).get}
 
-    async def inbox(self, count: int) -> list[InboxEntry]:
-        """Return the oldest `count` entries of the inbox."""
-        return [InboxEntry(*row) for row in self._cursor.execute(hot.INBOX, (count,))]
-
     async def apply(self, changes: ChangeSet) -> None:
         """Write a change set."""
         hot.apply(self._cursor, changes, self.now)
@@ -124,6 +120,10 @@ class SqliteTransaction:
         values = [(until, run_id, epoch, worker_id) for run_id, epoch in leases]
         kept = {row[0] for row in self._cursor.executemany(hot.RENEW, values)}
         return [run_id for run_id, _ in leases if run_id not in kept]
+
+    async def deliver(self, entry: int) -> None:
+        """Remove an inbox entry whose command was applied."""
+        self._cursor.execute(hot.DELIVER, (entry,))
 
     async def settle(self, entries: Sequence[int]) -> None:
         """Remove outbox entries that their consumer has dealt with."""
@@ -287,6 +287,10 @@ class SqliteStore:
     async def waiting_queues(self) -> dict[str, int]:
         """Return the queues that hold ready runs, with how many (counted up to 1 000)."""
         return dict(self._read(hot.WAITING))
+
+    async def inbox(self, limit: int) -> list[InboxEntry]:
+        """Return the oldest entries of the inbox."""
+        return [InboxEntry(*row) for row in self._read(hot.INBOX, limit)]
 
     async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
         """Return the oldest entries of a topic."""
