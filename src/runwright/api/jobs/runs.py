@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from runwright.api.context import Call
 from runwright.api.idempotency import HEADERS, MADE_BEFORE, idempotency_key
@@ -112,7 +112,7 @@ async def replay_run(
     reader = office.engine.reader(call.actor)
     record = await reader.run(run_id)
     payload = reader.exact_payload(record) or {}
-    order = msgspec.structs.replace(
+    order = replace(
         replay_order(record, payload, changed=body.payload, patch=body.payload_patch, force=body.force),
         idempotency_key=idempotency_key(call),
         replay_version=body.version,
@@ -133,7 +133,9 @@ async def _again(call: Call, spec: Spec, version: str) -> tuple[Project, Job]:
         raise Conflict(f"a run of the kind {spec.kind} is not replayed; retry it", code="runs.not_a_job")
     job = await office.jobs.directory.find(call.actor, spec.job_id, None)
     if version == "same" and spec.job_version_id is not None:
-        job = await office.jobs.at_version(call.actor, job, spec.job_version_id)
+        pinned = await office.jobs.at_version(call.actor, job, spec.job_version_id)
+        # A job that is disabled now starts nothing, whatever its version was.
+        job = replace(pinned, definition=replace(pinned.definition, enabled=job.definition.enabled))
     return await office.tenants.resolve_project(call.actor, spec.project_id), job
 
 

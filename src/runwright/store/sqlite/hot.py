@@ -146,11 +146,6 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         " DO UPDATE SET sealed = ?4, artifact = ?5, note = ?6, created_at = ?7",
         astuple,
     ),
-    (
-        "replays",
-        "UPDATE runs SET replayed_as = ?2 WHERE run_id = ?1",
-        lambda replay: replay,
-    ),
 )
 """(field of the change set, statement, one item → its values), in the order in which they are written."""
 
@@ -164,6 +159,12 @@ DATED: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
     ),
     ("inbox", _insert("inbox", ("run_id", "command", "created_at")), lambda item: item),
     ("outbox", _insert("outbox", ("topic", "run_id", "data", "created_at")), lambda item: item),
+    (
+        "replays",
+        "UPDATE runs SET replayed_as = ?2, dead_letter_left_at ="
+        " CASE WHEN dead_lettered_at IS NOT NULL THEN coalesce(dead_letter_left_at, ?3) END WHERE run_id = ?1",
+        lambda replay: replay,
+    ),
 )
 """The same for rows that carry the transaction's time as their last value."""
 
