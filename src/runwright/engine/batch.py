@@ -131,7 +131,7 @@ class Batch:
             if run.rank is None:
                 place = (run.spec.queue, run.spec.project_id)
                 turn, rank = turn_and_rank(
-                    reading.floors[run.spec.queue],
+                    self._floor(run, reading),
                     reading.turns.get(place, 0.0),
                     run.spec.weight,
                     run.spec.priority,
@@ -148,6 +148,11 @@ class Batch:
                 self.freed.add(run.held_by)  # it did not take the slot that it was let in for: the next one may
             self.after[run.run_id] = replace(run, held_by=full)
             self._touched[run.run_id] = None
+
+    def _floor(self, run: Run, reading: Reading) -> float:
+        # Those who are held stand in line, too: without them priority would mean nothing while a limit is full.
+        waiting = [reading.held[limit.key][0].rank for limit in run.spec.limits if reading.held.get(limit.key)]
+        return min(reading.floors[run.spec.queue], *waiting) if waiting else reading.floors[run.spec.queue]
 
     def _settle_slots(self, entering: list[Run], reading: Reading) -> None:
         waiting = {run.run_id for run in entering}
