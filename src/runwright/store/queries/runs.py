@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, false, or_, select, text
+from sqlalchemy import ColumnElement, and_, bindparam, delete, false, literal_column, or_, select
 
 from runwright.domain.run import LIVE
 from runwright.domain.words import Shows
@@ -76,6 +76,6 @@ def listing(names: frozenset[str], shown: frozenset[Shows] | None, *, newest_fir
         if states <= _LIVE:
             wanted.append(runs.c.run_id.in_(select(run_heads.c.run_id)))
         elif states <= _UNHAPPY:
-            wanted.append(text("runs.state IN ('failed', 'cancelled', 'expired')"))  # as the partial index says it
+            wanted.append(literal_column("runs.state IN ('failed', 'cancelled', 'expired')"))  # as the index says it
     order = runs.c.run_id.desc() if newest_first else runs.c.run_id.asc()
     return Query(select(runs.c.run_id).where(*wanted).order_by(order).limit(bindparam("limit")))

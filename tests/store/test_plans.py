@@ -1,0 +1,42 @@
+"""Lists are found by their indices: what the query planner of SQLite says."""
+
+from pathlib import Path
+
+import pytest
+
+from runwright.clock import SystemClock
+from runwright.domain.words import JOB_WORDS
+from runwright.store.queries.runs import indexed, listing
+from runwright.store.sqlite.connection import connect
+from runwright.store.sqlite.store import SqliteStore
+
+
+@pytest.mark.parametrize(
+    ("word", "used"),
+    [
+        (None, "runs_by_project (project_id=?)"),
+        ("dead_letter", "runs_unhappy (project_id=? AND state=?)"),
+        ("expired", "runs_unhappy (project_id=? AND state=?)"),
+        ("executing", "sqlite_autoindex_run_heads_1"),
+        ("paused", "sqlite_autoindex_run_heads_1"),
+    ],
+)
+async def test_a_list_of_a_project_by_a_word_walks_an_index(word: str | None, used: str, tmp_path: Path):
+    store = SqliteStore(tmp_path, SystemClock())
+    await store.open()
+    try:
+        shown = frozenset(JOB_WORDS[word]) if word else None
+        assert shown is None or indexed(shown)
+        query = listing(frozenset({"project_id"}), shown, newest_first=True)
+        statement, values = query.bind("sqlite", {"project_id": "proj_1", "limit": 5})
+        plan = [
+            str(row[3]) for row in connect(tmp_path, writable=False).execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    finally:
+        await store.close()
+    assert any(used in step for step in plan), plan
+    assert not any(step.startswith("SCAN") or "TEMP B-TREE" in step for step in plan), plan
+
+
+def test_what_no_index_leads_to_is_left_to_the_scan_budget():
+    assert not indexed(frozenset(JOB_WORDS["completed"]))
