@@ -102,6 +102,13 @@ async def stumble(ctx: Context, payload: Payload) -> Payload:
 async def returns(ctx: Context, payload: Payload) -> object:
     """Return what the payload names: JSON of any type, or something that is not JSON."""
     odd: dict[str, object] = {"set": {1}, "object": object(), "nan": float("nan"), "bytes": b"\xff", "key": {1j: 1}}
+    if "levels" in payload:
+        deep: object = "password=hunter2hunter2"
+        for _ in range(payload["levels"]):
+            deep = {"a": deep}
+        return deep
+    if "bytes" in payload:
+        return {"text": "x" * payload["bytes"]}
     return odd[payload["odd"]] if "odd" in payload else payload.get("json")
 
 

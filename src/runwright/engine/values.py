@@ -15,6 +15,8 @@ from runwright.errors import InvalidRequest, TooLarge
 from runwright.store.base import StoredValue
 
 PREVIEW_CHARS = 256
+DEPTH_MAX = 200
+"""Objects and arrays in one another: whoever reads a value walks down, and a stack has an end."""
 _LOOK_AHEAD = 4096  # a secret that begins inside the preview ends within this many bytes, or is no known secret
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -23,11 +25,25 @@ _EMPTY_REF = ValueRef(sha256(_EMPTY).hexdigest(), len(_EMPTY), RedactedText("{}"
 
 
 def encode(value: Any) -> bytes:
-    """Return the JSON of a working value. Raises `InvalidRequest` (`value.not_json`) for what is not JSON."""
+    """Return the JSON of a working value.
+
+    Raises `InvalidRequest` for what is not JSON (`value.not_json`) or nested too deeply (`value.too_deep`).
+    """
     try:
-        return _encode(value)
+        encoded = _encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as broken:
         raise InvalidRequest(f"the value is not JSON: {broken}", code="value.not_json") from broken
+    if encoded.count(b"{") + encoded.count(b"[") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
+        raise InvalidRequest(f"the value has more than {DEPTH_MAX} levels", code="value.too_deep")
+    return encoded
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list | tuple)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 class Values:
