@@ -22,8 +22,8 @@ RetryJitter = Literal["full", "proportional", "none"]
 
 # What the jobs API takes, so that a wrong option fails where it is written; a test holds the two together.
 _Name = Annotated[str, Meta(min_length=1, max_length=255)]
-_Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,127}$")]
-_Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+_Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,127}(?!\n)$")]
+_Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}(?!\n)$")]
 _Delay = Annotated[int, Meta(ge=0, le=2_592_000)] | Annotated[float, Meta(ge=0, le=2_592_000)]
 _Timeout = Annotated[int, Meta(ge=1, le=86_400)] | Annotated[float, Meta(ge=1, le=86_400)]
 _Slots = Annotated[int, Meta(ge=1, le=1_000_000)]
