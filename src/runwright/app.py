@@ -26,7 +26,7 @@ from runwright.auth.bootstrap import bootstrap
 from runwright.auth.keyring import Keyring
 from runwright.auth.secret_files import read_credentials, write_credentials
 from runwright.auth.tenants import Tenants
-from runwright.client.worker import load_worker
+from runwright.client.worker import Worker, load_worker
 from runwright.clock import SystemClock
 from runwright.config import Settings
 from runwright.domain.accounts import Project
@@ -129,7 +129,19 @@ def _executor(settings: Settings) -> PythonExecutor | None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    return PythonExecutor([load_worker(path) for path in settings.worker], threads=settings.slots)
+    return PythonExecutor([_load(path) for path in settings.worker], threads=settings.slots)
+
+
+def _load(path: str) -> Worker:
+    try:
+        return load_worker(path)
+    except LookupError:
+        raise
+    except Exception as broken:
+        module = path.partition(":")[0]
+        raise LookupError(
+            f"{path!r} cannot be loaded: {type(broken).__name__}: {broken}; `python -c 'import {module}'` shows where"
+        ) from broken
 
 
 async def _register(engine: Engine, project: Project, executor: PythonExecutor) -> None:

@@ -12,7 +12,7 @@ from tests.acceptance.gate import Gate
 from tests.acceptance.handlers import lines
 from tests.acceptance.ledger import audit, ledger, leftovers
 from tests.acceptance.live_server import LiveServer
-from tests.acceptance.speech import Json, Speech
+from tests.acceptance.speech import Json, Speech, said
 
 pytestmark = [pytest.mark.xdist_group("acceptance-crash"), pytest.mark.slow]
 
@@ -84,7 +84,7 @@ async def test_200_runs_in_flight_survive_a_kill_and_none_that_had_finished_is_e
     assert max(begun[run_id] for run_id in flying) == 2, "the blow hit some in the middle"
 
 
-async def test_a_run_without_an_attempt_left_is_crashed_and_a_queued_one_just_begins(live: LiveServer, gate: Gate):
+async def test_a_kill_costs_an_attempt_where_one_was_under_way_and_nothing_elsewhere(live: LiveServer, gate: Gate):
     api = Speech(live.client())
     once = await api.trigger(await api.job("hold", max_attempts=1), {"gate": gate.port})
     twice = await api.trigger(await api.job("hold", max_attempts=2), {"gate": gate.port})
@@ -92,8 +92,11 @@ async def test_a_run_without_an_attempt_left_is_crashed_and_a_queued_one_just_be
     first, second = [(await api.trigger(single, {"gate": gate.port}))["id"] for _ in range(2)]
     later = await api.trigger(await api.job("hold"), {"gate": gate.port}, scheduled_at="2026-01-01T00:00:00Z")
     waiting = await api.trigger(await api.job("nap"), {"secs": 1})
+    unsafe = await api.trigger(await api.job("pay"), {"gate": gate.port})
     await api.until(waiting["id"], "run.waiting")
-    await gate.arrived(4)
+    await gate.arrived(5)
+    effects = await said(api.client.get(f"/v1/runs/{unsafe['id']}/effects"))
+    assert (effects["unknown"], effects["safe_to_resume"]) == (["charge"], False)
     assert (await api.run(second))["status"] == "queued"
 
     await live.kill()
@@ -114,24 +117,13 @@ async def test_a_run_without_an_attempt_left_is_crashed_and_a_queued_one_just_be
     assert (await api.ended(later["id"]))["attempt"] == 2
     slept = await api.ended(waiting["id"])
     assert (slept["status"], slept["attempt"], slept["lease_epoch"]) == ("completed", 1, 2)
+    broken = await api.ended(unsafe["id"])
+    assert (broken["status"], broken["error_class"]) == ("dead_letter", "StepOutcomeUnknown")
+    assert "charge" not in gate.passed, "an unsafe step is not done again"
+    assert "step.unknown" in {event["type"] for event in await api.events(unsafe["id"])}
     await live.stop()
     audit(await ledger(live.data_dir))
     assert await leftovers(live.data_dir) == []
-
-
-async def test_an_unsafe_step_that_was_under_way_is_not_repeated(live: LiveServer, gate: Gate):
-    api = Speech(live.client())
-    run = await api.trigger(await api.job("pay"), {"gate": gate.port})
-    await gate.arrived(word="charge")
-    effects = await api.client.get(f"/v1/runs/{run['id']}/effects")
-    assert (effects.json()["unknown"], effects.json()["safe_to_resume"]) == (["charge"], False)
-    await live.kill()
-    await live.start()
-    api = Speech(live.client())
-    stopped = await api.ended(run["id"])
-    assert (stopped["status"], stopped["error_class"]) == ("dead_letter", "StepOutcomeUnknown")
-    assert gate.passed == [], "nobody came to the gate again"
-    assert "step.unknown" in {event["type"] for event in await api.events(run["id"])}
 
 
 async def test_acknowledged_triggers_are_there_after_a_kill_in_the_middle_of_a_storm(live: LiveServer):
