@@ -113,7 +113,7 @@ def test_nothing_moves_a_run_that_has_ended():
 def test_the_terminal_event_is_the_last_and_there_is_one():
     for named, make in SPECIMENS.items():
         history = make()
-        ends = [seq for seq, type in enumerate(history.types, 1) if type in TERMINAL_TYPES]
+        ends = [seq for seq, name in enumerate(history.types, 1) if name in TERMINAL_TYPES]
         assert ends == ([len(history.events)] if history.standing.terminal else []), named
 
 

@@ -116,7 +116,7 @@ async def test_the_children_of_a_cancelled_run_follow_and_theirs_too(world: Worl
     await inbox_emptied(world)
     states = sorted([await world.state(child) for child in children])
     assert states == ["cancelled", "cancelled", "completed", "executing"]
-    asked = [run for child in children if (run := await world.run(child)).state == "executing"][0]
+    (asked,) = [run for child in children if (run := await world.run(child)).state == "executing"]
     assert (asked.stop, asked.reason) == ("cancel", "parent")
     await world.finish(asked, o.Stopped())
     await inbox_emptied(world)

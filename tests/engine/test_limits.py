@@ -100,7 +100,8 @@ async def test_a_run_that_ends_parks_retries_or_pauses_lets_the_next_one_in(worl
     definition = world.job(max_concurrency=1)
     run_ids = [await world.submit(definition) for _ in range(6)]
     far = world.clock.now() + 10**12
-    for number, outcome in enumerate([o.Completed(), o.Parked(far), failed(), failed(retryable=False)]):
+    outcomes: list[o.Outcome] = [o.Completed(), o.Parked(far), failed(), failed(retryable=False)]
+    for number, outcome in enumerate(outcomes):
         run = (await world.take())[0]
         assert run.run_id == run_ids[number]
         await world.finish(run, outcome)

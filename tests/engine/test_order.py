@@ -14,7 +14,7 @@ async def fill(world: World, project: Project, count: int, **order: object) -> l
 
 
 async def taken_of(world: World, project: Project, count: int) -> int:
-    """Take runs, and return how many were the project's; equal ranks come in no particular order, so about one is luck."""
+    """Take runs and return how many were the project's; equal ranks come in any order, so one more or less is luck."""
     return sum(run.spec.project_id == project.project_id for run in await world.take(count))
 
 

@@ -46,6 +46,10 @@ async def walk(reader: Reader, wanted: Filter, limit: int, *, newest_first: bool
             return pages
 
 
+def flat(pages: list[list[str]]) -> list[str]:
+    return list(itertools.chain.from_iterable(pages))
+
+
 # --- walls ------------------------------------------------------------------------------------------------------------
 
 
@@ -104,7 +108,7 @@ async def test_a_list_is_filtered_by_word(world: World):
 async def test_pages_hold_every_run_once_and_in_order(world: World, limit: int, newest_first: bool):
     run_ids = await fill(world, 9)
     pages = await walk(world.reader(), Filter(), limit, newest_first=newest_first)
-    assert sum(pages, []) == (run_ids[::-1] if newest_first else run_ids)
+    assert flat(pages) == (run_ids[::-1] if newest_first else run_ids)
     assert all(len(page) == limit for page in pages[:-1])
     assert len(pages[-1]) <= limit
 
@@ -119,7 +123,7 @@ async def test_runs_of_one_instant_are_neither_lost_nor_repeated(world: World):
     orders = [world.order(world.job()) for _ in range(20)]
     await world.engine.commit.apply_all(orders)
     pages = await walk(world.reader(), Filter(), 3)
-    assert sorted(sum(pages, [])) == sorted(order.run_id for order in orders)
+    assert sorted(flat(pages)) == sorted(order.run_id for order in orders)
 
 
 async def test_what_sql_cannot_test_is_kept_by_looking(world: World):

@@ -1,5 +1,7 @@
 """A lost worker's runs come back, a stop that nobody obeys is enforced, and a jumping clock takes nothing away."""
 
+from typing import Any
+
 import pytest
 
 from runwright.domain import commands as c
@@ -12,7 +14,7 @@ from tests.engine.world import World, until
 DAY = 86_400
 
 
-async def leased(world: World, **definition: object):
+async def leased(world: World, **definition: Any):
     run_id = await world.submit(world.job(**definition))
     return (await world.take())[0], run_id
 

@@ -1,0 +1,247 @@
+"""Python handlers in the server's own process, end to end: what they write, keep and return is in the log and exact."""
+
+import asyncio
+import itertools
+import threading
+
+import jsonschema_rs
+import msgspec
+import pytest
+
+from runwright.client.handlers import job
+from runwright.client.worker import Worker
+from runwright.domain.commands import Stop
+from runwright.domain.events import CATALOGUE, schemas
+from runwright.executors.python import PythonExecutor
+from tests.engine.world import World, settled, until
+
+
+async def run_to_end(world: World, slug: str, **order):
+    """Start the engine, run one run of a job to its end, and return its record."""
+    world.engine.start()
+    run_id = await world.submit(world.job(slug, max_attempts=order.pop("max_attempts", 1)), **order)
+    await until(lambda: not world.rows("SELECT run_id FROM run_heads") or world.clock.advance(0.025))
+    await settled(world)
+    await world.check()
+    return await world.record(run_id)
+
+
+@job
+async def everything(ctx, payload):
+    ctx.log("a line", "warning", key="value", data=5)
+    ctx.progress(42.123, "half way", data=[1])
+    ctx.stream("a piece of text")
+    ctx.stream("", done=True)
+    await ctx.checkpoint({"n": 1})
+    await ctx.output("report", {"rows": 3}, schema={"type": "object", "required": ["rows"]})
+    await ctx.step("pure", lambda: 1)
+    await ctx.step("sent", lambda idempotency_key: idempotency_key, effect="idempotent")
+    if ctx.attempt == 1:
+        await ctx.step("charged", lambda: 1 / 0, effect="unsafe")
+    try:
+        await ctx.step("charged", lambda: 1, effect="unsafe")
+    except Exception as unknown:  # noqa: BLE001 - what it is, is what the run says
+        return {"raised": type(unknown).__name__, "epoch": ctx.lease_epoch}
+    return None
+
+
+@job(slug="everything-sync")
+def everything_in_a_thread(ctx, payload):
+    ctx.log("a line", "warning", key="value")
+    ctx.progress(42.123, "half way")
+    ctx.stream("a piece of text")
+    ctx.stream("", done=True)
+    ctx.checkpoint({"n": 1})
+    ctx.output("report", {"rows": 3})
+    ctx.step("pure", lambda: 1)
+    ctx.step("sent", lambda: 1, effect="idempotent")
+    return {"thread": threading.current_thread().name.startswith("runwright-handler")}
+
+
+async def test_every_event_that_a_job_can_write_has_the_shape_of_its_schema(open_world):
+    world = await open_world(everything)
+    world.engine.start()
+    run_id = await world.submit(world.job("everything", max_attempts=2, retry_initial_delay_secs=1))
+    await until(lambda: world.rows("SELECT * FROM timers") or world.clock.advance(0.025))
+    await world.past(1)
+    await until(lambda: not world.rows("SELECT run_id FROM run_heads") or world.clock.advance(0.025))
+    await settled(world)
+    assert world.reader().result(await world.record(run_id)) == {"raised": "StepOutcomeUnknown", "epoch": 2}
+    events = await world.events(run_id)
+    validators = {name: jsonschema_rs.Draft202012Validator(schema) for name, schema in schemas().items()}
+    for event in events:
+        validators[event.type].validate(msgspec.json.decode(event.data))
+    by_job = {name for name, entry in CATALOGUE.items() if entry.by_job}
+    assert by_job - {event.type for event in events} == set(), "and each of them is among these"
+    await world.check()
+
+
+async def test_values_that_events_name_are_described_there_and_kept(open_world):
+    world = await open_world(everything)
+    record = await run_to_end(world, "everything", max_attempts=1)
+    reader, run_id = world.reader(), record.run.run_id
+    assert [(seen.key, seen.value, seen.note) for seen in await reader.values(record, "output")] == [
+        ("report", {"rows": 3}, {"type": "object", "required": ["rows"]})
+    ]
+    assert [(seen.key, seen.value) for seen in await reader.values(record, "checkpoint")] == [("1", {"n": 1})]
+    for type, preview in (("checkpoint.saved", '{"n":1}'), ("output.saved", '{"rows":3}')):
+        assert (await world.data(run_id, type))["value"]["preview"] == preview
+    assert "value" not in await world.data(run_id, "step.started")
+
+
+async def test_a_sync_handler_writes_the_same_from_its_thread_in_order(open_world):
+    world = await open_world(everything_in_a_thread)
+    record = await run_to_end(world, "everything-sync")
+    assert world.reader().result(record) == {"thread": True}
+    types = [type for type, _ in itertools.groupby(await world.types(record.run.run_id))]
+    assert types == [
+        "run.created",
+        "run.started",
+        "log",
+        "run.progress",
+        "stream.chunk",
+        "checkpoint.saved",
+        "output.saved",
+        "step.completed",
+        "step.started",
+        "step.completed",
+        "run.completed",
+    ]
+
+
+async def test_lines_that_a_thread_wrote_last_are_there_before_its_end(open_world):
+    @job
+    def chatty(ctx, payload):
+        for number in range(200):
+            ctx.log(f"line {number}")
+
+    world = await open_world(chatty)
+    record = await run_to_end(world, "chatty")
+    logged = [event.message for event in await world.events(record.run.run_id) if event.type == "log"]
+    assert logged == [f"line {number}" for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("returned", "result"),
+    [(None, None), ({"a": 1}, {"a": 1}), ([1], {"value": [1]}), ("text", {"value": "text"}), (0, {"value": 0})],
+)
+async def test_a_result_is_an_object_whatever_was_returned(open_world, returned, result):
+    @job
+    async def returns(ctx, payload):
+        return returned
+
+    world = await open_world(returns)
+    assert world.reader().result(await run_to_end(world, "returns")) == result
+
+
+async def test_a_handler_sees_its_run_exactly(open_world):
+    seen = {}
+
+    @job
+    async def looks(ctx, payload):
+        seen.update(
+            payload=payload,
+            run_id=ctx.run_id,
+            attempt=(ctx.attempt, ctx.lease_epoch),
+            tags=dict(ctx.tags),
+            metadata=dict(ctx.metadata),
+            key=ctx.idempotency_key,
+        )
+
+    world = await open_world(looks)
+    record = await run_to_end(
+        world,
+        "looks",
+        payload={"secret": "hunter2-the-secret", "n": 1.5},
+        tags={"a": "b"},
+        metadata={"c": "d"},
+        idempotency_key="my-key",
+    )
+    assert seen == {
+        "payload": {"secret": "hunter2-the-secret", "n": 1.5},
+        "run_id": record.run.run_id,
+        "attempt": (1, 1),
+        "tags": {"a": "b"},
+        "metadata": {"c": "d"},
+        "key": "my-key",
+    }
+
+
+async def test_an_output_that_is_not_what_its_schema_says_fails_the_attempt_and_keeps_nothing(open_world):
+    @job
+    async def wrong(ctx, payload):
+        await ctx.output("report", {"rows": "three"}, schema={"properties": {"rows": {"type": "integer"}}})
+
+    world = await open_world(wrong)
+    record = await run_to_end(world, "wrong")
+    assert record.run.state == "failed"
+    assert await world.store.values(record.run.run_id, "output") == []
+
+
+async def test_a_step_is_not_repeated_by_a_later_attempt(open_world):
+    calls: list[int] = []
+
+    @job
+    async def steps(ctx, payload):
+        value = await ctx.step("once", lambda: calls.append(ctx.attempt) or len(calls))
+        if ctx.attempt < 3:
+            raise ValueError("boom")
+        return {"value": value}
+
+    world = await open_world(steps)
+    world.engine.start()
+    run_id = await world.submit(world.job("steps", retry_initial_delay_secs=1))
+    for attempt in (1, 2):
+        await until(lambda: world.rows("SELECT * FROM timers"))
+        assert (await world.run(run_id)).attempt == attempt
+        await world.past(1)
+    await until(lambda: not world.rows("SELECT run_id FROM run_heads") or world.clock.advance(0.025))
+    assert calls == [1]
+    assert world.reader().result(await world.record(run_id)) == {"value": 1}
+
+
+async def test_a_stop_that_was_asked_for_before_the_handler_began_is_heeded(open_world):
+    entered = []
+
+    @job
+    async def heeds(ctx, payload):
+        entered.append(1)
+        await ctx.step("never", lambda: entered.append(2))
+
+    world = await open_world(heeds)
+    order = world.order(world.job("heeds"))
+    await world.engine.commit.apply_all([order, Stop(order.run_id, "cancel", order.cause)])
+    await until(lambda: world.rows("SELECT * FROM leases") == [])
+    assert await world.state(order.run_id) == "cancelled"
+    assert (await world.data(order.run_id, "run.cancelled"))["confirmed"] is True
+    assert 2 not in entered
+
+
+def test_an_executor_serves_its_handlers_and_the_queues_of_their_options():
+    @job
+    async def one(ctx, payload):
+        return None
+
+    @job(slug="two", queue="slow")
+    async def other(ctx, payload):
+        return None
+
+    executor = PythonExecutor([Worker([one]), Worker([other])])
+    assert executor.queues == {"default", "slow"}
+    assert [executor.serves(name) for name in ("one", "two", "three", None)] == [True, True, False, False]
+    executor.close()
+
+
+async def test_handlers_in_threads_run_beside_each_other_up_to_the_number_of_threads(open_world):
+    meeting = threading.Barrier(8)  # the world's executor has eight threads
+
+    @job
+    def meets(ctx, payload):
+        meeting.wait(20)
+        return None
+
+    world = await open_world(meets)
+    world.engine.start()
+    run_ids = await asyncio.gather(*(world.submit(world.job("meets", max_attempts=1)) for _ in range(8)))
+    await until(lambda: not world.rows("SELECT run_id FROM run_heads"))
+    assert {await world.state(run_id) for run_id in run_ids} == {"completed"}

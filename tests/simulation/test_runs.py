@@ -1,0 +1,422 @@
+"""Everything that can happen to runs, in any order, with crashes and jumping clocks, and what must hold after each step.
+
+`RUNWRIGHT_TEST_SOAK=<examples>` makes a long campaign of new random cases; without it the cases are always the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from runwright.clock import FrozenClock
+from runwright.domain import commands as c
+from runwright.domain import outcome as o
+from runwright.domain.accounts import Project
+from runwright.domain.run import TERMINAL, Run
+from runwright.domain.tenancy import Cause
+from runwright.engine.commit import Request, Submitted, Take
+from runwright.errors import Error, IdempotencyMismatch, InvalidTransition, NotFound, StaleLease
+from runwright.store.base import Transaction
+from tests.domain.specimens import log_line
+from tests.engine.world import PROJECT, SECOND, World, failed, settled
+
+T = TypeVar("T")
+
+NARROW = Project("proj_2", "org_1", "narrow", "Narrow", 3.0, 2, 0)
+CAUSE = Cause("user:user_1", "because")
+JOBS: dict[str, tuple[Project, dict[str, Any]]] = {
+    "free": (PROJECT, {"max_attempts": 3, "poison_pill_threshold": 2}),
+    "single": (PROJECT, {"max_attempts": 1, "run_ttl_secs": 500}),
+    "narrow": (PROJECT, {"max_concurrency": 1, "max_attempts": 2}),
+    "keyed": (NARROW, {"max_concurrency": 3, "max_concurrency_per_key": 1, "max_attempts": 5}),
+    "slow": (NARROW, {"queue": "slow", "retry_initial_delay_secs": 0}),
+}
+QUEUES = ("default", "slow")
+ORDERS = st.fixed_dictionaries(
+    {
+        "job": st.sampled_from(sorted(JOBS)),
+        "delay": st.sampled_from([None, None, 1, 40]),
+        "ttl_secs": st.sampled_from([None, None, 20]),
+        "priority": st.sampled_from([None, 0, 10]),
+        "concurrency_key": st.sampled_from([None, "x", "y"]),
+        "idempotency_key": st.sampled_from([None, None, None, "k1", "k2"]),
+        "parent": st.one_of(st.none(), st.integers(0, 50)),
+    }
+)
+WHICH = st.integers(0, 1000)
+VERBS = st.sampled_from(["submit", "take", "cancel", "pause", "resume", "append", "finish", "due", "expire", "lose"])
+OUTCOMES = st.sampled_from(["completed", "failed", "another failure", "rejected", "parked", "stopped", "released"])
+
+
+class Hands:
+    """The worker in the process, as the commit knows it: it takes runs into free slots, and a test does their work."""
+
+    worker_id = "local-hands"
+
+    def __init__(self) -> None:
+        self.slots = 0
+        self.taken: list[Run] = []
+        self.told: list[str] = []
+
+    def reserve(self, queue: str, handler: str | None, count: int) -> int:
+        held = min(count, self.slots)
+        self.slots -= held
+        return held
+
+    def give_back(self, count: int) -> None:
+        self.slots += count
+
+    def assign(self, runs: Any) -> None:
+        self.taken += [run for run, _ in runs]
+
+    def stop(self, run_id: str, lease_epoch: int, kind: str) -> None:
+        self.told.append(run_id)
+
+    def wake(self, queues: set[str]) -> None:
+        pass
+
+
+class Runs(RuleBasedStateMachine):
+    """A server, its callers, its workers, and the operator who kills it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.directory = Path(tempfile.mkdtemp(prefix="runwright-simulation-"))
+        self.clock = FrozenClock()
+        self.acknowledged: list[str] = []
+        self.leases: list[Run] = []
+        self.ended: dict[str, tuple[str, int, bytes]] = {}
+        self.keys: dict[tuple[str, str], tuple[str, object, int]] = {}
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
+
+    @initialize()
+    def open(self) -> None:
+        self.world = World(self.directory, self.clock, ())
+        self.do(self.world.open())
+        self.hands = Hands()
+        self.world.engine.commit.worker = self.hands
+
+    def teardown(self) -> None:
+        try:
+            self.do(self.everything_ends())
+            self.do(self.world.check())
+            self.do(self.world.close())
+        finally:
+            self.loop.close()
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    # --- callers ------------------------------------------------------------------------------------------------------
+
+    def order(self, wanted: dict[str, Any]) -> c.Submit:
+        """Return the command for an order."""
+        project, definition = JOBS[wanted["job"]]
+        given = {name: wanted[name] for name in ("ttl_secs", "priority", "concurrency_key", "idempotency_key")}
+        if wanted["delay"] is not None:
+            given["scheduled_at"] = self.clock.now() + wanted["delay"] * SECOND
+        if wanted["parent"] is not None and self.acknowledged:
+            given["parent_run_id"] = self.acknowledged[wanted["parent"] % len(self.acknowledged)]
+        job = self.world.job(wanted["job"], project=project, **definition)
+        return self.world.order(job, project, **given)
+
+    @rule(wanted=ORDERS)
+    def submit(self, wanted: dict[str, Any]) -> None:
+        order = self.order(wanted)
+        answer = self.answer(order)
+        key = order.idempotency
+        former = self.keys.get((key.scope, key.key)) if key is not None else None
+        if former is not None and self.clock.now() - former[2] >= 86_400 * SECOND:
+            former = None
+        if former is None:
+            assert isinstance(answer, Submitted)
+            assert (answer.run_id, answer.hit) == (order.run_id, False)
+        elif key is not None and former[1] == key.fingerprint:
+            assert isinstance(answer, Submitted)
+            assert (answer.run_id, answer.hit) == (former[0], True)
+        else:
+            assert isinstance(answer, IdempotencyMismatch)
+        self.remember(order, answer)
+
+    def remember(self, order: c.Submit, answer: Any) -> None:
+        """Hold the server to what it acknowledged."""
+        if isinstance(answer, Submitted) and not answer.hit:
+            self.acknowledged.append(answer.run_id)
+            if order.idempotency is not None:
+                key = order.idempotency
+                self.keys[key.scope, key.key] = (answer.run_id, key.fingerprint, self.clock.now())
+
+    def answer(self, request: Request) -> Any:
+        """Return what a request is answered with, refusals too."""
+        return self.do(self.world.engine.commit.apply_all([request]))[0]
+
+    @rule(which=WHICH, kind=st.sampled_from(["cancel", "pause"]))
+    @precondition(lambda self: self.acknowledged)
+    def stop(self, which: int, kind: Any) -> None:
+        run = self.run_of(which)
+        answer = self.answer(c.Stop(run.run_id, kind, CAUSE))
+        if run.terminal:
+            assert isinstance(answer, InvalidTransition)
+        else:
+            assert answer.state == (
+                "executing" if run.state == "executing" else {"cancel": "cancelled", "pause": "paused"}[kind]
+            )
+
+    @rule(which=WHICH)
+    @precondition(lambda self: self.acknowledged)
+    def resume(self, which: int) -> None:
+        run = self.run_of(which)
+        answer = self.answer(c.Resume(run.run_id, CAUSE))
+        assert isinstance(answer, InvalidTransition) == (run.state != "paused")
+
+    def run_of(self, which: int) -> Run:
+        return self.do(self.world.run(self.acknowledged[which % len(self.acknowledged)]))
+
+    # --- workers ------------------------------------------------------------------------------------------------------
+
+    @rule(queue=st.sampled_from(QUEUES), count=st.integers(1, 4))
+    def take(self, queue: str, count: int) -> None:
+        answer = self.answer(Take(queue, count, "wrk-1"))
+        assert len(answer) <= count
+        self.leases += answer
+
+    @rule(slots=st.integers(0, 3))
+    def free_slots_here(self, slots: int) -> None:
+        self.hands.slots = slots
+
+    @rule(which=WHICH, lines=st.integers(1, 3))
+    @precondition(lambda self: self.leases)
+    def append(self, which: int, lines: int) -> None:
+        lease = self.leases[which % len(self.leases)]
+        values = (c.Value("output", "k", b"sealed %d" % which),)
+        self.fenced(lease, c.Append(lease.run_id, lease.lease_epoch, (log_line(),) * lines, values))
+
+    @rule(which=WHICH, outcome=OUTCOMES, draw=st.sampled_from([0.0, 0.99]))
+    @precondition(lambda self: self.leases)
+    def finish(self, which: int, outcome: str, draw: float) -> None:
+        lease = self.leases[which % len(self.leases)]
+        self.fenced(lease, self.finish_of(lease, outcome, draw))
+
+    def finish_of(self, lease: Run, outcome: str, draw: float = 0.5) -> c.Finish:
+        outcomes: dict[str, o.Outcome] = {
+            "completed": o.Completed(None, b"result"),
+            "failed": failed(),
+            "another failure": failed("KeyError", "another"),
+            "rejected": failed(retryable=False),
+            "parked": o.Parked(self.clock.now() + 25 * SECOND),
+            "stopped": o.Stopped(),
+            "released": o.Released(),
+        }
+        return c.Finish(lease.run_id, lease.lease_epoch, outcomes[outcome], draw, (log_line("last"),))
+
+    def fenced(self, lease: Run, command: c.Append | c.Finish) -> None:
+        """Apply a write of an attempt; one under an old lease must be refused and leave nothing."""
+        before = self.do(self.world.record(lease.run_id))
+        valid = before.run.state == "executing" and before.run.lease_epoch == lease.lease_epoch
+        values = self.do(self.world.store.values(lease.run_id, "output"))
+        answer = self.answer(command)
+        if valid:
+            assert isinstance(answer, Run)
+        else:
+            assert isinstance(answer, StaleLease)
+            assert self.do(self.world.record(lease.run_id)) == before
+            assert self.do(self.world.store.values(lease.run_id, "output")) == values
+
+    @rule(which=WHICH)
+    @precondition(lambda self: self.leases)
+    def beat(self, which: int) -> None:
+        lease = self.leases[which % len(self.leases)]
+        run = self.do(self.world.run(lease.run_id))
+
+        async def renew(tx: Transaction) -> list[str]:
+            until = tx.now + 30 * SECOND
+            return await tx.renew(lease.worker_id or "", [(lease.run_id, lease.lease_epoch)], until)
+
+        kept = run.state == "executing" and run.lease_epoch == lease.lease_epoch
+        assert self.do(self.world.store.write(renew)) == ([] if kept else [lease.run_id])
+
+    # --- many things in one transaction -------------------------------------------------------------------------------
+
+    @rule(plan=st.lists(st.tuples(VERBS, WHICH, ORDERS, OUTCOMES), min_size=2, max_size=6), apart=st.booleans())
+    def burst(self, plan: list[tuple[str, int, dict[str, Any], str]], apart: bool) -> None:
+        requests = [made for entry in plan if (made := self.request(*entry)) is not None]
+        commit = self.world.engine.commit
+
+        async def at_once() -> list[Any]:
+            if not apart:
+                return await commit.apply_all(requests)
+            return await asyncio.gather(*(commit.apply(request) for request in requests), return_exceptions=True)
+
+        for request, answer in zip(requests, self.do(at_once()), strict=True):
+            self.take_note(request, answer)
+
+    def request(self, verb: str, which: int, wanted: dict[str, Any], outcome: str) -> Request | None:
+        """Return a request of some kind about some run, or None when there is no such run yet."""
+        if verb == "submit":
+            return self.order(wanted)
+        if verb == "take":
+            return Take(QUEUES[which % 2], which % 3 + 1, "wrk-2")
+        if verb in ("append", "finish", "lose"):
+            if not self.leases:
+                return None
+            lease = self.leases[which % len(self.leases)]
+            if verb == "append":
+                return c.Append(lease.run_id, lease.lease_epoch, (log_line(),))
+            return self.finish_of(lease, outcome) if verb == "finish" else c.Lose(lease.run_id, lease.lease_epoch, 0.5)
+        if not self.acknowledged:
+            return None
+        run_id = self.acknowledged[which % len(self.acknowledged)]
+        return {
+            "cancel": c.Stop(run_id, "cancel", CAUSE),
+            "pause": c.Stop(run_id, "pause", CAUSE),
+            "resume": c.Resume(run_id, CAUSE),
+            "due": c.Due(run_id),
+            "expire": c.Expire(run_id),
+        }[verb]
+
+    def take_note(self, request: Request, answer: Any) -> None:
+        if isinstance(request, c.Submit):
+            self.remember(request, answer)
+        elif isinstance(request, Take):
+            self.leases += answer
+        if isinstance(answer, Exception):
+            assert isinstance(answer, InvalidTransition | StaleLease | IdempotencyMismatch | NotFound), repr(answer)
+
+    # --- time, loops and death ----------------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.5, 11, 31, 100, 90_000]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([-86_400, -20, 20, 86_400]))
+    def the_clock_jumps(self, seconds: float) -> None:
+        before = self.states()
+        self.clock.jump(seconds)
+        self.do(self.world.round_of(self.world.engine.reaper.loop))
+        if abs(seconds) > 15:
+            gone = [
+                i
+                for i, s in self.states().items()
+                if before[i] == "executing" and s not in ("executing", "cancelled", "paused")
+            ]
+            assert gone == [], "nobody's lease ends on the word of a clock that just moved"
+
+    @rule(loop=st.sampled_from(["scheduler", "reaper", "inbox", "pruner"]))
+    def a_loop_comes_round(self, loop: str) -> None:
+        self.do(self.world.round_of(getattr(self.world.engine, loop).loop))
+
+    @rule(plan=st.lists(st.tuples(VERBS, WHICH, ORDERS, OUTCOMES), max_size=4), turns=st.integers(0, 12))
+    def the_server_is_killed(self, plan: list[tuple[str, int, dict[str, Any], str]], turns: int) -> None:
+        requests = [made for entry in plan if (made := self.request(*entry)) is not None]
+
+        async def die() -> list[Any]:
+            tasks = [asyncio.create_task(self.world.engine.commit.apply(request)) for request in requests]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await self.world.crash()
+            answered = [_outcome_of(task) for task in tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return answered
+
+        answers = self.do(die())
+        for request, answer in zip(requests, answers, strict=True):
+            if answer is not None:
+                self.take_note(request, answer)
+        self.keys = {key: taken for key, taken in self.keys.items() if taken[0] in self.acknowledged}
+        self.open()
+        self.adopt_what_was_not_acknowledged()
+
+    def adopt_what_was_not_acknowledged(self) -> None:
+        """Accept runs whose caller never heard of them: a commit that was durable just before the end."""
+        there = [run_id for (run_id,) in self.world.rows("SELECT run_id FROM runs ORDER BY run_id")]
+        self.acknowledged += [run_id for run_id in there if run_id not in self.acknowledged]
+        for scope, key, fingerprint, target, at in self.world.rows(
+            "SELECT scope, key, fingerprint, target, created_at FROM idempotency"
+        ):
+            self.keys.setdefault((scope, key), (target, fingerprint, at))
+            if self.keys[scope, key][0] != target:
+                self.keys[scope, key] = (target, fingerprint, at)
+
+    # --- what must always hold ----------------------------------------------------------------------------------------
+
+    def states(self) -> dict[str, str]:
+        return dict(
+            self.world.rows(
+                "SELECT r.run_id, coalesce(h.state, r.state) FROM runs r LEFT JOIN run_heads h USING (run_id)"
+            )
+        )
+
+    @invariant()
+    def everything_holds(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.do(settled(self.world))
+        self.leases += self.hands.taken
+        self.hands.taken.clear()
+        states = self.states()
+        assert [run_id for run_id in self.acknowledged if run_id not in states] == [], "an acknowledged run was lost"
+        self.do(self.world.check())
+        assert self.world.rows("SELECT * FROM limits WHERE used > max OR used < 0") == []
+        for run_id, (state, seq, digest) in self.ended.items():
+            run = self.do(self.world.run(run_id))
+            assert (run.state, run.seq, run.hash) == (state, seq, digest), "an ended run changed"
+        for run_id, state in states.items():
+            if state in TERMINAL and run_id not in self.ended:
+                run = self.do(self.world.run(run_id))
+                self.ended[run_id] = (run.state, run.seq, run.hash)
+
+    async def everything_ends(self) -> None:
+        """Let time pass and workers work: no run may be left that nobody will ever move."""
+        world = self.world
+        for _ in range(150):
+            await settled(world)
+            states = dict(world.rows("SELECT run_id, state FROM run_heads"))
+            if not states:
+                return
+            for run_id, state in states.items():
+                if state == "paused":
+                    await world.engine.commit.apply(c.Resume(run_id, CAUSE))
+            for loop in (world.engine.scheduler.loop, world.engine.reaper.loop, world.engine.inbox.loop):
+                await world.round_of(loop)
+            for queue in QUEUES:
+                for run in await world.take(100, queue=queue):
+                    await _completed(world, run)
+            self.clock.advance(100_000)
+        raise AssertionError(f"these runs are stuck: {world.rows('SELECT * FROM run_heads')}")
+
+
+async def _completed(world: World, run: Run) -> None:
+    try:
+        await world.finish(run, o.Completed())
+    except Error as refusal:
+        raise AssertionError(f"{run} was just claimed") from refusal
+
+
+def _outcome_of(task: asyncio.Task[Any]) -> Any:
+    """Return what a caller was told before the end, or None when it was told nothing."""
+    if not task.done() or task.cancelled():
+        return None
+    return task.exception() or task.result()
+
+
+SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
+TestRuns = Runs.TestCase
+TestRuns.settings = settings(
+    max_examples=SOAK or 40,
+    stateful_step_count=80 if SOAK else 25,
+    derandomize=not SOAK,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
