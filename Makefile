@@ -5,9 +5,10 @@ STAMP := .venv/.synced
 UV := $(if $(shell uv --version 2>/dev/null),uv,.uv/bin/uv)
 PYTHON ?= python3
 ARGS ?=
+CASES ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench docs fix
+.PHONY: help setup run test soak check bench docs fix
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +20,9 @@ run: setup ## serve, execute the sample runs live, go on serving (ARGS=--exit: s
 
 test: setup ## run the whole test suite (ARGS: passed on to pytest)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup $(ARGS)
+
+soak: setup ## the long campaign: the simulation on new random cases (CASES: how many)
+	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest tests/simulation --timeout 3600 $(ARGS)
 
 check: setup ## formatting, lint, types, import rules, dependencies, generated docs, house rules
 	$(BIN)/ruff format --check .
