@@ -103,18 +103,23 @@ async def test_a_loop_that_was_stopped_does_nothing_more():
 # --- a clock that can be trusted --------------------------------------------------------------------------------------
 
 
+def trusts(steady: Steady) -> bool:
+    """Ask whether the clock may be believed; asking is what makes it look."""
+    return steady.now
+
+
 @pytest.mark.parametrize("jump", [16, -16, 86_400, -86_400])
 def test_after_a_jump_of_the_clock_a_whole_lease_is_waited(jump: int):
     clock = FrozenClock()
     steady = Steady(clock, 30)
     clock.advance(1000)
-    assert steady.now
+    assert trusts(steady)
     clock.jump(jump)
-    assert not steady.now
+    assert not trusts(steady)
     clock.advance(29)
-    assert not steady.now
+    assert not trusts(steady)
     clock.advance(1)
-    assert steady.now
+    assert trusts(steady)
 
 
 @pytest.mark.parametrize("jump", [14, -14, 0.5])
@@ -124,25 +129,25 @@ def test_small_corrections_of_the_clock_are_no_jump(jump: float):
     for _ in range(10):
         clock.advance(5)
         clock.jump(jump)
-        assert steady.now
+        assert trusts(steady)
 
 
 def test_a_second_jump_asks_for_patience_again():
     clock = FrozenClock()
     steady = Steady(clock, 30)
     clock.jump(100)
-    assert not steady.now
+    assert not trusts(steady)
     clock.advance(29)
     clock.jump(-100)
-    assert not steady.now
+    assert not trusts(steady)
     clock.advance(29)
-    assert not steady.now
+    assert not trusts(steady)
 
 
 def test_an_outage_asks_for_patience_too():
     clock = FrozenClock()
     steady = Steady(clock, 30)
     steady.disturb()
-    assert not steady.now
+    assert not trusts(steady)
     clock.advance(30)
-    assert steady.now
+    assert trusts(steady)

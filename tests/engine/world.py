@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ class World:
         assert (folded.lease_epoch, folded.due_at) == (run.lease_epoch, run.due_at), (folded, run)
         ends = [event.seq for event in events if event.type in TERMINAL_TYPES]
         assert ends == ([run.seq] if run.terminal else []), run
-        assert all(a.created_at <= b.created_at for a, b in zip(events, events[1:], strict=False)), run
+        assert all(a.created_at <= b.created_at for a, b in pairwise(events)), run
 
 
 def check_tables(world: World, runs: list[Run]) -> None:
@@ -288,6 +289,15 @@ async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def all_ended(world: World) -> None:
+    """Let time go on until no run is live any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while world.rows("SELECT run_id FROM run_heads LIMIT 1"):
+            world.clock.advance(0.001)
+            await asyncio.sleep(0)
+    await settled(world)
 
 
 async def settled(world: World) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import threading
+from typing import Any
 
 import jsonschema_rs
 import msgspec
@@ -13,15 +14,14 @@ from runwright.client.worker import Worker
 from runwright.domain.commands import Stop
 from runwright.domain.events import CATALOGUE, schemas
 from runwright.executors.python import PythonExecutor
-from tests.engine.world import World, settled, until
+from tests.engine.world import World, all_ended, until
 
 
 async def run_to_end(world: World, slug: str, **order):
     """Start the engine, run one run of a job to its end, and return its record."""
     world.engine.start()
     run_id = await world.submit(world.job(slug, max_attempts=order.pop("max_attempts", 1)), **order)
-    await until(lambda: not world.rows("SELECT run_id FROM run_heads") or world.clock.advance(0.025))
-    await settled(world)
+    await all_ended(world)
     await world.check()
     return await world.record(run_id)
 
@@ -62,10 +62,7 @@ async def test_every_event_that_a_job_can_write_has_the_shape_of_its_schema(open
     world = await open_world(everything)
     world.engine.start()
     run_id = await world.submit(world.job("everything", max_attempts=2, retry_initial_delay_secs=1))
-    await until(lambda: world.rows("SELECT * FROM timers") or world.clock.advance(0.025))
-    await world.past(1)
-    await until(lambda: not world.rows("SELECT run_id FROM run_heads") or world.clock.advance(0.025))
-    await settled(world)
+    await all_ended(world)
     assert world.reader().result(await world.record(run_id)) == {"raised": "StepOutcomeUnknown", "epoch": 2}
     events = await world.events(run_id)
     validators = {name: jsonschema_rs.Draft202012Validator(schema) for name, schema in schemas().items()}
@@ -84,8 +81,8 @@ async def test_values_that_events_name_are_described_there_and_kept(open_world):
         ("report", {"rows": 3}, {"type": "object", "required": ["rows"]})
     ]
     assert [(seen.key, seen.value) for seen in await reader.values(record, "checkpoint")] == [("1", {"n": 1})]
-    for type, preview in (("checkpoint.saved", '{"n":1}'), ("output.saved", '{"rows":3}')):
-        assert (await world.data(run_id, type))["value"]["preview"] == preview
+    for name, preview in (("checkpoint.saved", '{"n":1}'), ("output.saved", '{"rows":3}')):
+        assert (await world.data(run_id, name))["value"]["preview"] == preview
     assert "value" not in await world.data(run_id, "step.started")
 
 
@@ -93,7 +90,7 @@ async def test_a_sync_handler_writes_the_same_from_its_thread_in_order(open_worl
     world = await open_world(everything_in_a_thread)
     record = await run_to_end(world, "everything-sync")
     assert world.reader().result(record) == {"thread": True}
-    types = [type for type, _ in itertools.groupby(await world.types(record.run.run_id))]
+    types = [name for name, _ in itertools.groupby(await world.types(record.run.run_id))]
     assert types == [
         "run.created",
         "run.started",
@@ -135,7 +132,7 @@ async def test_a_result_is_an_object_whatever_was_returned(open_world, returned,
 
 
 async def test_a_handler_sees_its_run_exactly(open_world):
-    seen = {}
+    seen: dict[str, Any] = {}
 
     @job
     async def looks(ctx, payload):
@@ -181,9 +178,13 @@ async def test_an_output_that_is_not_what_its_schema_says_fails_the_attempt_and_
 async def test_a_step_is_not_repeated_by_a_later_attempt(open_world):
     calls: list[int] = []
 
+    def count() -> int:
+        calls.append(1)
+        return len(calls)
+
     @job
     async def steps(ctx, payload):
-        value = await ctx.step("once", lambda: calls.append(ctx.attempt) or len(calls))
+        value = await ctx.step("once", count)
         if ctx.attempt < 3:
             raise ValueError("boom")
         return {"value": value}
@@ -195,7 +196,7 @@ async def test_a_step_is_not_repeated_by_a_later_attempt(open_world):
         await until(lambda: world.rows("SELECT * FROM timers"))
         assert (await world.run(run_id)).attempt == attempt
         await world.past(1)
-    await until(lambda: not world.rows("SELECT run_id FROM run_heads") or world.clock.advance(0.025))
+    await all_ended(world)
     assert calls == [1]
     assert world.reader().result(await world.record(run_id)) == {"value": 1}
 
@@ -238,7 +239,6 @@ async def test_handlers_in_threads_run_beside_each_other_up_to_the_number_of_thr
     @job
     def meets(ctx, payload):
         meeting.wait(20)
-        return None
 
     world = await open_world(meets)
     world.engine.start()
