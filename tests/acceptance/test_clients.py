@@ -34,41 +34,64 @@ async def polled(client: AsyncClient, run_id: str) -> tuple[list[Event], Run]:
             return seen, run
 
 
-async def triggering(client: AsyncClient, stop: asyncio.Event) -> list[str]:
-    """Start runs one after the other, whatever happens to the server meanwhile."""
-    made: list[str] = []
-    while not stop.is_set():
-        made.append((await client.jobs.trigger("echo", {"n": len(made)}, tags={"from": "storm"})).id)
-    return made
+class Storm:
+    """Starts runs one after the other, whatever happens to the server meanwhile."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self.made: list[str] = []
+        self._client = client
+        self._stopped = False
+        self._moved = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while not self._stopped:
+            run = await self._client.jobs.trigger("echo", {"n": len(self.made)}, tags={"from": "storm"})
+            self.made.append(run.id)
+            self._moved.set()
+
+    async def more(self, count: int) -> None:
+        """Wait until so many more runs were started."""
+        wanted = len(self.made) + count
+        async with asyncio.timeout(60):
+            while len(self.made) < wanted:
+                self._moved.clear()
+                await self._moved.wait()
+
+    async def stop(self) -> None:
+        """Start no more."""
+        self._stopped = True
+        await self._task
 
 
 async def test_a_poller_a_streamer_and_a_trigger_live_through_two_restarts(tmp_path: Path, gate: Gate):
     live = LiveServer(tmp_path)
     await live.start()
-    stop = asyncio.Event()
     cuts: list[str] = []
     async with AsyncClient(live.url, API_KEY, backoff=PATIENT) as client:
         runs = [await client.jobs.trigger("stages", {"stages": 3, "gate": gate.port}) for _ in range(RUNS)]
         streaming = [asyncio.create_task(streamed(client, run.id, cuts)) for run in runs]
         polling = asyncio.create_task(polled(client, runs[0].id))
-        storming = asyncio.create_task(triggering(client, stop))
+        storm = Storm(client)
 
         await gate.arrived(RUNS, "stage 0")
+        await storm.more(20)
         await live.stop()
         await live.start()
         await gate.arrived(RUNS, "stage 0")
         gate.open("stage 0")
         await gate.arrived(RUNS, "stage 1")
+        await storm.more(20)
         await live.kill()
         await live.start()
         await gate.arrived(RUNS, "stage 1")
-        stop.set()
+        await storm.more(20)
         gate.open()
 
         async with asyncio.timeout(60):
             logs = await asyncio.gather(*streaming)
             seen, polled_run = await polling
-            made = await storming
+            await storm.stop()
         assert cuts, "the streams were cut"
 
         for run, log in zip(runs, logs, strict=True):
@@ -88,9 +111,8 @@ async def test_a_poller_a_streamer_and_a_trigger_live_through_two_restarts(tmp_p
         assert polled_run.result == {"value": [0, 1, 2]}
 
         listed = [run async for run in client.runs.list(tags={"from": "storm"}, limit=500)]
-        assert len(made) == len(set(made)) > 10
-        assert {run.id for run in listed} == set(made), "each trigger made one run, however often it was sent"
-        assert sorted(run.payload["n"] for run in listed) == list(range(len(made)))
+        assert sorted(run.id for run in listed) == sorted(storm.made), "each trigger made one run, however often sent"
+        assert sorted(run.payload["n"] for run in listed) == list(range(len(storm.made)))
         for run in listed[:1] + listed[-1:]:
             assert (await client.runs.wait(run.id, timeout_s=30)).state == "completed"
     await live.close()

@@ -121,7 +121,8 @@ async def test_times_add_up(runs: list[Json]):
         if run["finished_at"] is None:
             continue
         assert run["created_at"] <= (run["started_at"] or run["finished_at"]) <= run["finished_at"]
-        assert abs(run["duration_ms"] - run["queued_ms"] - run["active_ms"] - run["waiting_ms"]) <= 3
+        # What is left is the way from the request to the transaction.
+        assert 0 <= run["duration_ms"] - run["queued_ms"] - run["active_ms"] - run["waiting_ms"] < 5000
         assert (run["heartbeat_at"], run["next_retry_at"]) == (None, None)
 
 
