@@ -427,11 +427,12 @@ async def test_a_drain_hands_over_a_run_that_began_with_its_submission_at_that_m
 
 
 async def test_a_handler_in_a_thread_is_handed_over_and_what_it_does_later_is_without_effect(open_world):
-    go_on, done, heard = threading.Event(), threading.Event(), []
+    written, go_on, done, heard = threading.Event(), threading.Event(), threading.Event(), []
 
     @job
     def blocking(ctx, payload):
         ctx.log("before")
+        written.set()
         go_on.wait(20)
         try:
             ctx.step("late", lambda: 1)
@@ -444,6 +445,7 @@ async def test_a_handler_in_a_thread_is_handed_over_and_what_it_does_later_is_wi
     world = await open_world(blocking, drain_s=0)
     world.engine.start()
     run_id = await world.submit(world.job("blocking"))
+    await until(written.is_set)  # before the clock goes on: a thread that starts late must not cost the lease
     await until(lambda: world.rows("SELECT * FROM run_events WHERE type = 'log'") or world.clock.advance(0.025))
     await world.engine.drain()
     assert await world.state(run_id) == "queued"

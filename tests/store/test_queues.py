@@ -57,10 +57,24 @@ async def test_held_runs_come_lowest_rank_first_and_by_their_limit(store: Store)
 
 
 async def test_limits_are_made_and_changed(store: Store):
-    await write(store, ChangeSet(limits={"a": Slots(1, 2), "b": Slots(0, 1)}))
+    await write(store, ChangeSet(limits={"a": Slots(1, 2), "b": Slots(1, 1)}))
     await write(store, ChangeSet(limits={"a": Slots(2, 5)}))
-    assert await within(store, "limits", ["a", "b", "none"]) == {"a": Slots(2, 5), "b": Slots(0, 1)}
+    assert await within(store, "limits", ["a", "b", "none"]) == {"a": Slots(2, 5), "b": Slots(1, 1)}
     assert await within(store, "limits", []) == {}
+
+
+async def test_an_unused_limit_that_somebody_waits_for_is_kept(store: Store):
+    run = held(1.0, "waited for")
+    await write(store, ChangeSet(held=[run], limits={"waited for": Slots(0, 3)}))
+    assert await within(store, "limits", ["waited for"]) == {"waited for": Slots(0, 3)}
+
+
+async def test_limits_that_nobody_uses_or_waits_for_do_not_pile_up(store: Store):
+    keys = [f"key:job_1:{n}" for n in range(50)]
+    await write(store, ChangeSet(limits={key: Slots(1, 1) for key in keys}))
+    await write(store, ChangeSet(limits={key: Slots(0, 1) for key in keys}))
+    assert all(slots.used == 0 for slots in (await within(store, "limits", keys)).values())
+    assert await store.starved(10) == []
 
 
 async def test_a_starved_limit_has_a_free_slot_and_somebody_who_waits_for_it(store: Store):

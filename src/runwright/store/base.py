@@ -162,7 +162,7 @@ class Transaction(Protocol):
         """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
 
     async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
-        """Return the limits that exist, locked."""
+        """Return the limits that exist, locked; one that nobody uses or waits for need not exist."""
 
     async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run]) -> dict[str, Run]:
         """Return the runs that exist, locked. A `known` run that nobody moved since may be returned as it is."""

@@ -68,8 +68,10 @@ LAPSED = (
 )
 RENEW = "UPDATE leases SET until = ? WHERE run_id = ? AND lease_epoch = ? AND worker_id = ? RETURNING run_id"
 STARVED = (
-    "SELECT limit_key FROM limits l WHERE used < max AND EXISTS"
-    " (SELECT 1 FROM held WHERE held.limit_key = l.limit_key) LIMIT ?"
+    "WITH RECURSIVE waiting(limit_key) AS (SELECT min(limit_key) FROM held UNION ALL SELECT (SELECT min(limit_key)"
+    " FROM held WHERE held.limit_key > waiting.limit_key) FROM waiting WHERE limit_key IS NOT NULL)"
+    " SELECT limit_key FROM waiting LEFT JOIN limits USING (limit_key)"
+    " WHERE limit_key IS NOT NULL AND coalesce(used < max, 1) LIMIT ?"
 )
 # From queue to queue by the index: a long queue costs no more than its first 1 000 rows, and hides no other.
 WAITING = (
@@ -121,6 +123,12 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         "INSERT INTO limits (limit_key, used, max) VALUES (?1, ?2, ?3)"
         " ON CONFLICT (limit_key) DO UPDATE SET used = ?2, max = ?3",
         lambda item: (item[0], item[1].used, item[1].max),
+    ),
+    (
+        "limits",  # every concurrency key has one: those that nobody uses or waits for would pile up for ever
+        "DELETE FROM limits WHERE limit_key = ?1 AND used = 0"
+        " AND NOT EXISTS (SELECT 1 FROM held WHERE held.limit_key = ?1)",
+        lambda item: (item[0],),
     ),
     (
         "turns",

@@ -69,7 +69,7 @@ class SqliteTransaction:
         return taken
 
     async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
-        """Return the limits that exist."""
+        """Return the limits that exist; one that nobody uses or waits for does not."""
         found = self._cursor.execute(hot.LIMITS, (_list(keys),))
         return {key: Slots(used, size) for key, used, size in found}
 
