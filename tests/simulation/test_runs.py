@@ -53,7 +53,8 @@ ORDERS = st.fixed_dictionaries(
     }
 )
 WHICH = st.integers(0, 1000)
-VERBS = st.sampled_from(["submit", "take", "cancel", "pause", "resume", "append", "finish", "due", "expire", "lose"])
+VERBS = st.sampled_from(["pause", "resume", "cancel", "take", "finish", "append", "submit", "due", "expire", "lose"])
+BOUNCES = st.permutations(["pause", "resume", "take", "finish"])
 OUTCOMES = st.sampled_from(["completed", "failed", "another failure", "rejected", "parked", "stopped", "released"])
 
 
@@ -190,6 +191,35 @@ class Runs(RuleBasedStateMachine):
         assert len(answer) <= count
         self.leases += answer
 
+    @rule()
+    @precondition(lambda self: self.acknowledged)
+    def every_ready_run_is_taken(self) -> None:
+        for queue in QUEUES:
+            self.leases += self.answer(Take(queue, 100, "wrk-2"))
+
+    @rule(seconds=st.sampled_from([31, 100]))
+    @precondition(lambda self: self.leases)
+    def workers_are_lost_and_their_runs_begin_again(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        for loop in ("reaper", "reaper"):  # after a jump the first one only begins to be patient
+            self.a_loop_comes_round(loop)
+            self.clock.advance(seconds)
+        self.a_loop_comes_round("scheduler")
+        self.every_ready_run_is_taken()
+
+    @rule(which=WHICH, outcome=OUTCOMES)
+    @precondition(lambda self: self.stale())
+    def a_worker_that_was_thought_lost_writes_again(self, which: int, outcome: str) -> None:
+        stale = self.stale()
+        lease = stale[which % len(stale)]
+        self.fenced(lease, c.Append(lease.run_id, lease.lease_epoch, (log_line(),), (c.Value("output", "k", b"late"),)))
+        self.fenced(lease, self.finish_of(lease, outcome))
+
+    def stale(self) -> list[Run]:
+        """Return former leases of runs that execute now under another one."""
+        now = dict(self.world.rows("SELECT run_id, lease_epoch FROM leases"))
+        return [lease for lease in self.leases if now.get(lease.run_id, lease.lease_epoch) != lease.lease_epoch]
+
     @rule(slots=st.integers(0, 3))
     def free_slots_here(self, slots: int) -> None:
         self.hands.slots = slots
@@ -249,6 +279,16 @@ class Runs(RuleBasedStateMachine):
 
     @rule(plan=st.lists(st.tuples(VERBS, WHICH, ORDERS, OUTCOMES), min_size=2, max_size=6), apart=st.booleans())
     def burst(self, plan: list[tuple[str, int, dict[str, Any], str]], apart: bool) -> None:
+        self.apply_together(plan, apart)
+
+    @rule(verbs=BOUNCES, which=WHICH, wanted=ORDERS, outcome=OUTCOMES, apart=st.booleans())
+    def everybody_wants_something_of_one_run(
+        self, verbs: list[str], which: int, wanted: dict[str, Any], outcome: str, apart: bool
+    ) -> None:
+        self.apply_together([(verb, which, wanted, outcome) for verb in verbs], apart)
+
+    def apply_together(self, plan: list[tuple[str, int, dict[str, Any], str]], apart: bool) -> None:
+        """Apply requests as one transaction: one group of them, or several that arrive together."""
         requests = [made for entry in plan if (made := self.request(*entry)) is not None]
         commit = self.world.engine.commit
 
@@ -295,9 +335,11 @@ class Runs(RuleBasedStateMachine):
 
     # --- time, loops and death ----------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from([0.5, 11, 31, 100, 90_000]))
-    def time_passes(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.5, 11, 31, 100, 90_000]), notice=st.booleans())
+    def time_passes(self, seconds: float, notice: bool) -> None:
         self.clock.advance(seconds)
+        for loop in ("scheduler", "reaper", "inbox") if notice else ():
+            self.a_loop_comes_round(loop)
 
     @rule(seconds=st.sampled_from([-86_400, -20, 20, 86_400]))
     def the_clock_jumps(self, seconds: float) -> None:
