@@ -151,6 +151,25 @@ async def pay(ctx: Context, payload: Payload) -> None:
     await ctx.step("charge", charge, effect="unsafe")
 
 
+@job(retry_initial_delay_secs=0)
+async def keeps(ctx: Context, payload: Payload) -> Payload:
+    """Keep large values, fail, and find them again."""
+    kept = await ctx.step("large", lambda: payload["text"] * 2)
+    if ctx.attempt == 1:
+        await ctx.checkpoint({"text": payload["text"]})
+        await ctx.output("large", {"text": payload["text"]})
+        raise ValueError("the first attempt fails")
+    return {"same": ctx.last_checkpoint == {"text": payload["text"]} and kept == payload["text"] * 2}
+
+
+@job
+async def floods(ctx: Context, payload: Payload) -> None:
+    """Wait at the gate, and then write more than a slow reader takes."""
+    await pass_gate(payload["gate"], "flood")
+    for place in range(payload["events"]):
+        await ctx.step(f"write {place}", lambda: ctx.log("x" * payload["bytes"]))
+
+
 @job
 async def nap(ctx: Context, payload: Payload) -> Payload:
     """Sleep, holding no worker."""
@@ -182,5 +201,5 @@ def lines(path: Path) -> list[list[str]]:
 
 
 app = Worker(
-    [echo, hold, talk, journal, stages, stumble, returns, confess, works, pay, nap, deaf, order],
+    [echo, hold, talk, journal, stages, stumble, returns, confess, works, pay, keeps, floods, nap, deaf, order],
 )

@@ -9,14 +9,13 @@ import pytest
 
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.gate import Gate
-from tests.acceptance.live_server import LiveServer
 from tests.acceptance.speech import Json, Speech, later, refused, said
 
 pytestmark = pytest.mark.xdist_group("acceptance-lists")
 
 
 @pytest.fixture(scope="module")
-async def shelf(server: LiveServer, admin: ContractClient) -> Json:
+async def shelf(admin: ContractClient) -> Json:
     """Fill a project with runs that differ in everything that a list can be filtered by."""
     api = Speech(admin)
     project = await api.project()
@@ -275,20 +274,3 @@ async def test_a_list_shows_runs_as_they_stand_while_they_execute(api: Speech, g
     ended = await api.ended(run["id"])
     assert (await api.runs(job_id=job)) == [ended]
     assert ended["heartbeat_at"] is None
-
-
-async def test_a_partial_page_says_so_and_goes_on(tmp_path_factory: pytest.TempPathFactory):
-    live = LiveServer(tmp_path_factory.mktemp("budget"), scan_budget=500)
-    await live.start()
-    try:
-        api = Speech(live.client())
-        job = await api.job("echo")
-        for n in range(3):
-            await api.bulk(job, [{"tags": {"n": str(n)}}] + [{}] * 399)
-        response = await api.client.get("/v1/runs", params={"tag_key": "n", "limit": 10})
-        assert response.headers["x-scan"] == "partial"
-        assert len(response.json()) < 3
-        found = await api.listed("/v1/runs", tag_key="n", limit=10)
-        assert [run["tags"]["n"] for run in found] == ["2", "1", "0"]
-    finally:
-        await live.close()
