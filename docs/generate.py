@@ -97,7 +97,11 @@ def states() -> str:
 
 def commands() -> str:
     """Return the page of the command line."""
-    return f"{NOTICE}\n\n{cli.generate_docs().strip()}\n"
+    started_as, sys.argv = sys.argv, ["runwright"]  # cyclopts names some commands after what runs it
+    try:
+        return f"{NOTICE}\n\n{cli.generate_docs().strip()}\n"
+    finally:
+        sys.argv = started_as
 
 
 def api() -> str:

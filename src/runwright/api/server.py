@@ -5,6 +5,7 @@ way are answered within `drain_s`, the application's lifespan ends, and `serve` 
 """
 
 import asyncio
+import contextlib
 import gc
 import signal
 import socket
@@ -109,15 +110,17 @@ async def _stop_after(stop: asyncio.Event, server: _Server) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        # With the protocol named, asyncio too sends small answers at once (TCP_NODELAY).
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address[:2])
-        listener.listen(_BACKLOG)
+        with contextlib.ExitStack() as undo:
+            # With the protocol named, asyncio too sends small answers at once (TCP_NODELAY).
+            listener = undo.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address[:2])
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+            undo.pop_all()
+            return listener
     except OSError as failure:
         raise InvalidSettings.at("host and port", f"cannot listen on {host}:{port}: {failure.strerror}") from None
-    listener.setblocking(False)
-    return listener
 
 
 def _address(host: str, listener: socket.socket) -> str:
