@@ -308,6 +308,15 @@ async def test_no_more_runs_begin_at_once_than_slots_are_free(open_world):
     await world.check()
 
 
+async def test_a_run_under_a_limit_does_not_begin_in_the_slot_of_one_that_has_none(open_world):
+    world = await open_world(greet)
+    narrow, free = world.job("greet", max_concurrency=1), world.job("greet")
+    orders = [world.order(narrow), world.order(narrow), world.order(free), world.order(free)]
+    answers = await world.engine.commit.apply_all(orders)
+    assert [answer.run.state for answer in answers] == ["queued", "queued", "executing", "executing"]
+    assert world.rows("SELECT used, max FROM limits") == [(1, 1)]
+
+
 async def test_a_delayed_run_does_not_begin_at_once(open_world):
     world = await open_world(greet)
     run_id = await world.submit(world.job("greet"), scheduled_at=world.clock.now() + 5_000_000)
