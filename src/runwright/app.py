@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -193,10 +194,15 @@ async def _serve(house: House, settings: Settings, stop: asyncio.Event, ready: a
 
 
 async def _serve_until_told(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    # The HTTP server listens to signals only while it serves: one that comes while the house is opened, or while its
+    # attempts are handed over, would otherwise end the process in the middle.
+    signal.signal(signal.SIGTERM, lambda *_: None if loop.is_closed() else loop.call_soon_threadsafe(stop.set))
     async with open_house(settings) as house:
         if house.key_made:
             sys.stderr.write(f"admin API key, shown this once and kept in the data directory: {house.api_key}\n")
-        await _serve(house, settings, asyncio.Event(), None)
+        await _serve(house, settings, stop, None)
 
 
 def serve(settings: Settings) -> int:
@@ -205,6 +211,7 @@ def serve(settings: Settings) -> int:
     A handler's thread that does not end does not keep the process: its run was handed back.
     """
     run_main(_serve_until_told(settings))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: what remains is the interpreter's own end
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -121,7 +121,7 @@ class LiveServer:
         """Wait for the end of a server that was told to stop, and return what it still wrote on standard output."""
         async with asyncio.timeout(PATIENCE_S):
             out, _ = await self.process.communicate()
-        assert self.process.returncode == expected, self.log.read_text()
+        assert self.process.returncode == expected, f"{self.process.returncode}: {self.log.read_text()}"
         self._process = None
         return out.decode()
 
