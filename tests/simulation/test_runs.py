@@ -13,10 +13,11 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, register_random, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from runwright import ids
 from runwright.clock import FrozenClock
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
@@ -453,6 +454,8 @@ def _outcome_of(task: asyncio.Task[Any]) -> Any:
         return None
     return task.exception() or task.result()
 
+
+register_random(ids._random)  # ids order runs of one instant: a case that is tried again must meet the same order
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 SEARCH = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target)
