@@ -231,15 +231,21 @@ async def test_a_full_backlog_refuses_nothing_of_runs_that_exist(open_world):
     world = await open_world(commit_backlog_max=10)
     run_ids = [await world.submit(world.job()) for _ in range(3)]
     first, second = await world.take(2)
+    commit, full = world.engine.commit, []
+    commands: list[Request] = [
+        c.Append(first.run_id, 1, (log_line(),)),
+        c.Finish(second.run_id, 1, o.Completed(), 0.5),
+        c.Stop(run_ids[2], "cancel", CAUSE),
+        Take("default", 5, "wrk-1"),
+    ]
+
+    async def apply_when_full(command: Request):
+        full.append(commit.backlog)
+        return await commit.apply(command)
+
     waiting = [asyncio.create_task(world.submit(world.job())) for _ in range(10)]
-    await asyncio.sleep(0)
-    assert world.engine.commit.backlog == 10
-    answers = await asyncio.gather(
-        world.engine.commit.apply(c.Append(first.run_id, 1, (log_line(),))),
-        world.finish(second, o.Completed()),
-        world.stop(run_ids[2]),
-        world.take(5),
-    )
+    answers = await asyncio.gather(*map(apply_when_full, commands))
+    assert full == [10, 11, 12, 13], "the backlog was full before each of them"
     assert (answers[1].state, answers[2].state) == ("completed", "cancelled")
     await asyncio.wait(waiting)
     await world.check()

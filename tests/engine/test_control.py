@@ -150,6 +150,25 @@ async def test_a_crash_between_the_cancel_and_its_children_loses_neither(open_wo
     assert grandchild
 
 
+@pytest.mark.parametrize("turns", range(0, 24, 2))
+async def test_a_crash_at_any_moment_of_the_cascade_loses_no_child(open_world, turns: int):
+    world = await open_world()
+    parent, children, _ = await family(world)
+    await stop(world, parent)
+    cascade = asyncio.create_task(world.round_of(world.engine.inbox.loop), name="inbox")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+        while world.engine.commit._busy is not None and turns % 4:  # and once the children's transaction is through
+            await asyncio.sleep(0)
+    await world.crash()
+    assert cascade.done()
+    world = await open_world()
+    await inbox_emptied(world)
+    states = sorted([await world.state(child) for child in children])
+    assert states == ["cancelled", "cancelled", "completed", "executing"]
+    await world.check()
+
+
 async def test_a_crash_after_the_children_and_before_the_entry_is_gone_changes_nothing_twice(open_world):
     world = await open_world()
     parent, children, _ = await family(world)

@@ -204,6 +204,20 @@ async def test_records_outlive_an_outage_of_the_store_in_their_order(pen: Pen):
     assert await pen.lines() == ["one", "two", "three"]
 
 
+async def test_records_that_come_while_a_flush_fails_come_after_it(pen: Pen):
+    store = pen.world.store
+    pen.write(line("one"))
+    await settled(pen.world)
+    writer, store._writer = store._writer, None
+    pen.world.clock.advance(0.025)
+    await until(lambda: not pen.buffer.drafts)  # the flush has taken it, and does not know yet that it fails
+    pen.write(line("two"))
+    await settled(pen.world)
+    store._writer = writer
+    await pen.emitter.save(pen.buffer, [pen.emitter.draft(line("three"))], [])
+    assert await pen.lines() == ["one", "two", "three"]
+
+
 async def test_a_flush_is_tried_again_when_the_store_is_back(pen: Pen):
     store = pen.world.store
     pen.write(line("one"))

@@ -32,6 +32,13 @@ async def test_a_project_with_few_runs_does_not_wait_behind_one_with_many(world:
     assert await taken_of(world, OTHER, 10) in (4, 5, 6)
 
 
+async def test_many_runs_made_at_once_take_as_many_turns_as_if_they_came_one_by_one(world: World):
+    bulk = [world.order(world.job()) for _ in range(50)]
+    await world.engine.commit.apply_all(bulk)
+    await fill(world, OTHER, 5)
+    assert await taken_of(world, OTHER, 10) in (4, 5, 6)
+
+
 async def test_a_project_of_twice_the_weight_comes_twice_as_often(world: World):
     await fill(world, PROJECT, 30)
     await fill(world, HEAVY, 30)
