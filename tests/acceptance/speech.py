@@ -1,5 +1,6 @@
 """Short sentences for what the tests ask of the API."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from tests.acceptance.frames import event_bytes, events
 
 Json = dict[str, Any]
 SSE = {"accept": "text/event-stream"}
+PATIENCE_S = 60.0
 
 _numbers = itertools.count(1)
 
@@ -131,11 +133,12 @@ class Speech:
         headers = SSE if last is None else {**SSE, "last-event-id": str(last)}
         async with self.client.stream("GET", f"/v1/runs/{run_id}/{path}", params=params, headers=headers) as response:
             assert response.status_code in (200, 204), response.text
-            return await response.aread()
+            async with asyncio.timeout(PATIENCE_S):
+                return await response.aread()
 
     async def until(self, run_id: str, type: str, count: int = 1) -> Json:
         """Follow a run until an event of this type is there (so many times) and return it."""
-        async with self.following(run_id, types=type) as found:
+        async with asyncio.timeout(PATIENCE_S), self.following(run_id, types=type) as found:
             async for event in found:
                 count -= 1
                 if not count:
