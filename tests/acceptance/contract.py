@@ -118,10 +118,9 @@ def _shape(path: str) -> re.Pattern[str]:
 
 
 def _strict(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the components with every named field required and every other one refused."""
+    """Return the components with every field refused that is not named."""
     schemas = json.loads(json.dumps(document["components"]["schemas"]))
     for schema in schemas.values():
         if "properties" in schema:
-            schema["required"] = list(schema["properties"])
             schema["additionalProperties"] = False
     return {"schemas": schemas}

@@ -52,6 +52,12 @@ async def test_request_bodies_are_named_schemas(document: Json):
     assert all(schemas[name]["additionalProperties"] is False for name in bodies), "unknown fields are refused"
 
 
+async def test_every_field_of_an_answer_is_always_there(document: Json):
+    for name, schema in document["components"]["schemas"].items():
+        if "properties" in schema and not name.endswith("Request"):
+            assert set(schema["properties"]) == set(schema["required"]), name
+
+
 async def test_health_ready_docs_and_the_root_need_no_credentials(admin: ContractClient):
     health, ready, docs, root = [
         await admin.get(path, headers={"authorization": ""}) for path in ("/healthz", "/readyz", "/docs", "/")

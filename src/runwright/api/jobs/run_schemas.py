@@ -44,7 +44,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str | None
     project_id: str
     org_id: str
-    thread_id: str | None = None
+    thread_id: str | None
     kind: str
     status: JobWord
     state: State
@@ -68,16 +68,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     job_version: int | None
     job_version_id: str | None
-    workflow_step_run_id: str | None = None
+    workflow_step_run_id: str | None
     max_attempts_override: int | None
     timeout_secs_override: int | float | None
     retry_backoff: str | None
     retry_initial_delay_secs: int | float | None
     retry_max_delay_secs: int | float | None
     execution_trace: ExecutionTrace | None
-    debug_mode: bool = False
-    continuation_of: str | None = None
-    lineage_depth: int = 0
+    debug_mode: bool
+    continuation_of: str | None
+    lineage_depth: int
     created_by: str
     created_by_user_id: str | None
     created_by_user_name: str | None
@@ -87,21 +87,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     completed_at: str | None
     failed_at: str | None
-    model: str | None = None
-    persona_id: str | None = None
-    total_input_tokens: int = 0
-    total_output_tokens: int = 0
-    total_cost_usd: float = 0.0
+    model: str | None
+    persona_id: str | None
+    total_input_tokens: int
+    total_output_tokens: int
+    total_cost_usd: float
     duration_ms: int | None
-    cache_hit_rate: float | None = None
-    credits_used: int = 0
+    cache_hit_rate: float | None
+    credits_used: int
     trace_id: str
     lease_epoch: int
     attempts_url: str
     last_seq: int
     replay_of: str | None
     replayed_as: str | None
-    retry_of: str | None = None
+    retry_of: str | None
     dead_lettered_at: str | None
     dead_letter_left_at: str | None
     cancel_requested_at: str | None
@@ -113,8 +113,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class TriggeredRun(Run, frozen=True, kw_only=True):
     """The run that a trigger made, or the one that its idempotency key had made before."""
 
-    idempotency_hit: bool = False
-    dry_run: bool = False
+    idempotency_hit: bool
+    dry_run: bool
 
 
 class TriggerRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,9 +148,9 @@ class BulkTriggerResult(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str | None
     status: JobWord | None
-    idempotency_hit: bool = False
-    error: str | None = None
-    code: str | None = None
+    idempotency_hit: bool
+    error: str | None
+    code: str | None
 
 
 class BulkTriggerAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,7 +180,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Accepted(msgspec.Struct, frozen=True):
     """The command was accepted."""
 
-    ok: bool = True
+    ok: bool
 
 
 class RunQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

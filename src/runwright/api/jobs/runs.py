@@ -76,7 +76,7 @@ async def cancel_run_idempotent(
         record = await call.services.engine.reader(call.actor).run(run_id)
         if record.run.state != "cancelled":
             raise
-    return wire.Accepted()
+    return wire.Accepted(ok=True)
 
 
 @routes.post("/v1/runs/{run_id}/pause", scope="runs:write", summary="Pause a run")

@@ -101,9 +101,17 @@ async def trigger_bulk(
 
 async def _result(call: Call, answer: Submitted | Error) -> wire.BulkTriggerResult:
     if isinstance(answer, Error):
-        return wire.BulkTriggerResult(id=None, status=None, error=answer.detail, code=answer.code)
+        return wire.BulkTriggerResult(
+            id=None, status=None, idempotency_hit=False, error=answer.detail, code=answer.code
+        )
     run = answer.run or (await call.services.engine.reader(call.actor).run(answer.run_id)).run
-    return wire.BulkTriggerResult(id=answer.run_id, status=job_word(run), idempotency_hit=answer.hit)  # type: ignore[arg-type]
+    return wire.BulkTriggerResult(
+        id=answer.run_id,
+        status=job_word(run),  # type: ignore[arg-type]
+        idempotency_hit=answer.hit,
+        error=None,
+        code=None,
+    )
 
 
 @contextmanager

@@ -14,6 +14,23 @@ from runwright.domain.words import job_word
 from runwright.engine.reader import Reader, Seen
 from runwright.store.base import Attempt, Record
 
+# What kinds of runs have that do not exist yet: there, and unset.
+_NOT_YET: dict[str, Any] = {
+    "thread_id": None,
+    "workflow_step_run_id": None,
+    "debug_mode": False,
+    "continuation_of": None,
+    "lineage_depth": 0,
+    "model": None,
+    "persona_id": None,
+    "total_input_tokens": 0,
+    "total_output_tokens": 0,
+    "total_cost_usd": 0.0,
+    "cache_hit_rate": None,
+    "credits_used": 0,
+    "retry_of": None,
+}
+
 
 def run_view(reader: Reader, record: Record, now: int, lease_us: int) -> wire.Run:
     """Return a run as its readers see it; a lease that runs out at `until` was last renewed `lease_us` before."""
@@ -31,14 +48,19 @@ def triggered_view(run: domain.Run, payload: dict[str, Any], now: int, *, dry_ru
     """Return a run that was made just now, without asking the store for it."""
     fields = _fields(run, payload, None, now)
     return wire.TriggeredRun(
-        **fields, heartbeat_at=fields["started_at"], replayed_as=None, dead_letter_left_at=None, dry_run=dry_run
+        **fields,
+        heartbeat_at=fields["started_at"],
+        replayed_as=None,
+        dead_letter_left_at=None,
+        idempotency_hit=False,
+        dry_run=dry_run,
     )
 
 
 def found_view(run: wire.Run) -> wire.TriggeredRun:
     """Return a run that an idempotency key had made before."""
     fields = {name: getattr(run, name) for name in wire.Run.__struct_fields__}
-    return wire.TriggeredRun(**fields, idempotency_hit=True)
+    return wire.TriggeredRun(**fields, idempotency_hit=True, dry_run=False)
 
 
 def _text(at: int | None) -> str | None:
@@ -46,7 +68,7 @@ def _text(at: int | None) -> str | None:
 
 
 def _fields(run: domain.Run, payload: dict[str, Any], result: Any, now: int) -> dict[str, Any]:
-    return {**_asked(run.spec), **_standing(run, now), "payload": payload, "result": result}
+    return {**_NOT_YET, **_asked(run.spec), **_standing(run, now), "payload": payload, "result": result}
 
 
 def _asked(spec: domain.Spec) -> dict[str, Any]:
