@@ -19,7 +19,7 @@ run: setup ## serve, execute the sample runs live, go on serving (ARGS=--exit: s
 	$(BIN)/runwright up $(ARGS)
 
 test: setup ## run the whole test suite (ARGS: passed on to pytest)
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope $(ARGS)
 
 soak: setup ## the long campaign: the simulation on new random cases (CASES: how many)
 	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest tests/simulation --timeout 3600 $(ARGS)
