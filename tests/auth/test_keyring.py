@@ -85,7 +85,7 @@ async def test_a_new_project_has_its_key_before_its_first_run(house: House) -> N
 
 async def test_no_key_lies_open_in_the_database(house: House) -> None:
     rows: dict[str, bytes] = dict(await house.store.fetch(KEYRING))
-    assert set(rows) == {"master", "pepper", f"project:{await project(house)}"}
+    assert set(rows) == {"master", "pepper", "run-tokens", f"project:{await project(house)}"}
     assert house.keyring.pepper not in b"".join(rows.values())
 
 

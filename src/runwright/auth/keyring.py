@@ -21,6 +21,7 @@ from runwright.store.queries.auth import INSERT_KEYRING_ENTRY, KEYRING, KEYRING_
 
 MASTER = "master"
 PEPPER = "pepper"
+RUN_TOKENS = "run-tokens"
 VERSION = b"\x01"
 _NONCE = 12
 _LEAST = len(VERSION) + _NONCE + 16
@@ -37,6 +38,7 @@ class Keyring:
         self._fingerprint = hmac.digest(master, b"runwright fingerprint", "sha256")
         self._projects: dict[str, AESGCM] = {}
         self.pepper = b""
+        self.run_token_key = b""
 
     @classmethod
     async def unlock(cls, store: Store, master_key: str | None, data_dir: Path | None) -> Keyring:
@@ -62,7 +64,8 @@ class Keyring:
     async def _load(self) -> None:
         await self._store.write(self._prepare)
         entries: dict[str, bytes] = dict(await self._store.fetch(KEYRING))
-        self.pepper = self._unwrap(PEPPER, entries.pop(PEPPER))
+        self.pepper = self._unwrap(PEPPER, entries[PEPPER])
+        self.run_token_key = self._unwrap(RUN_TOKENS, entries[RUN_TOKENS])
         self._projects = {
             name.removeprefix("project:"): AESGCM(self._unwrap(name, wrapped))
             for name, wrapped in entries.items()
@@ -80,7 +83,8 @@ class Keyring:
                 f" or {MASTER_KEY} in the data directory): without it nothing that is sealed can be read",
                 code="keyring.wrong_master_key",
             )
-        await self._mint(tx, PEPPER)
+        for name in (PEPPER, RUN_TOKENS):
+            await self._mint(tx, name)
         for (project_id,) in await tx.fetch(PROJECT_IDS):
             await self.mint(tx, project_id)
 

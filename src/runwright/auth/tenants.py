@@ -9,6 +9,7 @@ from runwright.auth.keyring import Keyring
 from runwright.auth.keys import Keys
 from runwright.auth.organizations import Organizations
 from runwright.auth.projects import Projects
+from runwright.auth.run_tokens import RunTokens
 from runwright.auth.users import Users
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
@@ -19,13 +20,16 @@ HOUR_US = 3_600_000_000
 
 
 class Tenants(msgspec.Struct, frozen=True):
-    """Hold the verbs of organizations, projects, users and keys, and the authenticator that they keep current."""
+    """Hold the verbs of organizations, projects, users and keys, the authenticator that they keep current, and the
+    tokens of runs.
+    """
 
     organizations: Organizations
     projects: Projects
     users: Users
     keys: Keys
     authenticator: KeyAuthenticator
+    run_tokens: RunTokens
 
     @classmethod
     def of(
@@ -40,6 +44,7 @@ class Tenants(msgspec.Struct, frozen=True):
             Users(store, authenticator, ttl_us),
             Keys(store, keyring, authenticator, ttl_us),
             authenticator,
+            RunTokens(keyring.run_token_key),
         )
 
     async def resolve_project(self, actor: Actor, ident: str | None) -> Project:
