@@ -37,7 +37,7 @@ class RunTokens:
     def read(self, token: str) -> RunToken | None:
         """Return the lease of a token that was minted here, or None for anything else."""
         found = _TOKEN.fullmatch(token) if len(token) <= TOKEN_MAX else None
-        # Compared as it is spelled: the last letter of a signature has spare bits, and a second spelling is one too many.
+        # Compared as it is spelled: the last letter of a signature has spare bits, and no token has two spellings.
         if found is None or not hmac.compare_digest(found[4], self._signature(found[1])):
             return None
         return RunToken(f"run_{found[2]}", int(found[3]))
