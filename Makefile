@@ -24,19 +24,21 @@ test: setup ## run the whole test suite (ARGS: passed on to pytest)
 soak: setup ## the long campaign: the simulation on new random cases (CASES: how many)
 	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest tests/simulation --timeout 3600 $(ARGS)
 
-check: setup ## formatting, lint, types, import rules, dependencies, generated docs, house rules
+check: setup ## formatting, lint, types, import rules, dependencies, generated files, house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+	$(BIN)/python docs/generate_client.py --check
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m pytest -q tests/house
 
 bench: setup ## measure, and print every figure with its spread
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: setup ## write docs/reference from the code
+docs: setup ## write the blocking client and docs/reference from the code
+	$(BIN)/python docs/generate_client.py
 	$(BIN)/python docs/generate.py
 
 fix: setup ## let ruff mend lint and formatting

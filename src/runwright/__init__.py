@@ -1,7 +1,7 @@
 """Runwright: a server that executes and governs runs.
 
-What handlers and callers need is here: `job`, `Worker`, `Context` and its kin, and `AsyncClient`. Each is imported when
-it is first asked for, so that the command line starts fast.
+What handlers and callers need is here: `job`, `Worker`, `Context` and its kin, `Client` and `AsyncClient`. Each is
+imported when it is first asked for, so that the command line starts fast.
 """
 
 import importlib
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from runwright.client.errors import RetryLater as RetryLater
     from runwright.client.errors import StepOutcomeUnknown as StepOutcomeUnknown
     from runwright.client.handlers import job as job
+    from runwright.client.sync.api import Client as Client
     from runwright.client.worker import Worker as Worker
 
 _HOMES = {
     "ApiError": "errors",
     "AsyncClient": "api",
+    "Client": "sync.api",
     "Context": "context",
     "NonRetryable": "errors",
     "RetryLater": "errors",

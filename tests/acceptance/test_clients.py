@@ -11,6 +11,7 @@ from runwright.client.backoff import Backoff
 from runwright.client.models import Event, Run
 from tests.acceptance.gate import Gate
 from tests.acceptance.live_server import API_KEY, LiveServer
+from tests.client.both import Connect, blocking
 
 pytestmark = [pytest.mark.xdist_group("acceptance-clients"), pytest.mark.slow]
 
@@ -64,11 +65,14 @@ class Storm:
         await self._task
 
 
-async def test_a_poller_a_streamer_and_a_trigger_live_through_two_restarts(tmp_path: Path, gate: Gate):
+@pytest.mark.parametrize("connect", [AsyncClient, blocking], ids=["async", "sync"])
+async def test_a_poller_a_streamer_and_a_trigger_live_through_two_restarts(
+    connect: Connect, tmp_path: Path, gate: Gate
+):
     live = LiveServer(tmp_path)
     await live.start()
     cuts: list[str] = []
-    async with AsyncClient(live.url, API_KEY, backoff=PATIENT) as client:
+    async with connect(live.url, API_KEY, backoff=PATIENT) as client:
         runs = [await client.jobs.trigger("stages", {"stages": 3, "gate": gate.port}) for _ in range(RUNS)]
         streaming = [asyncio.create_task(streamed(client, run.id, cuts)) for run in runs]
         polling = asyncio.create_task(polled(client, runs[0].id))

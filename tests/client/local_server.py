@@ -1,5 +1,6 @@
 """A real HTTP server on this machine for scripted answers: what stands at the other end of the client."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,6 +9,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import uvicorn
+
+DRIP_S = 0.02
 
 
 class Request(msgspec.Struct):
@@ -28,12 +31,16 @@ class Cut(Exception):
 
 
 class Answer(msgspec.Struct):
-    """What the server sends: a status, headers and a body; `cut` breaks the connection after `body`."""
+    """What the server sends: a status, headers and a body.
+
+    `cut` breaks the connection after `body`; with `drip` it is held instead, and this sent again and again.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = {}
     cut: bool = False
+    drip: bytes | None = None
 
 
 def json_answer(value: Any, status: int = 200, **headers: str) -> Answer:
@@ -73,9 +80,20 @@ class LocalServer:
         headers = {"content-type": "application/json", **answer.headers}
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-        await send({"type": "http.response.body", "body": answer.body, "more_body": answer.cut})
+        await send(
+            {"type": "http.response.body", "body": answer.body, "more_body": answer.cut or answer.drip is not None}
+        )
+        while answer.drip is not None and not await self._gone(receive):
+            await send({"type": "http.response.body", "body": answer.drip, "more_body": True})
         if answer.cut:
             raise Cut
+
+    async def _gone(self, receive: Any) -> bool:
+        """Tell whether the client goes away within a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRIP_S):
+                return bool((await receive())["type"] == "http.disconnect")
+        return False
 
 
 @contextlib.asynccontextmanager

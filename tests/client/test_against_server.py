@@ -13,15 +13,16 @@ from runwright.client.errors import ApiError
 from runwright.client.models import Run
 from runwright.config import load
 from tests.cli.live import JOBS
+from tests.client.both import Connect
 
 
 @pytest.fixture
-async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
+async def client(connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
     """Serve the test jobs on a free port, and call them."""
     (tmp_path / "live_jobs.py").write_text(JOBS)
     monkeypatch.syspath_prepend(tmp_path)
     settings = load({}, None, {"data_dir": tmp_path / "data", "port": 0, "worker": ("live_jobs:app",)})
-    async with server_app.running(settings) as running, AsyncClient(running.url, running.api_key) as client:
+    async with server_app.running(settings) as running, connect(running.url, running.api_key) as client:
         yield client
 
 
@@ -130,9 +131,9 @@ async def test_jobs_are_made_changed_and_deleted(client: AsyncClient):
     assert missing.value.code == "jobs.not_found"
 
 
-async def test_a_key_may_what_its_scopes_say_and_nothing_once_revoked(client: AsyncClient):
+async def test_a_key_may_what_its_scopes_say_and_nothing_once_revoked(connect: Connect, client: AsyncClient):
     key = await client.keys.create(name="reader", scopes=["runs:read"])
-    async with AsyncClient(client.url, key.token) as reader:
+    async with connect(client.url, key.token) as reader:
         assert (await reader.me()).scopes == ["runs:read"]
         await reader.runs.list().page()
         with pytest.raises(ApiError) as refused:

@@ -11,11 +11,10 @@ import pytest
 
 from runwright.client.blocking import SyncContext
 from runwright.client.context import Context
-from runwright.client.errors import LeaseLost, NonRetryable, RetryLater
+from runwright.client.errors import LeaseLost, NonRetryable, RetryLater, StopKind
 from runwright.client.execution import run_handler
 from runwright.client.handlers import job
 from runwright.client.outcome import Completed, Failed, Parked, Stopped
-from runwright.client.session import StopKind
 from tests.client.scripted_session import Journal, ScriptedSession, execute
 
 

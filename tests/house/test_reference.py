@@ -1,7 +1,10 @@
 """The reference says what the code does, and all of it."""
 
+import re
+
 import pytest
 
+from docs import generate_client
 from docs.generate import REFERENCE, stale
 from runwright import errors
 from runwright.cli.main import app
@@ -20,6 +23,15 @@ NAMES = {
 
 def test_the_generated_reference_is_current() -> None:
     assert list(stale()) == [], "run: make docs"
+
+
+def test_the_generated_client_is_current() -> None:
+    assert list(generate_client.stale()) == [], "run: make docs"
+
+
+def test_nothing_asynchronous_is_left_in_the_generated_client() -> None:
+    left = re.compile(r"\b(async|await|asyncio|Async\w+|Awaitable|__a\w+__)\b")
+    assert {name: left.findall(text) for name, text in generate_client.files().items() if left.search(text)} == {}
 
 
 @pytest.mark.parametrize("page", NAMES)

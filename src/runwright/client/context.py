@@ -9,10 +9,10 @@ from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, Protocol
 
-from runwright.client.errors import NotJson, Park, StepOutcomeUnknown, StepResultNotJson
+from runwright.client.errors import NotJson, Park, StepOutcomeUnknown, StepResultNotJson, StopKind
 from runwright.client.guard import Guard
 from runwright.client.json_values import json_copy, lenient_copy
-from runwright.client.session import Draft, Level, Session, StopKind, Value, ValueKind
+from runwright.client.session import Draft, Level, Session, Value, ValueKind
 from runwright.client.steps import (
     SLEEP,
     Effect,

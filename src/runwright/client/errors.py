@@ -22,9 +22,10 @@
        └─ LeaseLost             the lease is over: whatever the handler does now has no effect
 """
 
-from typing import Any
+from typing import Any, Literal
 
-from runwright.client.session import StopKind
+StopKind = Literal["cancel", "restart", "pause"]
+"""What a handler can be asked to stop for."""
 
 
 class NonRetryable(Exception):

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from runwright.client.session import StopKind
+from runwright.client.errors import StopKind
 
 
 class Completed(msgspec.Struct, frozen=True):

@@ -11,8 +11,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from runwright.client.errors import StopKind
+
 Level = Literal["debug", "info", "warning", "error"]
-StopKind = Literal["cancel", "restart", "pause"]
 ValueKind = Literal["step", "checkpoint", "output"]
 
 _STRENGTH: dict[StopKind, int] = {"pause": 1, "restart": 2, "cancel": 3}

@@ -1,0 +1,1 @@
+"""The client of the API for code that is not asynchronous: `Client`, and what it gives."""

@@ -1,0 +1,68 @@
+# Generated from runwright/client/api.py by `make docs`; change that one instead.
+"""The client of a Runwright server: `with Client(url, api_key) as client: …`."""
+
+import os
+from typing import Self
+
+from runwright.client.accounts import Health, Me, Organization, Project, User
+from runwright.client.backoff import Backoff
+from runwright.client.sync.jobs import Jobs
+from runwright.client.sync.runs import Runs
+from runwright.client.sync.tenancy import Collection, Keys
+from runwright.client.sync.transport import Transport
+
+DEFAULT_URL = "http://localhost:8080"
+TIMEOUT_S = 30.0
+
+
+class Client:
+    """Call one server. `url` and `api_key` default to `RUNWRIGHT_URL` and `RUNWRIGHT_API_KEY`.
+
+    Calls that fail on the way are tried again where that is safe: reads, triggers (which carry an idempotency key), and
+    whatever was never sent. `ApiError` is the server's refusal, `ServerUnreachable` the lack of an answer; both are
+    `ClientError`s.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._transport = transport = Transport(
+            url or os.environ.get("RUNWRIGHT_URL") or DEFAULT_URL,
+            api_key or os.environ.get("RUNWRIGHT_API_KEY"),
+            timeout_s=timeout_s,
+            backoff=backoff or Backoff(),
+        )
+        self.jobs = Jobs(transport)
+        self.runs = Runs(transport)
+        self.keys = Keys(transport)
+        self.organizations = Collection(transport, Organization, "/v1/organizations")
+        self.projects = Collection(transport, Project, "/v1/projects")
+        self.users = Collection(transport, User, "/v1/users")
+
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return self._transport.url
+
+    def me(self) -> Me:
+        """Return who the caller is, and what it may do."""
+        return self._transport.one(Me, "GET", "/v1/me")
+
+    def health(self) -> Health:
+        """Return what the server says of itself; needs no key."""
+        return self._transport.one(Health, "GET", "/healthz")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,129 @@
+# Generated from runwright/client/runs.py by `make docs`; change that one instead.
+"""Calls about runs."""
+
+from collections.abc import Iterable
+from typing import Any, Unpack
+from urllib.parse import quote
+
+import msgspec
+
+from runwright.client import waiting
+from runwright.client.backoff import Backoff
+from runwright.client.fields import ReplayOptions, RunFilters
+from runwright.client.json_values import json_copy
+from runwright.client.models import Attempt, Checkpoint, Effects, Event, Output, Run
+from runwright.client.sync.pages import Pages
+from runwright.client.sync.stream import EventStream, OnCut
+from runwright.client.sync.transport import Transport
+
+STREAM_BACKOFF = Backoff(attempts=10)
+
+
+class Runs:
+    """Read, follow, stop and repeat runs."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, limit: int | None = None, **filters: Unpack[RunFilters]) -> Pages[Run]:
+        """Return runs, newest first; `limit` is the size of a page."""
+        params: dict[str, Any] = dict(filters)
+        if "payload_contains" in filters:
+            params["payload_contains"] = msgspec.json.encode(filters["payload_contains"]).decode()
+        return self._transport.pages(Run, "/v1/runs", {**params, "limit": limit})
+
+    def get(self, run_id: str) -> Run:
+        """Return a run."""
+        return self._transport.one(Run, "GET", _path(run_id))
+
+    def cancel(self, run_id: str, *, reason: str | None = None) -> Run:
+        """Ask for a run's end and return the run: ended, or executing still until its executor confirms.
+
+        A cancelled run stays as it is; one that ended in another way is an `ApiError` (409).
+        """
+        body = {} if reason is None else {"reason": reason}
+        self._transport.send("POST", f"{_path(run_id)}:cancel", body=body, repeatable=True)
+        return self.get(run_id)
+
+    def pause(self, run_id: str) -> Run:
+        """Pause a run; a paused run stays as it is."""
+        return self._transport.one(Run, "POST", f"{_path(run_id)}/pause", repeatable=True)
+
+    def resume(self, run_id: str) -> Run:
+        """Let a paused run go on; another stays as it is."""
+        return self._transport.one(Run, "POST", f"{_path(run_id)}/resume", repeatable=True)
+
+    def replay(self, run_id: str, **options: Unpack[ReplayOptions]) -> Run:
+        """Start a new run like a finished one, and return it; a completed one needs `force`."""
+        body: dict[str, Any] = dict(options)
+        if "payload" in options:
+            body["payload"] = json_copy(options["payload"])
+        return self._transport.one(Run, "POST", f"{_path(run_id)}/replay", body=body)
+
+    def events(
+        self,
+        run_id: str,
+        *,
+        after_seq: int = 0,
+        level: str | None = None,
+        type: str | None = None,
+        limit: int | None = None,
+    ) -> Pages[Event]:
+        """Return the events that the run has so far, oldest first."""
+        params = {"after_seq": after_seq or None, "level": level, "type": type, "limit": limit}
+        return self._transport.pages(Event, f"{_path(run_id)}/events", params)
+
+    def stream(
+        self,
+        run_id: str,
+        after_seq: int = 0,
+        *,
+        types: Iterable[str] = (),
+        allow_gaps: bool = False,
+        backoff: Backoff = STREAM_BACKOFF,
+        on_cut: OnCut | None = None,
+    ) -> EventStream:
+        """Return the events of a run as they happen, to the last one; see `EventStream`."""
+        return EventStream(
+            self._transport,
+            quote(run_id, safe=""),
+            after_seq=after_seq,
+            types=types,
+            allow_gaps=allow_gaps,
+            backoff=backoff,
+            on_cut=on_cut,
+        )
+
+    def wait(self, run_id: str, *, timeout_s: float | None = None) -> Run:
+        """Return the run once it has ended. Raises `TimeoutError` after `timeout_s`; the run goes on."""
+        with waiting.timeout(timeout_s):
+            run = self.get(run_id)
+            while not run.finished:
+                for _ in self.stream(run_id, run.last_seq, types=("run.completed",), allow_gaps=True):
+                    pass
+                run = self.get(run_id)
+            return run
+
+    def attempts(self, run_id: str) -> Pages[Attempt]:
+        """Return the attempts of a run."""
+        return self._transport.pages(Attempt, f"{_path(run_id)}/attempts", {})
+
+    def effects(self, run_id: str) -> Effects:
+        """Return which effects of the run's steps are finished, would repeat, or are unknown."""
+        return self._transport.one(Effects, "GET", f"{_path(run_id)}/effects")
+
+    def checkpoints(self, run_id: str) -> Pages[Checkpoint]:
+        """Return the checkpoints of a run."""
+        return self._transport.pages(Checkpoint, f"{_path(run_id)}/checkpoints", {})
+
+    def outputs(self, run_id: str) -> Pages[Output]:
+        """Return the outputs of a run, the latest of each key."""
+        return self._transport.pages(Output, f"{_path(run_id)}/outputs", {})
+
+    def children(self, run_id: str) -> Pages[Run]:
+        """Return the runs that this run started."""
+        return self._transport.pages(Run, f"{_path(run_id)}/children", {})
+
+
+def _path(run_id: str) -> str:
+    return f"/v1/runs/{quote(run_id, safe='')}"
