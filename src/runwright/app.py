@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runwright.api import health
+from runwright.api.admin import audit
 from runwright.api.admin import routes as admin
 from runwright.api.app import Application, build
 from runwright.api.context import Services
@@ -42,6 +43,7 @@ from runwright.store.sqlite.store import SqliteStore
 TABLES: tuple[Routes, ...] = (
     health.routes,
     admin.routes,
+    audit.routes,
     jobs.routes,
     triggers.routes,
     runs.routes,

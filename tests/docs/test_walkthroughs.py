@@ -11,6 +11,7 @@ from tests.docs.walk import walk
 QUICKSTART = "docs/quickstart.md"
 GUESTS = (
     "docs/how-to/keys-and-projects.md",
+    "docs/how-to/operate.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/concepts/events-and-streams.md",
 )

@@ -29,6 +29,7 @@ COMMANDS = (
     ("trigger", "trigger:trigger", "Start runs of a job."),
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
     ("keys", "keys:app", "List, make, rotate and revoke API keys."),
+    ("audit", "audit:app", "Read and verify the audit log."),
     ("doctor", "doctor:doctor", "Check this machine, the settings and the server."),
     ("version", "version:version", "Print the version."),
 )

@@ -6,6 +6,7 @@ from typing import Self
 from runwright.client.accounts import Health, Me, Organization, Project, User
 from runwright.client.backoff import Backoff
 from runwright.client.jobs import Jobs
+from runwright.client.operations import Audit
 from runwright.client.runs import Runs
 from runwright.client.tenancy import Collection, Keys
 from runwright.client.transport import Transport
@@ -39,6 +40,7 @@ class AsyncClient:
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
         self.keys = Keys(transport)
+        self.audit = Audit(transport)
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")

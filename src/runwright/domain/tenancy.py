@@ -17,6 +17,7 @@ SCOPES: dict[str, str] = {
     "runs:read": "read runs, their events and records",
     "runs:write": "cancel, pause, resume and replay runs",
     "keys:manage": "create, rotate and revoke API keys",
+    "audit:read": "read and verify the audit log of the organization",
     "admin": "everything, in the whole organization",
 }
 """Every scope that a route of this server asks for, with what it allows."""

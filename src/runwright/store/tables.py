@@ -339,3 +339,11 @@ audit = _table(
     PrimaryKeyConstraint("org_id", "number"),
     rowid=False,
 )
+
+audit_heads = _table(
+    "audit_heads",
+    Column("org_id", Text, primary_key=True, nullable=False),
+    _need("number", Integer),
+    _need("hash", LargeBinary),
+    rowid=False,
+)
