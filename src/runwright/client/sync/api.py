@@ -7,6 +7,7 @@ from typing import Self
 from runwright.client.accounts import Health, Me, Organization, Project, User
 from runwright.client.backoff import Backoff
 from runwright.client.sync.jobs import Jobs
+from runwright.client.sync.operations import Audit
 from runwright.client.sync.runs import Runs
 from runwright.client.sync.tenancy import Collection, Keys
 from runwright.client.sync.transport import Transport
@@ -40,6 +41,7 @@ class Client:
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
         self.keys = Keys(transport)
+        self.audit = Audit(transport)
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")
