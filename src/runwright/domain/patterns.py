@@ -105,6 +105,7 @@ _ASSIGNED = (
 _SECRETS = (
     _token("runwright_key", "rw_", _WORD, 16, _BORDER),
     _token("run_token", "rwt_", _WORD, 16, _BORDER),
+    _token("signing_secret", "whsec_", "A-Za-z0-9+/=", 24, _BORDER),
     _token("anthropic_key", "sk-ant-", _WORD, 16),
     _token("openai_key", "sk-", _WORD, 20, _BORDER),
     _token("github_token", "ghp_|gho_|ghs_|ghu_|ghr_", "A-Za-z0-9_", 20),
