@@ -48,6 +48,9 @@ async def test_a_page_has_so_many_rows_by_default_and_at_most(api: Speech):
     details = await refused(api.client.get("/v1/runs", params={"limit": 11}), 422, "request.invalid")
     assert details["fields"] == [{"path": "limit", "message": "must be from 1 to 10"}]
     assert len(await api.listed("/v1/runs", job_id=job)) == 12
+    document = (await api.client.get("/openapi.json")).json()
+    parameters = {each["name"]: each["schema"] for each in document["paths"]["/v1/runs"]["get"]["parameters"]}
+    assert (parameters["limit"]["minimum"], parameters["limit"]["maximum"]) == (1, 10)
 
 
 async def test_a_page_that_cost_too_much_to_fill_says_so_and_goes_on(api: Speech):

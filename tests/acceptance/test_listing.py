@@ -145,6 +145,13 @@ async def test_all_filters_at_once_find_the_one_run(api: Speech, shelf: Json):
     assert await api.runs(project_id=shelf["project"], **{**params, "created_before": run["created_at"]}) == []
 
 
+async def test_an_instant_with_a_plain_plus_is_read_as_it_was_meant(api: Speech, shelf: Json):
+    run = shelf["runs"][8]
+    plain = run["created_at"].replace("Z", "+00:00")
+    response = await api.client.get(f"/v1/runs?job_id={shelf['echo']}&created_before={plain}")
+    assert response.json() == await api.runs(job_id=shelf["echo"], created_before=run["created_at"])
+
+
 @pytest.mark.parametrize(
     ("params", "path"),
     [
@@ -163,6 +170,9 @@ async def test_all_filters_at_once_find_the_one_run(api: Speech, shelf: Json):
         ({"created_before": "2026-01-01T00:00:00"}, "created_before"),
         ({"finished_after": "12:00"}, "finished_after"),
         ({"finished_before": "null"}, "finished_before"),
+        ({"created_after": "1767225600"}, "created_after"),
+        ({"created_before": "-1767225600.5"}, "created_before"),
+        ({"finished_after": "1e9"}, "finished_after"),
     ],
 )
 async def test_a_filter_that_means_nothing_is_refused_by_its_name(api: Speech, params: dict[str, Any], path: str):

@@ -53,7 +53,7 @@ async def test_query_parameters_come_from_the_struct_and_are_no_schema(described
     operation = described["paths"]["/v1/ticks"]["get"]
     parameters = {each["name"]: each for each in operation["parameters"]}
     assert set(parameters) == {"limit", "cursor", "before", "order", "status", "metadata", "enabled"}
-    assert parameters["limit"]["schema"] == {"type": "integer"}
+    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 500}
     assert parameters["limit"]["description"].startswith("Rows of a page")
     assert parameters["order"]["schema"] == {"enum": ["asc", "desc"]}
     assert parameters["status"]["schema"]["type"] == "array"

@@ -37,7 +37,7 @@ def build(tables: Sequence[Routes], services: Services, lifespan: Lifespan | Non
     `lifespan` is entered before the first request and left after the last one has been answered.
     """
     endpoints = [endpoint for table in tables for endpoint in table.endpoints]
-    endpoints += docs.routes(endpoints).endpoints
+    endpoints += docs.routes(endpoints, services.settings.page_max).endpoints
 
     @asynccontextmanager
     async def whole_life(_: Any) -> AsyncIterator[None]:

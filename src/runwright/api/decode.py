@@ -9,12 +9,14 @@ import msgspec
 from msgspec import inspect as types
 from starlette.types import Receive
 
+from runwright.api import instants
 from runwright.errors import FieldError, InvalidRequest, TooLarge, UnsupportedMedia
 
 # An escaped NUL whose backslash is not itself escaped.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _PLACED = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`(?P<path>\$.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"Object (?P<fault>contains unknown|missing required) field `(?P<name>.*)`", re.DOTALL)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _QUERY_FIELDS_MAX = 1000
 
 
@@ -87,7 +89,7 @@ class BodyReader:
 class QueryReader:
     """Read and decode the query strings of one route; with no struct every parameter is unknown."""
 
-    __slots__ = ("_kind", "_lists", "_maps")
+    __slots__ = ("_instants", "_kind", "_lists", "_maps")
 
     def __init__(self, kind: type[msgspec.Struct] | None) -> None:
         """Decode into `kind`: a list takes a repeated parameter, a map takes `name[key]=value`."""
@@ -95,10 +97,15 @@ class QueryReader:
         self._kind = kind
         self._lists = {name for name, shape in shapes.items() if shape == "list"}
         self._maps = {name for name, shape in shapes.items() if shape == "map"}
+        self._instants = {name for name, shape in shapes.items() if shape == "instant"}
 
     def read(self, raw: bytes) -> Any:
         """Return the decoded query, or None where the route takes none."""
         values = self._collect(raw) if raw else {}
+        for name in self._instants.intersection(values):
+            values[name] = instants.queried(values[name])
+            if not _DATE.match(values[name]):  # read leniently, a number would be seconds since the epoch
+                raise InvalidRequest.at(name, "must be an RFC 3339 instant, such as 2026-12-31T23:59:00Z")
         if self._kind is None:
             if values:
                 raise InvalidRequest(fields=[FieldError(name, "is not known") for name in values])
@@ -162,6 +169,8 @@ def _shape(kind: types.Type) -> str:
         return next((shape for shape in map(_shape, kind.types) if shape), "")
     if isinstance(kind, types.DictType):
         return "map"
+    if isinstance(kind, types.DateTimeType):
+        return "instant"
     return "list" if isinstance(kind, types.CollectionType) else ""
 
 

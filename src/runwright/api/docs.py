@@ -50,14 +50,14 @@ carries `X-Request-Id` and `X-Trace-Id`. Streams are server-sent events that res
 """
 
 
-def described(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """Return the OpenAPI document of these routes."""
-    return document(endpoints, title="Runwright", version=version("runwright"), description=_SUMMARY)
+def described(endpoints: Iterable[Endpoint], page_max: int) -> dict[str, Any]:
+    """Return the OpenAPI document of these routes, whose pages have at most `page_max` rows."""
+    return document(endpoints, title="Runwright", version=version("runwright"), description=_SUMMARY, page_max=page_max)
 
 
-def routes(endpoints: Iterable[Endpoint]) -> Routes:
+def routes(endpoints: Iterable[Endpoint], page_max: int) -> Routes:
     """Return the routes of `/`, `/docs` and `/openapi.json`, the last describing `endpoints`."""
-    encoded = msgspec.json.encode(described(endpoints))
+    encoded = msgspec.json.encode(described(endpoints, page_max))
     group = Routes(tag="documentation")
 
     @group.get("/openapi.json", scope=PUBLIC, summary="The OpenAPI 3.1 document", listed=False)

@@ -19,13 +19,13 @@ def micros(instant: datetime) -> int:
 
 
 def parse(text: str) -> int:
-    """Read an RFC 3339 instant; anything else is a `ValueError`.
+    """Read an RFC 3339 instant out of a query string; anything else is a `ValueError`."""
+    return micros(msgspec.convert(queried(text), Instant))
 
-    A `+` that a query string turned into a space is read as the `+` that it was.
-    """
-    if len(text) > 19 and text[-6] == " ":
-        text = f"{text[:-6]}+{text[-5:]}"
-    return micros(msgspec.convert(text, Instant))
+
+def queried(text: str) -> str:
+    """Return an instant of a query string as it was meant: a `+` that is written plainly arrives as a space."""
+    return f"{text[:-6]}+{text[-5:]}" if len(text) > 19 and text[-6] == " " else text
 
 
 def text(at: int) -> str:

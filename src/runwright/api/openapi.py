@@ -8,7 +8,7 @@ import msgspec
 
 from runwright.api.context import ANYONE, PUBLIC
 from runwright.api.errors import Problem
-from runwright.api.pages import Page
+from runwright.api.pages import Page, PageQuery
 from runwright.api.routing import Endpoint, Reply
 from runwright.api.sse import MEDIA_TYPE, EventStream
 
@@ -37,10 +37,15 @@ _ANSWER_HEADERS = {
 }
 
 
-def document(endpoints: Iterable[Endpoint], *, title: str, version: str, description: str) -> dict[str, Any]:
-    """Return the document of the listed endpoints; two endpoints of one name are a `ValueError`."""
+def document(
+    endpoints: Iterable[Endpoint], *, title: str, version: str, description: str, page_max: int
+) -> dict[str, Any]:
+    """Return the document of the listed endpoints, whose pages have at most `page_max` rows.
+
+    Two endpoints of one name are a `ValueError`.
+    """
     listed = [endpoint for endpoint in endpoints if endpoint.listed]
-    schemas = _Schemas(listed)
+    schemas = _Schemas(listed, page_max)
     paths: dict[str, dict[str, Any]] = {}
     names: set[str] = set()
     statuses: set[int] = set()
@@ -75,7 +80,8 @@ def document(endpoints: Iterable[Endpoint], *, title: str, version: str, descrip
 class _Schemas:
     """The schemas of all types that the document shows, and the fields of its query structs."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], page_max: int) -> None:
+        self._page_max = page_max
         kinds: list[Any] = [Problem, *(kind for endpoint in endpoints for kind in _kinds(endpoint))]
         queries = list({endpoint.query for endpoint in endpoints if endpoint.query is not None})
         made, self.components = msgspec.json.schema_components([*kinds, *queries], ref_template=_REF)
@@ -92,7 +98,10 @@ class _Schemas:
         """Return name, schema and whether it is required, of each parameter."""
         described: dict[str, Any] = self._queries[query]
         required = described.get("required", [])
-        return [(name, _without_null(shape), name in required) for name, shape in described["properties"].items()]
+        found = [(name, _without_null(shape), name in required) for name, shape in described["properties"].items()]
+        if issubclass(query, PageQuery):
+            next(shape for name, shape, _ in found if name == "limit").update(minimum=1, maximum=self._page_max)
+        return found
 
 
 def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
