@@ -23,6 +23,7 @@ from runwright.config import SETTINGS, Setting
 from runwright.domain.events import CATALOGUE, TERMINAL_TYPES, EventType
 from runwright.domain.run import STATES, TERMINAL
 from runwright.domain.state import TRANSITIONS
+from runwright.observability.catalogue import METRICS, OF_THE_PROCESS
 
 PAGE_MAX = next(setting.default for setting in SETTINGS if setting.name == "page_max")
 API = described((endpoint for table in TABLES for endpoint in table.endpoints), PAGE_MAX)
@@ -130,6 +131,23 @@ def openapi() -> str:
     return json.dumps(API, indent=2, ensure_ascii=False) + "\n"
 
 
+def metrics() -> str:
+    """Return the page of all metrics."""
+    rows = [(f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS]
+    buckets = [(f"`{m.name}`", " ".join(f"{bound:g}" for bound in m.buckets)) for m in METRICS if m.buckets]
+    return page(
+        "Metrics",
+        "What `GET /metrics` shows, in the text form of Prometheus or as OpenMetrics, by what the scraper accepts.\n"
+        "Counters begin at zero with the process. [Observe a server](../how-to/observe.md) tells how to scrape them\n"
+        "and what to watch.",
+        table(("metric", "kind", "labels", "meaning"), rows),
+        "## Buckets\n\nUpper bounds of the histograms; `+Inf` follows.",
+        table(("metric", "upper bounds"), buckets),
+        "## The process\n\nBeside them stands what every Python process shows.",
+        table(("metric", "meaning"), [(f"`{name}`", text) for name, text in OF_THE_PROCESS.items()]),
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "events.md": events,
@@ -137,6 +155,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "states.md": states,
     "cli.md": commands,
     "api.md": api,
+    "metrics.md": metrics,
     "openapi.json": openapi,
 }
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runwright.api import health
+from runwright.api import health, metrics
 from runwright.api.admin import audit
 from runwright.api.admin import routes as admin
 from runwright.api.app import Application, build
@@ -37,11 +37,14 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.executors.python import PythonExecutor
 from runwright.observability import logging
+from runwright.observability.health import Health
+from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.sqlite.store import SqliteStore
 
 TABLES: tuple[Routes, ...] = (
     health.routes,
+    metrics.routes,
     admin.routes,
     audit.routes,
     jobs.routes,
@@ -105,13 +108,17 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
+        streams = Streams(settings)
+        counted = Metrics(engine, streams_open=lambda: streams.count, queues_max=settings.metrics_queues_max)
         services = Services(
             settings=settings,
             clock=clock,
             authenticator=tenants.authenticator,
-            streams=Streams(settings),
+            streams=streams,
             engine=engine,
             tenants=tenants,
+            health=Health(engine, clock, lambda: streams.draining),
+            metrics=counted,
         )
         engine.start()
         try:
@@ -120,6 +127,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             )
         finally:
             await engine.drain()
+            counted.close()
             if executor is not None:
                 executor.close()
     finally:

@@ -118,7 +118,13 @@ class Settings:
     stream_lag_max: int = _setting(10_000, "Events that a stream's reader may be behind", 1, 10_000_000)
     stream_page: int = _setting(500, "Events of a backlog read at once", 1, 10_000)
     streams_per_key: int = _setting(10_000, "Open streams of one key", 1, 10_000_000)
-    # --- logs
+    # --- health, metrics and logs
+    ready_timeout_s: float = _setting(2.0, "Time of the store to answer before /readyz says 503", 0.01, 60)
+    ready_loop_intervals: float = _setting(
+        5.0, "Intervals without a good round after which /readyz calls a loop stuck", 1, 1000
+    )
+    metrics_public: bool = _setting(False, "Let everybody read /metrics, without credentials")
+    metrics_queues_max: int = _setting(100, "Queues whose depth is shown by name; the rest is one", 1, 10_000)
     log_level: str = _setting("info", "Least level that is logged", choices=("debug", "info", "warning", "error"))
     log_format: str = _setting("text", "Form of the log lines", choices=("text", "json"))
 

@@ -13,6 +13,7 @@ from runwright.cli.main import COMMANDS
 from runwright.config import SETTINGS, load
 from runwright.domain.events import CATALOGUE
 from runwright.domain.tenancy import SCOPES
+from runwright.observability.catalogue import METRICS
 from tests.docs.pages import ROOT, blocks, documents, text
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -21,6 +22,7 @@ VARIABLE = re.compile(r"\bRUNWRIGHT_[A-Z][A-Z_]*")
 EVENT = re.compile(r"`((?:run|log|stream|output|checkpoint|step)\.[a-z_]+)`")
 CODE = re.compile(r"`((?:runs|jobs|store|server|auth|idempotency|limits|request|keyring)\.[a-z_]+)`")
 COMMAND = re.compile(r"`runwright ([a-z]+)")
+METRIC = re.compile(r"\b(runwright_[a-z_]+?)(?:_bucket|_sum|_count)?\b(?!/)")
 SCOPE = re.compile(r"`([a-z]+:[a-z]+)`")
 PARTS = ("Context", "Decision", "Consequences", "The plan")
 FILES = {"server.lock"}
@@ -67,6 +69,11 @@ def test_every_error_code_every_scope_and_every_command_exists(page: str) -> Non
     assert set(CODE.findall(text(page))) - codes - FILES == set()
     assert set(SCOPE.findall(text(page))) - SCOPES.keys() == set()
     assert set(COMMAND.findall(text(page))) - {name for name, _, _ in COMMANDS} == set()
+
+
+@pages
+def test_every_metric_is_in_the_catalogue(page: str) -> None:
+    assert set(METRIC.findall(text(page))) - {metric.name for metric in METRICS} == set()
 
 
 def test_every_file_of_settings_that_is_shown_is_valid(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ QUICKSTART = "docs/quickstart.md"
 GUESTS = (
     "docs/how-to/keys-and-projects.md",
     "docs/how-to/operate.md",
+    "docs/how-to/observe.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/concepts/events-and-streams.md",
 )

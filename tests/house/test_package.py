@@ -18,7 +18,8 @@ def test_the_lock_names_public_addresses_only() -> None:
 def test_the_lock_knows_every_declared_dependency() -> None:
     locked = next(p for p in read("uv.lock")["package"] if p["name"] == "runwright")["metadata"]
     project = read("pyproject.toml")
-    assert requirements(locked["requires-dist"]) == sorted(project["project"]["dependencies"])
+    extras = [name for names in project["project"].get("optional-dependencies", {}).values() for name in names]
+    assert requirements(locked["requires-dist"]) == sorted([*project["project"]["dependencies"], *extras])
     assert requirements(locked["requires-dev"]["dev"]) == sorted(project["dependency-groups"]["dev"])
 
 

@@ -11,12 +11,14 @@ from runwright.cli.main import app
 from runwright.config import SETTINGS
 from runwright.domain.events import CATALOGUE
 from runwright.domain.run import STATES
+from runwright.observability.catalogue import METRICS, OF_THE_PROCESS
 
 NAMES = {
     "settings.md": [f"`{setting.env}`" for setting in SETTINGS],
     "events.md": [f"\n## {name}\n" for name in CATALOGUE],
     "errors.md": [f"`{code}`" for code in errors.catalogue()],
     "states.md": [f"\n| {state} |" for state in STATES if state in "scheduled queued executing waiting paused"],
+    "metrics.md": [f"`{name}`" for name in (*(metric.name for metric in METRICS), *OF_THE_PROCESS)],
     "cli.md": [f"runwright {name}" for name in app if not name.startswith("-")],
 }
 

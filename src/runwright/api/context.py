@@ -35,6 +35,22 @@ class Authenticator(Protocol):
         ...
 
 
+class Health(Protocol):
+    """Look at everything that the server needs."""
+
+    async def checks(self) -> dict[str, str]:
+        """Return each check by name: `ok`, or what is wrong."""
+        ...
+
+
+class MetricsPage(Protocol):
+    """Write out the metrics of this server."""
+
+    async def page(self, accept: str | None) -> tuple[bytes, str]:
+        """Return them and their media type, by what the scraper accepts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Hold what handlers call; `app.py` makes one for the process."""
@@ -45,6 +61,8 @@ class Services:
     streams: Streams
     engine: Engine
     tenants: Tenants
+    health: Health
+    metrics: MetricsPage
 
     @property
     def lease_us(self) -> int:
@@ -61,7 +79,8 @@ class Call:
     """Describe one request to its handler."""
 
     __slots__ = (
-        "_actor", "_demand", "answered", "headers", "receive", "request_id", "scope", "services", "token", "trace_id",
+        "_actor", "_demand", "answered", "began", "headers", "receive", "request_id", "scope", "services", "token",
+        "trace_id",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, services: Services) -> None:
@@ -81,6 +100,7 @@ class Call:
         joined = _TRACEPARENT.fullmatch(parent) if parent is not None else None
         self.trace_id = joined[1].decode("ascii") if joined else f"{getrandbits(128) or 1:032x}"
         self.answered = False
+        self.began = services.clock.monotonic()
         self._actor: Actor | None = None
         self._demand = PUBLIC
 

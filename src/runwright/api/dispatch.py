@@ -2,25 +2,37 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from runwright import errors
-from runwright.api.context import Call, Services
+from runwright.api.context import PUBLIC, Call, Services
 from runwright.api.decode import BodyReader, Disconnected, Empty, QueryReader
 from runwright.api.errors import answer
 from runwright.api.pages import Page
 from runwright.api.routing import Endpoint, Reply
 from runwright.api.tree import Tree
+from runwright.telemetry import observe
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _WITHOUT_LENGTH = (204, 304)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _JSON = (b"content-type", b"application/json")
+
+
+class Answer(Protocol):
+    """An ASGI response that knows its status before it is sent."""
+
+    status_code: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        ...
 
 
 class RouteTable(BaseRoute):
@@ -43,19 +55,22 @@ class RouteTable(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens; a failure once the response began cuts the connection."""
         call = Call(scope, receive, self._services)
+        served: _Served | None = None
         try:
             served, values = self._find(scope)
             response = await served(call, values)
             call.answered = True
+            _tell(call, served, response.status_code)
             # Awaited from here and not from deeper: a stream keeps every frame below it for as long as it lives.
             await response(scope, receive, send)
         except Disconnected:
-            return
+            _tell(call, served, None)
         except Exception as failure:
             if call.answered:
                 _log.exception("request %s failed while it was answered", call.request_id)
                 raise
             status, headers, body = answer(failure, scope["path"], call.request_id, call.trace_id)
+            _tell(call, served, status)
             await _Answer(call, status, body, headers)(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple["_Served", list[str]]:
@@ -75,11 +90,13 @@ class RouteTable(BaseRoute):
 class _Served:
     """One endpoint at work."""
 
-    __slots__ = ("_body", "_demand", "_handler", "_names", "_query", "_services", "_status", "_takes")
+    __slots__ = ("_body", "_demand", "_handler", "_names", "_query", "_services", "_status", "_takes", "route")
 
     def __init__(self, endpoint: Endpoint, services: Services) -> None:
         self._handler = endpoint.handler
-        self._demand = endpoint.scope
+        self.route = endpoint.path
+        opened = endpoint.opened_by is not None and getattr(services.settings, endpoint.opened_by)
+        self._demand = PUBLIC if opened else endpoint.scope
         self._names = endpoint.parameters
         self._status = endpoint.status
         self._query = QueryReader(endpoint.query)
@@ -91,7 +108,7 @@ class _Served:
         elif endpoint.method in _WITH_BODY:
             self._body = BodyReader(Empty, most, optional=True)
 
-    async def __call__(self, call: Call, values: list[str]) -> ASGIApp:
+    async def __call__(self, call: Call, values: list[str]) -> "Answer":
         await call.admit(self._demand)
         arguments: dict[str, Any] = dict(zip(self._names, values, strict=True))
         takes_query, takes_body = self._takes
@@ -104,7 +121,7 @@ class _Served:
                 arguments["body"] = body
         return self._response(call, await self._handler(call, **arguments))
 
-    def _response(self, call: Call, result: Any) -> ASGIApp:
+    def _response(self, call: Call, result: Any) -> "Answer":
         kind = type(result)
         if kind is Reply:
             status = self._status if result.status is None else result.status
@@ -114,7 +131,7 @@ class _Served:
             return _Answer(call, self._status, _encode(result.items), headers)
         if callable(result):
             result.raw_headers.extend(_identity(call))
-            response: ASGIApp = result
+            response: Answer = result
             return response
         return _Answer(call, self._status, _json(result))
 
@@ -122,10 +139,10 @@ class _Served:
 class _Answer:
     """A whole response."""
 
-    __slots__ = ("_body", "_headers", "_status")
+    __slots__ = ("_body", "_headers", "status_code")
 
     def __init__(self, call: Call, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self._status = status
+        self.status_code = status
         self._body = body
         self._headers = [*_identity(call)]
         if body:
@@ -137,8 +154,22 @@ class _Answer:
                 self._headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self._headers})
         await send({"type": "http.response.body", "body": self._body})
+
+
+def _tell(call: Call, served: _Served | None, status: int | None) -> None:
+    """Say what a request came to; its answer begins now, or never (None), for the caller has gone."""
+    method = call.scope["method"]
+    observe(
+        "http.answered",
+        method=method if served is not None or method in _METHODS else "other",
+        route=served.route if served is not None else "none",
+        status=status,
+        seconds=call.services.clock.monotonic() - call.began,
+        request_id=call.request_id,
+        trace_id=call.trace_id,
+    )
 
 
 def _json(value: Any) -> bytes:

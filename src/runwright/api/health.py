@@ -8,8 +8,6 @@ import msgspec
 
 from runwright.api.context import PUBLIC, Call
 from runwright.api.routing import Reply, Routes
-from runwright.errors import StoreError
-from runwright.store.base import Transaction
 
 routes = Routes(tag="health")
 
@@ -40,24 +38,8 @@ async def get_health(call: Call) -> Health:
     "/readyz", scope=PUBLIC, summary="Tell whether the server is ready for work", answers={503: "It is not, see checks"}
 )
 async def get_readiness(call: Call) -> Readiness | Reply[Readiness]:
-    """Write a transaction, look at the backlog, and tell whether the server drains."""
-    office = call.services
-    checks = {
-        "store": await _store(call),
-        "backlog": "ok" if office.engine.commit.backlog < office.settings.commit_backlog_max else "full",
-        "drain": "draining" if office.streams.draining else "ok",
-    }
+    """Write a transaction, look at the loops and the backlog, and tell whether the server drains."""
+    checks = await call.services.health.checks()
     if all(found == "ok" for found in checks.values()):
         return Readiness("ready", checks)
     return Reply(Readiness("not ready", checks), status=503)
-
-
-async def _store(call: Call) -> str:
-    async def nothing(tx: Transaction) -> None:
-        await tx.limits([])
-
-    try:
-        await call.services.engine.store.write(nothing)
-    except StoreError as broken:
-        return broken.code
-    return "ok"

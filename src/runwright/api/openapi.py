@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Union, get_args, get_origin
 
 import msgspec
+from starlette.responses import Response
 
 from runwright.api.context import ANYONE, PUBLIC
 from runwright.api.errors import Problem
@@ -129,7 +130,7 @@ def _answers(returns: Any) -> list[tuple[Any, bool]]:
         return _answers(get_args(returns)[0])
     if get_origin(returns) is Page:
         return [(list[get_args(returns)[0]], True)]  # type: ignore[misc] # a type made of a value
-    return [] if returns in (None, type(None)) else [(returns, False)]
+    return [] if returns in (None, type(None), Response) else [(returns, False)]
 
 
 def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
@@ -199,6 +200,8 @@ def _success(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
         else:
             content["application/json"] = {"schema": schemas.of(kind)}
         headers |= _PAGE_HEADERS if paged else {}
+    if endpoint.media is not None:
+        content[endpoint.media] = {"schema": {"type": "string"}}
     response: dict[str, Any] = {"description": endpoint.summary, "headers": headers}
     if content:
         response["content"] = content

@@ -23,6 +23,7 @@ from runwright.domain.tenancy import SCOPES
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
 Limit = Literal["body_max_bytes", "bulk_body_max_bytes"]
+Opener = Literal["metrics_public"]
 
 
 class Reply(Generic[T]):
@@ -49,6 +50,8 @@ class Endpoint:
     summary: str
     tag: str
     limit: Limit
+    opened_by: Opener | None
+    media: str | None
     listed: bool
     headers: Mapping[str, str]
     answers: Mapping[int, str]
@@ -100,15 +103,18 @@ class Routes:
         summary: str,
         status: int = 200,
         limit: Limit = "body_max_bytes",
+        opened_by: Opener | None = None,
+        media: str | None = None,
         listed: bool = True,
         headers: Mapping[str, str] | None = None,
         answers: Mapping[int, str] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
-        `scope` is one of `domain.tenancy.SCOPES`, `ANYONE` or `PUBLIC`; `limit` names the setting that bounds the body;
-        `headers` (name to description) and `answers` (status to meaning) are what the document shows besides; a route
-        that is not `listed` stays out of it.
+        `scope` is one of `domain.tenancy.SCOPES`, `ANYONE` or `PUBLIC`, and `opened_by` names the flag of the settings
+        that lets everybody in instead; `limit` names the setting that bounds the body; `media` is the type of an answer
+        that is no JSON; `headers` (name to description) and `answers` (status to meaning) are what the document shows
+        besides; a route that is not `listed` stays out of it.
         """
         if scope not in SCOPES and scope not in (ANYONE, PUBLIC):
             raise ValueError(f"{method} {path}: no scope {scope!r}")
@@ -129,6 +135,8 @@ class Routes:
                 summary=summary,
                 tag=self.tag,
                 limit=limit,
+                opened_by=opened_by,
+                media=media,
                 listed=listed,
                 headers=headers or {},
                 answers=answers or {},

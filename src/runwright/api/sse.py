@@ -77,7 +77,7 @@ class EventStream:
 
     __slots__ = (
         "_beating", "_ended", "_keepalive_s", "_key", "_last_word", "_loop", "_recheck", "_retry_ms", "_send",
-        "_sending", "_source", "_streams", "_task", "_timer", "raw_headers",
+        "_sending", "_source", "_streams", "_task", "_timer", "raw_headers", "status_code",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +90,7 @@ class EventStream:
         settings: Settings,
     ) -> None:
         """Prepare the response; `raw_headers` may still be added to."""
+        self.status_code = 200
         self.raw_headers: list[tuple[bytes, bytes]] = [
             (b"content-type", MEDIA_TYPE.encode()),
             (b"cache-control", b"no-cache"),
@@ -108,7 +109,7 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request with the stream; returns when it has ended."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return

@@ -16,6 +16,7 @@ SCOPES: dict[str, str] = {
     "jobs:trigger": "start runs of jobs",
     "runs:read": "read runs, their events and records",
     "runs:write": "cancel, pause, resume and replay runs",
+    "metrics:read": "read the metrics of the server",
     "keys:manage": "create, rotate and revoke API keys",
     "audit:read": "read and verify the audit log of the organization",
     "admin": "everything, in the whole organization",

@@ -21,7 +21,7 @@ from runwright.domain.run import Run
 from runwright.engine.batch import Batch, Reading, Terms
 from runwright.errors import Error, IdempotencyMismatch, NotFound, Overloaded, StoreReadOnly, StoreUnavailable
 from runwright.store.base import Store, Transaction
-from runwright.telemetry import report
+from runwright.telemetry import observe, report
 
 
 class Take(msgspec.Struct, frozen=True):
@@ -145,10 +145,12 @@ class Commit:
     async def _write(self, groups: list[_Group]) -> None:
         """Write groups in one transaction; a transaction that fails is tried again in halves, to find the culprit."""
         reserved = self._reserve(groups)
+        begun = self._clock.monotonic()
         try:
             batch, answers, fused = await self._store.write(lambda tx: self._transact(tx, groups, reserved))
         except Exception as failure:  # noqa: BLE001 - whatever it is, the callers must hear of it
             self._give_back(sum(reserved.values()))
+            observe("commit.failed", code=getattr(failure, "code", "bug"))
             self._known.clear()  # whether a failed commit reached the disk is known to the store alone
             if len(groups) > 1 and not isinstance(failure, StoreUnavailable | StoreReadOnly):
                 middle = len(groups) // 2
@@ -161,6 +163,8 @@ class Commit:
             return
         self._give_back(sum(reserved.values()) - len(fused))
         self._remember(batch.after)
+        requests = sum(len(answered) for answered in answers)
+        observe("commit.written", batch=batch, requests=requests, seconds=self._clock.monotonic() - begun)
         self._announce(batch, fused)
         for group, answered in zip(groups, answers, strict=True):
             if not group.answer.done():

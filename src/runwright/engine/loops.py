@@ -22,12 +22,24 @@ class Loop:
         self.next_s: float | None = None
         self._once = once
         self._clock = clock
-        self._every_s = every_s
+        self.every_s = every_s
         self._hint = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._good_at = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the loop was started and goes on."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def silent_s(self) -> float:
+        """Return how long ago the last good round ended, or the loop began."""
+        return self._clock.monotonic() - self._good_at
 
     def start(self) -> None:
         """Begin, with a round at once."""
+        self._good_at = self._clock.monotonic()
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     def wake(self) -> None:
@@ -47,12 +59,13 @@ class Loop:
             try:
                 await self._once()
                 self.rounds += 1
+                self._good_at = self._clock.monotonic()
             except Error as broken:
                 report("loop.failed", loop=self.name, code=broken.code, detail=broken.detail)
                 self.next_s = BREATH_S
             except Exception as broken:  # noqa: BLE001 - a bug of ours is reported, and must not end the loop
                 report("loop.broken", loop=self.name, error=repr(broken))
                 self.next_s = BREATH_S
-            wait_s = self._every_s if self.next_s is None else min(self.next_s, self._every_s)
+            wait_s = self.every_s if self.next_s is None else min(self.next_s, self.every_s)
             self.hinted = await self._clock.wait(self._hint, max(wait_s, 0.0))
             self._hint.clear()

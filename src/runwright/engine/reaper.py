@@ -9,8 +9,9 @@ from runwright.domain.commands import Fence, Lose
 from runwright.engine.commit import Commit, Committed
 from runwright.engine.loops import Loop
 from runwright.engine.steady import Steady
-from runwright.errors import StoreError
+from runwright.errors import Error, StoreError
 from runwright.store.base import Store
+from runwright.telemetry import report
 
 
 class Reaper:
@@ -62,7 +63,11 @@ class Reaper:
             if lease.until > now or lease.until == 0 or steady
         ]
         if commands:
-            await self._commit.apply_all(commands)
+            answers = await self._commit.apply_all(commands)
+            for command, answer in zip(commands, answers, strict=True):
+                if not isinstance(answer, Error) and answer.state != "executing":
+                    name = "reaper.lost" if isinstance(command, Lose) else "reaper.fenced"
+                    report(name, run_id=command.run_id, lease_epoch=command.lease_epoch)
         passed = self._clock.monotonic()
         self._fences = [at for at in self._fences if at > passed]
         if commands and len(lapsed) == self._batch:

@@ -15,6 +15,7 @@ from runwright.clock import Clock
 from runwright.domain.events import TERMINAL_TYPES, Event
 from runwright.engine.commit import Committed
 from runwright.store.base import Store
+from runwright.telemetry import observe
 
 Encode = Callable[[Event], bytes]
 
@@ -129,6 +130,7 @@ class Hub:
                     was_live = True
                 elif first is None or seq + 1 < first:
                     if was_live:
+                        observe("stream.lagged", run_id=run_id)
                         raise Lagged(seq)
                     events = await self._store.events(run_id, seq, self._page)
                     frames = [encode(event) for event in events]

@@ -15,7 +15,7 @@ from runwright.engine.loops import Loop
 from runwright.engine.values import Values
 from runwright.errors import Error, StaleLease
 from runwright.store.base import Store, Transaction
-from runwright.telemetry import report
+from runwright.telemetry import observe, report
 
 CLAIM_POLL_S = 5.0
 
@@ -63,6 +63,11 @@ class Worker:
     def draining(self) -> bool:
         """Tell whether the worker claims no more."""
         return self._draining
+
+    @property
+    def slots(self) -> int:
+        """Return how many attempts may execute at once."""
+        return self._slots
 
     @property
     def busy(self) -> int:
@@ -156,6 +161,7 @@ class Worker:
                 attempt.lose(StaleLease(f"the lease of run {run_id} has moved on"))
 
     async def _execute(self, attempt: Attempt) -> None:
+        observe("attempt.began", run=attempt.run, now=self._clock.now())
         try:
             outcome = await attempt.execute(self._executor)
             await attempt.finish(outcome, random.random(), self._lease_s)

@@ -1,0 +1,139 @@
+"""Every metric that `/metrics` shows, by Prometheus' conventions: base units, `_total` for what only grows.
+
+No label holds an id or anything else that grows with use: routes are templates, states and reasons are closed lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+_BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LONG = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)
+_SIZES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Describe one metric as the reference prints it; a histogram has the upper bounds of its buckets."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+COMMIT_SECONDS = Metric(
+    "runwright_commit_duration_seconds", "histogram", "Time of one transaction of the commit, until durable", (), _BRIEF
+)
+COMMIT_REQUESTS = Metric(
+    "runwright_commit_batch_requests", "histogram", "Commands applied together by one transaction", (), _SIZES
+)
+COMMIT_FAILURES = Metric(
+    "runwright_commit_failures_total", "counter", "Transactions of the commit that failed, by error code", ("code",)
+)
+COMMIT_BACKLOG = Metric("runwright_commit_backlog_requests", "gauge", "Commands that wait for a transaction")
+COMMIT_BACKLOG_MAX = Metric(
+    "runwright_commit_backlog_limit_requests", "gauge", "Waiting commands at which new runs are refused with 503"
+)
+EVENTS = Metric("runwright_events_appended_total", "counter", "Events appended to the logs of runs", ("type",))
+RUNS_CREATED = Metric("runwright_runs_created_total", "counter", "Runs created", ("kind", "executor"))
+RUNS_ENDED = Metric(
+    "runwright_runs_ended_total", "counter", "Runs that reached their end, and why", ("kind", "state", "reason")
+)
+RUN_SECONDS = Metric(
+    "runwright_run_duration_seconds", "histogram", "Time from a run's creation to its end", ("kind", "state"), _LONG
+)
+RETRIES = Metric("runwright_run_retries_total", "counter", "Attempts that failed and will be followed by another")
+DEAD_LETTERS = Metric("runwright_dead_letters_total", "counter", "Runs that used up their attempts")
+QUEUE_WAIT = Metric(
+    "runwright_queue_wait_seconds", "histogram", "Time from ready to claimed, of each attempt", ("executor",), _LONG
+)
+START_DELAY = Metric(
+    "runwright_claim_to_start_seconds",
+    "histogram",
+    "Time from the claim to the executor's begin, of attempts in this process",
+    ("executor",),
+    _BRIEF,
+)
+ATTEMPT_SECONDS = Metric(
+    "runwright_attempt_duration_seconds",
+    "histogram",
+    "Time from the claim of an attempt to its end",
+    ("executor", "outcome"),
+    _LONG,
+)
+LEASE_LOSSES = Metric("runwright_lease_losses_total", "counter", "Leases that ran out: the worker was not heard of")
+FENCES = Metric(
+    "runwright_fences_total", "counter", "Attempts that did not stop in time when asked, and were fenced off"
+)
+LOOP_FAILURES = Metric("runwright_loop_failures_total", "counter", "Rounds of a loop that failed", ("loop",))
+QUEUE_DEPTH = Metric(
+    "runwright_queue_ready_runs", "gauge", "Runs ready in a queue, counted up to 1 000 at each scrape", ("queue",)
+)
+SLOTS = Metric("runwright_worker_slots", "gauge", "Attempts that the workers in this process may execute at once")
+SLOTS_BUSY = Metric("runwright_worker_slots_busy", "gauge", "Attempts that execute in this process")
+STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are open")
+STREAMS_LAGGED = Metric(
+    "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
+)
+HTTP_REQUESTS = Metric(
+    "runwright_http_requests_total",
+    "counter",
+    "Requests answered, by the route's template and the class of the status",
+    ("method", "route", "status"),
+)
+HTTP_SECONDS = Metric(
+    "runwright_http_request_duration_seconds",
+    "histogram",
+    "Time from a request's headers to the first byte of its answer",
+    ("method", "route"),
+    _BRIEF,
+)
+BUILD = Metric("runwright_build_info", "gauge", "1, with the version of the server", ("version",))
+
+METRICS: tuple[Metric, ...] = (
+    COMMIT_SECONDS,
+    COMMIT_REQUESTS,
+    COMMIT_FAILURES,
+    COMMIT_BACKLOG,
+    COMMIT_BACKLOG_MAX,
+    EVENTS,
+    RUNS_CREATED,
+    RUNS_ENDED,
+    RUN_SECONDS,
+    RETRIES,
+    DEAD_LETTERS,
+    QUEUE_WAIT,
+    START_DELAY,
+    ATTEMPT_SECONDS,
+    LEASE_LOSSES,
+    FENCES,
+    LOOP_FAILURES,
+    QUEUE_DEPTH,
+    SLOTS,
+    SLOTS_BUSY,
+    STREAMS_OPEN,
+    STREAMS_LAGGED,
+    HTTP_REQUESTS,
+    HTTP_SECONDS,
+    BUILD,
+)
+"""Every metric of ours, in the order in which they are shown."""
+
+OF_THE_PROCESS: dict[str, str] = {
+    "process_virtual_memory_bytes": "Virtual memory of the process",
+    "process_resident_memory_bytes": "Resident memory of the process",
+    "process_start_time_seconds": "When the process began, in seconds since the epoch",
+    "process_cpu_seconds_total": "Processor time that the process used",
+    "process_open_fds": "Open file descriptors",
+    "process_max_fds": "Most file descriptors that may be open",
+    "python_info": "Version of Python",
+    "python_gc_objects_collected_total": "Objects that the garbage collector freed, by generation",
+    "python_gc_objects_uncollectable_total": "Objects that the garbage collector could not free, by generation",
+    "python_gc_collections_total": "Rounds of the garbage collector, by generation",
+}
+"""What the client library adds of the process and the interpreter."""

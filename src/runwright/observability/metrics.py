@@ -1,0 +1,179 @@
+"""The metrics of one server: heard from `telemetry`, kept in tallies, written out for Prometheus at `/metrics`.
+
+Whatever happens to runs is counted once a transaction of the commit, from what it wrote, whoever executed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from runwright import telemetry
+from runwright.domain.events import TERMINAL_TYPES
+from runwright.domain.run import Run
+from runwright.engine.batch import Batch
+from runwright.engine.engine import Engine
+from runwright.errors import StoreError
+from runwright.observability import catalogue as m
+from runwright.observability.catalogue import Metric
+from runwright.observability.tallies import Counter, Gauge, Histogram, Labels
+
+Tally = TypeVar("Tally", Counter, Gauge, Histogram)
+
+
+class Metrics:
+    """Count what one engine and its surfaces do. `page` is what a scrape gets; `close` ends the listening."""
+
+    def __init__(self, engine: Engine, *, streams_open: Callable[[], int], queues_max: int) -> None:
+        """Listen from now on; queues beyond the `queues_max` longest are shown as one, `other`."""
+        self._engine = engine
+        self._queues_max = queues_max
+        self._depths: dict[Labels, float] = {}
+        self._shown: list[Counter | Gauge | Histogram] = []
+        self._commit_seconds = self._show(Histogram(m.COMMIT_SECONDS))
+        self._commit_requests = self._show(Histogram(m.COMMIT_REQUESTS))
+        self._commit_failures = self._show(Counter(m.COMMIT_FAILURES))
+        self._events = self._show(Counter(m.EVENTS))
+        self._created = self._show(Counter(m.RUNS_CREATED))
+        self._ended = self._show(Counter(m.RUNS_ENDED))
+        self._run_seconds = self._show(Histogram(m.RUN_SECONDS))
+        self._retries = self._show(Counter(m.RETRIES))
+        self._dead_letters = self._show(Counter(m.DEAD_LETTERS))
+        self._queue_wait = self._show(Histogram(m.QUEUE_WAIT))
+        self._start_delay = self._show(Histogram(m.START_DELAY))
+        self._attempt_seconds = self._show(Histogram(m.ATTEMPT_SECONDS))
+        self._lease_losses = self._show(Counter(m.LEASE_LOSSES))
+        self._fences = self._show(Counter(m.FENCES))
+        self._loop_failures = self._show(Counter(m.LOOP_FAILURES))
+        self._lagged = self._show(Counter(m.STREAMS_LAGGED))
+        self._requests = self._show(Counter(m.HTTP_REQUESTS))
+        self._request_seconds = self._show(Histogram(m.HTTP_SECONDS))
+        self._show_gauges(streams_open)
+        self._registry = CollectorRegistry()
+        self._registry.register(_Ours(self._shown))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._hearers = self._all_hearers()
+        self._detach = telemetry.attach(self._hear, *self._hearers)
+
+    async def page(self, accept: str | None) -> tuple[bytes, str]:
+        """Return all metrics and their media type, by what the scraper accepts.
+
+        The depths of queues are left out while the store cannot say them.
+        """
+        try:
+            depths = await self._engine.store.waiting_queues()
+        except StoreError:
+            depths = {}
+        longest = sorted(depths.items(), key=lambda each: (-each[1], each[0]))
+        self._depths = {(queue,): float(count) for queue, count in longest[: self._queues_max]}
+        rest = sum(count for _, count in longest[self._queues_max :])
+        if rest:
+            self._depths["other",] = float(rest)
+        encode, media_type = choose_encoder(accept or "")
+        return encode(self._registry), media_type
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._detach()
+
+    def _show(self, tally: Tally) -> Tally:
+        self._shown.append(tally)
+        return tally
+
+    def _show_gauges(self, streams_open: Callable[[], int]) -> None:
+        engine = self._engine
+        samples: tuple[tuple[Metric, Callable[[], float]], ...] = (
+            (m.COMMIT_BACKLOG, lambda: engine.commit.backlog),
+            (m.COMMIT_BACKLOG_MAX, lambda: engine.settings.commit_backlog_max),
+            (m.SLOTS, lambda: engine.worker.slots if engine.worker is not None else 0),
+            (m.SLOTS_BUSY, lambda: engine.worker.busy if engine.worker is not None else 0),
+            (m.STREAMS_OPEN, streams_open),
+        )
+        for metric, read in samples:
+            self._show(Gauge(metric, _unlabelled(read)))
+        self._show(Gauge(m.QUEUE_DEPTH, lambda: self._depths))
+        self._show(Gauge(m.BUILD, lambda: {(version("runwright"),): 1.0}))
+
+    def _all_hearers(self) -> dict[str, Callable[..., None]]:
+        return {
+            "commit.written": self._written,
+            "commit.failed": lambda code: self._commit_failures.add((code,)),
+            "attempt.began": self._began,
+            "reaper.lost": lambda **_: self._lease_losses.add(),
+            "reaper.fenced": lambda **_: self._fences.add(),
+            "loop.failed": lambda loop, **_: self._loop_failures.add((loop,)),
+            "loop.broken": lambda loop, **_: self._loop_failures.add((loop,)),
+            "stream.lagged": lambda **_: self._lagged.add(),
+            "http.answered": self._answered,
+        }
+
+    def _hear(self, name: str, fields: Mapping[str, Any]) -> None:
+        self._hearers[name](**fields)
+
+    def _written(self, batch: Batch, requests: int, seconds: float) -> None:
+        self._commit_seconds.observe(seconds)
+        self._commit_requests.observe(requests)
+        runs = batch.after
+        types: dict[str, int] = {}
+        for run_id, events in batch.events.items():
+            for event in events:
+                kind = event.type
+                types[kind] = types.get(kind, 0) + 1
+                if kind == "run.created":
+                    spec = runs[run_id].spec
+                    self._created.add((spec.kind, spec.executor))
+                elif kind == "run.started":
+                    run = runs[run_id]
+                    self._queue_wait.observe(run.queue_wait_us / 1e6, (run.spec.executor,))
+            if events and events[-1].type in TERMINAL_TYPES:
+                self._end(runs[run_id])
+        for kind, count in types.items():
+            self._events.add((kind,), count)
+        retries = types.get("run.retrying")
+        if retries:
+            self._retries.add((), retries)
+        for attempt in batch.changes.attempts:
+            took = max(attempt.ended_at - attempt.started_at, 0) / 1e6
+            self._attempt_seconds.observe(took, (attempt.executor, attempt.outcome))
+
+    def _end(self, run: Run) -> None:
+        kind, state = run.spec.kind, run.state
+        self._ended.add((kind, state, run.reason or ""))
+        self._run_seconds.observe(max(run.since_at - run.spec.created_at, 0) / 1e6, (kind, state))
+        if run.dead_lettered_at is not None:
+            self._dead_letters.add()
+
+    def _began(self, run: Run, now: int) -> None:
+        self._start_delay.observe(max(now - run.since_at, 0) / 1e6, (run.spec.executor,))
+
+    def _answered(self, method: str, route: str, status: int | None, seconds: float, **_: Any) -> None:
+        shown = "aborted" if status is None else f"{status // 100}xx"
+        self._requests.add((method, route, shown))
+        self._request_seconds.observe(seconds, (method, route))
+
+
+def _unlabelled(read: Callable[[], float]) -> Callable[[], dict[Labels, float]]:
+    return lambda: {(): float(read())}
+
+
+class _Ours(Collector):
+    """Hands what the tallies hold to the registry of the library."""
+
+    def __init__(self, shown: Iterable[Counter | Gauge | Histogram]) -> None:
+        self._shown = shown
+
+    def collect(self) -> Iterable[Family]:
+        """Return everything, one family a metric."""
+        return [tally.family() for tally in self._shown]
+
+    def describe(self) -> Iterable[Family]:
+        """Return nothing: the catalogue has no two metrics of one name."""
+        return []
