@@ -13,7 +13,7 @@ app = App(name="audit", help="Read and verify the audit log.")
 
 
 @app.command(name="list")
-async def list_entries(
+def list_entries(
     *,
     actor: str | None = None,
     action: str | None = None,
@@ -49,8 +49,8 @@ async def list_entries(
         filters["created_after"] = instant(created_after, "--created-after")
     if created_before is not None:
         filters["created_before"] = instant(created_before, "--created-before")
-    async with connection.client() as client:
-        entries = await client.audit.list(limit=max(1, min(limit, 500)), **filters).first(limit)
+    with connection.client() as client:
+        entries = client.audit.list(limit=max(1, min(limit, 500)), **filters).first(limit)
     if connection.json:
         printing.show_json([entry.raw for entry in entries])
         return
@@ -61,7 +61,7 @@ async def list_entries(
 
 
 @app.command
-async def verify(*, head: str | None = None, connection: Connection = HERE) -> int:
+def verify(*, head: str | None = None, connection: Connection = HERE) -> int:
     """Verify the log from its first entry to its end; exits with 1 and names the first entry that is not as it was.
 
     Parameters
@@ -69,8 +69,8 @@ async def verify(*, head: str | None = None, connection: Connection = HERE) -> i
     head
         NUMBER:HASH that an earlier verification printed and that was kept elsewhere: the log must still hold it.
     """
-    async with connection.client() as client:
-        verdict = await client.audit.verify(head=head)
+    with connection.client() as client:
+        verdict = client.audit.verify(head=head)
     told, broken = verdict.head or {}, verdict.first_break
     if connection.json:
         printing.show_json(verdict.raw)

@@ -9,8 +9,8 @@ import msgspec
 from cyclopts import Group, Parameter
 
 from runwright.cli.exits import CommandError
-from runwright.client.api import DEFAULT_URL, AsyncClient
 from runwright.client.backoff import Backoff
+from runwright.client.sync.api import DEFAULT_URL, Client
 from runwright.config import load
 
 _GROUP = Group("Connection", sort_key=100)
@@ -41,11 +41,11 @@ class Connection:
     json: Annotated[bool, Parameter(negative="", group=_GROUP)] = False
     "Print JSON for programs"
 
-    def client(self) -> AsyncClient:
+    def client(self) -> Client:
         """Return a client for this server. Raises `CommandError` where the address or key cannot be."""
         url, api_key = self.resolve()
         try:
-            return AsyncClient(url, api_key, backoff=_BACKOFF)
+            return Client(url, api_key, backoff=_BACKOFF)
         except ValueError as wrong:
             raise CommandError(str(wrong), "Give --url http://HOST:PORT and --api-key KEY.") from None
 

@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Literal
@@ -17,8 +17,8 @@ from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, CommandError
 from runwright.cli.hints import hint
-from runwright.client.api import AsyncClient
 from runwright.client.errors import ApiError, ClientError
+from runwright.client.sync.api import Client
 from runwright.clock import SystemClock
 from runwright.config import Settings, load
 from runwright.errors import InvalidSettings
@@ -43,9 +43,9 @@ class Check(msgspec.Struct, frozen=True):
     advice: str = ""
 
 
-async def doctor(*, connection: Connection = HERE) -> int:
+def doctor(*, connection: Connection = HERE) -> int:
     """Check this machine, the settings and the server; exits with 1 if something must be mended."""
-    checks = [check async for check in _all(connection)]
+    checks = list(_all(connection))
     if connection.json:
         printing.show_json(checks)
     else:
@@ -56,7 +56,7 @@ async def doctor(*, connection: Connection = HERE) -> int:
     return FAILED if any(check.level == "fail" for check in checks) else OK
 
 
-async def _all(connection: Connection) -> AsyncIterator[Check]:
+def _all(connection: Connection) -> Iterator[Check]:
     yield _python()
     yield _sqlite()
     yield _clock()
@@ -68,7 +68,7 @@ async def _all(connection: Connection) -> AsyncIterator[Check]:
     yield Check("settings", "ok", "valid")
     for check in _directory(settings.data_dir):
         yield check
-    async for check in _server(connection, settings):
+    for check in _server(connection, settings):
         yield check
 
 
@@ -111,24 +111,23 @@ def _directory(data_dir: Path) -> Iterator[Check]:
     yield Check("disk", level, f"{free / (1 << 30):.1f} GiB free", "" if level == "ok" else "Free some space.")
 
 
-async def _server(connection: Connection, settings: Settings) -> AsyncIterator[Check]:
+def _server(connection: Connection, settings: Settings) -> Iterator[Check]:
     try:
         client = connection.client()
     except CommandError as error:
         yield Check("server", "fail", error.message, error.hint)
         return
-    async with client:
+    with client:
         try:
-            health = await client.health()
+            health = client.health()
         except ClientError as error:
-            for check in _unanswered(connection, settings, client.url, error):
-                yield check
+            yield from _unanswered(connection, settings, client.url, error)
             return
         ours = version_of("runwright")
         other = health.version is not None and health.version != ours
         finding = f"{client.url} answers, version {health.version or 'unknown'}"
         yield Check("server", "warn" if other else "ok", finding, f"This command has version {ours}." if other else "")
-        yield await _key(client, connection.resolve()[1] is not None)
+        yield _key(client, connection.resolve()[1] is not None)
 
 
 def _unanswered(connection: Connection, settings: Settings, url: str, error: ClientError) -> Iterator[Check]:
@@ -147,11 +146,11 @@ def _unanswered(connection: Connection, settings: Settings, url: str, error: Cli
         yield Check("port", "fail", f"{where}: {taken.strerror}", advice)
 
 
-async def _key(client: AsyncClient, has_key: bool) -> Check:
+def _key(client: Client, has_key: bool) -> Check:
     if not has_key:
         return Check("key", "warn", "none is known", "Give --api-key or set RUNWRIGHT_API_KEY.")
     try:
-        me = await client.me()
+        me = client.me()
     except ApiError as error:
         message, advice, _, _ = hint(error)
         return Check("key", "fail", message, advice)

@@ -79,7 +79,7 @@ NO_OPTIONS = Options()
 
 
 @app.command(name="list")
-async def list_jobs(*, project: str | None = None, limit: int = 50, connection: Connection = HERE) -> None:
+def list_jobs(*, project: str | None = None, limit: int = 50, connection: Connection = HERE) -> None:
     """List jobs.
 
     Parameters
@@ -89,8 +89,8 @@ async def list_jobs(*, project: str | None = None, limit: int = 50, connection: 
     limit
         At most so many.
     """
-    async with connection.client() as client:
-        jobs = await client.jobs.list(project_id=project, limit=min(limit, 500)).first(limit)
+    with connection.client() as client:
+        jobs = client.jobs.list(project_id=project, limit=min(limit, 500)).first(limit)
     if connection.json:
         printing.show_json([job.raw for job in jobs])
         return
@@ -101,14 +101,14 @@ async def list_jobs(*, project: str | None = None, limit: int = 50, connection: 
 
 
 @app.command
-async def get(job: str, /, *, connection: Connection = HERE) -> None:
+def get(job: str, /, *, connection: Connection = HERE) -> None:
     """Show a job, by id or slug."""
-    async with connection.client() as client:
-        _show(await client.jobs.get(job), connection)
+    with connection.client() as client:
+        _show(client.jobs.get(job), connection)
 
 
 @app.command
-async def create(
+def create(
     slug: str, /, *, project: str | None = None, options: Options = NO_OPTIONS, connection: Connection = HERE
 ) -> None:
     """Create a job.
@@ -123,12 +123,12 @@ async def create(
     body: JobFields = {"slug": slug, "name": slug, **options.given()}
     if project is not None:
         body["project_id"] = project
-    async with connection.client() as client:
-        _show(await client.jobs.create(**body), connection)
+    with connection.client() as client:
+        _show(client.jobs.create(**body), connection)
 
 
 @app.command
-async def update(
+def update(
     job: str,
     /,
     *,
@@ -153,15 +153,15 @@ async def update(
         changes[field] = None
     if not changes:
         raise UsageError("There is nothing to change.", "Name at least one field, such as --max-attempts 5.")
-    async with connection.client() as client:
-        _show(await client.jobs.update(job, **cast(JobFields, changes)), connection)
+    with connection.client() as client:
+        _show(client.jobs.update(job, **cast(JobFields, changes)), connection)
 
 
 @app.command
-async def delete(job: str, /, *, connection: Connection = HERE) -> None:
+def delete(job: str, /, *, connection: Connection = HERE) -> None:
     """Delete a job; its runs stay."""
-    async with connection.client() as client:
-        await client.jobs.delete(job)
+    with connection.client() as client:
+        client.jobs.delete(job)
     if connection.json:
         printing.show_json({"deleted": job})
     else:

@@ -14,10 +14,10 @@ app = App(name="keys", help="List, make, rotate and revoke API keys.")
 
 
 @app.command(name="list")
-async def list_keys(*, limit: int = 50, connection: Connection = HERE) -> None:
+def list_keys(*, limit: int = 50, connection: Connection = HERE) -> None:
     """List keys, without their tokens."""
-    async with connection.client() as client:
-        keys = await client.keys.list(limit=min(limit, 500)).first(limit)
+    with connection.client() as client:
+        keys = client.keys.list(limit=min(limit, 500)).first(limit)
     if connection.json:
         printing.show_json([key.raw for key in keys])
         return
@@ -31,7 +31,7 @@ async def list_keys(*, limit: int = 50, connection: Connection = HERE) -> None:
 
 
 @app.command
-async def create(
+def create(
     name: str,
     /,
     *,
@@ -63,12 +63,12 @@ async def create(
         fields["expires_at"] = instant(expires_at, "--expires-at")
     if service:
         fields["service"] = True
-    async with connection.client() as client:
-        _show_token(await client.keys.create(**cast(KeyFields, fields)), connection)
+    with connection.client() as client:
+        _show_token(client.keys.create(**cast(KeyFields, fields)), connection)
 
 
 @app.command
-async def rotate(key: str, /, *, grace_s: float | None = None, connection: Connection = HERE) -> None:
+def rotate(key: str, /, *, grace_s: float | None = None, connection: Connection = HERE) -> None:
     """Give a key a new token, shown this once.
 
     Parameters
@@ -78,15 +78,15 @@ async def rotate(key: str, /, *, grace_s: float | None = None, connection: Conne
     grace_s
         Seconds for which the old token stays valid.
     """
-    async with connection.client() as client:
-        _show_token(await client.keys.rotate(key, grace_s=grace_s), connection)
+    with connection.client() as client:
+        _show_token(client.keys.rotate(key, grace_s=grace_s), connection)
 
 
 @app.command
-async def revoke(key: str, /, *, connection: Connection = HERE) -> None:
+def revoke(key: str, /, *, connection: Connection = HERE) -> None:
     """Revoke a key, at once."""
-    async with connection.client() as client:
-        await client.keys.revoke(key)
+    with connection.client() as client:
+        client.keys.revoke(key)
     if connection.json:
         printing.show_json({"revoked": key})
     else:

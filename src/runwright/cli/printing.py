@@ -1,46 +1,49 @@
 """Output: tables for people, plain columns for pipes, JSON for programs; notes and errors go to standard error."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold red": "1;31"}
 _BAD = frozenset({"failed", "timed_out", "crashed", "system_failed", "dead_letter", "expired", "error", "fail"})
 _ODD = frozenset({"canceled", "cancelled", "paused", "warning", "warn"})
 _GOOD = frozenset({"completed", "ok"})
 
 
-def out() -> Console:
-    """Return a console on standard output."""
-    return Console(highlight=False, soft_wrap=True)
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a person reads the stream; `FORCE_COLOR` says so of a pipe, `TERM=dumb` denies it."""
+    if os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
 
 
-def err() -> Console:
-    """Return a console on standard error."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Return a text in a style of the table above, for a terminal that has not said no (`NO_COLOR`)."""
+    if not text or not style or os.environ.get("NO_COLOR") or not is_terminal(stream or sys.stdout):
+        return text
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 
 def say(text: str = "") -> None:
     """Print a line on standard output."""
-    out().print(Text(text))
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Print a line for people on standard error, out of the way of what a program reads."""
-    err().print(Text(text, style="dim"))
+    sys.stderr.write(f"{styled(text, 'dim', sys.stderr)}\n")
 
 
 def fail(message: str, hint: str = "") -> None:
     """Print what went wrong and what to do about it."""
-    console = err()
-    console.print(Text.assemble(("error: ", "bold red"), message))
+    sys.stderr.write(f"{styled('error: ', 'bold red', sys.stderr)}{message}\n")
     if hint:
-        console.print(Text(hint))
+        sys.stderr.write(f"{hint}\n")
 
 
 def show_json(value: Any) -> None:
@@ -62,27 +65,20 @@ def show_line(value: Any) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under their columns: a table on a terminal, aligned plain text elsewhere."""
     cells = [[shown(value) for value in row] for row in rows]
-    console = out()
-    if console.is_terminal:
-        grid = Table(*columns, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-        for row in cells:
-            grid.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-        console.print(grid)
-        return
-    lines = [[column.upper() for column in columns], *cells]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+    head = [column.upper() for column in columns]
+    widths = [max(len(line[index]) for line in [head, *cells]) for index in range(len(columns))]
+    say("  ".join(styled(cell.ljust(width), "bold") for cell, width in zip(head, widths, strict=True)).rstrip())
+    for line in cells:
+        padded = [styled(cell.ljust(width), _style(cell)) for cell, width in zip(line, widths, strict=True)]
+        say("  ".join(padded).rstrip())
 
 
 def detail(facts: Iterable[tuple[str, Any]]) -> None:
     """Print named facts, one a line; those that are not set are left out."""
     known = [(name, shown(value)) for name, value in facts if value not in (None, "", {}, [])]
     width = max((len(name) for name, _ in known), default=0)
-    console = out()
     for name, value in known:
-        console.print(Text.assemble((f"{name:<{width}}  ", "bold"), (value, _style(value))))
+        say(f"{styled(name.ljust(width), 'bold')}  {styled(value, _style(value))}")
 
 
 def shown(value: Any) -> str:

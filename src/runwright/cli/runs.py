@@ -1,6 +1,6 @@
 """`runwright runs`: read, follow, stop and repeat runs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import App, Parameter
@@ -11,10 +11,10 @@ from runwright.cli.exits import FAILED, OK, UsageError
 from runwright.cli.hints import hint
 from runwright.cli.inputs import json_object, pairs
 from runwright.cli.watching import exit_code, line, show_end, watch
-from runwright.client.api import AsyncClient
 from runwright.client.errors import ApiError
 from runwright.client.fields import ReplayOptions, RunFilters
 from runwright.client.models import Run
+from runwright.client.sync.api import Client
 
 Source = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 """JSON, @FILE, or - for standard input."""
@@ -23,7 +23,7 @@ app = App(name="runs", help="List, read, follow, stop and repeat runs.")
 
 
 @app.command(name="list")
-async def list_runs(
+def list_runs(
     *,
     project: str | None = None,
     job: str | None = None,
@@ -52,10 +52,10 @@ async def list_runs(
     """
     asked = {"project_id": project, "status": list(status), "state": list(state), "tags": pairs(tag, "--tag")}
     filters: dict[str, Any] = {name: value for name, value in asked.items() if value}
-    async with connection.client() as client:
+    with connection.client() as client:
         if job is not None:
-            filters["job_id"] = (await client.jobs.get(job)).id
-        runs = await client.runs.list(limit=min(limit, 500), **cast(RunFilters, filters)).first(limit)
+            filters["job_id"] = (client.jobs.get(job)).id
+        runs = client.runs.list(limit=min(limit, 500), **cast(RunFilters, filters)).first(limit)
     if connection.json:
         printing.show_json([run.raw for run in runs])
         return
@@ -69,14 +69,14 @@ async def list_runs(
 
 
 @app.command
-async def get(run: str, /, *, connection: Connection = HERE) -> None:
+def get(run: str, /, *, connection: Connection = HERE) -> None:
     """Show a run."""
-    async with connection.client() as client:
-        _show(await client.runs.get(run), connection)
+    with connection.client() as client:
+        _show(client.runs.get(run), connection)
 
 
 @app.command(name="watch")
-async def watch_run(run: str, /, *, after_seq: int = 0, connection: Connection = HERE) -> int:
+def watch_run(run: str, /, *, after_seq: int = 0, connection: Connection = HERE) -> int:
     """Show the events of a run until it ends; comes back by itself after cuts and restarts.
 
     Exits with 0 when the run completed, 1 when it failed, 3 when it was cancelled, 4 when it expired.
@@ -88,15 +88,15 @@ async def watch_run(run: str, /, *, after_seq: int = 0, connection: Connection =
     after_seq
         Begin after this event.
     """
-    async with connection.client() as client:
-        ended = await watch(client, run, after_seq=after_seq, as_json=connection.json)
+    with connection.client() as client:
+        ended = watch(client, run, after_seq=after_seq, as_json=connection.json)
     if not connection.json:
         show_end(ended)
     return exit_code(ended)
 
 
 @app.command
-async def cancel(*runs: str, reason: str | None = None, connection: Connection = HERE) -> int:
+def cancel(*runs: str, reason: str | None = None, connection: Connection = HERE) -> int:
     """Ask for the end of runs; each line says whether it has ended or must still confirm.
 
     Parameters
@@ -106,23 +106,23 @@ async def cancel(*runs: str, reason: str | None = None, connection: Connection =
     reason
         Why, for the log of the runs.
     """
-    return await _each(runs, connection, lambda client, run: client.runs.cancel(run, reason=reason))
+    return _each(runs, connection, lambda client, run: client.runs.cancel(run, reason=reason))
 
 
 @app.command
-async def pause(*runs: str, connection: Connection = HERE) -> int:
+def pause(*runs: str, connection: Connection = HERE) -> int:
     """Pause runs; they remember where to go on."""
-    return await _each(runs, connection, lambda client, run: client.runs.pause(run))
+    return _each(runs, connection, lambda client, run: client.runs.pause(run))
 
 
 @app.command
-async def resume(*runs: str, connection: Connection = HERE) -> int:
+def resume(*runs: str, connection: Connection = HERE) -> int:
     """Let paused runs go on."""
-    return await _each(runs, connection, lambda client, run: client.runs.resume(run))
+    return _each(runs, connection, lambda client, run: client.runs.resume(run))
 
 
 @app.command
-async def replay(
+def replay(
     run: str,
     /,
     *,
@@ -157,19 +157,19 @@ async def replay(
         options["payload_patch"] = json_object(payload_patch, "--payload-patch")
     if version is not None:
         options["version"] = version
-    async with connection.client() as client:
-        new = await client.runs.replay(run, **cast(ReplayOptions, options))
+    with connection.client() as client:
+        new = client.runs.replay(run, **cast(ReplayOptions, options))
         if not follow:
             _show(new, connection)
             return OK
-        ended = await watch(client, new.id, as_json=connection.json)
+        ended = watch(client, new.id, as_json=connection.json)
     if not connection.json:
         show_end(ended)
     return exit_code(ended)
 
 
 @app.command
-async def events(
+def events(
     run: str,
     /,
     *,
@@ -194,32 +194,28 @@ async def events(
     limit
         At most so many.
     """
-    async with connection.client() as client:
+    with connection.client() as client:
         pages = client.runs.events(run, after_seq=after_seq, level=level, type=type, limit=min(limit, 500))
-        count = 0
-        async for event in pages:
+        for count, event in enumerate(pages):
             if count == limit:
                 printing.note(f"there are more; go on with --after-seq {event.seq - 1}")
                 break
-            count += 1
             if connection.json:
                 printing.show_line(event.raw)
             else:
-                printing.out().print(line(event))
+                printing.say(line(event))
 
 
-async def _each(
-    runs: tuple[str, ...], connection: Connection, verb: Callable[[AsyncClient, str], Awaitable[Run]]
-) -> int:
+def _each(runs: tuple[str, ...], connection: Connection, verb: Callable[[Client, str], Run]) -> int:
     """Do a verb to each run, tell each result at once, and exit with 1 if one was refused."""
     if not runs:
         raise UsageError("There is no run to do this to.", "Give one or more ids of runs.")
     results: list[dict[str, Any]] = []
     code = OK
-    async with connection.client() as client:
+    with connection.client() as client:
         for run_id in runs:
             try:
-                run = await verb(client, run_id)
+                run = verb(client, run_id)
             except ApiError as refused:
                 code = FAILED
                 message, advice, _, error_code = hint(refused)

@@ -1,21 +1,22 @@
 """`runwright trigger`: start runs of a job, one or thousands."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import msgspec
 from cyclopts import Parameter
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, UsageError
 from runwright.cli.inputs import instant, json_object, pairs, read_text
+from runwright.cli.progress import Bar
 from runwright.cli.watching import exit_code, show_end, watch
-from runwright.client.api import AsyncClient
 from runwright.client.fields import TriggerItem, TriggerOptions
 from runwright.client.models import Run
+from runwright.client.sync.api import Client
 
 BULK_MAX = 1000
 """Items of one bulk request; the API takes no more."""
@@ -67,7 +68,7 @@ class Options:
 NO_OPTIONS = Options()
 
 
-async def trigger(
+def trigger(
     job: str,
     /,
     *,
@@ -93,13 +94,13 @@ async def trigger(
     if bulk is not None:
         if payload is not None or options.idempotency_key is not None or watch or options.dry_run:
             raise UsageError("--bulk goes with neither --payload, --idempotency-key, --watch nor --dry-run.")
-        return await _bulk(job, bulk, options.given(), connection)
+        return _bulk(job, bulk, options.given(), connection)
     body = None if payload is None else json_object(payload, "--payload")
     given = cast(TriggerOptions, options.given())
-    async with connection.client() as client:
-        run = await client.jobs.trigger(job, body, **given)
+    with connection.client() as client:
+        run = client.jobs.trigger(job, body, **given)
         if watch and not options.dry_run:
-            return await _follow(client, run, connection)
+            return _follow(client, run, connection)
         return _show(run, connection)
 
 
@@ -113,25 +114,20 @@ def _show(run: Run, connection: Connection) -> int:
     return OK
 
 
-async def _follow(client: AsyncClient, run: Run, connection: Connection) -> int:
-    ended = await watch(client, run.id, as_json=connection.json)
+def _follow(client: Client, run: Run, connection: Connection) -> int:
+    ended = watch(client, run.id, as_json=connection.json)
     if not connection.json:
         show_end(ended)
     return exit_code(ended)
 
 
-async def _bulk(job: str, source: str, options: dict[str, Any], connection: Connection) -> int:
+def _bulk(job: str, source: str, options: dict[str, Any], connection: Connection) -> int:
     items = [{**options, **item} for item in _items(source)]
-    console = printing.err()
-    columns = (TextColumn("triggering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     results: list[dict[str, Any]] = []
-    async with connection.client() as client:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("triggering", total=len(items))
-            for chunk in _chunks(items, BULK_MAX):
-                done = await client.jobs.trigger_bulk(job, chunk)
-                results += done.raw["results"]
-                progress.advance(bar, len(chunk))
+    with connection.client() as client, Bar("triggering", sys.stderr) as bar:
+        for chunk in _chunks(items, BULK_MAX):
+            results += client.jobs.trigger_bulk(job, chunk).raw["results"]
+            bar.show(len(results) / len(items), told=f"{len(results)}/{len(items)}")
     failed = sum(1 for result in results if result.get("error"))
     if connection.json:
         printing.show_json({"results": results, "total": len(results), "failed": failed})

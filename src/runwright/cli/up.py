@@ -16,7 +16,7 @@ import runwright
 from runwright import app
 from runwright.cli import printing
 from runwright.cli.exits import INTERRUPTED, OK, CommandError
-from runwright.cli.watching import exit_code, watch
+from runwright.cli.watching import Screen, exit_code
 from runwright.client.api import AsyncClient
 from runwright.client.models import Run
 from runwright.config import Settings, load
@@ -89,7 +89,10 @@ async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
 async def _sample(client: AsyncClient, root: Path) -> int:
     run = await client.jobs.trigger(SAMPLE, {"root": str(root), "fail_once": True})
     printing.say(f"triggered {SAMPLE}: {run.id}")
-    ended = await watch(client, run.id)
+    with Screen() as screen:
+        async for event in client.runs.stream(run.id):
+            screen.show(event)
+    ended = await client.runs.get(run.id)
     await _tell(client, ended)
     return exit_code(ended)
 

@@ -1,18 +1,15 @@
 """Follow a run in the terminal: its events as they happen, a progress bar, and how it ended."""
 
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
-
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 from runwright.cli import printing
 from runwright.cli.exits import BY_STATE, FAILED
-from runwright.client.api import AsyncClient
+from runwright.cli.progress import Bar
 from runwright.client.backoff import Backoff
 from runwright.client.errors import ClientError
 from runwright.client.models import Event, Run
+from runwright.client.sync.api import Client
 
 PATIENCE = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
 """A watcher outlives a restart of the server: it tries for about five minutes."""
@@ -20,13 +17,13 @@ PATIENCE = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
 _COLOURS = {"debug": "dim", "warning": "yellow", "error": "red"}
 
 
-async def watch(client: AsyncClient, run_id: str, *, after_seq: int = 0, as_json: bool = False) -> Run:
+def watch(client: Client, run_id: str, *, after_seq: int = 0, as_json: bool = False) -> Run:
     """Show the events of a run until it ends, over cuts and restarts, and return how it ended."""
     with Lines() if as_json else Screen() as screen:
         stream = client.runs.stream(run_id, after_seq, allow_gaps=True, backoff=PATIENCE, on_cut=screen.cut)
-        async for event in stream:
+        for event in stream:
             screen.show(event)
-    return await client.runs.get(run_id)
+    return client.runs.get(run_id)
 
 
 def exit_code(run: Run) -> int:
@@ -55,21 +52,14 @@ class Screen:
     """Show events as lines above a progress bar; without a terminal, as lines alone."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        self._console = printing.out()
-        self._progress = Progress(
-            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
-        )
-        self._bar = self._progress.add_task("waiting", total=100)
+        self._bar = Bar("waiting")
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._bar.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+    def __exit__(self, *error: object) -> None:
+        self._bar.__exit__(*error)
 
     def show(self, event: Event) -> None:
         """Print the event, and move the bar if it says how far the work is."""
@@ -77,29 +67,28 @@ class Screen:
             data = event.data if isinstance(event.data, dict) else {}
             percent, message = data.get("percent"), event.message or str(data.get("message", ""))
             if isinstance(percent, int | float):
-                self._progress.update(self._bar, completed=percent, description=printing.printable(message)[:40])
-            if self._console.is_terminal:
+                self._bar.show(percent / 100, message)
+            if self._bar.shown:
                 return  # the bar shows it
         elif event.type == "run.started":
-            self._progress.reset(self._bar, description="running")
-        self._console.print(line(event))
+            self._bar.restart("running")
+        self._bar.print(line(event))
 
     def cut(self, why: ClientError | None, delay_s: float) -> None:
         """Say that the connection was lost and comes back."""
         if delay_s > 0:
+            self._bar.clear()
             printing.note(f"connection lost ({why or 'ended by the server'}); again in {delay_s:.1f} s")
 
 
-def line(event: Event) -> Text:
+def line(event: Event) -> str:
     """Return an event as one line of text."""
     at = event.created_at.astimezone().strftime("%H:%M:%S.%f")[:-3] if event.created_at else "-" * 12
     kind = "" if event.type == "log" else event.type
-    text = event.message or _summary(event.type, event.data)
-    return Text.assemble(
-        (f"{at} {event.seq:>5}  ", "dim"),
-        (f"{kind:<16} " if kind else "", "cyan"),
-        (printing.printable(text), _COLOURS.get(event.level, "")),
-    )
+    text = printing.printable(event.message or _summary(event.type, event.data))
+    before = printing.styled(f"{at} {event.seq:>5}  ", "dim")
+    about = printing.styled(f"{kind:<16} ", "cyan") if kind else ""
+    return f"{before}{about}{printing.styled(text, _COLOURS.get(event.level, ''))}".rstrip()
 
 
 def _summary(type: str, data: Any) -> str:
