@@ -7,12 +7,14 @@ everything that lived in memory is gone, and another world over the same directo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 
 from runwright import config
@@ -100,7 +102,8 @@ class World:
         self.store._thread.shutdown(wait=True)
         for connection in (self.store._reader, self.store._writer):
             if connection is not None:
-                connection.close(True)
+                with contextlib.suppress(apsw.Error):  # the disk may have gone before the process
+                    connection.close(True)
         if self.store._lock is not None:
             os.close(self.store._lock)
         self.store._reader = self.store._writer = self.store._lock = None

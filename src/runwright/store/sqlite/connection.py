@@ -29,6 +29,10 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("the disk of the data directory is full; free some space and try again") from broken
     except apsw.ReadOnlyError as broken:
         raise StoreReadOnly(f"the database cannot be written: {broken}") from broken
+    except (apsw.IOError, apsw.CantOpenError) as broken:
+        raise StoreUnavailable(
+            f"the disk of the data directory failed: {broken}; look at it, and at its log"
+        ) from broken
     except apsw.Error as broken:
         raise StoreError(f"SQLite failed: {type(broken).__name__}: {broken}") from broken
 
@@ -82,7 +86,9 @@ def connect(directory: Path, *, writable: bool) -> apsw.Connection:
 def _prepare(connection: apsw.Connection, path: Path) -> None:
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchall()  # to its end: a failure may come that late
+        if mode != [("wal",)]:
+            raise StoreUnavailable(f"the database {path} cannot be put in WAL mode; is its disk full or failing?")
         connection.execute("PRAGMA synchronous = FULL")
     except (apsw.NotADBError, apsw.CorruptError) as broken:
         raise StoreError(

@@ -44,6 +44,7 @@ from runwright.store.base import (
 from runwright.store.query import Query
 from runwright.store.sqlite import hot
 from runwright.store.sqlite.connection import connect, lock, translated
+from runwright.store.sqlite.recovery import DISK_FAILURES, checkpointer, let_go, renewed_writer, secure_log
 
 _encode = msgspec.json.Encoder().encode
 
@@ -155,12 +156,14 @@ class SqliteStore:
         self._writer: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
         self._lock: int | None = None
+        self._writer_failed = self._reader_failed = False
 
     async def open(self) -> None:
         """Open, lock and migrate; end the leases of workers that lived in a former owner of the directory."""
         self._lock = lock(self.directory)
         try:
-            self._writer = connect(self.directory, writable=True)
+            secure_log(self.directory)
+            self._writer = self._watched(connect(self.directory, writable=True))
             with translated():
                 self._migrate(self._writer)
                 self._writer.execute("UPDATE leases SET until = 0 WHERE worker_id LIKE 'local-%'")
@@ -191,7 +194,7 @@ class SqliteStore:
             self._thread.shutdown(wait=True)
             for connection in (self._reader, self._writer):
                 if connection is not None:
-                    connection.close()
+                    let_go(connection)
             self._reader = self._writer = None
             if self._lock is not None:
                 os.close(self._lock)
@@ -206,18 +209,18 @@ class SqliteStore:
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in one transaction and return its result once it is durable; an exception rolls all back."""
         async with self._turn:
-            if self._writer is None:
-                raise StoreUnavailable("the store is closed")
-            cursor = self._writer.cursor()
+            writer = await self._sound_writer()
+            cursor = writer.cursor()
             with translated():
-                cursor.execute("BEGIN IMMEDIATE")
                 try:
+                    cursor.execute("BEGIN IMMEDIATE")
                     result = await work(SqliteTransaction(cursor, self._clock.now()))
                     await self._commit(cursor)
-                except BaseException:
-                    if self._writer.in_transaction:
+                except BaseException as failure:
+                    if writer.in_transaction:
                         with contextlib.suppress(apsw.Error):
                             cursor.execute("ROLLBACK")
+                    self._writer_failed |= isinstance(failure, DISK_FAILURES) or writer.in_transaction
                     raise
                 return result
 
@@ -228,13 +231,47 @@ class SqliteStore:
             await asyncio.shield(done)
         except asyncio.CancelledError:
             await asyncio.wait([done])
+            self._writer_failed |= isinstance(done.exception(), DISK_FAILURES)
             raise
+
+    async def _sound_writer(self) -> apsw.Connection:
+        """Return the writer, a new one after its disk failed; in its turn only."""
+        if self._writer is None:
+            raise StoreUnavailable("the store is closed")
+        if self._writer_failed:
+            renewing = asyncio.get_running_loop().run_in_executor(
+                self._thread, renewed_writer, self.directory, self._writer
+            )
+            try:
+                self._writer = self._watched(await asyncio.shield(renewing))
+            except asyncio.CancelledError:
+                await asyncio.wait([renewing])
+                if renewing.exception() is None:
+                    self._writer = self._watched(renewing.result())
+                raise
+        return self._writer
+
+    def _watched(self, writer: apsw.Connection) -> apsw.Connection:
+        writer.set_wal_hook(checkpointer(self._suspect))
+        self._writer_failed = False
+        return writer
+
+    def _suspect(self) -> None:
+        self._writer_failed = True
 
     def _read(self, statement: str, *values: Any) -> list[Row]:
         if self._reader is None:
             raise StoreUnavailable("the store is closed")
         with translated():
-            return self._reader.execute(statement, values).fetchall()
+            try:
+                if self._reader_failed:
+                    failed, self._reader = self._reader, connect(self.directory, writable=False)
+                    let_go(failed)
+                    self._reader_failed = False
+                return self._reader.execute(statement, values).fetchall()
+            except DISK_FAILURES:
+                self._reader_failed = True
+                raise
 
     async def fetch(self, query: Query, **params: Any) -> list[Row]:
         """Run a read-only query and return its rows."""
