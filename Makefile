@@ -34,7 +34,7 @@ check: setup ## formatting, lint, types, import rules, dependencies, generated f
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m pytest -q tests/house
 
-bench: setup ## measure, and print every figure with its spread
+bench: setup ## measure every figure, and the peers beside us (ARGS: --help)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: setup ## write the blocking client and docs/reference from the code

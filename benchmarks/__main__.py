@@ -1,44 +1,89 @@
-"""`make bench`: print every figure, and write `benchmarks/results/latest.md`."""
+"""`make bench`: print every figure, ours and the peers', and write `benchmarks/results/latest.md` and `.json`.
+
+The default run is bounded: each measurement has a longest time, and all of them together take less than ten minutes on
+the reference machine. `--only lives trigger` measures these alone, `--quick` looks whether everything runs.
+"""
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import measure
-from benchmarks.figures import Figure, table
-from runwright.api.server import run
+from benchmarks.catalogue import CATALOGUE
+from benchmarks.child import measured
+from benchmarks.figures import Figure, Peer
+from benchmarks.peers.beside import PEERS, beside
+from benchmarks.report import Report, markdown, report
 
-LATEST = Path(__file__).parent / "results" / "latest.md"
-
-
-async def measured(rounds: int, scale: float, console: Console) -> list[Figure]:
-    """Measure everything once."""
-    with console.status("measuring") as status:
-        lives = await measure.whole_lives(rounds, _hundreds(10_000 * scale), status.update)
-        starts = await measure.start_latency(rounds, _hundreds(1_000 * scale), status.update)
-        events = await measure.events_delivered(rounds, 50, max(int(20 * scale), 1), 49, status.update)
-    return [lives, *starts, events]
+RESULTS = Path(__file__).parent / "results"
 
 
-def _hundreds(count: float) -> int:
-    return max(round(count / 100), 1) * 100
+def options() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    known = [*CATALOGUE, *PEERS]
+    parser.add_argument("--only", nargs="+", choices=known, metavar="NAME", help=f"of: {', '.join(known)}")
+    parser.add_argument("--quick", action="store_true", help="a tiny run of everything: does it work?")
+    parser.add_argument("--rounds", type=int, help="rounds of each figure, instead of its own number")
+    parser.add_argument("--runs", type=int, help="finished runs behind the figures of `history` (default 200000)")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the peers, too")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where to write latest.md and latest.json")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Parse the options, measure, print and write."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure (default 5)")
-    parser.add_argument("--scale", type=float, default=1.0, help="how much work a round is (default 1.0)")
-    options = parser.parse_args()
-    console = Console()
-    text = table(run(measured(options.rounds, options.scale, console)))
-    LATEST.parent.mkdir(exist_ok=True)
-    LATEST.write_text(text, encoding="utf-8")
-    console.print(Markdown(text))
+    """Measure, print and write."""
+    asked, console = options(), Console()
+    begun = time.perf_counter()
+    names = asked.only or [*CATALOGUE, *(PEERS if asked.peers else ())]
+    figures: list[Figure] = []
+    peers: list[Peer] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(names))
+        for name in names:
+
+            def tell(words: str, name: str = name) -> None:
+                progress.update(task, description=f"{name}: {words}")
+
+            tell("begins")
+            if name in CATALOGUE:
+                figures += measured(name, _parameters(name, asked), tell)
+            else:
+                peers.append(beside(name, quick=asked.quick, rounds=asked.rounds, tell=tell))
+            progress.advance(task)
+    found = report(
+        figures,
+        peers,
+        took_s=time.perf_counter() - begun,
+        quick=asked.quick,
+        peers_asked=bool(peers),
+        left_out=[name for name in CATALOGUE if name not in names],
+    )
+    _write(found, asked.results)
+    console.print(Markdown(markdown(found)))
+
+
+def _parameters(name: str, asked: argparse.Namespace) -> dict[str, object]:
+    entry = CATALOGUE[name]
+    chosen = dict(entry.quick if asked.quick else entry.usual)
+    if asked.rounds is not None:
+        chosen["rounds"] = asked.rounds
+    if asked.runs is not None and name == "history":
+        chosen["runs"] = asked.runs
+    return chosen
+
+
+def _write(found: Report, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "latest.md").write_text(markdown(found), encoding="utf-8")
+    (directory / "latest.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
 if __name__ == "__main__":

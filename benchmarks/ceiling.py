@@ -6,7 +6,9 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -26,36 +28,68 @@ BATCH = 100
 TERMS = Terms(30_000_000, 10_000_000)
 
 
-def _lives(count: int, now: int) -> tuple[list[ChangeSet], list[ChangeSet]]:
+class Owner(NamedTuple):
+    """Whose runs are written."""
+
+    org_id: str
+    project_id: str
+    job_id: str
+    job_version_id: str
+
+    @classmethod
+    def nobody(cls, now: int) -> Owner:
+        """Return an owner that nothing else knows."""
+        return cls(ids.new_id("org", now), ids.new_id("proj", now), ids.new_id("job", now), ids.new_id("jobv", now))
+
+
+Seal = Callable[[str, str, bytes], bytes]
+
+
+def _noise(run_id: str, name: str, value: bytes) -> bytes:
+    """Return as many bytes as a sealed value of that size has."""
+    return os.urandom(len(value) + 28 + 13)
+
+
+def lives(
+    count: int, now: int, owner: Owner | None = None, seal: Seal = _noise
+) -> tuple[list[ChangeSet], list[ChangeSet]]:
     """Return the change sets that create and begin `count` runs, and those that end them."""
+    owner = owner or Owner.nobody(now)
     begins: list[ChangeSet] = []
     ends: list[ChangeSet] = []
     text = Redactor().text
     for start in range(0, count, BATCH):
         batch = Batch(now, {}, TERMS)
         for number in range(start, start + BATCH):
-            spec = _spec(ids.new_id("run", now + number), now)
-            batch.decide(Submit(spec=spec, opening=compose(spec), payload=os.urandom(48), cause=Cause("user:bench")))
+            spec = _spec(ids.new_id("run", now + number), now, owner)
+            batch.decide(
+                Submit(
+                    spec=spec,
+                    opening=compose(spec),
+                    payload=seal(spec.run_id, "payload", b'{"n":1}'),
+                    cause=Cause("user:bench"),
+                )
+            )
             batch.decide(Claim(spec.run_id, "local-bench"))
         begins.append(batch.seal())
         runs: dict[str, Run] = dict(batch.after)
         batch = Batch(now, runs, TERMS)
         for run_id in list(runs):
-            outcome = Completed(ValueRef("0" * 64, 2, text("{}")), os.urandom(48))
+            outcome = Completed(ValueRef("0" * 64, 2, text("{}")), seal(run_id, "result", b"{}"))
             batch.decide(Finish(run_id, 1, outcome, 0.5))
         ends.append(batch.seal())
     return begins, ends
 
 
-def _spec(run_id: str, now: int) -> Spec:
+def _spec(run_id: str, now: int, owner: Owner) -> Spec:
     preview = Redactor().text('{"n":1}')
     spec = Spec(
         run_id=run_id,
-        org_id=ids.new_id("org", now),
-        project_id=ids.new_id("proj", now),
-        job_id=ids.new_id("job", now),
+        org_id=owner.org_id,
+        project_id=owner.project_id,
+        job_id=owner.job_id,
         job_version=1,
-        job_version_id=ids.new_id("jobv", now),
+        job_version_id=owner.job_version_id,
         handler="noop",
         payload=ValueRef("0" * 64, 7, preview),
         max_attempts=3,
@@ -70,14 +104,14 @@ def _spec(run_id: str, now: int) -> Spec:
 async def lives_per_second(count: int) -> float:
     """Write whole lives (create and begin, end: two transactions a batch of 100) and return lives per second."""
     clock = SystemClock()
-    begins, ends = _lives(count, clock.now())
+    begins, ends = lives(count, clock.now())
     return await _rate(begins, ends, count)
 
 
 async def events_per_second(count: int) -> float:
     """Write events alone, 100 in a transaction, and return events per second."""
     clock = SystemClock()
-    begins, _ = _lives(count // 2, clock.now())
+    begins, _ = lives(count // 2, clock.now())
     return await _rate([ChangeSet(events=change.events) for change in begins], [], count)
 
 

@@ -1,59 +1,60 @@
-"""A figure: what was measured, in several rounds, told as a median with its spread."""
+"""A figure: what was measured, in several rounds, with the conditions it holds under and what bounds it."""
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
-import apsw
+import msgspec
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One row of the table. `ceiling` is the raw database's rate in the same rounds, where that means something."""
+class Figure(msgspec.Struct, kw_only=True):
+    """One measured quantity. `ceiling` is the raw database's rate in the same rounds, where that means something.
+
+    `goal` names a row of `goals.GOALS`. A figure without rounds could not be measured: `missing` says why.
+    """
 
     name: str
     unit: str
-    rounds: Sequence[float]
-    ceiling: Sequence[float] = ()
-    note: str = ""
+    rounds: list[float] = []
+    ceiling: list[float] = []
+    goal: str | None = None
+    conditions: str = ""
+    bound: str = ""
+    missing: str | None = None
 
     @property
     def median(self) -> float:
         """Return the median of the rounds."""
         return statistics.median(self.rounds)
 
-    def row(self) -> str:
-        """Return the figure as a row of Markdown."""
-        spread = f"{_number(min(self.rounds))} to {_number(max(self.rounds))}"
-        ceiling = share = "–"
-        if self.ceiling:
-            top = statistics.median(self.ceiling)
-            ceiling, share = _number(top), f"{self.median / top:.0%}"
-        return f"| {self.name} | {_number(self.median)} {self.unit} | {spread} | {ceiling} | {share} | {self.note} |"
+    @property
+    def share(self) -> float | None:
+        """Return which part of the raw database's rate it reaches."""
+        return self.median / statistics.median(self.ceiling) if self.ceiling else None
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.2f}"
+class Peer(msgspec.Struct, kw_only=True):
+    """Another queue measured beside us: calls a second, executed jobs a second, and the way to a job's first line."""
+
+    name: str
+    version: str
+    store: str
+    single: list[float] = []
+    batch: list[float] = []
+    executed: list[float] = []
+    start_p50_ms: list[float] = []
+    start_p99_ms: list[float] = []
+    conditions: str = ""
+    missing: str | None = None
 
 
-def table(figures: Sequence[Figure]) -> str:
-    """Return the figures as Markdown, with the conditions they hold under."""
-    rounds = max(len(figure.rounds) for figure in figures)
-    head = [
-        "# Figures",
-        "",
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {platform.system()} {platform.machine()},"
-        f" {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, Python {platform.python_version()},"
-        f" SQLite {apsw.sqlite_lib_version()} with `synchronous=FULL`. Medians of {rounds} rounds, smallest and largest"
-        " beside them. The ceiling is the same rows written by the same statements in batches of 100 with nothing"
-        " around them, measured between the rounds. Absolute figures drift with the machine; ratios of one run hold.",
-        "",
-        "| figure | median | spread | raw SQLite | share | conditions |",
-        "|---|---|---|---|---|---|",
-    ]
-    return "\n".join([*head, *(figure.row() for figure in figures)]) + "\n"
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which this share of the values lies."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def cores(server_s: float, own_s: float, wall_s: float) -> str:
+    """Say how many cores the server and who measured it used: a generator near 1.0 would itself be the bound."""
+    return f"server {server_s / wall_s:.2f} cores, generator {own_s / wall_s:.2f}"

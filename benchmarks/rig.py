@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.handlers import chatty, noop
 from runwright import Context, Worker, job
 from runwright.app import House, open_house
 from runwright.config import load
@@ -24,11 +25,6 @@ from runwright.engine.submit import Order
 TRACE_ID = "0" * 31 + "1"
 
 
-@job
-async def noop(ctx: Context, payload: dict[str, Any]) -> None:
-    """Do nothing: what is measured is everything around it."""
-
-
 BEGUN: dict[str, float] = {}
 """When the handler of a run was entered, for the job `stamp`; the server and the measurement share the process."""
 
@@ -37,15 +33,6 @@ BEGUN: dict[str, float] = {}
 async def stamp(ctx: Context, payload: dict[str, Any]) -> None:
     """Note the moment in which it is entered."""
     BEGUN[ctx.run_id] = time.perf_counter()
-
-
-@job
-async def chatty(ctx: Context, payload: dict[str, Any]) -> None:
-    """Write as many log events as the payload says, a durable batch at a time."""
-    for number in range(payload["batches"]):
-        for line in range(payload["lines"]):
-            ctx.log("a line of a job's log, as long as such lines are", batch=number, line=line)
-        await ctx.checkpoint({"batch": number})
 
 
 worker = Worker([noop, stamp, chatty])

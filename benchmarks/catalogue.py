@@ -1,0 +1,68 @@
+"""Everything that is measured of us, in the order of the table, with how much of it a run does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import history, inside, stops, streams, triggers
+from benchmarks.figures import Figure
+
+Measure = Callable[..., Awaitable[list[Figure]]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A measurement, what it is given by default and for a quick look, and the longest time that it may take."""
+
+    measure: Measure
+    usual: dict[str, Any]
+    quick: dict[str, Any]
+    patience_s: float = 120.0
+
+
+CATALOGUE: dict[str, Entry] = {
+    "lives": Entry(inside.whole_lives, {"rounds": 5, "count": 10_000}, {"rounds": 1, "count": 500}),
+    "start": Entry(inside.start_latency, {"rounds": 5, "count": 1_000}, {"rounds": 1, "count": 50}),
+    "events": Entry(
+        inside.events_delivered,
+        {"rounds": 5, "runs": 50, "batches": 20, "lines": 49},
+        {"rounds": 1, "runs": 5, "batches": 2, "lines": 9},
+    ),
+    "trigger": Entry(
+        triggers.singles, {"rounds": 5, "count": 6_000, "clients": 64}, {"rounds": 1, "count": 200, "clients": 8}
+    ),
+    "bulk": Entry(
+        triggers.bulk,
+        {"rounds": 3, "count": 10_000, "items": 500, "clients": 4},
+        {"rounds": 1, "count": 500, "items": 100, "clients": 2},
+    ),
+    "http-start": Entry(triggers.idle_start, {"rounds": 5, "count": 500}, {"rounds": 1, "count": 20}),
+    "sse": Entry(
+        streams.delivered,
+        {"rounds": 3, "runs": 50, "batches": 20, "lines": 49},
+        {"rounds": 1, "runs": 3, "batches": 2, "lines": 9},
+    ),
+    "lag": Entry(
+        streams.lag,
+        {"rounds": 3, "runs": 100, "seconds": 4.0, "rate": 10.0},
+        {"rounds": 1, "runs": 5, "seconds": 0.5, "rate": 10.0},
+    ),
+    "fan": Entry(
+        streams.fan_out,
+        {"rounds": 3, "followers": 5_000, "seconds": 5.0, "rate": 10.0},
+        {"rounds": 1, "followers": 50, "seconds": 0.5, "rate": 10.0},
+    ),
+    "cancel": Entry(
+        stops.cancelled, {"rounds": 3, "count": 400, "clients": 4}, {"rounds": 1, "count": 10, "clients": 2}
+    ),
+    "kill": Entry(stops.killed, {"rounds": 3, "count": 200}, {"rounds": 1, "count": 5}),
+    "history": Entry(
+        history.growth,
+        {"rounds": 5, "runs": 200_000, "asks": 100},
+        {"rounds": 1, "runs": 2_000, "asks": 20},
+        patience_s=300.0,
+    ),
+}
+"""By name: what `--only` takes."""

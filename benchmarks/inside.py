@@ -1,0 +1,121 @@
+"""What is measured inside one process: whole lives, the way to a handler's first line, events to followers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from benchmarks import ceiling
+from benchmarks.figures import Figure, percentile
+from benchmarks.rig import BEGUN, Rig, rig
+from runwright.api.sse import v1_frame
+
+Progress = Callable[[str], None]
+
+
+async def _many(count: int, at_once: int, one: Callable[[], Awaitable[object]]) -> None:
+    left = iter(range(count))
+
+    async def keep_going() -> None:
+        for _ in left:
+            await one()
+
+    await asyncio.gather(*(keep_going() for _ in range(at_once)))
+
+
+async def _settle(subject: Rig) -> None:
+    engine = subject.house.services.engine
+    assert engine.worker is not None
+    while engine.worker.busy or await engine.store.waiting_queues():
+        await asyncio.sleep(0)
+
+
+async def whole_lives(rounds: int, count: int, tell: Progress) -> list[Figure]:
+    """Measure submit → claimed → executed → completed, everything durable, three chained events a run."""
+    rates, tops = [], []
+    for number in range(rounds):
+        tell(f"round {number + 1} of {rounds}")
+        tops.append(await ceiling.lives_per_second(count))
+        async with rig(slots=1000) as subject:
+            await _many(min(count, 500), 100, lambda: subject.submit("noop", {"n": 1}))
+            await _settle(subject)
+            begun = time.perf_counter()
+            await _many(count, 500, lambda: subject.submit("noop", {"n": 1}))
+            await _settle(subject)
+            rates.append(count / (time.perf_counter() - begun))
+    return [
+        Figure(
+            name="whole life of a no-op run",
+            unit="runs/s",
+            rounds=rates,
+            ceiling=tops,
+            goal="lives",
+            conditions=f"in process, {count} runs, 500 submitters, 3 events a run, payload and result sealed",
+            bound="Python on the one core of the event loop; SQLite's statements are its largest part",
+        )
+    ]
+
+
+async def start_latency(rounds: int, count: int, tell: Progress) -> list[Figure]:
+    """Measure the way from the submit call to the handler's begin under light load, one run at a time."""
+    middles, tails = [], []
+    for number in range(rounds):
+        tell(f"round {number + 1} of {rounds}")
+        async with rig(slots=100) as subject:
+            waits = []
+            for _ in range(count):
+                asked = time.perf_counter()
+                made = await subject.submit("stamp", {"n": 1})
+                while made.run_id not in BEGUN:
+                    await asyncio.sleep(0)
+                waits.append((BEGUN.pop(made.run_id) - asked) * 1000)
+            middles.append(percentile(waits, 0.5))
+            tails.append(percentile(waits, 0.99))
+    conditions = f"in process, {count} runs, one at a time, submit call to the handler's first line"
+    bound = "one durable transaction on an idle loop, and the hop to the thread that commits"
+    return [
+        Figure(
+            name=f"trigger to start, in process, {name}", unit="ms", rounds=found, goal=goal, conditions=conditions,
+            bound=bound,
+        )
+        for name, found, goal in (("p50", middles, "start_p50"), ("p99", tails, "start_p99"))
+    ]  # fmt: skip
+
+
+async def events_delivered(rounds: int, runs: int, batches: int, lines: int, tell: Progress) -> list[Figure]:
+    """Measure events appended durably by running jobs and read by one live follower a run, as SSE frames."""
+    rates, tops = [], []
+    total = runs * batches * (lines + 1)
+    for number in range(rounds):
+        tell(f"round {number + 1} of {rounds}")
+        tops.append(await ceiling.events_per_second(total))
+        async with rig(slots=runs) as subject:
+            rates.append(await _delivered(subject, runs, batches, lines, total))
+    return [
+        Figure(
+            name="events appended and delivered, in process",
+            unit="events/s",
+            rounds=rates,
+            ceiling=tops,
+            goal="events",
+            conditions=f"{runs} runs, one follower each, {lines} lines a durable batch, encoded as SSE",
+            bound="Python on the one core of the event loop",
+        )
+    ]
+
+
+async def _delivered(subject: Rig, runs: int, batches: int, lines: int, total: int) -> float:
+    hub = subject.house.services.engine.hub
+
+    async def follow(run_id: str) -> int:
+        return sum([frames.count(b"\n\n") async for frames in hub.follow(run_id, 0, v1_frame)])
+
+    begun = time.perf_counter()
+    payload = {"batches": batches, "lines": lines}
+    made = await asyncio.gather(*(subject.submit("chatty", payload) for _ in range(runs)))
+    seen = sum(await asyncio.gather(*(follow(each.run_id) for each in made)))
+    took = time.perf_counter() - begun
+    if seen != total + 3 * runs:
+        raise RuntimeError(f"{seen} events came, {total + 3 * runs} were written")
+    return seen / took
