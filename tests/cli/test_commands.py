@@ -122,14 +122,42 @@ def test_each_command_is_its_request(call_server: Call, script: Script, tokens, 
 @pytest.mark.parametrize(
     ("tokens", "path", "answer"),
     [
-        ("jobs delete greet", "/v1/jobs/greet", {"deleted": "greet"}),
-        ("keys revoke key_1", "/v1/keys/key_1", {"revoked": "key_1"}),
+        ("jobs delete greet --yes", "/v1/jobs/greet", {"deleted": "greet"}),
+        ("keys revoke key_1 --yes", "/v1/keys/key_1", KEY),
     ],
 )
 def test_what_is_gone_is_named(call_server: Call, script: Script, tokens, path, answer):
-    script.on("DELETE", path, Answer(204))
+    script.on("DELETE", path, json_answer(KEY) if path == "/v1/keys/key_1" else Answer(204))
     assert call_server(*tokens.split()).code == 0
     assert call_server(*tokens.split(), "--json").json() == answer
+
+
+class Typist(io.StringIO):
+    """A person at the keyboard."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("tokens", "path", "thing"),
+    [("jobs delete greet", "/v1/jobs/greet", JOB), ("keys revoke key_1", "/v1/keys/key_1", KEY)],
+)
+def test_what_cannot_be_undone_is_shown_and_asked_for(
+    call_server: Call, script: Script, monkeypatch: pytest.MonkeyPatch, tokens, path, thing
+):
+    script.on("GET", path, json_answer(thing))
+    script.on("DELETE", path, json_answer(thing))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    alone = call_server(*tokens.split())
+    assert (alone.code, "--yes" in alone.err) == (2, True), "there is nobody to ask"
+    for answer, code in (("n", 1), ("", 1), ("y", 0), ("YES", 0)):
+        script.requests.clear()
+        monkeypatch.setattr(sys, "stdin", Typist(f"{answer}\n"))
+        asked = call_server(*tokens.split())
+        assert asked.code == code
+        assert thing["id"] in asked.err
+        assert ("DELETE" in [request.method for request in script.requests]) == (code == 0)
 
 
 @pytest.mark.parametrize(("tokens", "path"), [("jobs list", "/v1/jobs"), ("keys list", "/v1/keys")])

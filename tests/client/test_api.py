@@ -76,13 +76,13 @@ async def test_filters_become_query_parameters(connect: Connect):
         }
         assert await client.runs.list(limit=7, **filters).all() == []
         assert server.requests[0].query == [
+            ("limit", "7"),
             ("project_id", "default"),
             ("status", "queued"),
             ("status", "failed"),
             ("tags[env]", "a b"),
             ("payload_contains", '{"a":1}'),
             ("created_after", "2026-01-01T00:00:00+00:00"),
-            ("limit", "7"),
         ]
 
 
@@ -160,11 +160,12 @@ async def test_a_callers_own_idempotency_key_is_used(connect: Connect):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda c: c.jobs.create(slug="a"),
-        lambda c: c.jobs.trigger_bulk("a", [{"payload": {}}]),
-        lambda c: c.runs.replay("r"),
+        lambda c: c.jobs.update("a", queue="q"),
+        lambda c: c.keys.create(name="k", scopes=[]),
+        lambda c: c.keys.rotate("k"),
+        lambda c: c.organizations.create(slug="o"),
     ],
-    ids=["create", "bulk", "replay"],
+    ids=["update", "key", "rotate", "organization"],
 )
 async def test_what_is_not_safe_to_repeat_is_not_repeated(connect: Connect, call):
     async with (
@@ -176,14 +177,15 @@ async def test_what_is_not_safe_to_repeat_is_not_repeated(connect: Connect, call
         assert len(server.requests) == 1
 
 
-async def test_a_bulk_trigger_with_keys_is_repeated(connect: Connect):
+async def test_a_bulk_trigger_is_repeated_under_one_key(connect: Connect):
     answers = [
         json_answer({"results": [{"id": "run_1", "status": "queued"}], "batch_id": "b"}),
         Answer(200, b"{", cut=True),
     ]
     async with serving(lambda _: answers.pop()) as server, connect(server.url, backoff=AT_ONCE) as client:
-        done = await client.jobs.trigger_bulk("a", [{"payload": {"n": 1}, "idempotency_key": "k"}])
+        done = await client.jobs.trigger_bulk("a", [{"payload": {"n": 1}}])
         assert done.results[0].id == "run_1"
+        assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
         assert len(server.requests) == 2
 
 

@@ -4,11 +4,14 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter
 
-from runwright.cli.exits import UsageError
+from runwright.cli.exits import CommandError, UsageError
+
+Yes = Annotated[bool, Parameter(alias="-y", help="Do not ask.")]
 
 
 def read_text(source: str) -> str:
@@ -51,3 +54,18 @@ def instant(text: str, option: str) -> datetime:
     except ValueError:
         raise UsageError(f"{option} {text!r} is not an instant.", f"Write {option} 2026-12-31T23:59:00Z.") from None
     return at if at.utcoffset() is not None else at.replace(tzinfo=UTC)
+
+
+def confirm(preview: str, yes: bool) -> None:
+    """Show what a command would do and ask whether to go on; `yes` says so beforehand.
+
+    Without a terminal there is nobody to ask: that is a `UsageError`. Anything but a yes ends the command.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{preview} Nobody is there to confirm it.", "Add --yes to go on without being asked.")
+    sys.stderr.write(f"{preview} Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was done.", "Answer y to go on, or add --yes.")

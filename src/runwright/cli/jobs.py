@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import UsageError
-from runwright.cli.inputs import pairs
+from runwright.cli.inputs import Yes, confirm, pairs
 from runwright.client.fields import JobFields
 from runwright.client.models import Job
 
@@ -158,10 +158,21 @@ def update(
 
 
 @app.command
-def delete(job: str, /, *, connection: Connection = HERE) -> None:
-    """Delete a job; its runs stay."""
+def delete(job: str, /, *, project: str | None = None, yes: Yes = False, connection: Connection = HERE) -> None:
+    """Delete a job that has no live run; its runs and versions stay.
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    project
+        Id or slug of its project.
+    """
     with connection.client() as client:
-        client.jobs.delete(job)
+        if not yes:
+            found = client.jobs.get(job, project_id=project)
+            confirm(f"This deletes the job {found.slug} ({found.id}), now in version {found.version}.", yes)
+        client.jobs.delete(job, project_id=project)
     if connection.json:
         printing.show_json({"deleted": job})
     else:

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
-from runwright.cli.inputs import instant
+from runwright.cli.inputs import Yes, confirm, instant
 from runwright.client.accounts import Key
 from runwright.client.fields import KeyFields
 
@@ -83,12 +83,17 @@ def rotate(key: str, /, *, grace_s: float | None = None, connection: Connection 
 
 
 @app.command
-def revoke(key: str, /, *, connection: Connection = HERE) -> None:
-    """Revoke a key, at once."""
+def revoke(key: str, /, *, yes: Yes = False, connection: Connection = HERE) -> None:
+    """Revoke a key, at once and for ever."""
     with connection.client() as client:
-        client.keys.revoke(key)
+        if not yes:
+            found = client.keys.get(key)
+            confirm(
+                f"This ends the key {found.id} ({found.name}, {found.prefix}…): whoever uses it is locked out.", yes
+            )
+        revoked = client.keys.revoke(key)
     if connection.json:
-        printing.show_json({"revoked": key})
+        printing.show_json(revoked.raw)
     else:
         printing.say(f"revoked {key}")
 

@@ -52,10 +52,11 @@ def list_runs(
     """
     asked = {"project_id": project, "status": list(status), "state": list(state), "tags": pairs(tag, "--tag")}
     filters: dict[str, Any] = {name: value for name, value in asked.items() if value}
+    filters["limit"] = min(limit, 500)
     with connection.client() as client:
         if job is not None:
             filters["job_id"] = (client.jobs.get(job)).id
-        runs = client.runs.list(limit=min(limit, 500), **cast(RunFilters, filters)).first(limit)
+        runs = client.runs.list(**cast(RunFilters, filters)).first(limit)
     if connection.json:
         printing.show_json([run.raw for run in runs])
         return

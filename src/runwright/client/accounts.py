@@ -1,6 +1,7 @@
 """What the API answers about who may do what, and about itself."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -69,6 +70,32 @@ class Me(Record, kw_only=True):
     project: Project | None = None
     user: User | None = None
     key: Key | None = None
+
+
+class AuditEntry(Record, kw_only=True):
+    """An entry of the audit log: who did what to what."""
+
+    id: str
+    number: int
+    actor: str = ""
+    action: str = ""
+    target: str = ""
+    data: Any = None
+    data_digest: str = ""
+    org_id: str = ""
+    prev_hash: str | None = None
+    hash: str = ""
+    created_at: datetime | None = None
+
+
+class AuditVerdict(Record, kw_only=True):
+    """What the verification of an audit log found; `first_break` names the first entry that is not as it was."""
+
+    whole: bool
+    verified: int = 0
+    org_id: str = ""
+    head: dict[str, Any] | None = None
+    first_break: dict[str, Any] | None = None
 
 
 class Health(Record, kw_only=True):

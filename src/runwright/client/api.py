@@ -1,7 +1,7 @@
 """The client of a Runwright server: `async with AsyncClient(url, api_key) as client: …`."""
 
 import os
-from typing import Self
+from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, User
 from runwright.client.backoff import Backoff
@@ -57,6 +57,11 @@ class AsyncClient:
     async def health(self) -> Health:
         """Return what the server says of itself; needs no key."""
         return await self._transport.one(Health, "GET", "/healthz")
+
+    async def event_schemas(self) -> dict[str, Any]:
+        """Return the catalogue of events: type → JSON Schema (2020-12) of its data."""
+        schemas: dict[str, Any] = (await self._transport.send("GET", "/v1/schemas/events")).json()
+        return schemas
 
     async def aclose(self) -> None:
         """Close the connections."""

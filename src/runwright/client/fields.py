@@ -5,10 +5,16 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict
 
 
-class JobFields(TypedDict, total=False):
-    """The fields of a job."""
+class PageOptions(TypedDict, total=False):
+    """How a list is read: `limit` is the size of a page."""
 
-    project_id: str
+    limit: int
+    order: Literal["asc", "desc"]
+
+
+class JobChanges(TypedDict, total=False):
+    """The fields of a job that can be changed."""
+
     name: str
     slug: str
     description: str
@@ -31,6 +37,12 @@ class JobFields(TypedDict, total=False):
     poison_pill_threshold: int | None
     rerun_unknown_steps: bool
     enabled: bool
+
+
+class JobFields(JobChanges, total=False):
+    """The fields of a new job."""
+
+    project_id: str
 
 
 class TriggerOptions(TypedDict, total=False):
@@ -58,7 +70,7 @@ class TriggerItem(TriggerOptions, total=False):
     payload: Mapping[str, Any]
 
 
-class RunFilters(TypedDict, total=False):
+class RunFilters(PageOptions, total=False):
     """The filters of a list of runs, all combinable. `metadata` and `tags` ask for these pairs."""
 
     project_id: str
@@ -72,7 +84,9 @@ class RunFilters(TypedDict, total=False):
     metadata: Mapping[str, str]
     tags: Mapping[str, str]
     metadata_key: str
+    metadata_value: str
     tag_key: str
+    tag_value: str
     concurrency_key: str
     parent_run_id: str
     error_class: str
@@ -81,7 +95,6 @@ class RunFilters(TypedDict, total=False):
     created_before: datetime
     finished_after: datetime
     finished_before: datetime
-    order: Literal["asc", "desc"]
 
 
 class ReplayOptions(TypedDict, total=False):
@@ -103,3 +116,13 @@ class KeyFields(TypedDict, total=False):
     user_id: str
     service: bool
     expires_at: datetime
+
+
+class AuditFilters(PageOptions, total=False):
+    """The filters of the audit log, all combinable."""
+
+    actor: str
+    action: str
+    target: str
+    created_after: datetime
+    created_before: datetime

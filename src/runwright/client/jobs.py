@@ -1,49 +1,56 @@
 """Calls about jobs."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 from urllib.parse import quote
 
-from runwright.client.fields import JobFields, TriggerItem, TriggerOptions
+from runwright.client.fields import JobChanges, JobFields, PageOptions, TriggerItem, TriggerOptions
 from runwright.client.json_values import json_copy
-from runwright.client.models import BulkTriggered, Job, Run
+from runwright.client.models import BulkTriggered, Job, JobVersion, Run
 from runwright.client.pages import Pages
 from runwright.client.transport import Transport
 
 
 class Jobs:
-    """Create, change and trigger jobs; a job is named by its id or its slug."""
+    """Create, change and trigger jobs.
+
+    A job is named by its id, or by its slug in a project: the one of `project_id`, else the key's, else `default`.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def create(self, **fields: Unpack[JobFields]) -> Job:
+    async def create(self, *, idempotency_key: str | None = None, **fields: Unpack[JobFields]) -> Job:
         """Create a job."""
-        return await self._transport.one(Job, "POST", "/v1/jobs", body=fields)
+        return await self._transport.made(Job, "/v1/jobs", fields, idempotency_key)
 
-    async def get(self, job: str) -> Job:
+    async def get(self, job: str, *, project_id: str | None = None) -> Job:
         """Return a job."""
-        return await self._transport.one(Job, "GET", _path(job))
+        return await self._transport.one(Job, "GET", _path(job), params={"project_id": project_id})
 
-    def list(self, *, project_id: str | None = None, limit: int | None = None) -> Pages[Job]:
-        """Return the jobs of a project; `limit` is the size of a page."""
-        return self._transport.pages(Job, "/v1/jobs", {"project_id": project_id, "limit": limit})
+    def list(self, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[Job]:
+        """Return the jobs of a project, or all that the caller may see; newest first."""
+        return self._transport.pages(Job, "/v1/jobs", {"project_id": project_id, **page})
 
-    async def update(self, job: str, **fields: Unpack[JobFields]) -> Job:
+    async def update(self, job: str, *, project_id: str | None = None, **fields: Unpack[JobChanges]) -> Job:
         """Change a job; every change is a version, and a run keeps the version that it started with."""
-        return await self._transport.one(Job, "PATCH", _path(job), body=fields)
+        return await self._transport.one(Job, "PATCH", _path(job), params={"project_id": project_id}, body=fields)
 
-    async def delete(self, job: str) -> None:
+    async def delete(self, job: str, *, project_id: str | None = None) -> None:
         """Delete a job; its runs stay."""
-        await self._transport.send("DELETE", _path(job))
+        await self._transport.send("DELETE", _path(job), params={"project_id": project_id})
 
-    def versions(self, job: str) -> Pages[Job]:
-        """Return the versions of a job."""
-        return self._transport.pages(Job, f"{_path(job)}/versions", {})
+    def versions(self, job: str, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[JobVersion]:
+        """Return the versions of a job, oldest first."""
+        return self._transport.pages(JobVersion, f"{_path(job)}/versions", {"project_id": project_id, **page})
 
     async def trigger(
-        self, job: str, payload: Mapping[str, Any] | None = None, **options: Unpack[TriggerOptions]
+        self,
+        job: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        project_id: str | None = None,
+        **options: Unpack[TriggerOptions],
     ) -> Run:
         """Start a run. Called once, it makes one run, however often the request must be sent.
 
@@ -52,23 +59,30 @@ class Jobs:
         body: dict[str, Any] = dict(options)
         if payload is not None:
             body["payload"] = json_copy(payload)
-        keyed = "idempotency_key" in options or self._transport.backoff.attempts < 2
-        headers = {} if keyed else {"Idempotency-Key": uuid.uuid4().hex}
-        repeatable = bool(headers) or "idempotency_key" in options
-        return await self._transport.one(
-            Run, "POST", f"{_path(job)}/trigger", body=body, headers=headers, repeatable=repeatable
-        )
+        params = {"project_id": project_id}
+        if "idempotency_key" in options or self._transport.backoff.attempts < 2:
+            repeatable = "idempotency_key" in options
+            return await self._transport.one(
+                Run, "POST", f"{_path(job)}/trigger", params=params, body=body, repeatable=repeatable
+            )
+        return await self._transport.made(Run, f"{_path(job)}/trigger", body, params=params)
 
-    async def trigger_bulk(self, job: str, items: Sequence[TriggerItem]) -> BulkTriggered:
-        """Start up to 1000 runs in one transaction.
+    async def trigger_bulk(
+        self,
+        job: str,
+        items: Sequence[TriggerItem],
+        *,
+        project_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> BulkTriggered:
+        """Start up to 1000 runs in one transaction, each once, however often the request must be sent.
 
-        The request is sent again after a cut only if every item has an `idempotency_key`.
+        `idempotency_key`, made up if there is none, names each item that has no key of its own, by its place.
         """
         body = {"items": [json_copy_item(item) for item in items]}
-        repeatable = all("idempotency_key" in item for item in items)
-        return await self._transport.one(
-            BulkTriggered, "POST", f"{_path(job)}/trigger/bulk", body=body, repeatable=repeatable
-        )
+        path = f"{_path(job)}/trigger/bulk"
+        params = {"project_id": project_id}
+        return await self._transport.made(BulkTriggered, path, body, idempotency_key, params=params)
 
 
 def json_copy_item(item: TriggerItem) -> dict[str, Any]:

@@ -93,6 +93,18 @@ class Run(Record, kw_only=True):
     trace_id: str | None = None
     attempts_url: str | None = None
     created_by: str | None = None
+    created_by_user_id: str | None = None
+    created_by_user_name: str | None = None
+    created_by_email: str | None = None
+    dry_run: bool = False
+    model: str | None = None
+    persona_id: str | None = None
+    total_input_tokens: int = 0
+    total_output_tokens: int = 0
+    total_cost_usd: float = 0.0
+    cache_hit_rate: float | None = None
+    credits_used: int = 0
+    duration_ms: int | None = None
     queued_ms: int | None = None
     active_ms: int | None = None
     waiting_ms: int | None = None
@@ -100,6 +112,8 @@ class Run(Record, kw_only=True):
     scheduled_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    completed_at: datetime | None = None
+    failed_at: datetime | None = None
     heartbeat_at: datetime | None = None
     next_retry_at: datetime | None = None
     expires_at: datetime | None = None
@@ -118,6 +132,7 @@ class Event(Record, kw_only=True):
 
     seq: int
     type: str
+    id: str = ""
     run_id: str = ""
     event_id: str = ""
     level: str = "info"
@@ -136,6 +151,7 @@ class Attempt(Record, kw_only=True):
 
     attempt: int
     lease_epoch: int = 0
+    id: str = ""
     run_id: str = ""
     outcome: str | None = None
     error: str | None = None
@@ -180,13 +196,12 @@ class Effects(Record, kw_only=True):
     unknown: list[str] = msgspec.field(default_factory=list)
 
 
-class Job(Record, kw_only=True):
-    """A job: what its runs are made from."""
+class JobDefinition(Record, kw_only=True):
+    """What a job and each version of it say about its runs."""
 
     id: str
     slug: str
     name: str | None = None
-    project_id: str | None = None
     description: str | None = None
     execution_mode: str | None = None
     queue: str = "default"
@@ -194,7 +209,6 @@ class Job(Record, kw_only=True):
     version: int = 1
     job_version_id: str | None = None
     job_id: str | None = None
-    org_id: str | None = None
     handler: str | None = None
     max_attempts: int | None = None
     timeout_secs: int | float | None = None
@@ -212,6 +226,19 @@ class Job(Record, kw_only=True):
     tags: dict[str, Any] | None = None
     default_metadata: dict[str, Any] | None = None
     created_at: datetime | None = None
+
+
+class JobVersion(JobDefinition, kw_only=True):
+    """One version of a job; it never changes."""
+
+    created_by: str | None = None
+
+
+class Job(JobDefinition, kw_only=True):
+    """A job as it stands: its newest version, what its runs are made from."""
+
+    project_id: str | None = None
+    org_id: str | None = None
     updated_at: datetime | None = None
 
 

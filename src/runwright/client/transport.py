@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -48,6 +49,11 @@ class Transport:
             return kind.read(response.content)
         except msgspec.MsgspecError as error:
             raise self._unexpected(response, error) from None
+
+    async def made(self, kind: type[R], path: str, body: Any, idempotency_key: str | None = None, **request: Any) -> R:
+        """Send a POST that makes something, under a key of its own: sent again, it finds what it made."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return await self.one(kind, "POST", path, body=body, headers=headers, **{"repeatable": True, **request})
 
     async def many(self, kind: type[R], path: str, params: Mapping[str, Any]) -> Page[R]:
         """Get one page of a list."""

@@ -2,7 +2,7 @@
 """The client of a Runwright server: `with Client(url, api_key) as client: …`."""
 
 import os
-from typing import Self
+from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, User
 from runwright.client.backoff import Backoff
@@ -58,6 +58,11 @@ class Client:
     def health(self) -> Health:
         """Return what the server says of itself; needs no key."""
         return self._transport.one(Health, "GET", "/healthz")
+
+    def event_schemas(self) -> dict[str, Any]:
+        """Return the catalogue of events: type → JSON Schema (2020-12) of its data."""
+        schemas: dict[str, Any] = (self._transport.send("GET", "/v1/schemas/events")).json()
+        return schemas
 
     def close(self) -> None:
         """Close the connections."""

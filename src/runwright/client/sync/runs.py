@@ -9,7 +9,7 @@ import msgspec
 
 from runwright.client import waiting
 from runwright.client.backoff import Backoff
-from runwright.client.fields import ReplayOptions, RunFilters
+from runwright.client.fields import PageOptions, ReplayOptions, RunFilters
 from runwright.client.json_values import json_copy
 from runwright.client.models import Attempt, Checkpoint, Effects, Event, Output, Run
 from runwright.client.sync.pages import Pages
@@ -25,12 +25,12 @@ class Runs:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, *, limit: int | None = None, **filters: Unpack[RunFilters]) -> Pages[Run]:
+    def list(self, **filters: Unpack[RunFilters]) -> Pages[Run]:
         """Return runs, newest first; `limit` is the size of a page."""
         params: dict[str, Any] = dict(filters)
         if "payload_contains" in filters:
             params["payload_contains"] = msgspec.json.encode(filters["payload_contains"]).decode()
-        return self._transport.pages(Run, "/v1/runs", {**params, "limit": limit})
+        return self._transport.pages(Run, "/v1/runs", params)
 
     def get(self, run_id: str) -> Run:
         """Return a run."""
@@ -53,12 +53,12 @@ class Runs:
         """Let a paused run go on; another stays as it is."""
         return self._transport.one(Run, "POST", f"{_path(run_id)}/resume", repeatable=True)
 
-    def replay(self, run_id: str, **options: Unpack[ReplayOptions]) -> Run:
+    def replay(self, run_id: str, *, idempotency_key: str | None = None, **options: Unpack[ReplayOptions]) -> Run:
         """Start a new run like a finished one, and return it; a completed one needs `force`."""
         body: dict[str, Any] = dict(options)
         if "payload" in options:
             body["payload"] = json_copy(options["payload"])
-        return self._transport.one(Run, "POST", f"{_path(run_id)}/replay", body=body)
+        return self._transport.made(Run, f"{_path(run_id)}/replay", body, idempotency_key)
 
     def events(
         self,
@@ -67,10 +67,12 @@ class Runs:
         after_seq: int = 0,
         level: str | None = None,
         type: str | None = None,
+        types: Iterable[str] = (),
         limit: int | None = None,
     ) -> Pages[Event]:
         """Return the events that the run has so far, oldest first."""
-        params = {"after_seq": after_seq or None, "level": level, "type": type, "limit": limit}
+        named = ",".join(types) or None
+        params = {"after_seq": after_seq or None, "level": level, "type": type, "types": named, "limit": limit}
         return self._transport.pages(Event, f"{_path(run_id)}/events", params)
 
     def stream(
@@ -104,25 +106,25 @@ class Runs:
                 run = self.get(run_id)
             return run
 
-    def attempts(self, run_id: str) -> Pages[Attempt]:
+    def attempts(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Attempt]:
         """Return the attempts of a run."""
-        return self._transport.pages(Attempt, f"{_path(run_id)}/attempts", {})
+        return self._transport.pages(Attempt, f"{_path(run_id)}/attempts", page)
 
     def effects(self, run_id: str) -> Effects:
         """Return which effects of the run's steps are finished, would repeat, or are unknown."""
         return self._transport.one(Effects, "GET", f"{_path(run_id)}/effects")
 
-    def checkpoints(self, run_id: str) -> Pages[Checkpoint]:
+    def checkpoints(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Checkpoint]:
         """Return the checkpoints of a run."""
-        return self._transport.pages(Checkpoint, f"{_path(run_id)}/checkpoints", {})
+        return self._transport.pages(Checkpoint, f"{_path(run_id)}/checkpoints", page)
 
-    def outputs(self, run_id: str) -> Pages[Output]:
+    def outputs(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Output]:
         """Return the outputs of a run, the latest of each key."""
-        return self._transport.pages(Output, f"{_path(run_id)}/outputs", {})
+        return self._transport.pages(Output, f"{_path(run_id)}/outputs", page)
 
-    def children(self, run_id: str) -> Pages[Run]:
+    def children(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Run]:
         """Return the runs that this run started."""
-        return self._transport.pages(Run, f"{_path(run_id)}/children", {})
+        return self._transport.pages(Run, f"{_path(run_id)}/children", page)
 
 
 def _path(run_id: str) -> str:

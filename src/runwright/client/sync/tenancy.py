@@ -1,11 +1,12 @@
 # Generated from runwright/client/tenancy.py by `make docs`; change that one instead.
 """Calls about who may do what: keys, organizations, projects, users."""
 
+from datetime import datetime
 from typing import Any, Generic, Unpack
 from urllib.parse import quote
 
 from runwright.client.accounts import Key
-from runwright.client.fields import KeyFields
+from runwright.client.fields import KeyFields, PageOptions
 from runwright.client.models import R
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.transport import Transport
@@ -17,26 +18,41 @@ class Keys:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def create(self, **fields: Unpack[KeyFields]) -> Key:
-        """Make a key; its `token` is in this answer and never again."""
-        return self._transport.one(Key, "POST", "/v1/keys", body=fields)
+    def create(self, *, idempotency_key: str | None = None, **fields: Unpack[KeyFields]) -> Key:
+        """Make a key; its `token` is in this answer and never again.
 
-    def list(self, *, limit: int | None = None) -> Pages[Key]:
+        So the request is not sent again after a cut: it would find the key, and not its token.
+        """
+        return self._transport.made(Key, "/v1/keys", fields, idempotency_key, repeatable=False)
+
+    def list(self, **page: Unpack[PageOptions]) -> Pages[Key]:
         """Return the keys, without their tokens."""
-        return self._transport.pages(Key, "/v1/keys", {"limit": limit})
+        return self._transport.pages(Key, "/v1/keys", page)
 
     def get(self, key_id: str) -> Key:
         """Return a key, without its token."""
         return self._transport.one(Key, "GET", f"/v1/keys/{quote(key_id, safe='')}")
 
-    def rotate(self, key_id: str, *, grace_s: float | None = None) -> Key:
-        """Give a key a new token; the old one is valid for `grace_s` more seconds."""
-        body = {} if grace_s is None else {"grace_s": grace_s}
-        return self._transport.one(Key, "POST", f"/v1/keys/{quote(key_id, safe='')}/rotate", body=body)
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        grace_s: float | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> Key:
+        """Replace a key by one with a new `token`; the old one is valid for `grace_s` more seconds.
 
-    def revoke(self, key_id: str) -> None:
-        """Revoke a key, at once."""
-        self._transport.send("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+        Like `create`, not sent again after a cut.
+        """
+        asked = {"grace_s": grace_s, "expires_at": expires_at}
+        body = {name: value for name, value in asked.items() if value is not None}
+        path = f"/v1/keys/{quote(key_id, safe='')}/rotate"
+        return self._transport.made(Key, path, body, idempotency_key, repeatable=False)
+
+    def revoke(self, key_id: str) -> Key:
+        """Revoke a key, at once and for ever; doing it twice is doing it once."""
+        return self._transport.one(Key, "DELETE", f"/v1/keys/{quote(key_id, safe='')}", repeatable=True)
 
 
 class Collection(Generic[R]):
@@ -47,13 +63,14 @@ class Collection(Generic[R]):
         self._kind = kind
         self._path = path
 
-    def create(self, **fields: Any) -> R:
-        """Create one."""
-        return self._transport.one(self._kind, "POST", self._path, body=fields)
+    def create(self, *, idempotency_key: str | None = None, **fields: Any) -> R:
+        """Create one. What comes with a token, an organization, is not sent again after a cut: it is shown once."""
+        repeatable = "token" not in self._kind.__struct_fields__
+        return self._transport.made(self._kind, self._path, fields, idempotency_key, repeatable=repeatable)
 
-    def list(self, *, limit: int | None = None) -> Pages[R]:
+    def list(self, **page: Unpack[PageOptions]) -> Pages[R]:
         """Return those that the caller may see."""
-        return self._transport.pages(self._kind, self._path, {"limit": limit})
+        return self._transport.pages(self._kind, self._path, page)
 
     def get(self, ident: str) -> R:
         """Return one, by id or slug."""

@@ -2,6 +2,7 @@
 """Calls over HTTP: one place that sends, tries again, and turns every failure into an error of ours."""
 
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -49,6 +50,11 @@ class Transport:
             return kind.read(response.content)
         except msgspec.MsgspecError as error:
             raise self._unexpected(response, error) from None
+
+    def made(self, kind: type[R], path: str, body: Any, idempotency_key: str | None = None, **request: Any) -> R:
+        """Send a POST that makes something, under a key of its own: sent again, it finds what it made."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return self.one(kind, "POST", path, body=body, headers=headers, **{"repeatable": True, **request})
 
     def many(self, kind: type[R], path: str, params: Mapping[str, Any]) -> Page[R]:
         """Get one page of a list."""
