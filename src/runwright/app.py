@@ -100,7 +100,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             sealer=keyring,
             artifacts=FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes),
             redactor=redactor,
-            executor=executor,
+            executors=[(executor, settings.slots)] if executor is not None else (),
         )
         tenants = Tenants.of(
             store, keyring, clock, key_cache_s=settings.key_cache_s, idempotency_ttl_h=settings.idempotency_ttl_h
@@ -140,7 +140,9 @@ def _executor(settings: Settings) -> PythonExecutor | None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    return PythonExecutor([_load(path) for path in settings.worker], threads=settings.slots)
+    return PythonExecutor(
+        [_load(path) for path in settings.worker], queues=settings.worker_queues, threads=settings.slots
+    )
 
 
 def _load(path: str) -> Worker:
@@ -194,9 +196,7 @@ async def _serve(house: House, settings: Settings, stop: asyncio.Event, ready: a
 
     def on_drain() -> None:
         house.services.streams.drain()
-        worker = house.services.engine.worker
-        if worker is not None:
-            draining.append(asyncio.create_task(worker.drain(settings.drain_s)))
+        draining.append(asyncio.create_task(house.services.engine.drain_workers()))
 
     await serve_http(house.app, settings, on_drain, on_ready=on_ready, stop=stop)
     if draining:

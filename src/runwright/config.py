@@ -80,6 +80,9 @@ class Settings:
     worker: tuple[str, ...] = _setting(
         (), "Handlers to run in the server, as module:app", pattern=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
     )
+    worker_queues: tuple[str, ...] = _setting(
+        (), "Queues that the handlers in the server take from; none named: all", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+    )
     # --- leases and the loops of the engine
     lease_s: float = _setting(30.0, "How long a claimed run is its worker's without a heartbeat", 0.1, 3600)
     heartbeat_s: float = _setting(10.0, "Interval of the workers' heartbeats; at most the lease", 0.02, 1200)

@@ -56,6 +56,6 @@ async def leftovers(data_dir: Path) -> list[object]:
     await store.open()
     try:
         found: list[object] = [*await store.lapsed(2**62, 1000), *await store.due(2**62, 1000)]
-        return [*found, *await store.waiting_queues(), *await store.starved(1000)]
+        return [*found, *await store.lanes(), *await store.starved(1000)]
     finally:
         await store.close()

@@ -1,7 +1,7 @@
 """A host that keeps a run's log and values in memory, and can die at any save: `Session` is a port."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from runwright.client.errors import LeaseLost
 from runwright.client.execution import run_handler
 from runwright.client.handlers import Handler
 from runwright.client.outcome import Outcome, Parked
-from runwright.client.session import Draft, StopSignal, Value, ValueKind
+from runwright.client.session import Draft, Key, StopSignal, Value, ValueKind
 
 
 class Journal:
@@ -18,7 +18,8 @@ class Journal:
 
     def __init__(self) -> None:
         self.events: list[Draft] = []
-        self.kept: dict[str, dict[str, Any]] = {"step": {}, "checkpoint": {}, "output": {}}
+        self.kept: dict[str, dict[str, Any]] = {"step": {}, "checkpoint": {}, "output": {}, "state": {}}
+        self.annotations: dict[str, str] = {}
         self.schemas: dict[str, Any] = {}
         self.now = 1_000_000_000
         self.saves = 0
@@ -72,7 +73,7 @@ class ScriptedSession:
         self.journal.events += self._buffer
         self._buffer = []
 
-    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = ()) -> None:
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
         self.journal.saves += 1
         dies = self.journal.saves == self._die_at
         if self.dead or (dies and not self._die_after_write):
@@ -85,11 +86,16 @@ class ScriptedSession:
             # Through bytes, as a store does: nothing of the handler's own objects may survive in here.
             self.journal.kept[value.kind][value.key] = msgspec.json.decode(msgspec.json.encode(value.data))
             self.journal.schemas[value.key] = value.schema
+        for kind, key in removed:
+            self.journal.kept[kind].pop(key, None)
         if self._on_save is not None:
             await self._on_save(drafts)
         if dies:
             self.dead = True
             raise LeaseLost("the host died after it wrote")
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        self.journal.annotations |= annotations
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         return dict(self.journal.kept[kind])

@@ -19,7 +19,7 @@ from runwright.domain.events import Draft, Event
 from runwright.domain.fold import Folded, fold
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.retry import RetryPolicy
-from runwright.domain.run import Run, Spec, StopKind, ValueRef
+from runwright.domain.run import Run, Spec, StopKind, Trace, ValueRef
 from runwright.domain.state import decide
 from runwright.domain.tenancy import Cause
 
@@ -206,6 +206,9 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "queued again": _then(_executing, lambda h: h.finish(o.Released())),
     "executing": _executing,
     "executing its only attempt": _single,
+    "executing at its endpoint": _then(
+        lambda: _executing(heartbeat_ms=60_000, timeout_s=7200.0), lambda h: h.finish(o.Accepted())
+    ),
     "executing, asked to cancel": _then(_executing, lambda h: h.stop("cancel")),
     "executing, asked to pause": _then(_executing, lambda h: h.stop("pause")),
     "executing, asked for both": _then(_executing, lambda h: h.stop("pause"), lambda h: h.stop("cancel")),
@@ -232,6 +235,7 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "completed": o.Completed(),
         "failed": failed(),
         "failed for good": failed(retryable=False),
+        "accepted": o.Accepted(Trace(ttfb_us=5, status=202)),
         "parked": o.Parked(T0 + HOUR),
         "stopped": o.Stopped(),
         "released": o.Released(),

@@ -7,8 +7,11 @@ import jsonschema_rs
 import msgspec
 import pytest
 
+from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import outcome as o
+from runwright.domain.events import Draft
+from runwright.domain.redaction import compose
 from runwright.domain.run import ValueRef
 from tests.domain.specimens import HOUR, SPECIMENS, T0, WORKER, History, failed, log_line, text
 
@@ -30,7 +33,11 @@ def rich() -> list[History]:
     fenced.fence()
     confirmed = SPECIMENS["executing, asked to cancel"]()
     confirmed.finish(o.Stopped())
-    return [sleeper, done, resumed, fenced, confirmed, *(make() for make in SPECIMENS.values())]
+    annotated = SPECIMENS["executing"]()
+    note = Draft("run.annotated", compose(e.Annotated({"phase": "two"})))
+    annotated.apply(c.Append(annotated.standing.run_id, 1, (note,), annotations={"phase": "two"}))
+    assert annotated.standing.metadata["phase"] == "two"
+    return [sleeper, done, annotated, resumed, fenced, confirmed, *(make() for make in SPECIMENS.values())]
 
 
 def every_event() -> list[e.Event]:

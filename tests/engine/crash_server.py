@@ -81,7 +81,7 @@ async def main(mode: str, directory: Path) -> None:
         sealer=keyring,
         artifacts=FileArtifacts(directory / "artifacts", 1 << 20),
         redactor=Redactor(),
-        executor=executor,
+        executors=[(executor, SLOTS)],
     )
     engine.start()
     if mode == "start":

@@ -145,7 +145,7 @@ async def test_a_take_goes_on_without_the_runs_that_were_stopped_beside_it(world
     requests: list[Request] = [
         c.Stop(stopped, "cancel", CAUSE),
         c.Stop(paused, "pause", CAUSE),
-        Take("default", 10, "wrk-1"),
+        Take(await world.lanes(), 10, "wrk-1"),
     ]
     runs = (await commit.apply_all(requests))[2]
     assert [run.run_id for run in runs] == others
@@ -155,7 +155,9 @@ async def test_a_take_goes_on_without_the_runs_that_were_stopped_beside_it(world
 
 async def test_a_stop_that_comes_with_the_take_is_known_to_whoever_took_the_run(world: World):
     run_id = await world.submit(world.job())
-    answers = await world.engine.commit.apply_all([Take("default", 1, "wrk-1"), c.Stop(run_id, "cancel", CAUSE)])
+    answers = await world.engine.commit.apply_all(
+        [Take(await world.lanes(), 1, "wrk-1"), c.Stop(run_id, "cancel", CAUSE)]
+    )
     assert [(run.run_id, run.stop) for run in answers[0]] == [(run_id, "cancel")]
     await world.check()
 
@@ -196,7 +198,7 @@ async def test_every_attempt_is_recorded_with_its_outcome(world: World, outcome,
     await world.finish(run, outcome)
     attempt = (await world.store.attempts(run_id))[0]
     assert (attempt.outcome, attempt.error_class, attempt.error) == recorded
-    assert (attempt.attempt, attempt.lease_epoch, attempt.worker_id, attempt.executor) == (1, 1, "wrk-1", "python")
+    assert (attempt.attempt, attempt.lease_epoch, attempt.worker_id, attempt.executor) == (1, 1, "wrk-1", "worker")
     assert (attempt.ended_at - attempt.started_at, attempt.queue_wait_us) == (3_000_000, 2_000_000)
 
 
@@ -236,7 +238,7 @@ async def test_a_full_backlog_refuses_nothing_of_runs_that_exist(open_world):
         c.Append(first.run_id, 1, (log_line(),)),
         c.Finish(second.run_id, 1, o.Completed(), 0.5),
         c.Stop(run_ids[2], "cancel", CAUSE),
-        Take("default", 5, "wrk-1"),
+        Take(await world.lanes(), 5, "wrk-1"),
     ]
 
     async def apply_when_full(command: Request):
@@ -283,14 +285,14 @@ async def test_a_run_begins_in_the_transaction_that_makes_it_when_a_slot_is_free
     await world.check()
 
 
-async def test_a_new_run_does_not_overtake_those_that_wait_in_its_queue(open_world):
+async def test_a_new_run_does_not_overtake_those_that_wait_in_its_lane(open_world):
     world = await open_world(greet)
-    older = await world.submit(world.job("unknown-handler"))
+    older = await world.submit(world.job("greet", max_concurrency=1))
     younger = await world.submit(world.job("greet"))
     assert [await world.state(run_id) for run_id in (older, younger)] == ["queued", "queued"]
 
 
-@pytest.mark.parametrize("definition", [{"max_concurrency": 1}, {"queue": "elsewhere"}, {"handler": "unknown-handler"}])
+@pytest.mark.parametrize("definition", [{"max_concurrency": 1}, {"handler": "unknown-handler"}])
 async def test_a_run_waits_in_the_queue_when_it_may_not_begin_at_once(open_world, definition):
     world = await open_world(greet)
     run_id = await world.submit(world.job("greet", **definition))
@@ -327,19 +329,17 @@ async def test_a_delayed_run_does_not_begin_at_once(open_world):
     world = await open_world(greet)
     run_id = await world.submit(world.job("greet"), scheduled_at=world.clock.now() + 5_000_000)
     assert await world.state(run_id) == "scheduled"
-    assert world.engine.worker is not None
-    assert world.engine.worker._reserved == 0
+    assert world.engine.workers[0]._reserved == 0
 
 
 async def test_reserved_slots_come_back_when_the_submit_fails(open_world):
     world = await open_world(greet, slots=2)
-    assert world.engine.worker is not None
     twice = world.order(world.job("greet"))
     await world.engine.commit.apply(twice)
     await settled(world)  # the run has ended, and nobody remembers it
     with pytest.raises(StoreError):
         await world.engine.commit.apply(twice)
-    assert world.engine.worker._reserved == 0
+    assert world.engine.workers[0]._reserved == 0
 
 
 async def test_admitting_limits_that_nobody_waits_for_does_nothing(world: World):

@@ -23,7 +23,7 @@ async def beat(world: World, run, worker_id: str = "wrk-1") -> list[str]:
     """Renew a lease as a worker's heartbeat does."""
 
     async def renew(tx):
-        return await tx.renew(worker_id, [(run.run_id, run.lease_epoch)], tx.now + 30_000_000)
+        return await tx.renew(worker_id, [(run.run_id, run.lease_epoch, tx.now + 30_000_000)])
 
     return await world.store.write(renew)
 

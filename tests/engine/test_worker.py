@@ -1,6 +1,7 @@
 """The worker in the server: it executes what it claims, keeps its leases, tells of stops, and drains without loss."""
 
 import asyncio
+import functools
 import threading
 
 import pytest
@@ -62,17 +63,28 @@ async def test_no_more_runs_execute_at_once_than_there_are_slots(open_world):
         await world.submit(world.job("gated"))
     await settled(world)
     assert len(gates.began) == 3
-    assert world.engine.worker is not None
-    assert world.engine.worker.busy == 3
+    assert world.engine.workers[0].busy == 3
     gates.open.set()
     await all_ended(world)
     assert len(gates.ended) == len(set(gates.ended)) == 7
-    assert (world.engine.worker.busy, world.engine.worker._reserved) == (0, 0)
+    assert (world.engine.workers[0].busy, world.engine.workers[0]._reserved) == (0, 0)
 
 
-async def test_a_worker_takes_the_runs_of_its_queues_only(open_world):
+async def test_a_worker_takes_the_runs_of_its_handlers_from_every_queue(open_world):
     gates = Gates()
-    world = await open_world(gates.handler(queue="mine"))
+    world = await open_world(gates.handler())
+    world.engine.start()
+    gates.open.set()
+    here = [await world.submit(world.job("gated", queue=queue, max_concurrency=9)) for queue in ("one", "two")]
+    other = await world.submit(world.job("unknown-handler", queue="one"))
+    await until(lambda: sorted(gates.ended) == sorted(here))
+    await settled(world)
+    assert [await world.state(run_id) for run_id in (*here, other)] == ["completed", "completed", "queued"]
+
+
+async def test_a_worker_that_is_bound_to_queues_takes_the_runs_of_those_only(open_world):
+    gates = Gates()
+    world = await open_world(gates.handler(), worker_queues=("mine",))
     world.engine.start()
     gates.open.set()
     there = await world.submit(world.job("gated", queue="theirs", max_concurrency=9))
@@ -135,8 +147,7 @@ async def test_a_sleeping_handler_holds_no_slot_and_goes_on_when_it_is_over(open
     await until(lambda: steps)
     await settled(world)
     assert await world.state(run_id) == "waiting"
-    assert world.engine.worker is not None
-    assert world.engine.worker.busy == 0
+    assert world.engine.workers[0].busy == 0
     await world.past(60)
     await all_ended(world)
     assert steps == [1, 1], "the step was not repeated under the second lease"
@@ -198,16 +209,13 @@ async def test_a_result_that_cannot_be_kept_fails_the_attempt_at_once(open_world
     await world.check()
 
 
-async def test_a_handler_that_is_missing_fails_its_attempts_and_says_which_there_are(open_world):
+async def test_a_run_whose_handler_no_worker_has_waits_for_one_that_has_it(open_world):
     gates = Gates()
     world = await open_world(gates.handler())
     world.engine.start()
-    run_id = await world.submit(world.job("nobody", max_attempts=1))
-    await all_ended(world)
-    run = await world.run(run_id)
-    assert (run.state, run.error_class) == ("failed", "HandlerMissing")
-    assert run.error is not None
-    assert "gated" in run.error
+    run_id = await world.submit(world.job("nobody"))
+    await settled(world)
+    assert await world.state(run_id) == "queued"
 
 
 async def test_a_payload_that_cannot_be_opened_fails_the_attempt_and_not_the_worker(open_world):
@@ -265,11 +273,10 @@ async def test_a_running_handler_is_told_to_stop_and_confirms(open_world, kind, 
 async def test_a_run_that_was_stopped_as_it_was_claimed_hears_of_it(open_world):
     gates = Gates()
     world = await open_world(gates.handler())
-    worker = world.engine.worker
-    assert worker is not None
+    (worker,) = world.engine.workers
     run_id = await world.submit(world.job("gated", max_concurrency=9))
     worker._hold(1)
-    requests = [Take("default", 1, worker.worker_id), c.Stop(run_id, "cancel", Cause("user:user_1"))]
+    requests = [Take(await world.lanes(), 1, worker.worker_id), c.Stop(run_id, "cancel", Cause("user:user_1"))]
     (runs, _) = await world.engine.commit.apply_all(requests)
     worker.assign([(run, (await world.record(run_id)).payload) for run in runs])
     await all_ended(world)
@@ -310,9 +317,10 @@ async def test_heartbeats_renew_the_leases_of_all_attempts(open_world):
     world.engine.start()
     run_ids = [await world.submit(world.job("gated")) for _ in range(5)]
     await until(lambda: len(gates.began) == 5)
-    for _ in range(12):
+    heartbeat = world.engine.workers[0].loops[1]
+    for rounds in range(heartbeat.rounds, heartbeat.rounds + 12):
         world.clock.advance(10)
-        await settled(world)
+        await until(functools.partial(lambda seen: heartbeat.rounds > seen, rounds))
     assert {await world.state(run_id) for run_id in run_ids} == {"executing"}
     untils = {until_ for (until_,) in world.rows("SELECT until FROM leases")}
     assert untils == {world.clock.now() + 30 * SECOND}
@@ -345,8 +353,7 @@ async def test_an_attempt_whose_lease_is_gone_is_ended_and_leaves_nothing(open_w
     world.clock.advance(31)
     await world.reap()
     assert await world.state(run_id) == "scheduled"
-    worker = world.engine.worker
-    assert worker is not None
+    (worker,) = world.engine.workers
     await world.round_of(worker.loops[1])
     await until(lambda: worker.busy == 0)
     await settled(world)
@@ -402,8 +409,7 @@ async def test_a_drain_hands_over_what_was_being_claimed_at_that_moment(open_wor
     gates = Gates()
     world = await open_world(gates.handler(), drain_s=0)
     run_ids = [await world.submit(world.job("gated", max_concurrency=9, max_attempts=1)) for _ in range(3)]
-    worker = world.engine.worker
-    assert worker is not None
+    (worker,) = world.engine.workers
     world.engine.start()
     await until(lambda: worker._reserved > 0)  # the claim is on its way to the disk
     await world.engine.drain()
@@ -416,8 +422,7 @@ async def test_a_drain_hands_over_what_was_being_claimed_at_that_moment(open_wor
 async def test_a_drain_hands_over_a_run_that_began_with_its_submission_at_that_moment(open_world):
     gates = Gates()
     world = await open_world(gates.handler(), drain_s=0)
-    worker = world.engine.worker
-    assert worker is not None
+    (worker,) = world.engine.workers
     submitting = asyncio.create_task(world.submit(world.job("gated", max_attempts=1)))
     await until(lambda: worker._reserved > 0)
     await world.engine.drain()

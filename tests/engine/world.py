@@ -29,6 +29,7 @@ from runwright.domain.chain import genesis, verify
 from runwright.domain.events import TERMINAL_TYPES, Event
 from runwright.domain.fold import fold
 from runwright.domain.job import Job, JobDefinition
+from runwright.domain.lane import queue_key
 from runwright.domain.redaction import Redactor
 from runwright.domain.run import Run, StopKind
 from runwright.domain.tenancy import Actor, Cause
@@ -71,7 +72,11 @@ class World:
         self.keyring = await Keyring.unlock(self.store, MASTER_KEY, None)
         for project_id in ("proj_1", "proj_2", "proj_3"):
             await self.keyring.ensure(project_id)
-        self.executor = PythonExecutor([Handlers(self._handlers)], threads=8) if self._handlers else None
+        self.executor = (
+            PythonExecutor([Handlers(self._handlers)], queues=self.settings.worker_queues, threads=8)
+            if self._handlers
+            else None
+        )
         self.engine = Engine(
             self.store,
             self.clock,
@@ -79,7 +84,7 @@ class World:
             sealer=self.keyring,
             artifacts=self.artifacts,
             redactor=self.redactor,
-            executor=self.executor,
+            executors=[(self.executor, self.settings.slots)] if self.executor is not None else (),
         )
         return self
 
@@ -111,7 +116,7 @@ class World:
             self.executor.close()
 
     def _attempts(self) -> list[Any]:
-        return list(self.engine.worker._running.values()) if self.engine.worker is not None else []
+        return [attempt for worker in self.engine.workers for attempt in worker._running.values()]
 
     def _task_names(self) -> set[str]:
         return {"commit", "emitter", *(loop.name for loop in self.engine.loops)}
@@ -150,8 +155,12 @@ class World:
 
     async def take(self, count: int = 1, worker_id: str = "wrk-1", queue: str = "default") -> list[Run]:
         """Claim runs for a worker that is only a name."""
-        runs: list[Run] = await self.engine.commit.apply(Take(queue, count, worker_id))
+        runs: list[Run] = await self.engine.commit.apply(Take(await self.lanes(queue), count, worker_id))
         return runs
+
+    async def lanes(self, queue: str = "default") -> tuple[str, ...]:
+        """Return the lanes of a queue that hold ready runs."""
+        return tuple(await self.store.lanes(queue_key("org_1", queue)))
 
     async def finish(self, run: Run, outcome: o.Outcome, **more: Any) -> Run:
         """End an attempt under the lease of `run`."""
@@ -247,8 +256,8 @@ def check_tables(world: World, runs: list[Run]) -> None:
     live = {run.run_id: run for run in runs if not run.terminal}
     queued = {run_id: run for run_id, run in live.items() if run.state == "queued"}
     assert ids_in(world, "run_heads") == sorted(live)
-    ready = world.rows("SELECT run_id, queue, rank FROM ready ORDER BY run_id")
-    wanted = [(i, r.spec.queue, r.rank) for i, r in sorted(queued.items()) if r.held_by is None]
+    ready = world.rows("SELECT run_id, lane, rank FROM ready ORDER BY run_id")
+    wanted = [(i, r.spec.lane, r.rank) for i, r in sorted(queued.items()) if r.held_by is None]
     assert ready == wanted, "the ready runs are exactly the queued ones that own their slots"
     held = world.rows("SELECT run_id, limit_key, rank FROM held ORDER BY run_id")
     assert held == [(i, r.held_by, r.rank) for i, r in sorted(queued.items()) if r.held_by is not None]

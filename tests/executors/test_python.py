@@ -13,6 +13,7 @@ from runwright.client.handlers import job
 from runwright.client.worker import Worker
 from runwright.domain.commands import Stop
 from runwright.domain.events import CATALOGUE, schemas
+from runwright.domain.lane import Lane
 from runwright.executors.python import PythonExecutor
 from tests.engine.world import World, all_ended, until
 
@@ -34,6 +35,11 @@ async def everything(ctx, payload):
     ctx.stream("", done=True)
     await ctx.checkpoint({"n": 1})
     await ctx.output("report", {"rows": 3}, schema={"type": "object", "required": ["rows"]})
+    ctx.usage("openai", "small", prompt_tokens=3, completion_tokens=4, cost_microusd=5)
+    ctx.tool_call("search", {"q": "x"}, {"hits": 1}, duration_ms=7)
+    await ctx.set_state("cursor", {"page": 1})
+    await ctx.delete_state("cursor")
+    await ctx.annotate({"phase": "counted"})
     await ctx.step("pure", lambda: 1)
     await ctx.step("sent", lambda idempotency_key: idempotency_key, effect="idempotent")
     if ctx.attempt == 1:
@@ -218,7 +224,7 @@ async def test_a_stop_that_was_asked_for_before_the_handler_began_is_heeded(open
     assert 2 not in entered
 
 
-def test_an_executor_serves_its_handlers_and_the_queues_of_their_options():
+def test_an_executor_serves_the_lanes_of_its_handlers():
     @job
     async def one(ctx, payload):
         return None
@@ -228,8 +234,23 @@ def test_an_executor_serves_its_handlers_and_the_queues_of_their_options():
         return None
 
     executor = PythonExecutor([Worker([one]), Worker([other])])
-    assert executor.queues == {"default", "slow"}
-    assert [executor.serves(name) for name in ("one", "two", "three", None)] == [True, True, False, False]
+    lane = Lane("org_1", "default", "proj_1", "worker", "one")
+    assert executor.serves(lane)
+    assert executor.serves(lane._replace(queue="slow", handler="two", org_id="org_2", project_id="proj_9"))
+    assert not executor.serves(lane._replace(handler="three"))
+    assert not executor.serves(lane._replace(handler=""))
+    assert not executor.serves(lane._replace(executor="http"))
+    executor.close()
+
+
+def test_an_executor_that_is_bound_to_queues_serves_no_others():
+    @job
+    async def one(ctx, payload):
+        return None
+
+    executor = PythonExecutor([Worker([one])], queues=["slow"])
+    lane = Lane("org_1", "slow", "proj_1", "worker", "one")
+    assert (executor.serves(lane), executor.serves(lane._replace(queue="default"))) == (True, False)
     executor.close()
 
 

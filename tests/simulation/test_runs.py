@@ -9,7 +9,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from runwright.clock import FrozenClock
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.accounts import Project
+from runwright.domain.lane import Lane
 from runwright.domain.run import TERMINAL, Run
 from runwright.domain.tenancy import Cause
 from runwright.engine.commit import Request, Submitted, Take
@@ -42,6 +43,14 @@ JOBS: dict[str, tuple[Project, dict[str, Any]]] = {
     "slow": (NARROW, {"queue": "slow", "retry_initial_delay_secs": 0}),
 }
 QUEUES = ("default", "slow")
+LANES = {
+    queue: tuple(
+        Lane("org_1", queue, project.project_id, "worker", slug).key
+        for slug, (project, definition) in JOBS.items()
+        if definition.get("queue", "default") == queue
+    )
+    for queue in QUEUES
+}
 ORDERS = st.fixed_dictionaries(
     {
         "job": st.sampled_from(sorted(JOBS)),
@@ -69,7 +78,7 @@ class Hands:
         self.taken: list[Run] = []
         self.told: list[str] = []
 
-    def reserve(self, queue: str, handler: str | None, count: int) -> int:
+    def reserve(self, lane: str, count: int) -> int:
         held = min(count, self.slots)
         self.slots -= held
         return held
@@ -83,7 +92,7 @@ class Hands:
     def stop(self, run_id: str, lease_epoch: int, kind: str) -> None:
         self.told.append(run_id)
 
-    def wake(self, queues: set[str]) -> None:
+    def wake(self, lanes: Iterable[str]) -> None:
         pass
 
 
@@ -109,7 +118,7 @@ class Runs(RuleBasedStateMachine):
         self.world = World(self.directory, self.clock, ())
         self.do(self.world.open())
         self.hands = Hands()
-        self.world.engine.commit.worker = self.hands
+        self.world.engine.commit.workers = (self.hands,)
 
     def teardown(self) -> None:
         try:
@@ -190,7 +199,7 @@ class Runs(RuleBasedStateMachine):
 
     @rule(queue=st.sampled_from(QUEUES), count=st.integers(1, 4))
     def take(self, queue: str, count: int) -> None:
-        answer = self.answer(Take(queue, count, "wrk-1"))
+        answer = self.answer(Take(LANES[queue], count, "wrk-1"))
         assert len(answer) <= count
         self.leases += answer
 
@@ -198,7 +207,7 @@ class Runs(RuleBasedStateMachine):
     @precondition(lambda self: self.acknowledged)
     def every_ready_run_is_taken(self) -> None:
         for queue in QUEUES:
-            self.leases += self.answer(Take(queue, 100, "wrk-2"))
+            self.leases += self.answer(Take(LANES[queue], 100, "wrk-2"))
 
     @rule(seconds=st.sampled_from([31, 100]))
     @precondition(lambda self: self.leases)
@@ -273,7 +282,7 @@ class Runs(RuleBasedStateMachine):
 
         async def renew(tx: Transaction) -> list[str]:
             until = tx.now + 30 * SECOND
-            return await tx.renew(lease.worker_id or "", [(lease.run_id, lease.lease_epoch)], until)
+            return await tx.renew(lease.worker_id or "", [(lease.run_id, lease.lease_epoch, until)])
 
         kept = run.state == "executing" and run.lease_epoch == lease.lease_epoch
         assert self.do(self.world.store.write(renew)) == ([] if kept else [lease.run_id])
@@ -308,7 +317,7 @@ class Runs(RuleBasedStateMachine):
         if verb == "submit":
             return self.order(wanted)
         if verb == "take":
-            return Take(QUEUES[which % 2], which % 3 + 1, "wrk-2")
+            return Take(LANES[QUEUES[which % 2]], which % 3 + 1, "wrk-2")
         if verb in ("append", "finish", "lose"):
             if not self.leases:
                 return None

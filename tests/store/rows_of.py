@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from runwright import ids
 from runwright.domain import outcome as o
+from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import Run
 from runwright.store.base import Birth, ChangeSet, Lease, Store, StoredValue, Timer, Transaction
 from tests.domain.specimens import T0, History
@@ -36,6 +37,16 @@ def born(*histories: History) -> ChangeSet:
 def queued(rank: float, queue: str = "default", **given: Any) -> Run:
     """Return a run that stands in a queue at a rank."""
     return replace(History(queue=queue, **given).standing, rank=rank)
+
+
+def queue(name: str = "default") -> str:
+    """Return the key of a queue of the specimens' organization."""
+    return queue_key("org_1", name)
+
+
+def lane(name: str = "default", project: str = "proj_1", handler: str = "greet") -> str:
+    """Return the lane of the specimens in a queue."""
+    return Lane("org_1", name, project, "worker", handler).key
 
 
 def held(rank: float, key: str, **given: Any) -> Run:

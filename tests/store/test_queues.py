@@ -3,7 +3,11 @@
 import contextlib
 
 from runwright.store.base import ChangeSet, Held, Slots, Store
-from tests.store.rows_of import held, queued, within, write
+from tests.store.rows_of import held, lane, queue, queued, within, write
+
+
+def queues(*names: str) -> list[str]:
+    return [queue(name) for name in names]
 
 
 async def test_the_lowest_rank_is_taken_first_and_of_equals_the_oldest_run(store: Store):
@@ -12,16 +16,16 @@ async def test_the_lowest_rank_is_taken_first_and_of_equals_the_oldest_run(store
     equals = sorted([newest, oldest, middle], key=lambda run: run.run_id)
     await write(store, ChangeSet(ready=[last, newest, first, oldest, middle]))
     expected = [run.run_id for run in (first, *equals, last)]
-    assert await within(store, "take", "default", 2) == expected[:2]
-    assert await within(store, "take", "default", 10) == expected[2:]
-    assert await within(store, "take", "default", 10) == []
+    assert await within(store, "take", [lane()], 2) == expected[:2]
+    assert await within(store, "take", [lane()], 10) == expected[2:]
+    assert await within(store, "take", [lane()], 10) == []
 
 
 async def test_a_take_leaves_the_other_queues_alone(store: Store):
     here, there = queued(1.0), queued(0.5, queue="slow")
     await write(store, ChangeSet(ready=[here, there]))
-    assert await within(store, "take", "default", 10) == [here.run_id]
-    assert await within(store, "take", "slow", 10) == [there.run_id]
+    assert await within(store, "take", [lane()], 10) == [here.run_id]
+    assert await within(store, "take", [lane("slow")], 10) == [there.run_id]
 
 
 async def test_a_take_that_is_rolled_back_took_nothing(store: Store):
@@ -29,20 +33,20 @@ async def test_a_take_that_is_rolled_back_took_nothing(store: Store):
     await write(store, ChangeSet(ready=[run]))
 
     async def work(tx):
-        assert await tx.take("default", 5) == [run.run_id]
-        assert await tx.take("default", 5) == []
+        assert await tx.take([lane()], 5) == [run.run_id]
+        assert await tx.take([lane()], 5) == []
         raise KeyError
 
     with contextlib.suppress(KeyError):
         await store.write(work)
-    assert await within(store, "take", "default", 5) == [run.run_id]
+    assert await within(store, "take", [lane()], 5) == [run.run_id]
 
 
 async def test_a_run_leaves_the_queue_untaken(store: Store):
     one, other = queued(1.0), queued(1.0)
     await write(store, ChangeSet(ready=[one, other]))
     await write(store, ChangeSet(unready=[one]))
-    assert await within(store, "take", "default", 5) == [other.run_id]
+    assert await within(store, "take", [lane()], 5) == [other.run_id]
 
 
 async def test_held_runs_come_lowest_rank_first_and_by_their_limit(store: Store):
@@ -86,12 +90,14 @@ async def test_a_starved_limit_has_a_free_slot_and_somebody_who_waits_for_it(sto
 
 
 async def test_the_floor_is_the_smallest_ready_rank_or_the_latest_turn_of_an_empty_queue(store: Store):
-    assert await within(store, "floors", ["default"]) == {"default": 0.0}
-    await write(store, ChangeSet(turns={("default", "p1"): 4.0, ("default", "p2"): 7.0, ("slow", "p1"): 99.0}))
-    assert await within(store, "floors", ["default", "slow", "new"]) == {"default": 7.0, "slow": 99.0, "new": 0.0}
+    assert await within(store, "floors", [queue()]) == {queue(): 0.0}
+    await write(store, ChangeSet(turns={(queue(), "p1"): 4.0, (queue(), "p2"): 7.0, (queue("slow"), "p1"): 99.0}))
+    assert await within(store, "floors", queues("default", "slow", "new")) == dict(
+        zip(queues("default", "slow", "new"), (7.0, 99.0, 0.0), strict=True)
+    )
     runs = [queued(2.5), queued(1.5), queued(0.5, queue="slow")]
     await write(store, ChangeSet(ready=runs))
-    assert await within(store, "floors", ["default", "slow"]) == {"default": 1.5, "slow": 0.5}
+    assert await within(store, "floors", queues("default", "slow")) == {queue(): 1.5, queue("slow"): 0.5}
 
 
 async def test_each_project_has_a_turn_in_each_queue(store: Store):
@@ -103,14 +109,17 @@ async def test_each_project_has_a_turn_in_each_queue(store: Store):
 
 async def test_an_empty_queue_is_one_without_a_ready_run(store: Store):
     await write(store, ChangeSet(ready=[queued(1.0)], held=[held(1.0, "job:a", queue="slow")]))
-    assert await within(store, "empty", ["default", "slow", "new"]) == {"slow", "new"}
+    assert await within(store, "empty", [lane(), lane("slow"), lane("new")]) == {lane("slow"), lane("new")}
 
 
 async def test_every_queue_with_ready_runs_is_counted_however_long_the_others_are(store: Store):
     crowd = [queued(float(n), queue="crowd") for n in range(1100)]
     await write(store, ChangeSet(ready=[*crowd, queued(1.0, queue="zoo"), queued(2.0, queue="zoo")]))
-    assert await store.waiting_queues() == {"crowd": 1000, "zoo": 2}
+    assert await store.depths() == {lane("crowd"): 1000, lane("zoo"): 2}
+    assert await store.lanes() == [lane("crowd"), lane("zoo")]
+    assert await store.lanes(queue("zoo")) == [lane("zoo")]
 
 
 async def test_no_queue_waits_where_nothing_is_ready(store: Store):
-    assert await store.waiting_queues() == {}
+    assert await store.depths() == {}
+    assert await store.lanes() == []

@@ -240,8 +240,13 @@ async def test_only_the_worker_of_a_lease_renews_it_and_hears_which_are_gone(sto
     mine, old, theirs, gone = (ids.new_id("run", T0 + n) for n in range(4))
     leases = [lease(mine, 2, until=T0 + 1), lease(old, 5, until=T0 + 1), lease(theirs, 1, "wrk-2", T0 + 1)]
     await write(store, ChangeSet(leases=leases))
-    lost = await within(store, "renew", "wrk-1", [(mine, 2), (old, 4), (theirs, 1), (gone, 1)], T0 + HOUR)
+    lost = await within(
+        store,
+        "renew",
+        "wrk-1",
+        [(run, epoch, T0 + HOUR) for run, epoch in ((mine, 2), (old, 4), (theirs, 1), (gone, 1))],
+    )
     assert sorted(lost) == sorted([old, theirs, gone])
     after = await within(store, "leases", [mine, old, theirs, gone])
     assert {run_id: held.until for run_id, held in after.items()} == {mine: T0 + HOUR, old: T0 + 1, theirs: T0 + 1}
-    assert await within(store, "renew", "wrk-1", [], T0) == []
+    assert await within(store, "renew", "wrk-1", []) == []

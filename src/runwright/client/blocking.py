@@ -7,12 +7,12 @@ functions of steps run in the handler's thread, and no coroutine is ever suspend
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runwright.client.context import Checkpoint, Context, Facts
 from runwright.client.guard import Guard
-from runwright.client.session import Draft, Session, Value, ValueKind
+from runwright.client.session import Draft, Key, Session, Value, ValueKind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,9 +25,13 @@ class FromThread:
         self._session = session
         self._loop = loop
 
-    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = ()) -> None:
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
         """Append and keep durably, as `Session.save`."""
-        self._wait(self._session.save(drafts, values))
+        self._wait(self._session.save(drafts, values, removed))
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata, as `Session.annotate`."""
+        self._wait(self._session.annotate(annotations))
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return what the run has kept, as `Session.values`."""
@@ -68,6 +72,10 @@ class SyncContext(Facts):
     sleep_until = _blocking(Context.sleep_until)
     checkpoint = _blocking(Context.checkpoint)
     output = _blocking(Context.output)
+    state = _blocking(Context.state)
+    set_state = _blocking(Context.set_state)
+    delete_state = _blocking(Context.delete_state)
+    annotate = _blocking(Context.annotate)
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

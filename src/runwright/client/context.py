@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from runwright.client.errors import NotJson, Park, StepOutcomeUnknown, StepResultNotJson, StopKind
 from runwright.client.guard import Guard
 from runwright.client.json_values import json_copy, lenient_copy
-from runwright.client.session import Draft, Level, Session, Value, ValueKind
+from runwright.client.session import Draft, Key, Level, Session, Value, ValueKind
 from runwright.client.steps import (
     SLEEP,
     Effect,
@@ -40,8 +40,11 @@ class Checkpoint:
 class Waits(Protocol):
     """What a context waits for: the host, and the functions of steps. Handlers in threads wait in another way."""
 
-    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = ()) -> None:
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
         """Append and keep durably, as `Session.save`."""
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata, as `Session.annotate`."""
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return what the run has kept, as `Session.values`."""
@@ -56,6 +59,7 @@ class OnLoop:
 
     def __init__(self, session: Session) -> None:
         self.save = session.save
+        self.annotate = session.annotate
         self.values = session.values
 
     async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
@@ -138,6 +142,26 @@ class Facts:
         data = {"chunk": _text(chunk, "A chunk", empty=True), "stream_id": _text(stream_id, "A stream's id")}
         self._emit("stream.chunk", {**data, "done": bool(done)}, "info", "")
 
+    def usage(
+        self, provider: str, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost_microusd: int = 0
+    ) -> None:
+        """Tell what a call of a model used; the cost is in millionths of a US dollar."""
+        counts = {
+            "prompt_tokens": _count(prompt_tokens),
+            "completion_tokens": _count(completion_tokens),
+            "total_tokens": prompt_tokens + completion_tokens,
+            "cost_microusd": _count(cost_microusd),
+        }
+        named = {"provider": _text(provider, "A provider"), "model": _text(model, "A model")}
+        self._emit("usage.reported", {**named, **counts}, "info", f"{model}: {counts['total_tokens']} tokens")
+
+    def tool_call(
+        self, name: str, input: Any = None, output: Any = None, *, duration_ms: int = 0, status: str = "completed"
+    ) -> None:
+        """Tell that the handler called a tool, with what, and what came of it."""
+        data = {"tool_name": _text(name, "A tool's name"), "input": input, "output": output, "status": str(status)}
+        self._emit("tool.called", {**data, "duration_ms": _count(duration_ms)}, "info", f"{name}: {status}")
+
     def _emit(self, type: str, data: dict[str, Any], level: Level, message: str) -> None:
         self._guard.heed_stop(once=True)
         self._session.emit(Draft(type, lenient_copy(data), level, str(message)))
@@ -153,6 +177,7 @@ class Context(Facts):
         super().__init__(session, guard, checkpoint)
         self._waits = waits
         self._steps = Steps(waits.values)
+        self._kept: dict[str, Any] | None = None
 
     async def step(
         self,
@@ -226,6 +251,39 @@ class Context(Facts):
         draft = Draft("output.saved", {"output_key": _text(key, "An output's key")}, "info", f"output {key}")
         await self._waits.save([draft], [Value("output", key, json_copy(value), schema)])
 
+    async def state(self, key: str, default: Any = None) -> Any:
+        """Return what the run keeps under a key, kept by this attempt or an earlier one; `default` where nothing is."""
+        self._guard.heed_stop(once=True)
+        return (await self._state()).get(_text(key, "A state's key"), default)
+
+    async def set_state(self, key: str, value: Any) -> None:
+        """Keep a JSON value under a key, durable on return, for later attempts and for operators to see."""
+        self._guard.heed_stop(once=True)
+        kept, copy = await self._state(), json_copy(value)
+        draft = Draft("state.set", {"state_key": _text(key, "A state's key")}, "debug", f"state {key}")
+        await self._waits.save([draft], [Value("state", key, copy)])
+        kept[key] = copy
+
+    async def delete_state(self, key: str) -> None:
+        """Forget what is kept under a key, durably; where nothing is kept, nothing happens."""
+        self._guard.heed_stop(once=True)
+        kept = await self._state()
+        if key in kept:
+            draft = Draft("state.deleted", {"state_key": key}, "debug", f"state {key} deleted")
+            await self._waits.save([draft], removed=[("state", key)])
+            del kept[key]
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata, durable on return; `metadata` shows it in later attempts."""
+        self._guard.heed_stop(once=True)
+        texts = {name: _text(value, "An annotation", empty=True) for name, value in annotations.items()}
+        await self._waits.annotate(texts)
+
+    async def _state(self) -> dict[str, Any]:
+        if self._kept is None:
+            self._kept = dict(await self._waits.values("state"))
+        return self._kept
+
     async def _run_step(self, key: str, effect: Effect, fn: Callable[[], Any], thread: bool) -> Any:
         began = time.perf_counter()
         try:
@@ -269,6 +327,12 @@ def _number(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{what} is a finite number, not {value!r}.")
     return float(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"A count is a whole number from 0 on, not {value!r}.")
+    return value
 
 
 def _text(value: object, what: str, *, empty: bool = False) -> str:

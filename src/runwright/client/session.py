@@ -14,7 +14,7 @@ import msgspec
 from runwright.client.errors import StopKind
 
 Level = Literal["debug", "info", "warning", "error"]
-ValueKind = Literal["step", "checkpoint", "output"]
+ValueKind = Literal["step", "checkpoint", "output", "state"]
 
 _STRENGTH: dict[StopKind, int] = {"pause": 1, "restart": 2, "cancel": 3}
 
@@ -31,14 +31,17 @@ class Draft(msgspec.Struct, frozen=True):
 class Value(msgspec.Struct, frozen=True):
     """A working value to keep, exact: `data` is JSON. A later value of the same kind and key replaces it.
 
-    Keys: the step's key; the checkpoint's sequence as text; the output's key. `schema` (outputs only) is a JSON Schema
-    that the host validates `data` against.
+    Keys: the step's key; the checkpoint's sequence as text; the output's and the state's own. `schema` (outputs only)
+    is a JSON Schema that the host validates `data` against.
     """
 
     kind: ValueKind
     key: str
     data: Any
     schema: dict[str, Any] | None = None
+
+
+Key = tuple[ValueKind, str]
 
 
 class StopSignal:
@@ -164,11 +167,15 @@ class Session(Protocol):
         """Append an event soon: buffered, from any thread, never blocking."""
         ...
 
-    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = ()) -> None:
-        """Append events and keep values in one transaction; durable when it returns.
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
+        """Append events, keep values and forget others in one transaction; durable when it returns.
 
-        What was emitted before is appended before.
+        What was emitted before is appended before. An event that tells of a value (the last one) comes with it.
         """
+        ...
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata; durable when it returns."""
         ...
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:

@@ -56,12 +56,17 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Append(msgspec.Struct, frozen=True):
-    """Append records of an executing attempt to the log, and store its values, in one transaction."""
+    """Append records of an executing attempt to the log, in one transaction with what they tell of.
+
+    `values` are stored; `removed` (kind, key) are forgotten; `annotations` join the run's metadata.
+    """
 
     run_id: str
     lease_epoch: int
     drafts: tuple[Draft, ...]
     values: tuple[Value, ...] = ()
+    removed: tuple[tuple[str, str], ...] = ()
+    annotations: dict[str, str] | None = None
 
 
 class Finish(msgspec.Struct, frozen=True):

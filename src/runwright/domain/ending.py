@@ -15,7 +15,7 @@ from runwright.domain.commands import Decision
 from runwright.domain.events import Draft, Level
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
-from runwright.domain.run import Paused, Run, State, StopKind, Tally
+from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace
 from runwright.domain.tenancy import Cause
 
 MAX_HANDOVERS = 20
@@ -23,6 +23,10 @@ MAX_HANDOVERS = 20
 
 LOST = o.Failed(
     error_class="WorkerLost", message=RedactedText("the worker was lost: its lease ran out"), reason="crash"
+)
+
+LATE = o.Failed(
+    error_class="Timeout", message=RedactedText("the attempt took longer than its time-out"), reason="timeout"
 )
 
 
@@ -57,7 +61,11 @@ def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float) -> Decision:
     """Answer the outcome of an attempt under a valid lease."""
     match outcome:
         case o.Completed():
-            return _complete(run, outcome, at)
+            return _complete(_traced(run, outcome.trace), outcome, at)
+        case o.Accepted():
+            return _accept(_traced(run, outcome.trace))
+        case o.Failed(trace=trace) if trace is not None:
+            return end_attempt(_traced(run, trace), replace(outcome, trace=None), at, draw)
         case o.Failed() if run.stop is None or not outcome.retryable:
             return fail(run, outcome, at, draw)
         case _ if run.stop is not None:
@@ -73,6 +81,16 @@ def _complete(run: Run, outcome: o.Completed, at: int) -> Decision:
     ended = replace(close(run, "completed", None, at), tally=tally, error=None, error_class=None)
     data = e.CompletedData(run.attempt, lifetime_ms(run, at), outcome.result)
     return Decision(ended, (draft("run.completed", data, "completed"),))
+
+
+def _traced(run: Run, trace: Trace | None) -> Run:
+    return run if trace is None else replace(run, trace=trace)
+
+
+def _accept(run: Run) -> Decision:
+    entrusted = replace(run, worker_id=ENDPOINT)
+    data = e.AcceptedData(run.attempt, run.spec.heartbeat_ms, run.trace.endpoint if run.trace is not None else None)
+    return Decision(entrusted, (draft("run.accepted", data, "accepted by the endpoint, which will tell the end"),))
 
 
 def _park(run: Run, outcome: o.Parked, at: int) -> Decision:

@@ -75,6 +75,20 @@ class Started(msgspec.Struct, frozen=True, omit_defaults=True):
     queue_wait_ms: int
 
 
+class AcceptedData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.accepted`: the endpoint took the run over; it must be heard of within each `heartbeat_ms`."""
+
+    attempt: int
+    heartbeat_ms: int | None = None
+    endpoint: str | None = None
+
+
+class Annotated(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.annotated`: the job added to the run's metadata."""
+
+    annotations: dict[str, str]
+
+
 class Queued(msgspec.Struct, frozen=True, omit_defaults=True):
     """`run.queued`: the run returned to the queue (due, woken, handed over, lost before it began)."""
 
@@ -199,6 +213,40 @@ class OutputSaved(msgspec.Struct, frozen=True, omit_defaults=True):
     value: ValueRef | None = None
 
 
+class StateSet(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`state.set`: the job keeps a value of its own under a key, for its later attempts and for operators."""
+
+    state_key: str
+    value: ValueRef | None = None
+
+
+class StateDeleted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`state.deleted`: the job forgot a value."""
+
+    state_key: str
+
+
+class UsageReported(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`usage.reported`: the job used a model; the cost is in millionths of a US dollar."""
+
+    provider: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost_microusd: int = 0
+
+
+class ToolCalled(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`tool.called`: the job called a tool, with what, and what came of it."""
+
+    tool_name: str
+    input: Any = None
+    output: Any = None
+    duration_ms: int = 0
+    status: str = "completed"
+
+
 class StepStarted(msgspec.Struct, frozen=True, omit_defaults=True):
     """`step.started`: a step with an effect is about to run; its idempotency key goes with it."""
 
@@ -234,6 +282,8 @@ class EventType(msgspec.Struct, frozen=True):
 CATALOGUE: dict[str, EventType] = {
     "run.created": EventType("lifecycle", Created),
     "run.started": EventType("lifecycle", Started),
+    "run.accepted": EventType("lifecycle", AcceptedData),
+    "run.annotated": EventType("output", Annotated),
     "run.queued": EventType("lifecycle", Queued),
     "run.waiting": EventType("lifecycle", Waiting),
     "run.retrying": EventType("lifecycle", Retrying),
@@ -250,6 +300,10 @@ CATALOGUE: dict[str, EventType] = {
     "stream.chunk": EventType("output", Chunk, by_job=True),
     "output.saved": EventType("output", OutputSaved, by_job=True),
     "checkpoint.saved": EventType("checkpoint", CheckpointSaved, by_job=True),
+    "state.set": EventType("checkpoint", StateSet, by_job=True),
+    "state.deleted": EventType("checkpoint", StateDeleted, by_job=True),
+    "usage.reported": EventType("model", UsageReported, by_job=True),
+    "tool.called": EventType("tool", ToolCalled, by_job=True),
     "step.started": EventType("tool", StepStarted, by_job=True),
     "step.completed": EventType("tool", StepCompleted, by_job=True),
     "step.unknown": EventType("tool", StepUnknown, by_job=True),

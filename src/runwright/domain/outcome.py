@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runwright.domain.redaction import RedactedText
-from runwright.domain.run import ValueRef
+from runwright.domain.run import Trace, ValueRef
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -13,6 +13,7 @@ class Completed(msgspec.Struct, frozen=True):
 
     result: ValueRef | None = None
     sealed: bytes | None = None
+    trace: Trace | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,13 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
     traceback: RedactedText | None = None
     reason: str = "error"
+    trace: Trace | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The endpoint took the work over: it holds the lease from now on, and tells the end itself."""
+
+    trace: Trace | None = None
 
 
 class Parked(msgspec.Struct, frozen=True):
@@ -43,4 +51,4 @@ class Released(msgspec.Struct, frozen=True):
     """The worker hands the run back unharmed, because it drains; nothing is counted against the run."""
 
 
-Outcome = Completed | Failed | Parked | Stopped | Released
+Outcome = Completed | Failed | Accepted | Parked | Stopped | Released

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from runwright.domain.run import Run, StopKind
@@ -32,12 +32,12 @@ class ArtifactStore(Protocol):
 
 
 class LocalWorker(Protocol):
-    """The worker that lives in the process of the commit, if there is one."""
+    """A worker that lives in the process of the commit."""
 
     worker_id: str
 
-    def reserve(self, queue: str, handler: str | None, count: int) -> int:
-        """Hold up to `count` free slots for runs of that handler and queue; return how many, 0 if not its work."""
+    def reserve(self, lane: str, count: int) -> int:
+        """Hold up to `count` free slots for runs of that lane; return how many, 0 if it is not its work."""
 
     def give_back(self, count: int) -> None:
         """Free reserved slots that no run took."""
@@ -48,5 +48,5 @@ class LocalWorker(Protocol):
     def stop(self, run_id: str, lease_epoch: int, kind: StopKind) -> None:
         """Tell an executing attempt that a stop was asked for."""
 
-    def wake(self, queues: set[str]) -> None:
-        """Hear that runs became ready in these queues."""
+    def wake(self, lanes: Iterable[str]) -> None:
+        """Hear that runs became ready in these lanes."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from runwright.domain.lane import queue_key
 from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy, Strategy
 
@@ -28,6 +29,9 @@ TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "expir
 LIVE: tuple[State, ...] = ("scheduled", "queued", "executing", "waiting", "paused")
 
 StopKind = Literal["cancel", "pause"]
+
+ENDPOINT = "endpoint"
+"""Who holds the lease of a run that an endpoint accepted and will finish by calls of its own."""
 
 
 class Limit(msgspec.Struct, frozen=True, array_like=True):
@@ -52,7 +56,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     org_id: str
     project_id: str
     kind: str = "job"
-    executor: str = "python"
+    executor: str = "worker"
     queue: str = "default"
     job_id: str | None = None
     handler: str | None = None
@@ -63,6 +67,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: float = 1.0
     max_attempts: int = 1
     timeout_s: float | None = None
+    heartbeat_ms: int | None = None
     retry: RetryPolicy = RetryPolicy()
     poison_pill_threshold: int | None = None
     rerun_unknown_steps: bool = False
@@ -88,6 +93,16 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_initial_delay_secs: float | None = None
     retry_max_delay_secs: float | None = None
 
+    @property
+    def lane(self) -> str:
+        """Return the key of the lane (`domain.lane`) in which the run waits for a worker."""
+        return f"{self.org_id}/{self.queue}/{self.project_id}/{self.executor}/{self.handler or ''}"
+
+    @property
+    def queue_key(self) -> str:
+        """Return the key of the run's queue: projects take turns in it, and ranks compare."""
+        return queue_key(self.org_id, self.queue)
+
 
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run counts: attempts that ended and count, hand-overs, and identical errors in a row."""
@@ -96,6 +111,19 @@ class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     handovers: int = 0
     fingerprint: str = ""
     repeats: int = 0
+
+
+class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the time of a dispatch went, in µs; a phase that was not there is 0. `endpoint` answered with `status`."""
+
+    dns_us: int = 0
+    tcp_us: int = 0
+    tls_us: int = 0
+    ttfb_us: int = 0
+    transfer_us: int = 0
+    status: int | None = None
+    endpoint: str | None = None
+    fallback: bool = False
 
 
 class Paused(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -139,6 +167,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     active_us: int = 0
     waiting_us: int = 0
     dead_lettered_at: int | None = None
+    annotations: dict[str, str] = {}
+    trace: Trace | None = None
 
     @property
     def run_id(self) -> str:
@@ -156,6 +186,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         if self.cancel_requested_at is not None:
             return "cancel"
         return "pause" if self.pause_requested_at is not None else None
+
+    @property
+    def entrusted(self) -> bool:
+        """Tell whether the endpoint that accepted the run holds its lease, renewed by what it calls."""
+        return self.worker_id == ENDPOINT
+
+    @property
+    def deadline_at(self) -> int | None:
+        """Return when the attempt under way has taken too long; None for a run that may take for ever."""
+        timeout_s = self.spec.timeout_s
+        return None if timeout_s is None or self.state != "executing" else self.since_at + int(timeout_s * 1_000_000)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Return what the run was given, with what its job has added since."""
+        return self.spec.metadata | self.annotations if self.annotations else self.spec.metadata
 
     @property
     def owns_slots(self) -> bool:

@@ -29,7 +29,16 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("queued", "stop"): ("paused", "cancelled"),
     ("queued", "expire"): ("expired",),
     ("executing", "append"): ("executing",),
-    ("executing", "finish"): ("completed", "failed", "scheduled", "queued", "waiting", "paused", "cancelled"),
+    ("executing", "finish"): (
+        "executing",
+        "completed",
+        "failed",
+        "scheduled",
+        "queued",
+        "waiting",
+        "paused",
+        "cancelled",
+    ),
     ("executing", "stop"): ("executing",),
     ("executing", "fence"): ("paused", "cancelled"),
     ("executing", "lose"): ("scheduled", "failed", "paused", "cancelled"),
@@ -102,6 +111,7 @@ def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
         started_at=at,
         worker_id=command.worker_id,
         queue_wait_us=waited,
+        trace=None,
     )
     data = e.Started(begun.attempt, begun.lease_epoch, command.worker_id, waited // 1000)
     message = "started" if begun.attempt == 1 else f"attempt {begun.attempt} started"
@@ -109,6 +119,8 @@ def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
 
 
 def _append(run: Run, command: c.Append, at: int) -> c.Decision:
+    if command.annotations:
+        run = replace(run, annotations=run.annotations | command.annotations)
     return c.Decision(run, command.drafts)
 
 
@@ -148,7 +160,8 @@ def _fence(run: Run, command: c.Fence, at: int) -> c.Decision:
 def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
     if run.stop is not None:
         return ending.stopped(run, at, system("reaper", "the worker was lost"), confirmed=False)
-    return ending.fail(run, ending.LOST, at, command.draw, actor="system:reaper")
+    late = run.deadline_at is not None and at >= run.deadline_at
+    return ending.fail(run, ending.LATE if late else ending.LOST, at, command.draw, actor="system:reaper")
 
 
 def _due(run: Run, command: c.Due, at: int) -> c.Decision:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Raw
 
 from runwright.clock import Clock
 from runwright.domain import outcome as o
-from runwright.domain.commands import Finish, Value
-from runwright.domain.events import CATALOGUE
+from runwright.domain.commands import Finish
+from runwright.domain.events import CATALOGUE, Draft
+from runwright.domain.lane import Lane
+from runwright.domain.redaction import compose
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.engine.commit import Commit
-from runwright.engine.emitter import RETRY_S, Buffer, Emitter, Note
+from runwright.engine.emitter import RETRY_S, Buffer, Emitter, Note, Packed
 from runwright.engine.schema import require_valid
 from runwright.engine.values import Values, encode
-from runwright.errors import Error, StoreUnavailable
+from runwright.errors import Error, FieldError, InvalidRequest, StoreUnavailable
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -24,17 +29,54 @@ class Executor(Protocol):
     """A way of running: it executes an attempt and returns how it ended."""
 
     @property
-    def queues(self) -> frozenset[str]:
-        """The queues whose runs it takes."""
+    def name(self) -> str:
+        """What its runs say in `Spec.executor`."""
         ...
 
-    def serves(self, handler: str | None) -> bool:
-        """Tell whether it can run this handler."""
+    def serves(self, lane: Lane) -> bool:
+        """Tell whether it can run what waits in this lane; always the same answer."""
         ...
 
     async def execute(self, attempt: Attempt) -> o.Outcome:
         """Run to the end. Raises `AttemptLost` when the lease is over, and `CancelledError` when cancelled."""
         ...
+
+
+ANNOTATIONS_MAX = 50
+NAME_MAX = 128
+TEXT_MAX = 1024
+
+
+class Kept(Protocol):
+    """A working value to store, as it came: exact, with the JSON Schema of an output if it has one."""
+
+    @property
+    def kind(self) -> str:
+        """What it is: step, checkpoint, output or state."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """What it is called among its kind."""
+        ...
+
+    @property
+    def data(self) -> Any:
+        """The value."""
+        ...
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """What an output must be."""
+        ...
+
+
+class Saving(NamedTuple):
+    """Records that belong together with the values that they tell of."""
+
+    notes: Sequence[Note]
+    values: Sequence[Kept] = ()
+    removed: Sequence[tuple[str, str]] = ()
 
 
 class AttemptLost(Exception):
@@ -73,33 +115,65 @@ class Attempt:
         spec = self.run.spec
         return self._values.open(spec.project_id, spec.run_id, "payload", self._sealed_payload)
 
+    def take_note(self, run: Run) -> None:
+        """Hear how the run stands now, under the same lease; a new stop request is passed on to the executor."""
+        self.run = run
+        if run.stop is not None and run.stop != self._stop:
+            self.stop(run.stop)
+
     def emit(self, note: Note) -> None:
         """Append a record soon; on the event loop's thread only."""
         self._check()
         self._emitter.emit(self._buffer, note)
 
-    async def save(self, notes: Sequence[Note], values: Sequence[tuple[str, str, Any, Any]] = ()) -> None:
-        """Append records and store values (kind, key, value, note), durable when it returns.
+    async def save(
+        self, notes: Sequence[Note], values: Sequence[Kept] = (), removed: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Append records, store values and forget others, durable when it returns.
 
-        An event that names a value carries its digest and preview under `value`; an output's note is its JSON Schema.
-        Raises `AttemptLost`, and `InvalidRequest` for an output that is not what its schema says.
+        Raises `AttemptLost`, and `InvalidRequest` for what `pack` refuses.
         """
         self._check()
+        await self._append(await self.pack([Saving(notes, values, removed)]))
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata, durable when it returns. Raises `AttemptLost`, and `InvalidRequest`."""
+        self._check()
+        require_annotations(self.run, annotations)
+        clean = self._emitter.redactor.data(annotations)
+        draft = Draft("run.annotated", compose({"annotations": Raw(clean)}))
+        await self._append(Packed([draft], [], [], msgspec.json.decode(clean)))
+
+    async def pack(self, savings: Sequence[Saving]) -> Packed:
+        """Return savings as they are stored: redacted, sealed, large values as artifacts.
+
+        An event that names a value carries its digest and preview under `value`; an output's note is its JSON Schema.
+        Raises `InvalidRequest` for an event that no job may write, a value that is not JSON, and an output that is not
+        what its schema says.
+        """
         spec = self.run.spec
-        packed: list[Value] = []
-        refs: list[ValueRef] = []
-        for kind, key, value, note in values:
-            if kind == "output" and note is not None:
-                require_valid(value, note)
-            stored, ref = await self._values.pack(spec.project_id, spec.run_id, kind, key, value, note)
-            packed.append(stored)
-            refs.append(ref)
-        drafts = [self._emitter.draft(note) for note in notes]
-        if refs and notes and "value" in CATALOGUE[notes[-1].type].data.__struct_fields__:
-            described = _Described(notes[-1], {**notes[-1].data, "value": refs[-1]})
-            drafts[-1] = self._emitter.draft(described)
+        packed = Packed([], [], [])
+        for saving in savings:
+            refs: list[ValueRef] = []
+            for kept in saving.values:
+                if kept.kind == "output" and kept.schema is not None:
+                    require_valid(kept.data, kept.schema)
+                stored, ref = await self._values.pack(
+                    spec.project_id, spec.run_id, kept.kind, kept.key, kept.data, kept.schema
+                )
+                packed.values.append(stored)
+                refs.append(ref)
+            drafts = [self._emitter.draft(note) for note in saving.notes]
+            last = saving.notes[-1] if saving.notes else None
+            if refs and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
+                drafts[-1] = self._emitter.draft(_Described(last, {**last.data, "value": refs[-1]}))
+            packed.drafts.extend(drafts)
+            packed.removed.extend(saving.removed)
+        return packed
+
+    async def _append(self, packed: Packed) -> None:
         try:
-            await self._emitter.save(self._buffer, drafts, packed)
+            await self._emitter.save(self._buffer, packed)
         except Error as refusal:
             self.lose(refusal)
             raise AttemptLost from refusal
@@ -212,6 +286,19 @@ class Attempt:
                 if self.clock.monotonic() >= give_up:
                     raise
                 await self.clock.sleep(RETRY_S)
+
+
+def require_annotations(run: Run, annotations: Mapping[str, str]) -> None:
+    """Raise `InvalidRequest` for annotations that are too many or too long, together with those the run has."""
+    wrong = [
+        FieldError(f"annotations.{name[:64]}", f"names have 1 to {NAME_MAX} characters, texts at most {TEXT_MAX}")
+        for name, text in annotations.items()
+        if not 1 <= len(name) <= NAME_MAX or len(text) > TEXT_MAX
+    ]
+    if len(run.annotations.keys() | annotations.keys()) > ANNOTATIONS_MAX:
+        wrong.append(FieldError("annotations", f"a run has at most {ANNOTATIONS_MAX}"))
+    if wrong:
+        raise InvalidRequest(fields=wrong)
 
 
 class _Described:

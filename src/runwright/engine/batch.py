@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -20,6 +21,8 @@ from runwright.domain.outcome import Completed
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
 from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Terms(Struct, frozen=True):
@@ -85,6 +88,8 @@ class Batch:
                     StoredValue(run.run_id, v.kind, v.key, v.sealed, v.artifact, v.note, self.now)
                     for v in command.values
                 )
+                if isinstance(command, c.Append):
+                    self.changes.values_gone.extend((run.run_id, *removed) for removed in command.removed)
                 if isinstance(command, c.Finish) and isinstance(command.outcome, Completed):
                     self._results[run.run_id] = command.outcome.sealed
 
@@ -129,7 +134,7 @@ class Batch:
         ranked = []
         for run in entering:
             if run.rank is None:
-                place = (run.spec.queue, run.spec.project_id)
+                place = (run.spec.queue_key, run.spec.project_id)
                 turn, rank = turn_and_rank(
                     self._floor(run, reading),
                     reading.turns.get(place, 0.0),
@@ -152,7 +157,8 @@ class Batch:
     def _floor(self, run: Run, reading: Reading) -> float:
         # Those who are held stand in line, too: without them priority would mean nothing while a limit is full.
         waiting = [reading.held[limit.key][0].rank for limit in run.spec.limits if reading.held.get(limit.key)]
-        return min(reading.floors[run.spec.queue], *waiting) if waiting else reading.floors[run.spec.queue]
+        floor = reading.floors[run.spec.queue_key]
+        return min(floor, *waiting) if waiting else floor
 
     def _settle_slots(self, entering: list[Run], reading: Reading) -> None:
         waiting = {run.run_id for run in entering}
@@ -228,9 +234,12 @@ class Batch:
         if executed is not None and (not executes or new.lease_epoch != executed.lease_epoch):
             self.changes.leases_gone.append(new.run_id)
             executed = None
+        elif executes and executed is not None and new.worker_id != executed.worker_id:
+            self.changes.leases_gone.append(new.run_id)  # the endpoint takes it over, under the same epoch
+            executed = None
         if executes and executed is None and new.worker_id is not None:
-            until = self.now + self._terms.lease_us
             fence_at = self.now + self._terms.grace_us if new.stop is not None else None
+            until = lease_until(new, self.now, self._terms.lease_us)
             self.changes.leases.append(Lease(new.run_id, new.lease_epoch, new.worker_id, until, fence_at))
         elif executes and executed is not None and new.stop != executed.stop:
             self.changes.fences.append((new.run_id, self.now + self._terms.grace_us))
@@ -241,6 +250,17 @@ class Batch:
         if had != wants:
             self.changes.timers.extend(Timer(new.run_id, name, at) for name, at in wants.items() if had.get(name) != at)
             self.changes.timers_gone.extend((new.run_id, name) for name in had if name not in wants)
+
+
+def lease_until(run: Run, now: int, lease_us: int) -> int:
+    """Return until when an executing run is its holder's without a sign of life.
+
+    An endpoint has its own heartbeat, and nobody else ends its attempt when that has taken too long: its lease does.
+    """
+    if not run.entrusted or run.spec.heartbeat_ms is None:
+        return now + lease_us
+    until = now + run.spec.heartbeat_ms * 1000
+    return until if run.deadline_at is None else min(until, max(run.deadline_at, now))
 
 
 def _attempt(run: Run, ended: Run) -> Attempt:
@@ -258,6 +278,7 @@ def _attempt(run: Run, ended: Run) -> Attempt:
         ended.error_class if failed else None,
         ended.error if failed else None,
         run.queue_wait_us,
+        None if ended.trace is None else _encode(ended.trace),
     )
 
 

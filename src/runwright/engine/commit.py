@@ -16,6 +16,7 @@ import msgspec
 from runwright.clock import Clock
 from runwright.domain import commands as c
 from runwright.domain.events import Event
+from runwright.domain.lane import queue_of
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.engine.batch import Batch, Reading, Terms
@@ -25,9 +26,9 @@ from runwright.telemetry import observe, report
 
 
 class Take(msgspec.Struct, frozen=True):
-    """Claim up to `count` ready runs of a queue for a worker."""
+    """Claim up to `count` ready runs of these lanes for a worker, lowest rank first."""
 
-    queue: str
+    lanes: tuple[str, ...]
     count: int
     worker_id: str
 
@@ -67,6 +68,21 @@ class _Group(msgspec.Struct):
     answer: asyncio.Future[list[Any]]
 
 
+class _Reserved(msgspec.Struct):
+    """Slots that a worker of this process keeps free for new runs of one lane."""
+
+    worker: LocalWorker
+    count: int
+    taken: int = 0
+
+
+class _Fused(msgspec.Struct):
+    """A run that was claimed in the transaction that made it."""
+
+    worker: LocalWorker
+    command: c.Submit
+
+
 class Commit:
     """The writer of runs. `listeners` hear of every transaction after it is durable, before its callers do."""
 
@@ -92,7 +108,7 @@ class Commit:
         self._pending: deque[_Group] = deque()
         self._backlog = 0
         self._busy: asyncio.Task[None] | None = None
-        self.worker: LocalWorker | None = None
+        self.workers: tuple[LocalWorker, ...] = ()
         self.listeners: list[Callable[[Committed], None]] = []
 
     @property
@@ -149,7 +165,8 @@ class Commit:
         try:
             batch, answers, fused = await self._store.write(lambda tx: self._transact(tx, groups, reserved))
         except Exception as failure:  # noqa: BLE001 - whatever it is, the callers must hear of it
-            self._give_back(sum(reserved.values()))
+            for held in reserved.values():
+                held.worker.give_back(held.count)
             observe("commit.failed", code=getattr(failure, "code", "bug"))
             self._known.clear()  # whether a failed commit reached the disk is known to the store alone
             if len(groups) > 1 and not isinstance(failure, StoreUnavailable | StoreReadOnly):
@@ -161,7 +178,9 @@ class Commit:
                 if not group.answer.done():
                     group.answer.set_exception(failure)
             return
-        self._give_back(sum(reserved.values()) - len(fused))
+        for held in reserved.values():
+            if held.taken < held.count:
+                held.worker.give_back(held.count - held.taken)
         self._remember(batch.after)
         requests = sum(len(answered) for answered in answers)
         observe("commit.written", batch=batch, requests=requests, seconds=self._clock.monotonic() - begun)
@@ -171,19 +190,21 @@ class Commit:
                 group.answer.set_result(answered)
 
     async def _transact(
-        self, tx: Transaction, groups: list[_Group], reserved: dict[tuple[str, str | None], int]
-    ) -> tuple[Batch, list[list[Any]], list[c.Submit]]:
+        self, tx: Transaction, groups: list[_Group], reserved: dict[str, _Reserved]
+    ) -> tuple[Batch, list[list[Any]], list[_Fused]]:
         requests = [request for group in groups for request in group.requests]
         taken = await self._idempotent(tx, requests)
         reading = Reading()
         held = await self._held(tx, requests)
-        claimed = {id(r): await tx.take(r.queue, r.count) for r in requests if isinstance(r, Take)}
+        takes = [request for request in requests if isinstance(request, Take)]
+        paused = await tx.paused() if takes or reserved else set()
+        claimed = {id(take): await tx.take(_open(take.lanes, paused), take.count) for take in takes}
         named = [r.run_id for r in requests if not isinstance(r, Take | Admit | c.Submit)]
         named += [run_id for run_ids in claimed.values() for run_id in run_ids]
         runs = await tx.runs([*dict.fromkeys([*named, *held])], self._known)
         batch = Batch(tx.now, runs, self._terms)
-        fusing = await self._fusing(tx, reserved)
-        fused: list[c.Submit] = []
+        fusing = await _fusing(tx, reserved, paused)
+        fused: list[_Fused] = []
         answers: list[list[Any]] = []
         for group in groups:
             answered: list[Any] = []
@@ -204,8 +225,8 @@ class Commit:
         request: Request,
         taken: dict[tuple[str, str], tuple[str, str]],
         claimed: dict[int, list[str]],
-        fusing: dict[tuple[str, str | None], int],
-        fused: list[c.Submit],
+        fusing: dict[str, _Reserved],
+        fused: list[_Fused],
     ) -> Any:
         match request:
             case c.Submit():
@@ -228,8 +249,8 @@ class Commit:
         batch: Batch,
         command: c.Submit,
         taken: dict[tuple[str, str], tuple[str, str]],
-        fusing: dict[tuple[str, str | None], int],
-        fused: list[c.Submit],
+        fusing: dict[str, _Reserved],
+        fused: list[_Fused],
     ) -> Submitted:
         key = command.idempotency
         if key is not None:
@@ -246,11 +267,12 @@ class Commit:
         run = batch.decide(command)
         if key is not None:
             taken[key.scope, key.key] = (key.fingerprint, run.run_id)
-        place = (run.spec.queue, run.spec.handler)
-        if run.state == "queued" and not run.spec.limits and fusing.get(place, 0) > 0 and self.worker is not None:
-            fusing[place] -= 1
-            run = batch.decide(c.Claim(run.run_id, self.worker.worker_id))
-            fused.append(command)
+        if fusing and run.state == "queued" and not run.spec.limits:
+            held = fusing.get(run.spec.lane)
+            if held is not None and held.taken < held.count:
+                held.taken += 1
+                run = batch.decide(c.Claim(run.run_id, held.worker.worker_id))
+                fused.append(_Fused(held.worker, command))
         return Submitted(run.run_id, run)
 
     async def _idempotent(self, tx: Transaction, requests: Iterable[Request]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -270,15 +292,6 @@ class Commit:
                 waiting += [entry.run_id for entry in await tx.held(key, min(free, self._batch_max))]
         return waiting
 
-    async def _fusing(
-        self, tx: Transaction, reserved: dict[tuple[str, str | None], int]
-    ) -> dict[tuple[str, str | None], int]:
-        """Return the reserved slots whose queue nobody waits in: there a new run may begin in its first transaction."""
-        if not reserved:
-            return {}
-        empty = await tx.empty(sorted({queue for queue, _ in reserved}))
-        return {place: count for place, count in reserved.items() if place[0] in empty}
-
     async def _admit(self, tx: Transaction, batch: Batch, reading: Reading, held: list[str]) -> None:
         entering = batch.entering(held)
         keys = sorted(batch.limits_touched(entering))
@@ -286,28 +299,30 @@ class Commit:
             reading.slots = await tx.limits(keys)
             reading.held = {key: await tx.held(key, self._batch_max) for key in keys}
         if entering:
-            reading.floors = await tx.floors(sorted({run.spec.queue for run in entering}))
-            pairs = sorted({(run.spec.queue, run.spec.project_id) for run in entering})
+            reading.floors = await tx.floors(sorted({run.spec.queue_key for run in entering}))
+            pairs = sorted({(run.spec.queue_key, run.spec.project_id) for run in entering})
             reading.turns = await tx.turns(pairs)
         if entering or keys:
             batch.admit(entering, reading)
             batch.freed = {key for key in batch.freed if reading.held.get(key)}
 
-    def _reserve(self, groups: list[_Group]) -> dict[tuple[str, str | None], int]:
-        if self.worker is None:
+    def _reserve(self, groups: list[_Group]) -> dict[str, _Reserved]:
+        if not self.workers:
             return {}
-        wanted: dict[tuple[str, str | None], int] = {}
+        wanted: dict[str, int] = {}
         for group in groups:
             for request in group.requests:
                 if isinstance(request, c.Submit) and not request.spec.limits:
-                    place = (request.spec.queue, request.spec.handler)
-                    wanted[place] = wanted.get(place, 0) + 1
-        reserved = {place: self.worker.reserve(place[0], place[1], count) for place, count in wanted.items()}
-        return {place: count for place, count in reserved.items() if count}
-
-    def _give_back(self, count: int) -> None:
-        if count and self.worker is not None:
-            self.worker.give_back(count)
+                    lane = request.spec.lane
+                    wanted[lane] = wanted.get(lane, 0) + 1
+        reserved = {}
+        for lane, count in wanted.items():
+            for worker in self.workers:
+                slots = worker.reserve(lane, count)
+                if slots:
+                    reserved[lane] = _Reserved(worker, slots)
+                    break
+        return reserved
 
     def _remember(self, runs: dict[str, Run]) -> None:
         for run_id, run in runs.items():
@@ -318,12 +333,12 @@ class Commit:
         while len(self._known) > self._known_max:
             self._known.pop(next(iter(self._known)))
 
-    def _announce(self, batch: Batch, fused: list[c.Submit]) -> None:
+    def _announce(self, batch: Batch, fused: list[_Fused]) -> None:
         changes = batch.changes
         done = Committed(
             batch.after,
             batch.events,
-            {run.spec.queue for run in changes.ready},
+            {run.spec.lane for run in changes.ready},
             min((timer.at for timer in changes.timers), default=None),
             bool(changes.inbox),
             [batch.after[run_id] for run_id, _ in changes.fences],
@@ -333,11 +348,25 @@ class Commit:
                 listener(done)
             except Exception as bug:  # noqa: BLE001 - what is durable is answered, whatever a listener makes of it
                 report("commit.listener_broken", error=repr(bug))
-        if fused and self.worker is not None:
-            self.worker.assign([(batch.after[command.run_id], command.payload) for command in fused])
+        for worker in self.workers if fused else ():
+            runs = [(batch.after[f.command.run_id], f.command.payload) for f in fused if f.worker is worker]
+            if runs:
+                worker.assign(runs)
         if batch.freed:
             self._pending.appendleft(_Group([Admit(tuple(sorted(batch.freed)))], _unheard()))
             self._backlog += 1
+
+
+def _open(lanes: tuple[str, ...], paused: set[str]) -> list[str]:
+    return [lane for lane in lanes if queue_of(lane) not in paused] if paused else list(lanes)
+
+
+async def _fusing(tx: Transaction, reserved: dict[str, _Reserved], paused: set[str]) -> dict[str, _Reserved]:
+    """Return the reserved slots whose lane nobody waits in: there a new run may begin in its first transaction."""
+    if not reserved:
+        return {}
+    empty = await tx.empty(_open(tuple(sorted(reserved)), paused))
+    return {lane: held for lane, held in reserved.items() if lane in empty}
 
 
 def _bring_up_to_date(batch: Batch, answers: list[list[Any]]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from runwright.clock import Clock
 from runwright.domain.commands import Append, Value
@@ -41,6 +41,15 @@ class Note(Protocol):
     def message(self) -> str:
         """A line for people."""
         ...
+
+
+class Packed(NamedTuple):
+    """Records, values, and what is forgotten, as one append stores them."""
+
+    drafts: list[Draft]
+    values: list[Value]
+    removed: list[tuple[str, str]]
+    annotations: dict[str, str] | None = None
 
 
 class Buffer:
@@ -176,14 +185,21 @@ class Emitter:
             if isinstance(answer, Exception):
                 buffer.lost(answer if isinstance(answer, Error) else Internal())
 
-    async def save(self, buffer: Buffer, drafts: Sequence[Draft], values: Sequence[Value]) -> None:
-        """Append what waits and these records, and store the values; durable when it returns.
+    async def save(self, buffer: Buffer, packed: Packed) -> None:
+        """Append what waits and what is packed, in one transaction; durable when it returns.
 
         Raises `StaleLease` when the attempt's lease is over.
         """
         waiting = buffer.take(self.redactor)
         self._dirty.pop(buffer, None)
-        append = Append(buffer.run_id, buffer.lease_epoch, (*waiting, *drafts), tuple(values))
+        append = Append(
+            buffer.run_id,
+            buffer.lease_epoch,
+            (*waiting, *packed.drafts),
+            tuple(packed.values),
+            tuple(packed.removed),
+            packed.annotations,
+        )
         give_up = self._clock.monotonic() + self._patience_s
         while True:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from runwright import ids
 from runwright.clock import Clock
@@ -31,7 +32,7 @@ from runwright.store.base import Store
 
 
 class Engine:
-    """Everything that happens to runs in this process. `executor` makes it a worker too."""
+    """Everything that happens to runs in this process. Each of `executors`, with so many slots, makes it a worker."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Engine:
         sealer: Sealer,
         artifacts: ArtifactStore,
         redactor: Redactor,
-        executor: Executor | None = None,
+        executors: Iterable[tuple[Executor, int]] = (),
     ) -> None:
         self.store = store
         self.settings = settings
@@ -75,39 +76,38 @@ class Engine:
             idempotency_ttl_h=settings.idempotency_ttl_h,
             batch=settings.prune_batch,
         )
-        self.worker = self._worker(executor, clock) if executor is not None else None
-        self.commit.worker = self.worker
-        self.commit.listeners += [self._tell_worker, self.hub.committed]
-        self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
-
-    def _worker(self, executor: Executor, clock: Clock) -> Worker:
-        settings = self.settings
-        emitter = Emitter(
+        self.emitter = Emitter(
             self.commit,
-            self.redactor,
+            redactor,
             clock,
             flush_s=settings.emit_flush_ms / 1000,
             flush_bytes=settings.emit_flush_bytes,
             buffer_max_bytes=settings.emit_buffer_max_bytes,
             patience_s=settings.lease_s,
         )
+        self.workers = tuple(self._worker(executor, slots, clock) for executor, slots in executors)
+        self.commit.workers = self.workers
+        self.commit.listeners += [self._tell_workers, self.hub.committed]
+        self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
+
+    def _worker(self, executor: Executor, slots: int, clock: Clock) -> Worker:
         return Worker(
             "local-" + ids.new_id("wrk", clock.now()),
             executor,
             self.commit,
             self.store,
-            emitter,
+            self.emitter,
             self.values,
             clock,
-            slots=settings.slots,
-            lease_s=settings.lease_s,
-            heartbeat_s=settings.heartbeat_s,
+            slots=slots,
+            lease_s=self.settings.lease_s,
+            heartbeat_s=self.settings.heartbeat_s,
         )
 
     @property
     def loops(self) -> tuple[Loop, ...]:
         """Return the loops of this process, in the order in which they are started."""
-        own = self.worker.loops if self.worker is not None else ()
+        own = [loop for worker in self.workers for loop in worker.loops]
         return (self.reaper.loop, self.scheduler.loop, self.inbox.loop, self.pruner.loop, *own)
 
     def reader(self, actor: Actor) -> Reader:
@@ -121,16 +121,19 @@ class Engine:
 
     async def drain(self) -> int:
         """Let running attempts finish, or hand them back, then stop the loops; return how many were handed back."""
-        left = await self.worker.drain(self.settings.drain_s) if self.worker is not None else 0
+        left = await self.drain_workers()
         await asyncio.gather(*(loop.stop() for loop in self.loops))
         await self.commit.idle()
         return left
 
-    def _tell_worker(self, done: Committed) -> None:
-        if self.worker is None:
-            return
-        if done.ready:
-            self.worker.wake(done.ready)
-        for run in done.stops:
-            if run.stop is not None:
-                self.worker.stop(run.run_id, run.lease_epoch, run.stop)
+    async def drain_workers(self) -> int:
+        """Let running attempts finish, or hand them back; return how many were handed back."""
+        return sum(await asyncio.gather(*(worker.drain(self.settings.drain_s) for worker in self.workers)))
+
+    def _tell_workers(self, done: Committed) -> None:
+        for worker in self.workers:
+            if done.ready:
+                worker.wake(done.ready)
+            for run in done.stops:
+                if run.stop is not None:
+                    worker.stop(run.run_id, run.lease_epoch, run.stop)

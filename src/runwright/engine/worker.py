@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from runwright.clock import Clock
+from runwright.domain.lane import Lane, queue_of
 from runwright.domain.run import Run, StopKind
 from runwright.engine.attempt import Attempt, AttemptLost, Executor
 from runwright.engine.commit import Commit, Take
@@ -18,6 +20,7 @@ from runwright.store.base import Store, Transaction
 from runwright.telemetry import observe, report
 
 CLAIM_POLL_S = 5.0
+LANES_KNOWN = 10_000
 
 
 class Worker:
@@ -53,10 +56,11 @@ class Worker:
         self._empty.set()
         self._arrived = asyncio.Event()
         self._arrived.set()
-        self._hungry: set[str] = set(executor.queues)
+        self._hungry: dict[str, None] = {}
+        self._mine: dict[str, bool] = {}
         self.loops = (
-            Loop("claimer", self._claim, clock, every_s=CLAIM_POLL_S),
-            Loop("heartbeat", self._beat, clock, every_s=heartbeat_s),
+            Loop(f"claimer of {executor.name}", self._claim, clock, every_s=CLAIM_POLL_S),
+            Loop(f"heartbeat of {executor.name}", self._beat, clock, every_s=heartbeat_s),
         )
 
     @property
@@ -76,9 +80,9 @@ class Worker:
 
     # --- what the commit asks -----------------------------------------------------------------------------------------
 
-    def reserve(self, queue: str, handler: str | None, count: int) -> int:
-        """Hold up to `count` free slots for runs of that handler and queue; return how many, 0 if not its work."""
-        if self._draining or queue not in self._executor.queues or not self._executor.serves(handler):
+    def reserve(self, lane: str, count: int) -> int:
+        """Hold up to `count` free slots for runs of that lane; return how many, 0 if it is not its work."""
+        if self._draining or not self._serves(lane):
             return 0
         held = min(count, self._free())
         self._hold(held)
@@ -105,12 +109,20 @@ class Worker:
         if attempt is not None and attempt.run.lease_epoch == lease_epoch:
             attempt.stop(kind)
 
-    def wake(self, queues: set[str]) -> None:
-        """Hear that runs became ready in these queues."""
-        mine = queues & self._executor.queues
+    def wake(self, lanes: Iterable[str]) -> None:
+        """Hear that runs became ready in these lanes."""
+        mine = [lane for lane in lanes if self._serves(lane)]
         if mine:
-            self._hungry |= mine
+            self._hungry.update(dict.fromkeys(mine))
             self.loops[0].wake()
+
+    def _serves(self, lane: str) -> bool:
+        known = self._mine.get(lane)
+        if known is None:
+            if len(self._mine) >= LANES_KNOWN:
+                self._mine.clear()
+            known = self._mine[lane] = self._executor.serves(Lane.parse(lane))
+        return known
 
     def _hold(self, count: int) -> None:
         self._reserved += count
@@ -126,23 +138,32 @@ class Worker:
 
     async def _claim(self) -> None:
         if not self.loops[0].hinted:
-            self._hungry |= self._executor.queues
-        for queue in sorted(self._hungry):
-            count = 0 if self._draining else self._free()
-            if count == 0:
+            self._hungry.update(dict.fromkeys(lane for lane in await self._store.lanes() if self._serves(lane)))
+        queues: dict[str, list[str]] = {}
+        for lane in self._hungry:
+            queues.setdefault(queue_of(lane), []).append(lane)
+        for left, lanes in zip(range(len(queues), 0, -1), queues.values(), strict=True):
+            free = 0 if self._draining else self._free()
+            if free == 0:
                 return
-            self._hold(count)
-            self._hungry.discard(queue)  # before the look: what becomes ready meanwhile makes it hungry again
-            try:
-                runs: list[Run] = await self._commit.apply(Take(queue, count, self.worker_id))
-                payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
-            except BaseException:
-                self._hold(-count)
-                raise
-            self._hold(len(runs) - count)
-            self.assign([(run, payloads.get(run.run_id)) for run in runs])
-            if len(runs) == count:
-                self._hungry.add(queue)
+            await self._take(lanes, math.ceil(free / left))  # ranks of several queues do not compare: each has a share
+        if self._hungry and self._free():
+            self.loops[0].wake()
+
+    async def _take(self, lanes: list[str], count: int) -> None:
+        self._hold(count)
+        for lane in lanes:  # before the look: what becomes ready meanwhile makes it hungry again
+            self._hungry.pop(lane, None)
+        try:
+            runs: list[Run] = await self._commit.apply(Take(tuple(lanes), count, self.worker_id))
+            payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
+        except BaseException:
+            self._hold(-count)
+            raise
+        self._hold(len(runs) - count)
+        self.assign([(run, payloads.get(run.run_id)) for run in runs])
+        if len(runs) == count:
+            self._hungry.update(dict.fromkeys(lanes))  # at the end of the line, behind the other queues
 
     async def _beat(self) -> None:
         leases = [(a.run.run_id, a.run.lease_epoch) for a in self._running.values() if not a.lost]
@@ -151,7 +172,7 @@ class Worker:
         lease_us = int(self._lease_s * 1e6)
 
         async def renew(tx: Transaction) -> list[str]:
-            return await tx.renew(self.worker_id, leases, tx.now + lease_us)
+            return await tx.renew(self.worker_id, [(run_id, epoch, tx.now + lease_us) for run_id, epoch in leases])
 
         epochs = dict(leases)
         for run_id in await self._store.write(renew):

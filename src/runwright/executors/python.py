@@ -11,37 +11,35 @@ from runwright.client import outcome as c
 from runwright.client.errors import LeaseLost
 from runwright.client.execution import run_handler
 from runwright.client.handlers import Handler
-from runwright.client.session import Draft, StopSignal, Value
+from runwright.client.session import Draft, Key, StopSignal, Value
 from runwright.client.worker import Worker
 from runwright.domain import outcome as o
+from runwright.domain.lane import Lane
 from runwright.engine.attempt import Attempt, AttemptLost
 from runwright.errors import Error
-
-DEFAULT_QUEUE = "default"
 
 
 class PythonExecutor:
     """Executes the handlers of one or several `Worker`s; sync ones run in at most `threads` threads."""
 
-    def __init__(self, workers: Iterable[Worker], *, threads: int = 100) -> None:
+    name = "worker"
+
+    def __init__(self, workers: Iterable[Worker], *, queues: Iterable[str] = (), threads: int = 100) -> None:
         self.handlers: dict[str, Handler[..., Any]] = {}
         for worker in workers:
             self.handlers.update(worker.handlers)
-        self.queues = frozenset(_queue(handler) for handler in self.handlers.values())
+        self._queues = frozenset(queues)
         self._threads = ThreadPoolExecutor(threads, "runwright-handler")
 
-    def serves(self, handler: str | None) -> bool:
-        """Tell whether it has this handler."""
-        return handler in self.handlers
+    def serves(self, lane: Lane) -> bool:
+        """Tell whether it has this lane's handler, and takes from its queue: from every one, unless some are named."""
+        named = not self._queues or lane.queue in self._queues
+        return named and lane.executor == self.name and lane.handler in self.handlers
 
     async def execute(self, attempt: Attempt) -> o.Outcome:
         """Call the attempt's handler and return how it ended."""
         name = attempt.run.spec.handler or ""
-        handler = self.handlers.get(name)
-        if handler is None:
-            known = ", ".join(sorted(self.handlers)) or "none"
-            message = f"this worker has no handler named {name!r} (it has: {known}); deploy one, or change the job"
-            return attempt.failed("HandlerMissing", message, reason="system")
+        handler = self.handlers[name]  # its lane has the handler's name
         session = LocalSession(attempt)
         try:
             ended = await run_handler(handler, session, threads=self._threads)
@@ -52,11 +50,6 @@ class PythonExecutor:
     def close(self) -> None:
         """Take no more handlers; threads that are busy end with their handler."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _queue(handler: Handler[..., Any]) -> str:
-    queue: str = handler.options.given().get("queue", DEFAULT_QUEUE)
-    return queue
 
 
 def _outcome(attempt: Attempt, ended: c.Outcome) -> o.Outcome:
@@ -90,7 +83,7 @@ class LocalSession:
         self.attempt = attempt.run.attempt
         self.lease_epoch = attempt.run.lease_epoch
         self.payload: Any = attempt.payload()
-        self.metadata: Mapping[str, str] = spec.metadata
+        self.metadata: Mapping[str, str] = attempt.run.metadata
         self.tags: Mapping[str, str] = spec.tags
         self.idempotency_key = spec.idempotency_key
         self.rerun_unknown_steps = spec.rerun_unknown_steps
@@ -126,11 +119,17 @@ class LocalSession:
         except Error as refusal:
             self._attempt.lose(refusal)
 
-    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = ()) -> None:
-        """Append events and keep values in one transaction; durable when it returns."""
-        kept = [(value.kind, value.key, value.data, value.schema) for value in values]
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
+        """Append events, keep values and forget others in one transaction; durable when it returns."""
         try:
-            await self._attempt.save(drafts, kept)
+            await self._attempt.save(drafts, values, removed)
+        except AttemptLost as lost:
+            raise LeaseLost(f"The lease of run {self.run_id} is over.") from lost
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata; durable when it returns."""
+        try:
+            await self._attempt.annotate(annotations)
         except AttemptLost as lost:
             raise LeaseLost(f"The lease of run {self.run_id} is over.") from lost
 

@@ -45,6 +45,7 @@ class Attempt(msgspec.Struct, frozen=True):
     error_class: str | None
     error: str | None
     queue_wait_us: int
+    trace: bytes | None = None
 
 
 class StoredValue(msgspec.Struct, frozen=True):
@@ -147,6 +148,7 @@ class ChangeSet(msgspec.Struct):
     attempts: list[Attempt] = []
     events: list[Event] = []
     values: list[StoredValue] = []
+    values_gone: list[tuple[str, str, str]] = []
     idempotency: list[tuple[IdempotencyKey, str]] = []
     replays: list[tuple[str, str]] = []
     inbox: list[tuple[str, bytes]] = []
@@ -170,26 +172,29 @@ class Transaction(Protocol):
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
         """Return the leases of those runs that execute."""
 
-    async def take(self, queue: str, count: int) -> list[str]:
-        """Remove and return up to `count` ready runs of a queue, lowest rank first; locked ones are left to others."""
+    async def take(self, lanes: Sequence[str], count: int) -> list[str]:
+        """Remove and return up to `count` ready runs of these lanes, lowest rank first; locked ones stay for others."""
+
+    async def paused(self) -> set[str]:
+        """Return the keys of the queues that are paused: nobody takes from their lanes."""
 
     async def held(self, limit_key: str, count: int) -> list[Held]:
         """Return the first `count` runs held by a limit, lowest rank first."""
 
     async def floors(self, queues: Sequence[str]) -> dict[str, float]:
-        """Return each queue's smallest ready rank; for an empty queue the latest turn that any project took."""
+        """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""
 
     async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        """Return (queue, project) → the project's last turn, for those that had one."""
+        """Return (key of the queue, project) → the project's last turn, for those that had one."""
 
-    async def empty(self, queues: Sequence[str]) -> set[str]:
-        """Return those of the queues that hold no ready run."""
+    async def empty(self, lanes: Sequence[str]) -> set[str]:
+        """Return those of the lanes that hold no ready run."""
 
     async def apply(self, changes: ChangeSet) -> None:
         """Write a change set."""
 
-    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int]], until: int) -> list[str]:
-        """Extend a worker's leases (run, epoch); return the runs whose lease is no longer that worker's."""
+    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int, int]]) -> list[str]:
+        """Extend a worker's leases (run, epoch, until); return the runs whose lease is no longer that worker's."""
 
     async def deliver(self, entry: int) -> None:
         """Remove an inbox entry whose command was applied."""
@@ -249,8 +254,14 @@ class Store(Protocol):
     async def starved(self, limit: int) -> list[str]:
         """Return limits that have a free slot and held runs: the net under the admission."""
 
-    async def waiting_queues(self) -> dict[str, int]:
-        """Return the queues that hold ready runs, with how many (counted up to 1 000)."""
+    async def lanes(self, prefix: str = "") -> list[str]:
+        """Return the lanes that hold ready runs and whose keys begin so."""
+
+    async def depths(self, prefix: str = "") -> dict[str, int]:
+        """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
+
+    async def leases_of(self, worker_id: str) -> list[Lease]:
+        """Return the leases that a worker holds."""
 
     async def inbox(self, limit: int) -> list[InboxEntry]:
         """Return the oldest entries of the inbox."""

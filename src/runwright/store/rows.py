@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from runwright.domain.run import Paused, Run, Spec, Tally
+from runwright.domain.run import Paused, Run, Spec, Tally, Trace
 from runwright.store.base import Birth, Lease, Record, Row
 
 STANDING = (
@@ -34,6 +34,8 @@ STANDING = (
     "waiting_us",
     "dead_lettered_at",
     "worker_id",
+    "annotations",
+    "trace",
 )
 """The columns of `runs` that change, in the order of `standing`."""
 
@@ -47,6 +49,8 @@ _encode = msgspec.json.Encoder().encode
 _spec = msgspec.json.Decoder(Spec).decode
 _tally = msgspec.json.Decoder(Tally).decode
 _paused = msgspec.json.Decoder(Paused).decode
+_trace = msgspec.json.Decoder(Trace).decode
+_annotations = msgspec.json.Decoder(dict[str, str]).decode
 _NO_TALLY = Tally()
 
 
@@ -77,6 +81,8 @@ def standing(run: Run) -> Row:
         run.waiting_us,
         run.dead_lettered_at,
         run.worker_id,
+        _encode(run.annotations) if run.annotations else None,
+        None if run.trace is None else _encode(run.trace),
     )
 
 
@@ -132,6 +138,8 @@ def run_from(opening: bytes, row: Row, live: Row | None) -> Run:
         waiting_us=row[21],
         dead_lettered_at=row[22],
         worker_id=row[23],
+        annotations={} if row[24] is None else _annotations(row[24]),
+        trace=None if row[25] is None else _trace(row[25]),
     )
 
 

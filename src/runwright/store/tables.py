@@ -66,6 +66,8 @@ runs = _table(
     _may("expires_at", BigInteger),
     _may("started_at", BigInteger),
     _may("worker_id", Text),
+    _may("annotations", LargeBinary),
+    _may("trace", LargeBinary),
     _may("finished_at", BigInteger),
     _may("cancel_requested_at", BigInteger),
     _may("pause_requested_at", BigInteger),
@@ -152,16 +154,25 @@ attempts = _table(
     _may("error_class", Text),
     _may("error", Text),
     _need("queue_wait_us", BigInteger),
+    _may("trace", LargeBinary),
     PrimaryKeyConstraint("run_id", "lease_epoch"),
     rowid=False,
 )
 
 ready = _table(
     "ready",
-    _need("queue", Text),
+    _need("lane", Text),
     _need("rank", Float),
     _need("run_id", Text),
-    PrimaryKeyConstraint("queue", "rank", "run_id"),
+    PrimaryKeyConstraint("lane", "rank", "run_id"),
+    rowid=False,
+)
+
+paused_queues = _table(
+    "paused_queues",
+    Column("queue", Text, primary_key=True, nullable=False),
+    _need("paused_at", BigInteger),
+    _need("paused_by", Text),
     rowid=False,
 )
 
@@ -200,6 +211,24 @@ leases = _table(
     _may("fence_at", BigInteger),
     _partial("leases_to_fence", "fence_at", where="fence_at IS NOT NULL"),
     rowid=False,
+)
+
+workers = _table(
+    "workers",
+    Column("worker_id", Text, primary_key=True, nullable=False),
+    _need("org_id", Text),
+    _may("project_id", Text),
+    _need("name", Text),
+    _need("version", Text),
+    _need("sdk", Text),
+    _need("queues", LargeBinary),
+    _need("handlers", LargeBinary),
+    _need("slots", Integer),
+    _need("started_at", BigInteger),
+    _need("seen_at", BigInteger),
+    _may("drain_at", BigInteger),
+    _may("gone_at", BigInteger),
+    Index("workers_by_org", "org_id", "worker_id"),
 )
 
 timers = _table(

@@ -79,7 +79,7 @@ def _tests(query: RunQuery, reader: Reader) -> list[Keep]:
         tests.append(lambda record: record.run.spec.concurrency_key == query.concurrency_key)
     metadata = _pairs(query.metadata, "metadata", query.metadata_key, query.metadata_value)
     if metadata:
-        tests.append(lambda record: has_pairs(record.run.spec.metadata, metadata))
+        tests.append(lambda record: has_pairs(record.run.metadata, metadata))
     tags = _pairs(query.tags, "tag", query.tag_key, query.tag_value)
     if tags:
         tests.append(lambda record: has_pairs(record.run.spec.tags, tags))

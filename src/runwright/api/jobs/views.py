@@ -85,7 +85,7 @@ def _asked(spec: domain.Spec) -> dict[str, Any]:
     }
 
 
-_TRANSLATED = {"payload", "scheduled_at", "timeout_secs_override", "created_at"}
+_TRANSLATED = {"payload", "metadata", "scheduled_at", "timeout_secs_override", "created_at"}
 _TRANSLATED |= {"retry_initial_delay_secs", "retry_max_delay_secs"}
 _SAME_NAME = tuple(sorted(set(domain.Spec.__struct_fields__) & set(wire.Run.__struct_fields__) - _TRANSLATED))
 
@@ -97,6 +97,7 @@ def _standing(run: domain.Run, now: int) -> dict[str, Any]:
     return {
         "status": job_word(run),
         "state": run.state,
+        "metadata": run.metadata,
         "reason": run.reason,
         "attempt": run.attempt,
         "error": run.error,

@@ -51,15 +51,29 @@ PAYLOADS = f"SELECT run_id, payload FROM runs WHERE run_id IN {_IDS}"
 LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id IN {_IDS}"
 LIMITS = f"SELECT limit_key, used, max FROM limits WHERE limit_key IN {_IDS}"
 IDEMPOTENCY = "SELECT fingerprint, target FROM idempotency WHERE scope = ? AND key = ? AND created_at > ?"
-TAKE = "SELECT rank, run_id FROM ready WHERE queue = ? ORDER BY rank, run_id LIMIT ?"
-UNREADY = "DELETE FROM ready WHERE queue = ? AND rank = ? AND run_id = ?"
+TAKE = "SELECT lane, rank, run_id FROM ready WHERE lane = ? ORDER BY rank, run_id LIMIT ?"
+UNREADY = "DELETE FROM ready WHERE lane = ? AND rank = ? AND run_id = ?"
 HELD = "SELECT limit_key, rank, run_id FROM held WHERE limit_key = ? ORDER BY rank, run_id LIMIT ?"
+# From lane to lane by the index: however many runs wait in them, a lane costs one look.
+_LANES = (
+    "WITH RECURSIVE lanes(lane) AS (SELECT min(lane) FROM ready WHERE lane >= ?1 AND lane < ?2 UNION ALL"
+    " SELECT (SELECT min(lane) FROM ready WHERE ready.lane > lanes.lane AND ready.lane < ?2)"
+    " FROM lanes WHERE lane IS NOT NULL)"
+)
+LANES = f"{_LANES} SELECT lane FROM lanes WHERE lane IS NOT NULL"
+DEPTHS = (
+    f"{_LANES} SELECT lane, (SELECT count(*) FROM (SELECT 1 FROM ready WHERE ready.lane = lanes.lane LIMIT 1000))"
+    " FROM lanes WHERE lane IS NOT NULL"
+)
 FLOOR = (
-    "SELECT coalesce((SELECT min(rank) FROM ready WHERE queue = ?1),"
+    f"{_LANES} SELECT coalesce("
+    "(SELECT min((SELECT min(rank) FROM ready WHERE ready.lane = lanes.lane)) FROM lanes WHERE lane IS NOT NULL),"
     " (SELECT max(last_turn) FROM turns WHERE queue = ?1), 0.0)"
 )
+PAUSED = "SELECT queue FROM paused_queues"
+LEASES_OF = f"SELECT {_columns(Lease)} FROM leases WHERE worker_id = ? ORDER BY run_id"
 TURN = "SELECT last_turn FROM turns WHERE queue = ? AND project_id = ?"
-ANY_READY = "SELECT EXISTS (SELECT 1 FROM ready WHERE queue = ?)"
+ANY_READY = "SELECT EXISTS (SELECT 1 FROM ready WHERE lane = ?)"
 INBOX = "SELECT entry, run_id, command FROM inbox ORDER BY entry LIMIT ?"
 DUE = "SELECT run_id, name, at FROM timers WHERE at <= ? ORDER BY at LIMIT ?"
 NEXT_TIMER = "SELECT min(at) FROM timers"
@@ -72,13 +86,6 @@ STARVED = (
     " FROM held WHERE held.limit_key > waiting.limit_key) FROM waiting WHERE limit_key IS NOT NULL)"
     " SELECT limit_key FROM waiting LEFT JOIN limits USING (limit_key)"
     " WHERE limit_key IS NOT NULL AND coalesce(used < max, 1) LIMIT ?"
-)
-# From queue to queue by the index: a long queue costs no more than its first 1 000 rows, and hides no other.
-WAITING = (
-    "WITH RECURSIVE waiting(queue) AS (SELECT min(queue) FROM ready UNION ALL"
-    " SELECT (SELECT min(queue) FROM ready WHERE ready.queue > waiting.queue) FROM waiting WHERE queue IS NOT NULL)"
-    " SELECT queue, (SELECT count(*) FROM (SELECT 1 FROM ready WHERE ready.queue = waiting.queue LIMIT 1000))"
-    " FROM waiting WHERE queue IS NOT NULL"
 )
 DELIVER = "DELETE FROM inbox WHERE entry = ?"
 OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = ? ORDER BY entry LIMIT ?"
@@ -93,7 +100,7 @@ PRUNE = tuple(
 
 
 def _ready(run: Run) -> Row:
-    return (run.spec.queue, run.rank, run.run_id)
+    return (run.spec.lane, run.rank, run.run_id)
 
 
 def _held(run: Run) -> Row:
@@ -116,7 +123,7 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
     ("heads_gone", "DELETE FROM run_heads WHERE run_id = ?", lambda run_id: (run_id,)),
     ("unready", UNREADY, _ready),
     ("unheld", "DELETE FROM held WHERE limit_key = ? AND rank = ? AND run_id = ?", _held),
-    ("ready", _insert("ready", ("queue", "rank", "run_id")), _ready),
+    ("ready", _insert("ready", ("lane", "rank", "run_id")), _ready),
     ("held", _insert("held", ("limit_key", "rank", "run_id")), _held),
     (
         "limits",
@@ -144,6 +151,11 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         "timers",
         "INSERT INTO timers (run_id, name, at) VALUES (?1, ?2, ?3) ON CONFLICT (run_id, name) DO UPDATE SET at = ?3",
         astuple,
+    ),
+    (
+        "values_gone",
+        "DELETE FROM run_values WHERE run_id = ? AND kind = ? AND key = ?",
+        lambda value: value,
     ),
     ("attempts", _insert("attempts", Attempt.__struct_fields__), astuple),
     ("events", _insert("run_events", Event.__struct_fields__), astuple),

@@ -12,6 +12,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ from runwright.store.sqlite.connection import connect, lock, translated
 from runwright.store.sqlite.recovery import DISK_FAILURES, checkpointer, let_go, renewed_writer, secure_log
 
 _encode = msgspec.json.Encoder().encode
+
+_LAST = "\U0010ffff"
+"""What comes after every text that begins like the one before it."""
 
 
 def _list(values: Sequence[str] | Sequence[int]) -> str:
@@ -89,38 +93,44 @@ class SqliteTransaction:
         """Return the leases of those runs that execute."""
         return {row[0]: Lease(*row) for row in self._cursor.execute(hot.LEASES, (_list(run_ids),))}
 
-    async def take(self, queue: str, count: int) -> list[str]:
-        """Remove and return up to `count` ready runs of a queue, lowest rank first."""
-        found = self._cursor.execute(hot.TAKE, (queue, count)).fetchall()
-        self._cursor.executemany(hot.UNREADY, ((queue, rank, run_id) for rank, run_id in found))
-        return [str(run_id) for _, run_id in found]
+    async def take(self, lanes: Sequence[str], count: int) -> list[str]:
+        """Remove and return up to `count` ready runs of these lanes, lowest rank first."""
+        found = [row for lane in lanes for row in self._cursor.execute(hot.TAKE, (lane, count))]
+        if len(lanes) > 1:
+            found = sorted(found, key=itemgetter(1, 2))[:count]
+        self._cursor.executemany(hot.UNREADY, found)
+        return [str(row[2]) for row in found]
+
+    async def paused(self) -> set[str]:
+        """Return the keys of the queues that are paused."""
+        return {str(row[0]) for row in self._cursor.execute(hot.PAUSED)}
 
     async def held(self, limit_key: str, count: int) -> list[Held]:
         """Return the first `count` runs held by a limit, lowest rank first."""
         return [Held(*row) for row in self._cursor.execute(hot.HELD, (limit_key, count))]
 
     async def floors(self, queues: Sequence[str]) -> dict[str, float]:
-        """Return each queue's smallest ready rank; for an empty queue the latest turn that any project took."""
-        return {queue: self._cursor.execute(hot.FLOOR, (queue,)).get for queue in queues}
+        """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""
+        return {queue: self._cursor.execute(hot.FLOOR, (queue, queue + _LAST)).get for queue in queues}
 
     async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        """Return (queue, project) → the project's last turn, for those that had one."""
+        """Return (key of the queue, project) → the project's last turn, for those that had one."""
         found = {pair: self._cursor.execute(hot.TURN, pair).get for pair in pairs}
         return {pair: turn for pair, turn in found.items() if turn is not None}
 
-    async def empty(self, queues: Sequence[str]) -> set[str]:
-        """Return those of the queues that hold no ready run."""
-        return {queue for queue in queues if not self._cursor.execute(hot.ANY_READY, (queue,)).get}
+    async def empty(self, lanes: Sequence[str]) -> set[str]:
+        """Return those of the lanes that hold no ready run."""
+        return {lane for lane in lanes if not self._cursor.execute(hot.ANY_READY, (lane,)).get}
 
     async def apply(self, changes: ChangeSet) -> None:
         """Write a change set."""
         hot.apply(self._cursor, changes, self.now)
 
-    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int]], until: int) -> list[str]:
-        """Extend a worker's leases (run, epoch); return the runs whose lease is no longer that worker's."""
-        values = [(until, run_id, epoch, worker_id) for run_id, epoch in leases]
+    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int, int]]) -> list[str]:
+        """Extend a worker's leases (run, epoch, until); return the runs whose lease is no longer that worker's."""
+        values = [(until, run_id, epoch, worker_id) for run_id, epoch, until in leases]
         kept = {row[0] for row in self._cursor.executemany(hot.RENEW, values)}
-        return [run_id for run_id, _ in leases if run_id not in kept]
+        return [run_id for run_id, _, _ in leases if run_id not in kept]
 
     async def deliver(self, entry: int) -> None:
         """Remove an inbox entry whose command was applied."""
@@ -321,9 +331,17 @@ class SqliteStore:
         """Return limits that have a free slot and held runs: the net under the admission."""
         return [row[0] for row in self._read(hot.STARVED, limit)]
 
-    async def waiting_queues(self) -> dict[str, int]:
-        """Return the queues that hold ready runs, with how many (counted up to 1 000)."""
-        return dict(self._read(hot.WAITING))
+    async def lanes(self, prefix: str = "") -> list[str]:
+        """Return the lanes that hold ready runs and whose keys begin so."""
+        return [row[0] for row in self._read(hot.LANES, prefix, prefix + _LAST)]
+
+    async def depths(self, prefix: str = "") -> dict[str, int]:
+        """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
+        return dict(self._read(hot.DEPTHS, prefix, prefix + _LAST))
+
+    async def leases_of(self, worker_id: str) -> list[Lease]:
+        """Return the leases that a worker holds."""
+        return [Lease(*row) for row in self._read(hot.LEASES_OF, worker_id)]
 
     async def inbox(self, limit: int) -> list[InboxEntry]:
         """Return the oldest entries of the inbox."""
