@@ -152,9 +152,9 @@ async def test_a_schedule_is_at_most_a_year_away(api: Speech):
 
 
 async def test_a_run_that_does_not_begin_in_time_expires_and_one_that_began_does_not(api: Speech, gate: Gate):
-    nobody = await api.job("echo", queue="an-empty-room")
+    nobody = await api.job("nobody")
     late = await api.trigger(nobody, ttl_secs=1)
-    by_job = await api.trigger(await api.job("echo", queue="an-empty-room", run_ttl_secs=1))
+    by_job = await api.trigger(await api.job("nobody", run_ttl_secs=1))
     held = await api.job("hold", max_concurrency=1)
     first = await api.trigger(held, {"gate": gate.port}, ttl_secs=1)
     second = await api.trigger(held, {"gate": gate.port}, ttl_secs=1)

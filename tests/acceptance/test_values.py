@@ -143,7 +143,7 @@ async def test_everything_that_a_handler_offers_is_there_to_read(api: Speech):
         (1, "failed", "ValueError"),
         (2, "completed", None),
     ]
-    assert all(each["started_at"] <= each["ended_at"] and each["executor"] == "python" for each in attempts)
+    assert all(each["started_at"] <= each["ended_at"] and each["executor"] == "worker" for each in attempts)
 
     effects = await said(api.client.get(f"{base}/effects"))
     assert (effects["finished"], effects["would_repeat"], effects["unknown"]) == (["read", "send"], [], [])

@@ -226,7 +226,8 @@ async def test_a_payload_that_cannot_be_opened_fails_the_attempt_and_not_the_wor
     world.store._writer.execute("UPDATE runs SET payload = x'00'")
     world.engine.start()
     await all_ended(world)
-    assert (await world.run(run_id)).error_class == "StoreError"
+    run = await world.run(run_id)
+    assert (run.reason, run.error_class) == ("system", "StoreError")
     gates.open.set()
     await world.submit(world.job("gated"))
     await all_ended(world)

@@ -31,7 +31,7 @@ async def test_runs_are_counted_by_how_they_ended_and_why(world: World):
     await world.submit(world.job(), ttl_secs=1)
     await world.past(2)
     shown = await scrape(metrics)
-    assert shown.value("runwright_runs_created_total", kind="job", executor="python") == 6
+    assert shown.value("runwright_runs_created_total", kind="job", executor="worker") == 6
     assert shown.series("runwright_runs_ended_total") == {
         ("job", "", "completed"): 1,
         ("job", "error", "failed"): 1,
@@ -56,9 +56,9 @@ async def test_attempts_retries_and_dead_letters_are_counted_with_their_times(wo
     shown = await scrape(metrics)
     assert shown.value("runwright_run_retries_total") == 1
     assert shown.value("runwright_dead_letters_total") == 1
-    assert shown.value("runwright_attempt_duration_seconds_count", executor="python", outcome="failed") == 2
-    assert shown.value("runwright_attempt_duration_seconds_sum", executor="python", outcome="failed") == 0.7
-    assert shown.value("runwright_queue_wait_seconds_sum", executor="python") == 3
+    assert shown.value("runwright_attempt_duration_seconds_count", executor="worker", outcome="failed") == 2
+    assert shown.value("runwright_attempt_duration_seconds_sum", executor="worker", outcome="failed") == 0.7
+    assert shown.value("runwright_queue_wait_seconds_sum", executor="worker") == 3
     buckets = shown.series("runwright_queue_wait_seconds_bucket")
     assert (buckets["python", "1.0"], buckets["python", "5.0"], buckets["python", "+Inf"]) == (1, 2, 2)
     metrics.close()
@@ -204,12 +204,11 @@ async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
         await gate.arrived()
         busy = Scrape((await served.admin.get("/metrics")).text)
         gate.open()
-        worker = served.house.services.engine.worker
-        assert worker is not None
+        (worker,) = served.house.services.engine.workers
         await until(lambda: worker.busy == 0)
         idle = Scrape((await served.admin.get("/metrics")).text)
     assert (busy.value("runwright_worker_slots"), busy.value("runwright_worker_slots_busy")) == (7, 1)
-    assert busy.value("runwright_claim_to_start_seconds_count", executor="python") == 1
+    assert busy.value("runwright_claim_to_start_seconds_count", executor="worker") == 1
     assert idle.value("runwright_worker_slots_busy") == 0
 
 

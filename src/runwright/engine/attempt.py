@@ -20,7 +20,7 @@ from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, Buffer, Emitter, Note, Packed
 from runwright.engine.schema import require_valid
 from runwright.engine.values import Values, encode
-from runwright.errors import Error, FieldError, InvalidRequest, StoreUnavailable
+from runwright.errors import Error, FieldError, Internal, InvalidRequest, StoreError, StoreUnavailable
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -268,7 +268,9 @@ class Attempt:
         except AttemptLost:
             raise
         except Error as refusal:
-            return self.failed(type(refusal).__name__, refusal.detail, retryable=refusal.retryable, code=refusal.code)
+            reason = "system" if isinstance(refusal, StoreError | Internal) else "error"
+            failed, code = type(refusal).__name__, refusal.code
+            return self.failed(failed, refusal.detail, retryable=refusal.retryable, code=code, reason=reason)
         except Exception as bug:  # noqa: BLE001 - an executor's fault ends the attempt, never vanishes with it
             report("attempt.broken", run_id=self.run.run_id, error=repr(bug))
             return self.failed(type(bug).__name__, str(bug) or repr(bug))

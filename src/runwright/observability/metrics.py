@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from runwright import telemetry
 from runwright.domain.events import TERMINAL_TYPES
+from runwright.domain.lane import Lane
 from runwright.domain.run import Run
 from runwright.engine.batch import Batch
 from runwright.engine.engine import Engine
@@ -69,9 +70,13 @@ class Metrics:
         The depths of queues are left out while the store cannot say them.
         """
         try:
-            depths = await self._engine.store.waiting_queues()
+            lanes = await self._engine.store.depths()
         except StoreError:
-            depths = {}
+            lanes = {}
+        depths: dict[str, int] = {}
+        for lane, count in lanes.items():
+            queue = Lane.parse(lane).queue
+            depths[queue] = depths.get(queue, 0) + count
         longest = sorted(depths.items(), key=lambda each: (-each[1], each[0]))
         self._depths = {(queue,): float(count) for queue, count in longest[: self._queues_max]}
         rest = sum(count for _, count in longest[self._queues_max :])
@@ -93,8 +98,8 @@ class Metrics:
         samples: tuple[tuple[Metric, Callable[[], float]], ...] = (
             (m.COMMIT_BACKLOG, lambda: engine.commit.backlog),
             (m.COMMIT_BACKLOG_MAX, lambda: engine.settings.commit_backlog_max),
-            (m.SLOTS, lambda: engine.worker.slots if engine.worker is not None else 0),
-            (m.SLOTS_BUSY, lambda: engine.worker.busy if engine.worker is not None else 0),
+            (m.SLOTS, lambda: sum(worker.slots for worker in engine.workers)),
+            (m.SLOTS_BUSY, lambda: sum(worker.busy for worker in engine.workers)),
             (m.STREAMS_OPEN, streams_open),
         )
         for metric, read in samples:
