@@ -60,7 +60,7 @@ async def test_attempts_retries_and_dead_letters_are_counted_with_their_times(wo
     assert shown.value("runwright_attempt_duration_seconds_sum", executor="worker", outcome="failed") == 0.7
     assert shown.value("runwright_queue_wait_seconds_sum", executor="worker") == 3
     buckets = shown.series("runwright_queue_wait_seconds_bucket")
-    assert (buckets["python", "1.0"], buckets["python", "5.0"], buckets["python", "+Inf"]) == (1, 2, 2)
+    assert (buckets["worker", "1.0"], buckets["worker", "5.0"], buckets["worker", "+Inf"]) == (1, 2, 2)
     metrics.close()
 
 

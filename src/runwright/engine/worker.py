@@ -59,8 +59,8 @@ class Worker:
         self._hungry: dict[str, None] = {}
         self._mine: dict[str, bool] = {}
         self.loops = (
-            Loop(f"claimer of {executor.name}", self._claim, clock, every_s=CLAIM_POLL_S),
-            Loop(f"heartbeat of {executor.name}", self._beat, clock, every_s=heartbeat_s),
+            Loop(f"{executor.name}.claimer", self._claim, clock, every_s=CLAIM_POLL_S),
+            Loop(f"{executor.name}.heartbeat", self._beat, clock, every_s=heartbeat_s),
         )
 
     @property
