@@ -26,8 +26,7 @@ async def _many(count: int, at_once: int, one: Callable[[], Awaitable[object]]) 
 
 async def _settle(subject: Rig) -> None:
     engine = subject.house.services.engine
-    assert engine.worker is not None
-    while engine.worker.busy or await engine.store.waiting_queues():
+    while any(worker.busy for worker in engine.workers) or await engine.store.lanes():
         await asyncio.sleep(0)
 
 
