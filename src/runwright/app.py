@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runwright.api import health, metrics
+from runwright.api import health
+from runwright.api import metrics as metrics_page
 from runwright.api.admin import audit
 from runwright.api.admin import routes as admin
 from runwright.api.app import Application, build
@@ -41,10 +42,11 @@ from runwright.observability.health import Health
 from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.sqlite.store import SqliteStore
+from runwright.telemetry import report
 
 TABLES: tuple[Routes, ...] = (
     health.routes,
-    metrics.routes,
+    metrics_page.routes,
     admin.routes,
     audit.routes,
     jobs.routes,
@@ -84,6 +86,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     clock = SystemClock()
     executor = _executor(settings)
     store = SqliteStore(settings.data_dir, clock)
+    watchers = contextlib.ExitStack()
     await store.open()
     try:
         keyring = await Keyring.unlock(store, settings.master_key, settings.data_dir)
@@ -92,7 +95,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
         secrets = [secret for secret in (settings.api_key, settings.master_key, founded.token) if secret]
         redactor = Redactor(secrets)
-        logging.configure(settings, redactor)
+        watchers.callback(logging.configure(settings, redactor))
         engine = Engine(
             store,
             clock,
@@ -108,18 +111,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
-        streams = Streams(settings)
-        counted = Metrics(engine, streams_open=lambda: streams.count, queues_max=settings.metrics_queues_max)
-        services = Services(
-            settings=settings,
-            clock=clock,
-            authenticator=tenants.authenticator,
-            streams=streams,
-            engine=engine,
-            tenants=tenants,
-            health=Health(engine, clock, lambda: streams.draining),
-            metrics=counted,
-        )
+        services = _services(settings, clock, engine, tenants, watchers)
         engine.start()
         try:
             yield House(
@@ -127,11 +119,30 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             )
         finally:
             await engine.drain()
-            counted.close()
             if executor is not None:
                 executor.close()
     finally:
         await store.close()
+        report("process.stopped")
+        watchers.close()
+
+
+def _services(
+    settings: Settings, clock: SystemClock, engine: Engine, tenants: Tenants, watchers: contextlib.ExitStack
+) -> Services:
+    streams = Streams(settings)
+    metrics = Metrics(engine, streams_open=lambda: streams.count, queues_max=settings.metrics_queues_max)
+    watchers.callback(metrics.close)
+    return Services(
+        settings=settings,
+        clock=clock,
+        authenticator=tenants.authenticator,
+        streams=streams,
+        engine=engine,
+        tenants=tenants,
+        health=Health(engine, clock, lambda: streams.draining),
+        metrics=metrics,
+    )
 
 
 def _executor(settings: Settings) -> PythonExecutor | None:
@@ -189,12 +200,14 @@ async def _serve(house: House, settings: Settings, stop: asyncio.Event, ready: a
 
     def on_ready(url: str) -> None:
         write_credentials(settings.data_dir, url, house.api_key if house.key_made else None)
+        report("process.ready", url=url, version=health.VERSION, data_dir=str(settings.data_dir))
         if ready is not None:
             ready.set_result(url)
         else:
             announce(url)
 
     def on_drain() -> None:
+        report("process.draining", streams=house.services.streams.count)
         house.services.streams.drain()
         draining.append(asyncio.create_task(house.services.engine.drain_workers()))
 

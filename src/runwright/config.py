@@ -130,6 +130,10 @@ class Settings:
     metrics_queues_max: int = _setting(100, "Queues whose depth is shown by name; the rest is one", 1, 10_000)
     log_level: str = _setting("info", "Least level that is logged", choices=("debug", "info", "warning", "error"))
     log_format: str = _setting("text", "Form of the log lines", choices=("text", "json"))
+    log_requests: str = _setting(
+        "debug", "Level at which each request is one line, or off", choices=("off", "debug", "info")
+    )
+    log_line_max_bytes: int = _setting(16_384, "Largest log line; what is longer is cut", 1024, MIB)
 
 
 def _table() -> tuple[Setting, ...]:

@@ -65,7 +65,7 @@ def test_every_event_type_is_in_the_catalogue(page: str) -> None:
 
 @pages
 def test_every_error_code_every_scope_and_every_command_exists(page: str) -> None:
-    codes = set(errors.catalogue()) | set(codes_in_the_source())
+    codes = set(errors.catalogue()) | set(codes_in_the_source()) | set(reports_in_the_source())
     assert set(CODE.findall(text(page))) - codes - FILES == set()
     assert set(SCOPE.findall(text(page))) - SCOPES.keys() == set()
     assert set(COMMAND.findall(text(page))) - {name for name, _, _ in COMMANDS} == set()
@@ -126,6 +126,12 @@ def anchors(page: Path) -> set[str]:
     """Return the anchors that viewers of Markdown give the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def reports_in_the_source() -> list[str]:
+    """Return the names of what is reported to the log."""
+    sources = (ROOT / "src" / "runwright").rglob("*.py")
+    return [name for path in sources for name in re.findall(r'report\("([a-z_.]+)"', path.read_text(encoding="utf-8"))]
 
 
 def codes_in_the_source() -> list[str]:

@@ -29,6 +29,7 @@ from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
 from runwright.engine.worker import Worker
 from runwright.store.base import Store
+from runwright.telemetry import report
 
 
 class Engine:
@@ -116,6 +117,8 @@ class Engine:
 
     def start(self) -> None:
         """Start the loops."""
+        if self.worker is not None:
+            report("worker.started", worker_id=self.worker.worker_id, slots=self.worker.slots)
         for loop in self.loops:
             loop.start()
 
