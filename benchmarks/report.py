@@ -58,8 +58,8 @@ def _head(found: Report) -> str:
     return (
         f"# Figures\n\nMeasured {found.measured_at} in {found.took_s:.0f} s: {found.machine}.{quick} Medians of"
         " rounds, smallest and largest beside them. *Of goal* above 100 % is met, whichever way the goal points. *Raw"
-        " SQLite* is the same rows, written by the same statements in batches of 100 with nothing around them, between the"
-        " rounds; *share* is our part of it. Each figure is taken in processes of its own; over HTTP the server is"
+        " SQLite* is the same rows, written by the same statements in batches of 100 with nothing around them, between"
+        " the rounds; *share* is our part of it. Each figure is taken in processes of its own; over HTTP the server is"
         " one process and what asks is another, whose use of the processor stands beside the figure. Absolute figures"
         " drift with the machine and with what else it does; ratios of one run hold."
     )
