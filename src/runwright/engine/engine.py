@@ -117,8 +117,8 @@ class Engine:
 
     def start(self) -> None:
         """Start the loops."""
-        if self.worker is not None:
-            report("worker.started", worker_id=self.worker.worker_id, slots=self.worker.slots)
+        for worker in self.workers:
+            report("worker.started", worker_id=worker.worker_id, slots=worker.slots)
         for loop in self.loops:
             loop.start()
 
