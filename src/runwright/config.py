@@ -108,6 +108,11 @@ class Settings:
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
     # --- requests, lists and streams
     connection_idle_s: float = _setting(75.0, "Time that an idle connection is kept open", 0.05, 3600)
+    connection_stall_s: float = _setting(
+        60.0, "Time that a client may take nothing of what it is sent before it is cut off", 0.05, 3600
+    )
+    request_read_s: float = _setting(60.0, "Time for a request's head, and again for its body, to arrive", 0.05, 3600)
+    head_max_bytes: int = _setting(65_536, "Largest head of a request", 1024, 16 * MIB)
     body_max_bytes: int = _setting(MIB, "Largest request body", 1024, 1024 * MIB)
     bulk_body_max_bytes: int = _setting(16 * MIB, "Largest body of a bulk request", 1024, 1024 * MIB)
     bulk_items_max: int = _setting(1000, "Items of one bulk trigger", 1, 100_000)

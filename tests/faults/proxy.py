@@ -23,6 +23,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
+from runwright.clock import SystemClock
+
 PIECE_BYTES = 16_384
 SLOW_BUFFER_BYTES = 4096
 
@@ -102,6 +104,7 @@ class Proxy:
         self.accepting: Accepting = "yes"
         self.opened = 0
         self.target = port
+        self._clock = SystemClock()
         self._listener = listener
         self._links: set[_Link] = set()
         self._strays: list[socket.socket] = []
@@ -202,7 +205,7 @@ class Proxy:
             while data := await loop.sock_recv(source, line.piece_bytes):
                 delay_s = line.delay_s(len(data))
                 if delay_s:
-                    await asyncio.sleep(delay_s)
+                    await self._clock.sleep(delay_s)
                 if link.silent or line.silent:
                     continue
                 passing, end = line.allow(data)

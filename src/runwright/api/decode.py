@@ -1,5 +1,6 @@
 """Read a request strictly: what is unknown, malformed, too large or of another type is refused with its path."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from msgspec import inspect as types
 from starlette.types import Receive
 
 from runwright.api import instants
-from runwright.errors import FieldError, InvalidRequest, TooLarge, UnsupportedMedia
+from runwright.errors import FieldError, InvalidRequest, TooLarge, TooSlow, UnsupportedMedia
 
 # An escaped NUL whose backslash is not itself escaped.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -31,12 +32,13 @@ class Empty(msgspec.Struct, forbid_unknown_fields=True):
 class BodyReader:
     """Read and decode the JSON bodies of one route."""
 
-    __slots__ = ("_decoder", "_limit", "_optional")
+    __slots__ = ("_decoder", "_limit", "_optional", "_within_s")
 
-    def __init__(self, kind: Any, limit: int, *, optional: bool) -> None:
-        """Decode into `kind` what has at most `limit` bytes; an absent `optional` body is no fault."""
+    def __init__(self, kind: Any, limit: int, *, within_s: float, optional: bool) -> None:
+        """Decode into `kind` what has at most `limit` bytes and arrives `within_s`; `optional` may be absent."""
         self._decoder = msgspec.json.Decoder(kind)
         self._limit = limit
+        self._within_s = within_s
         self._optional = optional
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> Any:
@@ -58,6 +60,13 @@ class BodyReader:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._limit:
             raise TooLarge(f"The body is larger than {self._limit} bytes.")
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await self._received(receive)
+        except TimeoutError:
+            raise TooSlow(f"The body did not arrive within {self._within_s:g} s.") from None
+
+    async def _received(self, receive: Receive) -> bytes:
         parts: list[bytes] = []
         size = 0
         while True:

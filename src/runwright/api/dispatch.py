@@ -103,10 +103,11 @@ class _Served:
         self._takes = (endpoint.query is not None, endpoint.body is not None)
         self._body: BodyReader | None = None
         most: int = getattr(services.settings, endpoint.limit)
+        within_s = services.settings.request_read_s
         if endpoint.body is not None:
-            self._body = BodyReader(endpoint.body, most, optional=endpoint.body_optional)
+            self._body = BodyReader(endpoint.body, most, within_s=within_s, optional=endpoint.body_optional)
         elif endpoint.method in _WITH_BODY:
-            self._body = BodyReader(Empty, most, optional=True)
+            self._body = BodyReader(Empty, most, within_s=within_s, optional=True)
 
     async def __call__(self, call: Call, values: list[str]) -> "Answer":
         await call.admit(self._demand)

@@ -20,7 +20,7 @@ STATUS: dict[type[errors.Error], int] = {
     errors.Unauthenticated: 401,
     errors.LimitExceeded: 429,
     errors.TooLarge: 413,
-    errors.TooSlow: 504,
+    errors.TooSlow: 408,
     errors.Overloaded: 503,
     errors.Gone: 410,
     errors.StoreError: 500,
@@ -92,6 +92,8 @@ def _details(error: errors.Error) -> dict[str, Any] | None:
 def _headers(error: errors.Error) -> Mapping[str, str]:
     if isinstance(error, errors.MethodNotAllowed):
         return {"allow": ", ".join(error.allow)}
+    if isinstance(error, errors.TooSlow):
+        return {"connection": "close"}  # the rest may still come, and nobody would read it
     if isinstance(error, errors.Unauthenticated):
         return {"www-authenticate": "Bearer"}
     wait = getattr(error, "retry_after_s", None)

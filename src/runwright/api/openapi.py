@@ -19,6 +19,7 @@ _MEANINGS = {
     401: "Valid credentials are required",
     403: "The credentials lack the scope",
     404: "Nothing of the caller's has this id",
+    408: "The body did not arrive in time",
     409: "The present state does not allow this",
     410: "It is no longer here",
     413: "The body is too large",
@@ -217,7 +218,7 @@ def _failures(endpoint: Endpoint) -> set[int]:
     if endpoint.parameters:
         statuses.add(404)
     if endpoint.method != "GET":
-        statuses |= {409, 413, 415}
+        statuses |= {408, 409, 413, 415}
     return statuses
 
 

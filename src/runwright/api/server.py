@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from runwright.api.connection import bounded
 from runwright.config import Settings
 from runwright.errors import InvalidSettings
 
@@ -44,11 +45,11 @@ async def serve(
 
     Raises `InvalidSettings` when the address cannot be listened on, before the application's lifespan begins.
     """
-    listener = _listen(settings.host, settings.port)
+    listener = _listen(settings.host, settings.port, settings.connection_stall_s)
     config = uvicorn.Config(
         app,
         loop="none",  # ours already runs
-        http="httptools",
+        http=bounded(settings),
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -107,13 +108,15 @@ async def _stop_after(stop: asyncio.Event, server: _Server) -> None:
     server.stop()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, stall_s: float) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with contextlib.ExitStack() as undo:
             # With the protocol named, asyncio too sends small answers at once (TCP_NODELAY).
             listener = undo.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # inherited: a host that is gone acknowledges nothing any more
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall_s * 1000))
             listener.bind(address[:2])
             listener.listen(_BACKLOG)
             listener.setblocking(False)
