@@ -14,6 +14,9 @@ from tests.client.local_server import Answer, Request, dead_url, json_answer, pr
 
 RUN = {"id": "run_1", "status": "completed", "state": "completed", "attempt": 2, "job_id": "job_1", "new_field": [1]}
 JOB = {"id": "job_1", "slug": "greet", "queue": "default", "version": 3, "max_attempts": 3, "timeout_secs": 60}
+ORG = {"id": "org_1", "slug": "acme", "name": "Acme"}
+PROJECT = {"id": "proj_1", "slug": "blue", "name": "Blue", "weight": 2.0}
+USER = {"id": "user_1", "name": "Ada", "email": "a@b.org", "enabled": True}
 KEY = {"id": "key_1", "name": "ci", "scopes": ["runs:read"], "token": "rw_secret"}
 
 
@@ -104,6 +107,31 @@ def test_texts_of_jobs_cannot_drive_the_terminal(call_server: Call, script: Scri
             {"name": "ci", "scopes": ["runs:read"], "expires_at": "2030-01-01T00:00:00Z"},
             KEY,
         ),
+        (
+            "keys create ci --scope runs:read --user user_1",
+            "POST",
+            "/v1/keys",
+            {"name": "ci", "scopes": ["runs:read"], "user_id": "user_1"},
+            KEY,
+        ),
+        ("keys get key_1", "GET", "/v1/keys/key_1", None, KEY),
+        (
+            "trigger greet --retry-backoff fixed --retry-initial-delay-secs 1 --parent run_0",
+            "POST",
+            "/v1/jobs/greet/trigger",
+            {"retry_backoff": "fixed", "retry_initial_delay_secs": 1, "parent_run_id": "run_0"},
+            RUN,
+        ),
+        ("runs effects run_1", "GET", "/v1/runs/run_1/effects", None, {"id": "run_1", "safe_to_resume": True}),
+        ("orgs get default", "GET", "/v1/organizations/default", None, ORG),
+        ("orgs create acme --name Acme", "POST", "/v1/organizations", {"slug": "acme", "name": "Acme"}, ORG),
+        ("orgs update acme --name Acme", "PATCH", "/v1/organizations/acme", {"name": "Acme"}, ORG),
+        ("projects get blue", "GET", "/v1/projects/blue", None, PROJECT),
+        ("projects create blue --weight 2", "POST", "/v1/projects", {"slug": "blue", "weight": 2}, PROJECT),
+        ("projects update blue --unlimited", "PATCH", "/v1/projects/blue", {"max_concurrency": None}, PROJECT),
+        ("users get user_1", "GET", "/v1/users/user_1", None, USER),
+        ("users create Ada --email a@b.org", "POST", "/v1/users", {"name": "Ada", "email": "a@b.org"}, USER),
+        ("users update user_1 --disabled --yes", "PATCH", "/v1/users/user_1", {"enabled": False}, USER),
         ("keys rotate key_1 --grace-s 60", "POST", "/v1/keys/key_1/rotate", {"grace_s": 60}, KEY),
     ],
 )
@@ -160,12 +188,61 @@ def test_what_cannot_be_undone_is_shown_and_asked_for(
         assert ("DELETE" in [request.method for request in script.requests]) == (code == 0)
 
 
-@pytest.mark.parametrize(("tokens", "path"), [("jobs list", "/v1/jobs"), ("keys list", "/v1/keys")])
-def test_other_lists_print_too(call_server: Call, script: Script, tokens, path):
-    rows = [JOB] if path == "/v1/jobs" else [KEY]
-    script.on("GET", path, json_answer(rows))
-    assert len(call_server(*tokens.split()).out.splitlines()) == 2
-    assert call_server(*tokens.split(), "--json").json() == rows
+RECORD = {"attempt": 1, "sequence": 1, "output_key": "total", "value": {"n": 1}, "number": 1}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "path", "row"),
+    [
+        ("jobs list", "/v1/jobs", JOB),
+        ("jobs versions greet", "/v1/jobs/greet/versions", JOB),
+        ("keys list", "/v1/keys", KEY),
+        ("orgs list", "/v1/organizations", ORG),
+        ("projects list", "/v1/projects", PROJECT),
+        ("users list", "/v1/users", USER),
+        ("runs attempts run_1", "/v1/runs/run_1/attempts", RECORD),
+        ("runs children run_1", "/v1/runs/run_1/children", RUN),
+        ("runs checkpoints run_1", "/v1/runs/run_1/checkpoints", RECORD),
+        ("runs outputs run_1", "/v1/runs/run_1/outputs", RECORD),
+    ],
+)
+def test_lists_are_rows_for_people_and_arrays_for_programs(call_server: Call, script: Script, tokens, path, row):
+    script.on("GET", path, json_answer([row, row]))
+    assert len(call_server(*tokens.split()).out.splitlines()) == 3
+    assert call_server(*tokens.split(), "--json").json() == [row, row]
+    assert len(call_server(*tokens.split(), "--limit", "1").out.splitlines()) == 2
+
+
+def test_every_filter_of_runs_can_be_given(call_server: Call, script: Script):
+    script.on("GET", "/v1/runs", json_answer([]))
+    script.on("GET", "/v1/jobs/greet", json_answer(JOB))
+    at = "2026-01-01T00:00:00Z"
+    given = (
+        "--project p --job greet --status failed --state failed --kind all --triggered-by retry --tag a=b --tag c "
+        "--metadata d=e --batch batch_1 --parent run_0 --concurrency-key k --error-class E --execution-mode worker "
+        f"--created-after {at} --created-before {at} --finished-after {at} --finished-before {at} --oldest-first"
+    )
+    assert call_server("runs", "list", *given.split(), "--payload-contains", '{"n": 1}').code == 0
+    assert call_server("runs", "list", "--tag", "a", "--tag", "b").code == 2
+    query = dict(script.requests[-1].query)
+    instants = {query.pop(f"{name}_{end}") for name in ("created", "finished") for end in ("after", "before")}
+    assert instants == {"2026-01-01T00:00:00+00:00"}
+    assert query == {
+        "project_id": "p", "job_id": "job_1", "status": "failed", "state": "failed", "kind": "all",
+        "triggered_by": "retry", "tags[a]": "b", "tag_key": "c", "metadata[d]": "e", "payload_contains": '{"n":1}',
+        "batch_id": "batch_1", "parent_run_id": "run_0", "concurrency_key": "k", "error_class": "E",
+        "execution_mode": "worker", "order": "asc", "limit": "50",
+    }  # fmt: skip
+
+
+def test_who_is_asking_and_the_schemas_of_events_are_shown(call_server: Call, script: Script):
+    me = {"actor": "user:1", "kind": "user", "scopes": ["admin"], "organization": ORG, "user": USER, "key": KEY}
+    script.on("GET", "/v1/me", json_answer(me))
+    script.on("GET", "/v1/schemas/events", json_answer({"log": {"type": "object"}, "run.created": {}}))
+    assert "acme (org_1)" in call_server("me").out
+    assert call_server("me", "--json").json() == me
+    assert call_server("schemas", "log").json() == {"log": {"type": "object"}}
+    assert len(call_server("schemas").json()) == 2
 
 
 def test_a_payload_comes_from_the_line_a_file_or_standard_input(
@@ -187,7 +264,7 @@ def test_a_payload_comes_from_the_line_a_file_or_standard_input(
         "runs get",
         "runs cancel",
         "runs list --limit many",
-        "runs list --tag blue",
+        "runs list --tag =blue",
         "jobs update greet",
         "jobs update greet --clear slug",
         "jobs create greet --retry-strategy sometimes",

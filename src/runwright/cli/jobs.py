@@ -9,8 +9,7 @@ from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import UsageError
 from runwright.cli.inputs import Yes, confirm, pairs
-from runwright.client.fields import JobFields
-from runwright.client.models import Job
+from runwright.client.fields import JobChanges, JobFields
 
 app = App(name="jobs", help="List, read, create, change and delete jobs.")
 
@@ -65,14 +64,14 @@ class Options:
     default_metadata: tuple[str, ...] = ()
     "KEY=VALUE; repeatable"
 
-    def given(self) -> JobFields:
+    def given(self) -> JobChanges:
         """Return the fields that were given, as the API takes them."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         values["tags"] = pairs(values.pop("tag"), "--tag")
         values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
         values["retry_delays_secs"] = list(values["retry_delays_secs"])
         kept = {name: value for name, value in values.items() if value is not None and value not in ([], {})}
-        return cast(JobFields, kept)
+        return cast(JobChanges, kept)
 
 
 NO_OPTIONS = Options()
@@ -101,10 +100,37 @@ def list_jobs(*, project: str | None = None, limit: int = 50, connection: Connec
 
 
 @app.command
-def get(job: str, /, *, connection: Connection = HERE) -> None:
-    """Show a job, by id or slug."""
+def get(job: str, /, *, project: str | None = None, connection: Connection = HERE) -> None:
+    """Show a job.
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    project
+        Id or slug of its project.
+    """
     with connection.client() as client:
-        _show(client.jobs.get(job), connection)
+        printing.show_record(client.jobs.get(job, project_id=project), connection.json)
+
+
+@app.command
+def versions(job: str, /, *, project: str | None = None, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the versions of a job, oldest first.
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    project
+        Id or slug of its project.
+    limit
+        At most so many.
+    """
+    columns = ("version", "id", "queue", "max_attempts", "timeout_secs", "enabled", "created_at", "created_by")
+    with connection.client() as client:
+        rows = client.jobs.versions(job, project_id=project, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, columns, connection.json)
 
 
 @app.command
@@ -120,11 +146,9 @@ def create(
     project
         Id or slug of its project; default: the key's, else `default`.
     """
-    body: JobFields = {"slug": slug, "name": slug, **options.given()}
-    if project is not None:
-        body["project_id"] = project
+    body = {"slug": slug, "name": slug, **options.given()} | ({} if project is None else {"project_id": project})
     with connection.client() as client:
-        _show(client.jobs.create(**body), connection)
+        printing.show_record(client.jobs.create(**cast(JobFields, body)), connection.json)
 
 
 @app.command
@@ -132,6 +156,7 @@ def update(
     job: str,
     /,
     *,
+    project: str | None = None,
     clear: tuple[str, ...] = (),
     options: Options = NO_OPTIONS,
     connection: Connection = HERE,
@@ -142,6 +167,8 @@ def update(
     ----------
     job
         Id or slug.
+    project
+        Id or slug of its project.
     clear
         Field to set back to nothing, such as `max-concurrency`; repeatable.
     """
@@ -154,7 +181,8 @@ def update(
     if not changes:
         raise UsageError("There is nothing to change.", "Name at least one field, such as --max-attempts 5.")
     with connection.client() as client:
-        _show(client.jobs.update(job, **cast(JobFields, changes)), connection)
+        changed = client.jobs.update(job, project_id=project, **cast(JobChanges, changes))
+        printing.show_record(changed, connection.json)
 
 
 @app.command
@@ -177,10 +205,3 @@ def delete(job: str, /, *, project: str | None = None, yes: Yes = False, connect
         printing.show_json({"deleted": job})
     else:
         printing.say(f"deleted {job}")
-
-
-def _show(job: Job, connection: Connection) -> None:
-    if connection.json:
-        printing.show_json(job.raw)
-    else:
-        printing.detail(job.raw.items())

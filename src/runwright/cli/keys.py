@@ -31,12 +31,20 @@ def list_keys(*, limit: int = 50, connection: Connection = HERE) -> None:
 
 
 @app.command
+def get(key: str, /, *, connection: Connection = HERE) -> None:
+    """Show a key, without its token."""
+    with connection.client() as client:
+        printing.show_record(client.keys.get(key), connection.json)
+
+
+@app.command
 def create(
     name: str,
     /,
     *,
     scope: tuple[str, ...],
     project: str | None = None,
+    user: str | None = None,
     expires_at: str | None = None,
     service: bool = False,
     connection: Connection = HERE,
@@ -51,6 +59,8 @@ def create(
         What the key may do, such as `runs:read` or `jobs:trigger`; repeatable.
     project
         Id or slug of the one project that it may see; default: all of the organization.
+    user
+        Id of the user whose key it is; default: the caller's own.
     expires_at
         Instant of its end, such as 2027-01-01T00:00:00Z.
     service
@@ -59,6 +69,8 @@ def create(
     fields: dict[str, Any] = {"name": name, "scopes": list(scope)}
     if project is not None:
         fields["project_id"] = project
+    if user is not None:
+        fields["user_id"] = user
     if expires_at is not None:
         fields["expires_at"] = instant(expires_at, "--expires-at")
     if service:
@@ -68,7 +80,9 @@ def create(
 
 
 @app.command
-def rotate(key: str, /, *, grace_s: float | None = None, connection: Connection = HERE) -> None:
+def rotate(
+    key: str, /, *, grace_s: float | None = None, expires_at: str | None = None, connection: Connection = HERE
+) -> None:
     """Give a key a new token, shown this once.
 
     Parameters
@@ -77,9 +91,12 @@ def rotate(key: str, /, *, grace_s: float | None = None, connection: Connection 
         Id of the key.
     grace_s
         Seconds for which the old token stays valid.
+    expires_at
+        Instant of the new one's end; default: it lives as long as the old one was made for.
     """
+    until = None if expires_at is None else instant(expires_at, "--expires-at")
     with connection.client() as client:
-        _show_token(client.keys.rotate(key, grace_s=grace_s), connection)
+        _show_token(client.keys.rotate(key, grace_s=grace_s, expires_at=until), connection)
 
 
 @app.command

@@ -1,12 +1,15 @@
 """Output: tables for people, plain columns for pipes, JSON for programs; notes and errors go to standard error."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
 import msgspec
+
+from runwright.client.models import Record
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold red": "1;31"}
 _BAD = frozenset({"failed", "timed_out", "crashed", "system_failed", "dead_letter", "expired", "error", "fail"})
@@ -79,6 +82,23 @@ def detail(facts: Iterable[tuple[str, Any]]) -> None:
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
         say(f"{styled(name.ljust(width), 'bold')}  {styled(value, _style(value))}")
+
+
+def show_record(record: Record, as_json: bool) -> None:
+    """Print an object of the API as its facts, or as the JSON that the server sent."""
+    if as_json:
+        show_json(record.raw)
+    else:
+        detail(record.raw.items())
+
+
+def show_rows(records: Sequence[Record], columns: Sequence[str], as_json: bool) -> None:
+    """Print objects of the API as rows of these fields, or as one array of the JSON that the server sent."""
+    if as_json:
+        show_json([record.raw for record in records])
+    else:
+        heads = [re.sub("_(at|id|class)$", "", column) for column in columns]
+        table(heads, [[getattr(record, column) for column in columns] for record in records])
 
 
 def shown(value: Any) -> str:

@@ -1,6 +1,7 @@
 """`runwright runs`: read, follow, stop and repeat runs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import App, Parameter
@@ -9,7 +10,7 @@ from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, UsageError
 from runwright.cli.hints import hint
-from runwright.cli.inputs import json_object, pairs
+from runwright.cli.inputs import instant, json_object, pairs
 from runwright.cli.watching import exit_code, line, show_end, watch
 from runwright.client.errors import ApiError
 from runwright.client.fields import ReplayOptions, RunFilters
@@ -20,53 +21,107 @@ Source = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 """JSON, @FILE, or - for standard input."""
 
 app = App(name="runs", help="List, read, follow, stop and repeat runs.")
+for _name, _about in (
+    ("attempts", "List the attempts of a run."),
+    ("children", "List the runs that a run started."),
+    ("checkpoints", "List the checkpoints of a run."),
+    ("outputs", "List the outputs of a run."),
+    ("effects", "Tell whether it is safe to resume a run."),
+):
+    app.command(f"runwright.cli.records:{_name}", name=_name, help=_about)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What runs to list; everything that is given must hold."""
+
+    project: str | None = None
+    "Id or slug of their project"
+    job: str | None = None
+    "Id or slug of their job"
+    status: tuple[str, ...] = ()
+    "Word of the jobs API, such as `queued`, `executing`, `completed`, `dead_letter`; repeatable"
+    state: tuple[str, ...] = ()
+    "One of the nine states inside, such as `failed`; repeatable"
+    kind: tuple[str, ...] = ()
+    "Kind of run, such as `job`, or `all`; repeatable"
+    triggered_by: str | None = None
+    "What started them, such as `manual` or `retry`"
+    tag: tuple[str, ...] = ()
+    "KEY=VALUE, or KEY alone for any value; repeatable"
+    metadata: tuple[str, ...] = ()
+    "KEY=VALUE, or KEY alone for any value; repeatable"
+    payload_contains: str | None = None
+    "JSON that their payload contains"
+    batch: str | None = None
+    "Id of the bulk trigger that made them"
+    parent: str | None = None
+    "Id of the run that started them"
+    concurrency_key: str | None = None
+    "Their concurrency key"
+    error_class: str | None = None
+    "Class of their error"
+    execution_mode: str | None = None
+    "Where their code runs, such as `worker`"
+    created_after: str | None = None
+    "Instant, such as 2026-12-31T23:59:00Z"
+    created_before: str | None = None
+    "Instant"
+    finished_after: str | None = None
+    "Instant"
+    finished_before: str | None = None
+    "Instant"
+
+    def given(self) -> RunFilters:
+        """Return what was given, as the API takes it; the job is named still as it was typed."""
+        same = ("status", "state", "kind", "triggered_by", "concurrency_key", "error_class", "execution_mode")
+        asked: dict[str, Any] = {name: getattr(self, name) for name in same}
+        asked |= {"project_id": self.project, "job_id": self.job, "batch_id": self.batch, "parent_run_id": self.parent}
+        asked |= _labels(self.tag, "tags", "tag") | _labels(self.metadata, "metadata", "metadata")
+        if self.payload_contains is not None:
+            asked["payload_contains"] = json_object(self.payload_contains, "--payload-contains")
+        for name in ("created_after", "created_before", "finished_after", "finished_before"):
+            text = getattr(self, name)
+            asked[name] = None if text is None else instant(text, f"--{name.replace('_', '-')}")
+        return cast(RunFilters, {name: value for name, value in asked.items() if value})
+
+
+NO_FILTERS = Filters()
 
 
 @app.command(name="list")
 def list_runs(
-    *,
-    project: str | None = None,
-    job: str | None = None,
-    status: tuple[str, ...] = (),
-    state: tuple[str, ...] = (),
-    tag: tuple[str, ...] = (),
-    limit: int = 50,
-    connection: Connection = HERE,
+    *, filters: Filters = NO_FILTERS, oldest_first: bool = False, limit: int = 50, connection: Connection = HERE
 ) -> None:
     """List runs, newest first.
 
     Parameters
     ----------
-    project
-        Id or slug of their project.
-    job
-        Id or slug of their job.
-    status
-        Word of the jobs API, such as `queued`, `executing`, `completed`, `dead_letter`; repeatable.
-    state
-        One of the nine states inside, such as `failed`; repeatable.
-    tag
-        KEY=VALUE; repeatable.
+    oldest_first
+        Oldest first.
     limit
         At most so many.
     """
-    asked = {"project_id": project, "status": list(status), "state": list(state), "tags": pairs(tag, "--tag")}
-    filters: dict[str, Any] = {name: value for name, value in asked.items() if value}
-    filters["limit"] = min(limit, 500)
+    asked = filters.given()
+    asked["limit"] = min(limit, 500)
+    if oldest_first:
+        asked["order"] = "asc"
     with connection.client() as client:
-        if job is not None:
-            filters["job_id"] = (client.jobs.get(job)).id
-        runs = client.runs.list(**cast(RunFilters, filters)).first(limit)
-    if connection.json:
-        printing.show_json([run.raw for run in runs])
-        return
-    printing.table(
-        ("id", "status", "job", "attempt", "created", "finished", "error"),
-        [
-            (r.id, r.status, r.raw.get("job_slug") or r.job_id, r.attempt, r.created_at, r.finished_at, r.error_class)
-            for r in runs
-        ],
-    )
+        if "job_id" in asked:
+            asked["job_id"] = client.jobs.get(asked["job_id"], project_id=filters.project).id
+        runs = client.runs.list(**asked).first(limit)
+    columns = ("id", "status", "job_id", "attempt", "created_at", "finished_at", "error_class")
+    printing.show_rows(runs, columns, connection.json)
+
+
+def _labels(items: tuple[str, ...], pairs_name: str, key_name: str) -> dict[str, Any]:
+    """Return `KEY=VALUE` items as pairs, and one `KEY` as the key that must be there."""
+    keys = [item for item in items if "=" not in item]
+    if len(keys) > 1:
+        raise UsageError(f"--{key_name} takes one KEY without a value.", f"Write --{key_name} env=production.")
+    found: dict[str, Any] = {pairs_name: pairs((item for item in items if "=" in item), f"--{key_name}")}
+    return found | ({f"{key_name}_key": keys[0]} if keys else {})
 
 
 @app.command

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from cyclopts import Parameter
@@ -45,6 +45,14 @@ class Options:
     "In place of the job's"
     timeout_secs: int | float | None = None
     "In place of the job's"
+    retry_backoff: Literal["exponential", "linear", "fixed", "custom"] | None = None
+    "In place of the job's"
+    retry_initial_delay_secs: int | float | None = None
+    "In place of the job's"
+    retry_max_delay_secs: int | float | None = None
+    "In place of the job's"
+    parent: str | None = None
+    "Id of a run that counts as what started it"
     dry_run: bool = False
     "Only check; start nothing"
 
@@ -60,6 +68,10 @@ class Options:
             "concurrency_key": self.concurrency_key,
             "max_attempts_override": self.max_attempts,
             "timeout_secs_override": self.timeout_secs,
+            "retry_backoff": self.retry_backoff,
+            "retry_initial_delay_secs": self.retry_initial_delay_secs,
+            "retry_max_delay_secs": self.retry_max_delay_secs,
+            "parent_run_id": self.parent,
             "dry_run": self.dry_run or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
@@ -73,6 +85,7 @@ def trigger(
     /,
     *,
     payload: Annotated[str | None, Parameter(alias="-p", allow_leading_hyphen=True)] = None,
+    project: str | None = None,
     watch: bool = False,
     bulk: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     options: Options = NO_OPTIONS,
@@ -86,6 +99,8 @@ def trigger(
         Id or slug.
     payload
         JSON object, @FILE, or - for standard input.
+    project
+        Id or slug of the job's project.
     watch
         Follow the run to its end and exit as it ended: 0 completed, 1 failed, 3 cancelled, 4 expired.
     bulk
@@ -94,11 +109,11 @@ def trigger(
     if bulk is not None:
         if payload is not None or options.idempotency_key is not None or watch or options.dry_run:
             raise UsageError("--bulk goes with neither --payload, --idempotency-key, --watch nor --dry-run.")
-        return _bulk(job, bulk, options.given(), connection)
+        return _bulk(job, bulk, options.given(), project, connection)
     body = None if payload is None else json_object(payload, "--payload")
     given = cast(TriggerOptions, options.given())
     with connection.client() as client:
-        run = client.jobs.trigger(job, body, **given)
+        run = client.jobs.trigger(job, body, project_id=project, **given)
         if watch and not options.dry_run:
             return _follow(client, run, connection)
         return _show(run, connection)
@@ -121,12 +136,12 @@ def _follow(client: Client, run: Run, connection: Connection) -> int:
     return exit_code(ended)
 
 
-def _bulk(job: str, source: str, options: dict[str, Any], connection: Connection) -> int:
+def _bulk(job: str, source: str, options: dict[str, Any], project: str | None, connection: Connection) -> int:
     items = [{**options, **item} for item in _items(source)]
     results: list[dict[str, Any]] = []
     with connection.client() as client, Bar("triggering", sys.stderr) as bar:
         for chunk in _chunks(items, BULK_MAX):
-            results += client.jobs.trigger_bulk(job, chunk).raw["results"]
+            results += client.jobs.trigger_bulk(job, chunk, project_id=project).raw["results"]
             bar.show(len(results) / len(items), told=f"{len(results)}/{len(items)}")
     failed = sum(1 for result in results if result.get("error"))
     if connection.json:

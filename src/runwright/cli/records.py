@@ -1,0 +1,72 @@
+"""`runwright runs attempts|children|checkpoints|outputs|effects`: what a run left behind."""
+
+from runwright.cli import printing
+from runwright.cli.connection import HERE, Connection
+
+
+def attempts(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the attempts of a run, oldest first.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    columns = ("attempt", "lease_epoch", "executor", "worker_id", "started_at", "ended_at", "outcome", "error_class")
+    with connection.client() as client:
+        rows = client.runs.attempts(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, columns, connection.json)
+
+
+def children(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the runs that a run started, oldest first.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    columns = ("id", "status", "job_id", "attempt", "created_at", "finished_at", "error_class")
+    with connection.client() as client:
+        rows = client.runs.children(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, columns, connection.json)
+
+
+def checkpoints(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the checkpoints of a run, oldest first.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    with connection.client() as client:
+        rows = client.runs.checkpoints(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, ("sequence", "source", "created_at", "state"), connection.json)
+
+
+def outputs(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the outputs of a run, the latest of each key.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    with connection.client() as client:
+        rows = client.runs.outputs(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, ("output_key", "created_at", "value"), connection.json)
+
+
+def effects(run: str, /, *, connection: Connection = HERE) -> None:
+    """Tell whether it is safe to resume a run: which effects are finished, would repeat, or are unknown."""
+    with connection.client() as client:
+        printing.show_record(client.runs.effects(run), connection.json)
