@@ -11,7 +11,7 @@
     │                                (to come: ApprovalRequired, SelfApproval)
     ├─ LimitExceeded                 RateLimited, QuotaExceeded, TooLarge, TooSlow, Overloaded
     │                                (to come: BudgetExceeded)
-    ├─ Gone                          CursorExpired
+    ├─ Gone                          CursorExpired, RunEnded
     │                                (to come: ApprovalExpired)
     ├─ StoreError                    StoreUnavailable, StoreLocked, StoreReadOnly, SchemaMismatch, ChainBroken
     ├─ Internal                      a failure of ours: the log has it, the caller does not
@@ -264,6 +264,13 @@ class Gone(Error):
 
     code = "gone"
     summary = "This is no longer here."
+
+
+class RunEnded(Gone):
+    """Refuse what only a run that goes on can take from its executing side."""
+
+    code = "runs.ended"
+    summary = "The run has ended."
 
 
 class CursorExpired(Gone):

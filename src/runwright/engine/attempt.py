@@ -17,7 +17,7 @@ from runwright.domain.lane import Lane
 from runwright.domain.redaction import compose
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.engine.commit import Commit
-from runwright.engine.emitter import RETRY_S, Buffer, Emitter, Note, Packed
+from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
 from runwright.engine.schema import require_valid
 from runwright.engine.values import Values, encode
 from runwright.errors import Error, FieldError, Internal, InvalidRequest, StoreError, StoreUnavailable
@@ -101,6 +101,8 @@ class Attempt:
         self.on_stop: Callable[[StopKind], None] | None = None
         self.task: asyncio.Task[None] | None = None
         self.released = False
+        self.turn = asyncio.Lock()
+        self.received: int | None = 0
         self._sealed_payload = payload
         self._commit = commit
         self._store = store
@@ -134,7 +136,7 @@ class Attempt:
         Raises `AttemptLost`, and `InvalidRequest` for what `pack` refuses.
         """
         self._check()
-        await self._append(await self.pack([Saving(notes, values, removed)]))
+        await self.append(await self.pack([Saving(notes, values, removed)]))
 
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         """Add to the run's metadata, durable when it returns. Raises `AttemptLost`, and `InvalidRequest`."""
@@ -142,7 +144,7 @@ class Attempt:
         require_annotations(self.run, annotations)
         clean = self._emitter.redactor.data(annotations)
         draft = Draft("run.annotated", compose({"annotations": Raw(clean)}))
-        await self._append(Packed([draft], [], [], msgspec.json.decode(clean)))
+        await self.append(Packed([draft], [], [], msgspec.json.decode(clean)))
 
     async def pack(self, savings: Sequence[Saving]) -> Packed:
         """Return savings as they are stored: redacted, sealed, large values as artifacts.
@@ -163,27 +165,31 @@ class Attempt:
                 )
                 packed.values.append(stored)
                 refs.append(ref)
-            drafts = [self._emitter.draft(note) for note in saving.notes]
+            for note in saving.notes:
+                if note.type == STREAM:
+                    self.emit(note)  # its pieces are redacted as one text
+            drafts = [self._emitter.draft(note) for note in saving.notes if note.type != STREAM]
             last = saving.notes[-1] if saving.notes else None
-            if refs and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
+            if refs and drafts and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
                 drafts[-1] = self._emitter.draft(_Described(last, {**last.data, "value": refs[-1]}))
             packed.drafts.extend(drafts)
             packed.removed.extend(saving.removed)
         return packed
 
-    async def _append(self, packed: Packed) -> None:
+    async def append(self, packed: Packed) -> None:
+        """Append what is packed, durable when it returns. Raises `AttemptLost`."""
         try:
             await self._emitter.save(self._buffer, packed)
         except Error as refusal:
             self.lose(refusal)
             raise AttemptLost from refusal
 
-    async def stored(self, kind: str) -> dict[str, Any]:
+    async def stored(self, kind: str, *, look: bool = False) -> dict[str, Any]:
         """Return the values of a kind that the run has kept, by key, of checkpoints the last one.
 
-        The first lease has none and asks nobody.
+        The first lease has none from before it, and asks nobody, unless it is to `look` for its own.
         """
-        if self.run.lease_epoch == 1:
+        if self.run.lease_epoch == 1 and not look:
             return {}
         spec = self.run.spec
         found = await self._store.values(spec.run_id, kind)

@@ -17,6 +17,7 @@ from runwright.engine.commit import Commit
 from runwright.errors import Error, Internal, InvalidRequest, StoreUnavailable, TooLarge
 
 RETRY_S = 0.2
+STREAM = "stream.chunk"
 
 
 class Note(Protocol):
@@ -81,7 +82,7 @@ class Buffer:
         if pieces or done:
             # The pieces went through their stream's redaction; to look at them again, cut as they are, would find more.
             data = {"chunk": "".join(pieces), "stream_id": redactor.text(stream_id), "done": done}
-            self.drafts.append(Draft("stream.chunk", compose(data)))
+            self.drafts.append(Draft(STREAM, compose(data)))
 
     def put_back(self, drafts: Sequence[Draft]) -> None:
         """Keep records again that could not be stored, before everything that came since."""
@@ -137,7 +138,7 @@ class Emitter:
         """Keep a note for the next flush, which comes within the flush time. Raises `TooLarge` when too much waits."""
         if buffer.bytes > self._buffer_max_bytes:
             raise TooLarge(f"more than {self._buffer_max_bytes} bytes of records wait to be stored; write less at once")
-        if note.type == "stream.chunk":
+        if note.type == STREAM:
             self._emit_chunk(buffer, note.data)
         else:
             buffer.add(self.draft(note))

@@ -16,10 +16,12 @@ from runwright.engine.batch import Terms
 from runwright.engine.commit import Commit, Committed
 from runwright.engine.control import Control
 from runwright.engine.emitter import Emitter
+from runwright.engine.fleet import Fleet
 from runwright.engine.inbox import Inbox
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
 from runwright.engine.pruner import Pruner
+from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
 from runwright.engine.scheduler import Scheduler
@@ -28,6 +30,7 @@ from runwright.engine.stream import Hub
 from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
 from runwright.engine.worker import Worker
+from runwright.engine.workforce import Workforce
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -86,9 +89,20 @@ class Engine:
             buffer_max_bytes=settings.emit_buffer_max_bytes,
             patience_s=settings.lease_s,
         )
+        self.fleet = Fleet(
+            store,
+            self.commit,
+            self.emitter,
+            self.values,
+            clock,
+            lease_s=settings.lease_s,
+            attempts_max=settings.remote_attempts_max,
+        )
+        self.workforce = Workforce(store)
+        self.queues = Queues(store, self._wake)
         self.workers = tuple(self._worker(executor, slots, clock) for executor, slots in executors)
         self.commit.workers = self.workers
-        self.commit.listeners += [self._tell_workers, self.hub.committed]
+        self.commit.listeners += [self._tell_workers, self.fleet.committed, self.hub.committed]
         self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
 
     def _worker(self, executor: Executor, slots: int, clock: Clock) -> Worker:
@@ -131,7 +145,14 @@ class Engine:
 
     async def drain_workers(self) -> int:
         """Let running attempts finish, or hand them back; return how many were handed back."""
+        self.fleet.close()
         return sum(await asyncio.gather(*(worker.drain(self.settings.drain_s) for worker in self.workers)))
+
+    def _wake(self, lanes: Iterable[str]) -> None:
+        ready = set(lanes)
+        for worker in self.workers:
+            worker.wake(ready)
+        self.fleet.wake(ready)
 
     def _tell_workers(self, done: Committed) -> None:
         for worker in self.workers:

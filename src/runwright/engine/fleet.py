@@ -1,0 +1,327 @@
+"""Attempts that run elsewhere: in workers that speak REST, and at endpoints that accepted a run.
+
+What they write goes the way of every attempt's records: redacted, sealed, fenced by the lease's epoch. The last number
+that an attempt gave one of its appends is stored with what that append wrote, so that one which is sent twice, because
+its answer was lost on the way, is written once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from runwright.clock import Clock
+from runwright.domain import outcome as o
+from runwright.domain.commands import Value
+from runwright.domain.lane import Lane, queue_key
+from runwright.domain.run import ENDPOINT, Run, StopKind
+from runwright.domain.workforce import Introduction
+from runwright.engine.attempt import Attempt, AttemptLost, Saving
+from runwright.engine.batch import lease_until
+from runwright.engine.commit import Commit, Committed, Take
+from runwright.engine.emitter import Emitter
+from runwright.engine.values import Values
+from runwright.errors import Error, NotFound, RunEnded, StaleLease
+from runwright.store.base import Store, Transaction
+from runwright.telemetry import report
+
+RECEIPT = "receipt"
+LOOK_AGAIN_S = 5.0
+RENEW_AFTER = 0.25
+"""The part of a heartbeat's time after which a call of an endpoint renews its lease."""
+
+
+class Stopping(NamedTuple):
+    """A run that somebody asked to stop, to be told to the worker that executes it."""
+
+    run_id: str
+    lease_epoch: int
+    kind: StopKind
+
+
+class Claimed(NamedTuple):
+    """What a claim brings: attempts to execute, and requests to stop others."""
+
+    attempts: list[Attempt]
+    stops: list[Stopping]
+
+
+class _Waiting:
+    """A claim that waits for work."""
+
+    def __init__(self, worker: Introduction) -> None:
+        self.worker = worker
+        self.news = asyncio.Event()
+
+
+class Fleet:
+    """Hands runs to workers elsewhere, and takes what they and endpoints write about them."""
+
+    def __init__(
+        self,
+        store: Store,
+        commit: Commit,
+        emitter: Emitter,
+        values: Values,
+        clock: Clock,
+        *,
+        lease_s: float,
+        attempts_max: int,
+    ) -> None:
+        self._store = store
+        self._commit = commit
+        self._emitter = emitter
+        self._values = values
+        self._clock = clock
+        self._lease_s = lease_s
+        self._lease_us = int(lease_s * 1e6)
+        self._attempts_max = attempts_max
+        self._attempts: OrderedDict[str, Attempt] = OrderedDict()
+        self._renewed: dict[str, float] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self._stops: dict[str, dict[str, Stopping]] = {}
+        self._closed = False
+
+    # --- what the commit tells ----------------------------------------------------------------------------------------
+
+    def committed(self, done: Committed) -> None:
+        """Hear which runs moved, which became ready, and which were asked to stop."""
+        for run_id in self._attempts.keys() & done.runs.keys():
+            run, attempt = done.runs[run_id], self._attempts[run_id]
+            if run.state == "executing" and run.lease_epoch == attempt.run.lease_epoch:
+                attempt.take_note(run)
+            else:
+                self._forget(run_id)
+        if self._stops:
+            self._settle(done)
+        for run in done.stops:
+            if run.worker_id is not None and run.worker_id.startswith("wrk_") and run.stop is not None:
+                stops = self._stops.setdefault(run.worker_id, {})
+                stops[run.run_id] = Stopping(run.run_id, run.lease_epoch, run.stop)
+                self.nudge(run.worker_id)
+        if self._waiting and done.ready:
+            self.wake(done.ready)
+
+    def _settle(self, done: Committed) -> None:
+        for worker_id, stops in list(self._stops.items()):
+            for run_id in [
+                run_id for run_id in stops if run_id in done.runs and done.runs[run_id].state != "executing"
+            ]:
+                del stops[run_id]
+            if not stops:
+                del self._stops[worker_id]
+
+    def wake(self, lanes: Iterable[str]) -> None:
+        """Hear that runs of these lanes may be taken."""
+        for lane in map(Lane.parse, lanes):
+            for waiting in self._waiting.values():
+                if waiting.worker.serves(lane):
+                    waiting.news.set()
+
+    def nudge(self, worker_id: str) -> None:
+        """Let a worker's waiting claim answer now: there is something to tell."""
+        waiting = self._waiting.get(worker_id)
+        if waiting is not None:
+            waiting.news.set()
+
+    def close(self) -> None:
+        """Let every waiting claim answer now, and none wait any more: the server drains."""
+        self._closed = True
+        for waiting in self._waiting.values():
+            waiting.news.set()
+
+    # --- workers ------------------------------------------------------------------------------------------------------
+
+    async def claim(
+        self, worker: Introduction, count: int, wait_s: float, *, stay: Callable[[], bool], gone: asyncio.Event
+    ) -> Claimed:
+        """Return up to `count` attempts for a worker, or stop requests; wait up to `wait_s` for either.
+
+        A claim of a worker replaces the one that still waits. `stay` is asked before each look: a caller that is gone
+        (`gone` is set as it goes), or that is to drain, takes nothing.
+        """
+        replaced = self._waiting.get(worker.worker_id)
+        if replaced is not None:
+            replaced.news.set()
+        waiting = self._waiting[worker.worker_id] = _Waiting(worker)
+        until = self._clock.monotonic() + wait_s
+        try:
+            while True:
+                waiting.news.clear()
+                mine = self._waiting.get(worker.worker_id) is waiting and not gone.is_set() and not self._closed
+                attempts = await self._take(worker, count) if mine and count and stay() else []
+                stops = list(self._stops.pop(worker.worker_id, {}).values()) if mine else []
+                left = until - self._clock.monotonic()
+                if attempts or stops or left <= 0 or not mine or not stay():
+                    return Claimed(attempts, stops)
+                await self._first(waiting.news, gone, min(left, LOOK_AGAIN_S))
+        finally:
+            if self._waiting.get(worker.worker_id) is waiting:
+                del self._waiting[worker.worker_id]
+
+    async def _first(self, one: asyncio.Event, other: asyncio.Event, seconds: float) -> None:
+        waits = [asyncio.create_task(self._clock.wait(event, seconds)) for event in (one, other)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _take(self, worker: Introduction, count: int) -> list[Attempt]:
+        prefixes = [queue_key(worker.org_id, queue) for queue in worker.queues] or [f"{worker.org_id}/"]
+        lanes = [lane for prefix in prefixes for lane in await self._store.lanes(prefix)]
+        mine = tuple(lane for lane in lanes if worker.serves(Lane.parse(lane)))
+        if not mine:
+            return []
+        runs: list[Run] = await self._commit.apply(Take(mine, count, worker.worker_id))
+        return await self._opened(runs)
+
+    async def again(self, worker_id: str, running: Iterable[str]) -> list[Attempt]:
+        """Return the attempts that a worker was given and does not know of: the answer to its claim was lost."""
+        known = set(running)
+        lost = [lease for lease in await self._store.leases_of(worker_id) if lease.run_id not in known]
+        records = [await self._store.record(lease.run_id) for lease in lost]
+        runs = [r.run for r in records if r is not None and r.run.state == "executing" and r.run.worker_id == worker_id]
+        return await self._opened(runs)
+
+    async def _opened(self, runs: Sequence[Run]) -> list[Attempt]:
+        payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
+        return [self._open(run, payloads.get(run.run_id), received=0) for run in runs]
+
+    async def beat(self, worker_id: str, leases: Sequence[tuple[str, int]]) -> tuple[list[str], list[Stopping]]:
+        """Extend a worker's leases (run, epoch); return those that are lost, and the runs that it must stop."""
+        runs: dict[str, Run] = {}
+        for run_id, epoch in leases:
+            try:
+                runs[run_id] = (await self.attempt(run_id, epoch)).run
+            except Error:
+                continue
+        # Its own time-out comes first, and tells more; a worker that has none is ended when its lease is.
+        late_us = self._lease_us
+
+        async def renew(tx: Transaction) -> list[str]:
+            until = tx.now + self._lease_us
+            wanted = [
+                (run_id, run.lease_epoch, until if run.deadline_at is None else min(until, run.deadline_at + late_us))
+                for run_id, run in runs.items()
+            ]
+            return await tx.renew(worker_id, wanted)
+
+        lost = set(await self._store.write(renew)) if runs else set()
+        for run_id in lost:
+            report("worker.lease_lost", run_id=run_id, worker_id=worker_id)
+        self._stops.pop(worker_id, None)  # the answer tells them all
+        stops = [
+            Stopping(run_id, run.lease_epoch, run.stop)
+            for run_id, run in runs.items()
+            if run.stop is not None and run_id not in lost
+        ]
+        return [run_id for run_id, _ in leases if run_id not in runs or run_id in lost], stops
+
+    # --- one attempt --------------------------------------------------------------------------------------------------
+
+    async def attempt(self, run_id: str, lease_epoch: int | None, worker_id: str | None = None) -> Attempt:
+        """Return the attempt of a lease; without an epoch, of whatever lease the run has.
+
+        Raises `NotFound`, `RunEnded` for a run that has ended, and `StaleLease` for a lease that is over or another's.
+        """
+        known = self._attempts.get(run_id)
+        if known is None or known.lost or lease_epoch not in (None, known.run.lease_epoch):
+            record = await self._store.record(run_id)
+            if record is None:
+                raise NotFound("run", run_id)
+            if record.run.terminal:
+                raise RunEnded(f"the run has ended: it is {record.run.state}")
+            if record.run.state != "executing" or lease_epoch not in (None, record.run.lease_epoch):
+                raise StaleLease(f"the lease of run {run_id} has moved on; stop working on it")
+            known = self._open(record.run, record.payload, received=None)
+        if worker_id is not None and known.run.worker_id != worker_id:
+            raise StaleLease(f"the lease of run {run_id} is another worker's; stop working on it")
+        return known
+
+    def _open(self, run: Run, payload: bytes | None, *, received: int | None) -> Attempt:
+        attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
+        attempt.received = received
+        self._attempts[run.run_id] = attempt
+        while len(self._attempts) > self._attempts_max:
+            self._forget(next(iter(self._attempts)))
+        return attempt
+
+    def _forget(self, run_id: str) -> None:
+        self._attempts.pop(run_id, None)
+        self._renewed.pop(run_id, None)
+
+    async def append(self, attempt: Attempt, savings: Sequence[Saving], number: int | None = None) -> None:
+        """Append what an attempt wrote, durable when it returns; with a number, once, however often it is sent.
+
+        Raises `StaleLease`, and `InvalidRequest` for what no job may write.
+        """
+        async with attempt.turn:
+            if number is not None and number <= await self._received(attempt):
+                return
+            packed = await attempt.pack(savings)
+            if number is not None:
+                epoch = str(attempt.run.lease_epoch)
+                packed.values.append(Value(RECEIPT, epoch, None, None, str(number).encode()))
+            try:
+                await attempt.append(packed)
+            except AttemptLost as lost:
+                self._forget(attempt.run.run_id)
+                raise _cause(lost) from None
+            if number is not None:
+                attempt.received = number
+
+    async def _received(self, attempt: Attempt) -> int:
+        if attempt.received is None:
+            kept = await self._store.values(attempt.run.run_id, RECEIPT)
+            mine = [value.note for value in kept if value.key == str(attempt.run.lease_epoch)]
+            attempt.received = int(mine[0]) if mine and mine[0] is not None else 0
+        return attempt.received
+
+    async def annotate(self, attempt: Attempt, annotations: dict[str, str]) -> Run:
+        """Add to the run's metadata. Raises `StaleLease`, and `InvalidRequest` for too many or too long ones."""
+        async with attempt.turn:
+            try:
+                await attempt.annotate(annotations)
+            except AttemptLost as lost:
+                raise _cause(lost) from None
+        return attempt.run
+
+    async def finish(self, attempt: Attempt, outcome: o.Outcome) -> None:
+        """End an attempt with its outcome. Raises `StaleLease` when its lease is over."""
+        async with attempt.turn:
+            await attempt.finish(outcome, random.random(), self._lease_s)
+            self._forget(attempt.run.run_id)
+
+    async def touch(self, attempt: Attempt, *, now: bool = False) -> None:
+        """Renew the lease of a run that its endpoint works on: a call of it is a sign of life.
+
+        A lease that was renewed a moment ago is left alone, unless it is to be done `now`.
+        """
+        run = attempt.run
+        length_s = self._lease_s if run.spec.heartbeat_ms is None else run.spec.heartbeat_ms / 1000
+        renewed = self._renewed.get(run.run_id)
+        fresh = renewed is not None and self._clock.monotonic() - renewed < length_s * RENEW_AFTER
+        if run.worker_id is None or (fresh and not now) or not (run.entrusted or now):
+            return
+
+        async def renew(tx: Transaction) -> list[str]:
+            until = lease_until(run, tx.now, self._lease_us)
+            return await tx.renew(run.worker_id or ENDPOINT, [(run.run_id, run.lease_epoch, until)])
+
+        if await self._store.write(renew):
+            self._forget(run.run_id)
+            raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
+        self._renewed[run.run_id] = self._clock.monotonic()
+
+    async def kept(self, attempt: Attempt, kind: str) -> dict[str, Any]:
+        """Return the values of a kind that the run has kept, by key, of checkpoints the last one."""
+        return await attempt.stored(kind, look=True)
+
+
+def _cause(lost: AttemptLost) -> Error:
+    cause = lost.__cause__
+    return cause if isinstance(cause, Error) else StaleLease()
