@@ -80,15 +80,7 @@ class Engine:
             idempotency_ttl_h=settings.idempotency_ttl_h,
             batch=settings.prune_batch,
         )
-        self.emitter = Emitter(
-            self.commit,
-            redactor,
-            clock,
-            flush_s=settings.emit_flush_ms / 1000,
-            flush_bytes=settings.emit_flush_bytes,
-            buffer_max_bytes=settings.emit_buffer_max_bytes,
-            patience_s=settings.lease_s,
-        )
+        self.emitter = self._emitter(clock)
         self.fleet = Fleet(
             store,
             self.commit,
@@ -104,6 +96,18 @@ class Engine:
         self.commit.workers = self.workers
         self.commit.listeners += [self._tell_workers, self.fleet.committed, self.hub.committed]
         self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
+
+    def _emitter(self, clock: Clock) -> Emitter:
+        settings = self.settings
+        return Emitter(
+            self.commit,
+            self.redactor,
+            clock,
+            flush_s=settings.emit_flush_ms / 1000,
+            flush_bytes=settings.emit_flush_bytes,
+            buffer_max_bytes=settings.emit_buffer_max_bytes,
+            patience_s=settings.lease_s,
+        )
 
     def _worker(self, executor: Executor, slots: int, clock: Clock) -> Worker:
         return Worker(
