@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runwright.api import health
 from runwright.api import metrics as metrics_page
-from runwright.api.admin import audit
+from runwright.api.admin import audit, members
 from runwright.api.admin import routes as admin
 from runwright.api.app import Application, build
 from runwright.api.context import Services
@@ -26,11 +26,13 @@ from runwright.api.server import run as run_main
 from runwright.api.server import serve as serve_http
 from runwright.api.sse import Streams
 from runwright.auth.bootstrap import bootstrap
+from runwright.auth.issuer_keys import fetcher
 from runwright.auth.keyring import Keyring
+from runwright.auth.oidc import Oidc
 from runwright.auth.secret_files import read_credentials, write_credentials
 from runwright.auth.tenants import Tenants
 from runwright.client.worker import Worker, load_worker
-from runwright.clock import SystemClock
+from runwright.clock import Clock, SystemClock
 from runwright.config import Settings
 from runwright.domain.accounts import Project
 from runwright.domain.redaction import Redactor
@@ -41,6 +43,7 @@ from runwright.observability import logging
 from runwright.observability.health import Health
 from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
+from runwright.store.base import Store
 from runwright.store.sqlite.store import SqliteStore
 from runwright.telemetry import report
 
@@ -49,6 +52,7 @@ TABLES: tuple[Routes, ...] = (
     metrics_page.routes,
     admin.routes,
     audit.routes,
+    members.routes,
     jobs.routes,
     triggers.routes,
     runs.routes,
@@ -105,9 +109,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             redactor=redactor,
             executors=[(executor, settings.slots)] if executor is not None else (),
         )
-        tenants = Tenants.of(
-            store, keyring, clock, key_cache_s=settings.key_cache_s, idempotency_ttl_h=settings.idempotency_ttl_h
-        )
+        tenants = _tenants(store, keyring, clock, settings)
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
@@ -142,6 +144,17 @@ def _services(
         tenants=tenants,
         health=Health(engine, clock, lambda: streams.draining),
         metrics=metrics,
+    )
+
+
+def _tenants(store: Store, keyring: Keyring, clock: Clock, settings: Settings) -> Tenants:
+    return Tenants.of(
+        store,
+        keyring,
+        clock,
+        key_cache_s=settings.key_cache_s,
+        idempotency_ttl_h=settings.idempotency_ttl_h,
+        oidc=Oidc(settings, clock, fetcher(settings)) if settings.oidc_issuer is not None else None,
     )
 
 

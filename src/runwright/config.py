@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -83,6 +84,27 @@ class Settings:
     worker_queues: tuple[str, ...] = _setting(
         (), "Queues that the handlers in the server take from; none named: all", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*"
     )
+    # --- logins of an OIDC issuer
+    oidc_issuer: str | None = _setting(None, "OIDC issuer whose JWTs are taken, exactly as it calls itself", 1, 500)
+    oidc_audience: str | None = _setting(None, "Audience that its JWTs must be made for; needed with an issuer", 1, 500)
+    oidc_jwks: str | None = _setting(
+        None, "Address or file of the issuer's keys (JWKS); without it they are discovered", 1, 2000
+    )
+    oidc_name_claim: str = _setting("preferred_username", "Claim that names a user who is made on first sight", 1, 100)
+    oidc_role_claim: str | None = _setting(None, "Claim with the groups or roles that `oidc_roles` speaks of", 1, 200)
+    oidc_roles: tuple[str, ...] = _setting(
+        (), "Roles for values of that claim, as value=role", pattern=r"[^=,\0]+=(?:viewer|operator|approver|admin)"
+    )
+    oidc_provision: bool = _setting(False, "Make a user on first sight, with the role that the claim suggests")
+    oidc_organization: str = _setting("default", "Slug of the organization that such users are made in", 1, 128)
+    oidc_leeway_s: float = _setting(30.0, "Difference between the issuer's clock and ours that is forgiven", 0, 300)
+    oidc_token_max_bytes: int = _setting(8192, "Largest JWT", 256, 65_536)
+    oidc_keys_s: float = _setting(
+        3600.0, "How long the issuer's keys are believed without reading them again", 1, 86_400
+    )
+    oidc_refetch_s: float = _setting(30.0, "Least time between two looks for the issuer's keys", 0, 3600)
+    oidc_timeout_s: float = _setting(5.0, "Longest time that the issuer may take to answer", 0.05, 60)
+    oidc_document_max_bytes: int = _setting(262_144, "Largest answer of the issuer", 1024, 16 * MIB)
     # --- leases and the loops of the engine
     lease_s: float = _setting(30.0, "How long a claimed run is its worker's without a heartbeat", 0.1, 3600)
     heartbeat_s: float = _setting(10.0, "Interval of the workers' heartbeats; at most the lease", 0.02, 1200)
@@ -269,7 +291,8 @@ def _texts(setting: Setting, value: Any) -> tuple[str, ...]:
     if not isinstance(items, list | tuple) or not all(
         isinstance(item, str) and re.fullmatch(setting.pattern or ".+", item) for item in items
     ):
-        raise ValueError("a list of module:app" if setting.name == "worker" else "a list of texts")
+        shapes = {"worker": "module:app", "oidc_roles": "value=role"}
+        raise ValueError(f"a list of {shapes.get(setting.name, 'texts')}")
     return tuple(items)
 
 
@@ -310,4 +333,29 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         FieldError(less, f"must not be more than {more}")
         for less, more in _ORDERED
         if getattr(settings, less) > getattr(settings, more)
-    ]
+    ] + _of_oidc(settings)
+
+
+def _of_oidc(settings: Settings) -> list[FieldError]:
+    if settings.oidc_issuer is None:
+        alone = ("oidc_audience", "oidc_jwks", "oidc_role_claim", "oidc_roles", "oidc_provision")
+        return [FieldError(name, "means nothing without oidc_issuer") for name in alone if getattr(settings, name)]
+    problems = []
+    if settings.oidc_audience is None:
+        problems.append(FieldError("oidc_audience", "is needed with oidc_issuer: or tokens for others would be taken"))
+    for name in ("oidc_issuer", "oidc_jwks"):
+        given = getattr(settings, name)
+        if given is not None and (name == "oidc_issuer" or "://" in given) and not is_safe_url(given):
+            problems.append(FieldError(name, "must be an https address (http only to this machine)"))
+    if (settings.oidc_role_claim is None) != (not settings.oidc_roles):
+        problems.append(FieldError("oidc_role_claim", "and oidc_roles mean nothing without each other"))
+    if settings.oidc_provision and not settings.oidc_roles:
+        problems.append(FieldError("oidc_provision", "needs oidc_role_claim and oidc_roles: a user has a role"))
+    return problems
+
+
+def is_safe_url(url: str) -> bool:
+    """Tell whether nobody between here and there can change what an address answers."""
+    parts = urlsplit(url)
+    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and here))

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 Noun = Literal[
-    "artifact", "batch", "checkpoint", "event", "job", "key", "organization", "output", "project", "queue", "run",
-    "user", "value", "version", "worker",
+    "artifact", "batch", "checkpoint", "event", "job", "key", "member", "organization", "output", "project", "queue",
+    "run", "user", "value", "version", "worker",
 ]  # fmt: skip
 
 

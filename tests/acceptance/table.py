@@ -55,6 +55,12 @@ class World(NamedTuple):
             "update_project": {"name": "Renamed"},
             "create_user": {"name": unique("user")},
             "update_user": {"name": unique("user")},
+            "create_member": {
+                "user_id": self.idents["user_id"],
+                "role": "viewer",
+                "project_id": self.idents["project"],
+            },
+            "update_member": {"role": "operator"},
             "create_key": {"name": "a key", "scopes": ["runs:read"]},
             "rotate_key": {"grace_s": 60},
         }
@@ -77,6 +83,8 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     job = await said(client.post("/v1/jobs", json={"slug": unique("echo"), "handler": "echo"}), 201)
     run = await api.done(job["id"], {"a": 1})
     user = await said(client.post("/v1/users", json={"name": unique("ann")}), 201)
+    other = await said(client.post("/v1/users", json={"name": unique("bob")}), 201)
+    member = await said(client.post("/v1/members", json={"user_id": other["id"], "role": "viewer"}), 201)
     key = await api.key("runs:read")
     me = await said(client.get("/v1/me"))
     idents = {
@@ -86,6 +94,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "run_id": run["id"],
         "user_id": user["id"],
         "key_id": key["id"],
+        "member_id": member["id"],
         "organization": me["organization"]["id"],
     }
     return World(client, idents)

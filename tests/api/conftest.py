@@ -38,10 +38,18 @@ class KnownTokens:
     def __init__(self) -> None:
         self.actors = {"rw_good": ACTOR, "rw_reader": READER}
 
-    async def authenticate(self, token: str | None) -> Actor:
+    def believed(self, token: str | None, project: str | None = None) -> Actor | None:
+        return self.actors.get(token or "")
+
+    async def authenticate(self, token: str | None, project: str | None = None) -> Actor:
         if token is None or token not in self.actors:
             raise Unauthenticated
         return self.actors[token]
+
+    async def again(self, actor: Actor) -> Actor:
+        if actor not in self.actors.values():
+            raise Unauthenticated
+        return actor
 
 
 class Tick(msgspec.Struct, forbid_unknown_fields=True):

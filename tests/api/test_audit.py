@@ -117,13 +117,13 @@ async def test_a_filter_that_finds_little_reads_no_more_than_the_scan_budget(tmp
         ("DELETE FROM audit WHERE number = 1", {"number": 1, "what": "dropped"}),
         ("DELETE FROM audit WHERE number >= 8", {"number": 8, "what": "dropped"}),
         ("DELETE FROM audit", {"number": 1, "what": "dropped"}),
-        ("UPDATE audit_heads SET hash = x'00'", {"number": 11, "what": "edited"}),
+        ("UPDATE audit_heads SET hash = x'00'", {"number": 12, "what": "edited"}),
     ],
 )
 async def test_the_first_entry_that_was_touched_is_named(
     server: Served, statement: str, first_break: dict[str, Any]
 ) -> None:
-    assert (await ok(server.admin.get("/v1/audit/verify")))["head"]["number"] == 11
+    assert (await ok(server.admin.get("/v1/audit/verify")))["head"]["number"] == 12
     tamper(server, statement)
     verdict = await ok(server.admin.get("/v1/audit/verify"))
     assert (verdict["whole"], verdict["first_break"]) == (False, first_break)
@@ -131,12 +131,12 @@ async def test_the_first_entry_that_was_touched_is_named(
 
 
 async def test_a_log_whose_end_was_cut_off_is_broken_for_ever(server: Served) -> None:
-    tamper(server, "DELETE FROM audit WHERE number = 11")
+    tamper(server, "DELETE FROM audit WHERE number = 12")
     await ok(server.admin.post("/v1/projects", json={"slug": "later"}), 201)
     verdict = await ok(server.admin.get("/v1/audit/verify"))
-    assert verdict["first_break"] == {"number": 11, "what": "dropped"}
+    assert verdict["first_break"] == {"number": 12, "what": "dropped"}
     newest = (await whole(server))[0]
-    assert (newest["number"], newest["prev_hash"]) == (12, None)
+    assert (newest["number"], newest["prev_hash"]) == (13, None)
 
 
 async def test_a_log_that_was_written_anew_does_not_hold_a_head_that_was_noted(server: Served) -> None:
@@ -144,15 +144,15 @@ async def test_a_log_that_was_written_anew_does_not_hold_a_head_that_was_noted(s
     noted = {"head": f"{head['number']}:{head['hash']}"}
     await ok(server.admin.post("/v1/projects", json={"slug": "later"}), 201)
     assert (await ok(server.admin.get("/v1/audit/verify", params=noted)))["whole"]
-    tamper(server, "DELETE FROM audit WHERE number > 8")
-    tamper(server, "UPDATE audit_heads SET (number, hash) = (SELECT number, hash FROM audit WHERE number = 8)")
+    tamper(server, "DELETE FROM audit WHERE number > 9")
+    tamper(server, "UPDATE audit_heads SET (number, hash) = (SELECT number, hash FROM audit WHERE number = 9)")
     assert (await ok(server.admin.get("/v1/audit/verify")))["whole"]
     cut = await ok(server.admin.get("/v1/audit/verify", params=noted))
-    assert cut["first_break"] == {"number": 9, "what": "dropped"}
+    assert cut["first_break"] == {"number": 10, "what": "dropped"}
     for slug in ("other1", "other2", "other3"):
         await ok(server.admin.post("/v1/projects", json={"slug": slug}), 201)
     other = await ok(server.admin.get("/v1/audit/verify", params=noted))
-    assert other["first_break"] == {"number": 11, "what": "edited"}
+    assert other["first_break"] == {"number": 12, "what": "edited"}
     for odd in ("x", "1:00", f"-1:{'0' * 64}", "1"):
         await refused(server.admin.get("/v1/audit/verify", params={"head": odd}), 422, "request.invalid")
 

@@ -36,7 +36,11 @@ async def test_an_operation_names_its_scope_body_answer_and_errors(described):
     assert operation["operationId"] == "make"
     assert operation["tags"] == ["ticks"]
     assert operation["x-scope"] == "jobs:trigger"
-    assert operation["security"] == [{"bearer": ["jobs:trigger"]}, {"apiKey": ["jobs:trigger"]}]
+    assert operation["security"] == [
+        {"bearer": ["jobs:trigger"]},
+        {"apiKey": ["jobs:trigger"]},
+        {"jwt": ["jobs:trigger"]},
+    ]
     reference = {"$ref": "#/components/schemas/Tick"}
     assert operation["requestBody"] == {"required": True, "content": {"application/json": {"schema": reference}}}
     assert operation["responses"]["201"]["content"] == {"application/json": {"schema": reference}}
@@ -83,7 +87,7 @@ async def test_a_reply_shows_what_it_holds(described):
 
 async def test_public_routes_have_no_security_and_others_may_need_no_scope(described):
     assert described["paths"]["/v1/slow"]["get"]["security"] == []
-    assert described["paths"]["/v1/who"]["get"]["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert described["paths"]["/v1/who"]["get"]["security"] == [{"bearer": []}, {"apiKey": []}, {"jwt": []}]
     assert described["paths"]["/v1/who"]["get"]["parameters"][0]["name"] == "Prefer"
 
 

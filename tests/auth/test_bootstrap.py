@@ -23,13 +23,19 @@ async def test_the_first_start_makes_organization_project_user_and_key(house: Ho
     assert (house.organization.slug, house.admin.name, sorted(house.admin.scopes)) == ("default", "admin", ["admin"])
     project = await house.tenants.resolve_project(house.admin, None)
     assert (project.slug, project.weight, project.max_concurrency) == ("default", 1.0, None)
-    assert await house.actions() == ["organization.created", "project.created", "user.created", "key.created"]
+    assert await house.actions() == [
+        "organization.created",
+        "project.created",
+        "user.created",
+        "member.created",
+        "key.created",
+    ]
 
 
 async def test_a_later_start_makes_nothing(house: House) -> None:
     again = await bootstrap(house.store, house.keyring, None)
     assert (again.organization, again.token, again.made) == (house.organization, None, False)
-    assert len(await house.entries()) == 4
+    assert len(await house.entries()) == 5
 
 
 async def test_a_made_key_is_kept_before_the_store_has_it(tmp_path: Path) -> None:
@@ -78,9 +84,20 @@ async def test_a_revoked_own_key_does_not_come_back(house: House) -> None:
 async def test_an_own_key_is_a_services_when_the_admin_is_disabled(house: House) -> None:
     ada = (await house.tenants.users.create(house.admin, name="Ada")).value
     made = await house.tenants.keys.create(house.admin, name="k", scopes=["admin"], user_id=ada.user_id)
+    await house.tenants.members.create(house.admin, user_id=ada.user_id, role="admin", project_id=None)
     await house.tenants.users.update(await house.actor(made.value.token), house.admin.id, {"enabled": False})
     await bootstrap(house.store, house.keyring, OWN)
     assert (await house.actor(OWN)).kind == "service"
+
+
+async def test_an_own_key_opens_everything_when_the_user_admin_is_no_admin_any_more(house: House) -> None:
+    ada = (await house.tenants.users.create(house.admin, name="Ada")).value
+    await house.tenants.members.create(house.admin, user_id=ada.user_id, role="admin", project_id=None)
+    mine = (await house.tenants.members.own(house.admin))[0]
+    await house.tenants.members.update(house.admin, mine.member_id, "viewer")
+    await bootstrap(house.store, house.keyring, OWN)
+    actor = await house.actor(OWN)
+    assert (actor.kind, actor.allows("keys:manage")) == ("service", True)
 
 
 @pytest.mark.parametrize("short", ["fifteen letters", "x" * 257])

@@ -30,8 +30,16 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-
 class Authenticator(Protocol):
     """Tell whose credentials these are."""
 
-    async def authenticate(self, token: str | None) -> Actor:
-        """Return the actor of a token, or raise `Unauthenticated`."""
+    def believed(self, token: str | None, project: str | None = None) -> Actor | None:
+        """Return the actor of a token that was checked a moment ago, or None."""
+        ...
+
+    async def authenticate(self, token: str | None, project: str | None = None) -> Actor:
+        """Return the actor of a token, bound to one project if one is named, or raise `Denied`."""
+        ...
+
+    async def again(self, actor: Actor) -> Actor:
+        """Return a caller as it is now, without its token, or raise `Denied`."""
         ...
 
 
@@ -126,7 +134,7 @@ class Call:
         self._demand = demand
         if demand == PUBLIC:
             return
-        actor = await self.services.authenticator.authenticate(self.token)
+        actor = await self._authenticated()
         if demand != ANYONE:
             actor.require(demand)
         self._actor = actor
@@ -138,9 +146,14 @@ class Call:
 
     async def recheck(self) -> None:
         """Admit the caller again, as a long stream does from time to time; the actor stays the same."""
-        actor = await self.services.authenticator.authenticate(self.token)
+        actor = await self._authenticated()
         if self._demand not in (PUBLIC, ANYONE):
             actor.require(self._demand)
+
+    async def _authenticated(self) -> Actor:
+        authenticator, project = self.services.authenticator, self.header("x-project-id")
+        believed = authenticator.believed(self.token, project)
+        return believed if believed is not None else await authenticator.authenticate(self.token, project)
 
 
 def _token(headers: dict[bytes, bytes]) -> str | None:

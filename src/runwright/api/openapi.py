@@ -38,6 +38,23 @@ _ANSWER_HEADERS = {
     "X-Trace-Id": {"description": "The trace that the request belongs to.", "schema": {"type": "string"}},
 }
 
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`rw_…`)."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key (`rw_…`)."},
+    "jwt": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A JWT of the configured OIDC issuer; what it may do comes from its user's memberships.",
+    },
+    "runToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "What a run's code was given when it was dispatched (`rwt_…`); it ends with its lease.",
+    },
+}
+_RUN_TOKENS = "/sdk/v1/"
+
 
 def document(
     endpoints: Iterable[Endpoint], *, title: str, version: str, description: str, page_max: int
@@ -71,10 +88,7 @@ def document(
         "components": {
             "schemas": schemas.components,
             "responses": {f"Error{status}": _failure(status, schemas) for status in sorted(statuses)},
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`rw_…`)."},
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            },
+            "securitySchemes": _SECURITY,
         },
     }
 
@@ -154,10 +168,16 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     if endpoint.scope == PUBLIC:
         operation["security"] = []
     else:
-        scopes = [] if endpoint.scope == ANYONE else [endpoint.scope]
-        operation["security"] = [{"bearer": scopes}, {"apiKey": scopes}]
+        operation["security"] = _security(endpoint)
         operation["x-scope"] = endpoint.scope
     return operation
+
+
+def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
+    if endpoint.path.startswith(_RUN_TOKENS):
+        return [{"runToken": []}]
+    scopes = [] if endpoint.scope == ANYONE else [endpoint.scope]
+    return [{"bearer": scopes}, {"apiKey": scopes}, {"jwt": scopes}]
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
@@ -212,9 +232,7 @@ def _success(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
 def _failures(endpoint: Endpoint) -> set[int]:
     statuses = {422, 500, 503, *(status for status in endpoint.answers if status >= 400)}
     if endpoint.scope != PUBLIC:
-        statuses |= {401, 429}
-        if endpoint.scope != ANYONE:
-            statuses.add(403)
+        statuses |= {401, 403, 429}
     if endpoint.parameters:
         statuses.add(404)
     if endpoint.method != "GET":

@@ -11,14 +11,16 @@ from runwright.auth.keys import add_key
 from runwright.auth.organizations import ADMIN_USER, admin_key, found
 from runwright.auth.projects import DEFAULT
 from runwright.auth.tokens import check_own_token, credential, new_token
-from runwright.domain.accounts import Organization
+from runwright.domain.accounts import Membership, Organization
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
 from runwright.store.queries.auth import (
     CREDENTIAL,
     FIRST_ORGANIZATION,
+    MEMBERSHIPS,
     ORGANIZATION_BY_SLUG,
     USER_BY_NAME,
+    membership,
     organization,
     user,
 )
@@ -56,9 +58,18 @@ async def bootstrap(
         org = organization(rows[0])
         await audit.lock(tx, org.org_id)
         if given is not None and not await tx.fetch(CREDENTIAL, prefix=credential(given, keyring.pepper).prefix):
-            admins = [user(row) for row in await tx.fetch(USER_BY_NAME, org_id=org.org_id, name=ADMIN_USER)]
-            owner = next((admin.user_id for admin in admins if admin.enabled), None)
-            await add_key(tx, keyring, admin_key(org.org_id, owner, tx.now, BY), given)
+            await add_key(tx, keyring, admin_key(org.org_id, await _owner(tx, org.org_id), tx.now, BY), given)
         return Bootstrapped(org, given, made=False)
 
     return await store.write(work)
+
+
+async def _owner(tx: Transaction, org_id: str) -> str | None:
+    """Return the user `admin` if a key of theirs would open everything; a service's does so in any case."""
+    rows = await tx.fetch(USER_BY_NAME, org_id=org_id, name=ADMIN_USER)
+    admin = user(rows[0]) if rows else None
+    if admin is None or not admin.enabled:
+        return None
+    memberships = [membership(row) for row in await tx.fetch(MEMBERSHIPS, user_id=admin.user_id)]
+    free = not memberships or Membership("admin", None, removed=False) in memberships
+    return admin.user_id if free else None

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from runwright import ids
-from runwright.auth.authenticate import KeyAuthenticator
+from runwright.auth.authenticate import TokenAuthenticator
 from runwright.auth.keyring import Keyring
 from runwright.auth.policy import known_scopes, require_may_give, require_sees_key
 from runwright.auth.tokens import credential, new_token
@@ -40,7 +40,7 @@ class Keys:
     """Make, rotate, revoke and find the API keys of an organization."""
 
     def __init__(
-        self, store: Store, keyring: Keyring, authenticator: KeyAuthenticator, idempotency_ttl_us: int
+        self, store: Store, keyring: Keyring, authenticator: TokenAuthenticator, idempotency_ttl_us: int
     ) -> None:
         self._store = store
         self._keyring = keyring

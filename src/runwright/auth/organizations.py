@@ -1,4 +1,4 @@
-"""The verbs of organizations, and how each of them begins: with a project, a user and an admin key."""
+"""The verbs of organizations, and how each of them begins: with a project, an admin and an admin key."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import msgspec
 from runwright import ids
 from runwright.auth.keyring import Keyring
 from runwright.auth.keys import add_key
+from runwright.auth.members import add_member
 from runwright.auth.policy import require_org
 from runwright.auth.projects import DEFAULT, add_project
 from runwright.auth.tokens import new_token
 from runwright.auth.users import add_user
-from runwright.domain.accounts import ApiKey, Organization, Project, User
+from runwright.domain.accounts import ApiKey, Member, Organization, Project, User
 from runwright.domain.tenancy import Actor
 from runwright.errors import AlreadyExists, InvalidRequest, NotFound
 from runwright.store import audit
@@ -96,7 +97,7 @@ class Organizations:
 
 
 async def found(tx: Transaction, keyring: Keyring, slug: str, name: str, token: str, by: str) -> Founded:
-    """Insert an organization with the project `default`, the user `admin` and an admin key for `token`."""
+    """Insert an organization with the project `default`, the admin `admin` and an admin key for `token`."""
     if await tx.fetch(ORGANIZATION_BY_SLUG, slug=slug):
         raise AlreadyExists(f"There is an organization {slug!r} already.")
     now = tx.now
@@ -107,6 +108,7 @@ async def found(tx: Transaction, keyring: Keyring, slug: str, name: str, token: 
     await add_project(tx, keyring, project, by)
     admin = User(ids.new_id("user", now), made.org_id, ADMIN_USER, None, True, now)
     await add_user(tx, admin, by)
+    await add_member(tx, Member(ids.new_id("mem", now), made.org_id, None, admin.user_id, "admin", now, by))
     await add_key(tx, keyring, admin_key(made.org_id, admin.user_id, now, by), token)
     return Founded(made, token)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from runwright.auth.authenticate import KeyAuthenticator
+from runwright.auth.authenticate import TokenAuthenticator
 from runwright.auth.keyring import Keyring
 from runwright.auth.keys import Keys
+from runwright.auth.logins import OidcLogins
+from runwright.auth.members import Members
+from runwright.auth.oidc import Oidc
 from runwright.auth.organizations import Organizations
 from runwright.auth.projects import Projects
 from runwright.auth.run_tokens import RunTokens
@@ -20,28 +23,38 @@ HOUR_US = 3_600_000_000
 
 
 class Tenants(msgspec.Struct, frozen=True):
-    """Hold the verbs of organizations, projects, users and keys, the authenticator that they keep current, and the
-    tokens of runs.
+    """Hold the verbs of organizations, projects, users, members and keys, the authenticator that they keep current, and
+    the tokens of runs.
     """
 
     organizations: Organizations
     projects: Projects
     users: Users
+    members: Members
     keys: Keys
-    authenticator: KeyAuthenticator
+    authenticator: TokenAuthenticator
     run_tokens: RunTokens
 
     @classmethod
     def of(
-        cls, store: Store, keyring: Keyring, clock: Clock, *, key_cache_s: float = 5.0, idempotency_ttl_h: float = 24.0
+        cls,
+        store: Store,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        key_cache_s: float = 5.0,
+        idempotency_ttl_h: float = 24.0,
+        oidc: Oidc | None = None,
     ) -> Tenants:
         """Build the verbs over one store; the durations are the settings of these names."""
         ttl_us = round(idempotency_ttl_h * HOUR_US)
-        authenticator = KeyAuthenticator(store, keyring, clock, key_cache_s)
+        logins = None if oidc is None else OidcLogins(store, oidc)
+        authenticator = TokenAuthenticator(store, keyring, clock, key_cache_s, logins)
         return cls(
             Organizations(store, keyring, ttl_us),
             Projects(store, keyring, ttl_us),
-            Users(store, authenticator, ttl_us),
+            Users(store, authenticator, None if oidc is None else oidc.issuer, ttl_us),
+            Members(store, authenticator, ttl_us),
             Keys(store, keyring, authenticator, ttl_us),
             authenticator,
             RunTokens(keyring.run_token_key),

@@ -1,4 +1,4 @@
-"""The verbs of users. A user who is disabled has no valid key from that moment on."""
+"""The verbs of users. A user who is disabled has no valid key and no valid login from that moment on."""
 
 from __future__ import annotations
 
@@ -8,36 +8,56 @@ from typing import Any
 import msgspec
 
 from runwright import ids
-from runwright.auth.authenticate import KeyAuthenticator
+from runwright.auth.authenticate import TokenAuthenticator
 from runwright.auth.policy import require_org
 from runwright.domain.accounts import User
 from runwright.domain.tenancy import Actor
-from runwright.errors import AlreadyExists, Conflict, NotFound
+from runwright.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
-from runwright.store.queries.auth import INSERT_USER, SET_USER, USER, USER_BY_NAME, USERS, user
+from runwright.store.queries.auth import (
+    ADMINS,
+    INSERT_USER,
+    SET_USER,
+    USER,
+    USER_BY_NAME,
+    USER_BY_SUBJECT,
+    USERS,
+    user,
+)
 from runwright.store.queries.shapes import Slice, read
 
 
 class Users:
-    """Make, change and find the users of an organization."""
+    """Make, change and find the users of an organization; `issuer` is where a user's `subject` is one."""
 
-    def __init__(self, store: Store, authenticator: KeyAuthenticator, idempotency_ttl_us: int) -> None:
+    def __init__(
+        self, store: Store, authenticator: TokenAuthenticator, issuer: str | None, idempotency_ttl_us: int
+    ) -> None:
         self._store = store
         self._authenticator = authenticator
+        self._issuer = issuer
         self._ttl_us = idempotency_ttl_us
 
     async def create(
-        self, actor: Actor, *, name: str, email: str | None = None, idempotency_key: str | None = None
+        self,
+        actor: Actor,
+        *,
+        name: str,
+        email: str | None = None,
+        subject: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Made[User]:
-        """Make a user. Raises `AlreadyExists` for a name that the organization has."""
+        """Make a user. Raises `AlreadyExists` for a name that the organization has, or a subject that is taken."""
         require_org(actor, "admin")
-        key = key_for(actor.org_id, "users.create", idempotency_key, [name, email])
+        issuer = self._issuer_of(subject)
+        key = key_for(actor.org_id, "users.create", idempotency_key, [name, email, issuer, subject])
 
         async def make(tx: Transaction) -> tuple[str, User]:
             await _require_free(tx, actor.org_id, name)
-            made = User(ids.new_id("user", tx.now), actor.org_id, name, email, True, tx.now)
+            await _require_unlinked(tx, issuer, subject)
+            made = User(ids.new_id("user", tx.now), actor.org_id, name, email, True, tx.now, issuer, subject)
             await add_user(tx, made, actor.label)
             return made.user_id, made
 
@@ -50,8 +70,13 @@ class Users:
         return await self._store.write(work)
 
     async def update(self, actor: Actor, user_id: str, changes: Mapping[str, Any]) -> User:
-        """Change name, email or enabled. Nobody disables themselves: somebody has to be left to undo it."""
+        """Change name, email, subject or enabled.
+
+        Nobody disables themselves, or the organization's last admin: somebody has to be left to undo it.
+        """
         require_org(actor, "admin")
+        if "subject" in changes:
+            changes = {**changes, "issuer": self._issuer_of(changes["subject"])}
         if user_id == actor.user_id and changes.get("enabled") is False:
             raise Conflict("You cannot disable your own user.")
 
@@ -64,7 +89,14 @@ class Users:
             if new != old:
                 if new.name != old.name:
                     await _require_free(tx, actor.org_id, new.name)
-                await tx.fetch(SET_USER, row=user_id, name=new.name, email=new.email, enabled=new.enabled)
+                if (new.issuer, new.subject) != (old.issuer, old.subject):
+                    await _require_unlinked(tx, new.issuer, new.subject)
+                if old.enabled and not new.enabled:
+                    await require_other_admin(tx, actor.org_id, user_id)
+                await tx.fetch(
+                    SET_USER, row=user_id, name=new.name, email=new.email, enabled=new.enabled, issuer=new.issuer,
+                    subject=new.subject,
+                )  # fmt: skip
                 data = {"changed": [name for name in sorted(changes) if getattr(new, name) != getattr(old, name)]}
                 await audit.append(tx, actor.org_id, actor.label, "user.updated", user_id, data)
             return new
@@ -73,6 +105,13 @@ class Users:
             return await self._store.write(work)
         finally:
             self._authenticator.forget()
+
+    def _issuer_of(self, subject: str | None) -> str | None:
+        if subject is not None and self._issuer is None:
+            raise InvalidRequest.at(
+                "subject", "is one of an OIDC issuer, and none is configured (RUNWRIGHT_OIDC_ISSUER)"
+            )
+        return self._issuer if subject is not None else None
 
     async def own(self, actor: Actor) -> User:
         """Return the caller's own user. Raises `NotFound` for a caller that is none."""
@@ -105,6 +144,19 @@ async def find_user(tx: Transaction, org_id: str, user_id: str) -> User | None:
     """Return a user of an organization inside a transaction."""
     rows = await tx.fetch(USER, org_id=org_id, user_id=user_id)
     return user(rows[0]) if rows else None
+
+
+async def require_other_admin(tx: Transaction, org_id: str, user_id: str) -> None:
+    """Let a user stop being an admin of the organization. Raises `Conflict` for the last one that can act."""
+    if [row[0] for row in await tx.fetch(ADMINS, org_id=org_id)] == [user_id]:
+        raise Conflict(
+            "This is the organization's last admin; make another user an admin first.", code="members.last_admin"
+        )
+
+
+async def _require_unlinked(tx: Transaction, issuer: str | None, subject: str | None) -> None:
+    if subject is not None and await tx.fetch(USER_BY_SUBJECT, issuer=issuer, subject=subject):
+        raise AlreadyExists("There is a user of this subject already.")
 
 
 async def _require_free(tx: Transaction, org_id: str, name: str) -> None:

@@ -1,12 +1,16 @@
-"""Who has what: organizations, their projects and users, and the API keys that act for them."""
+"""Who has what: organizations, their projects, users and members, and the API keys that act for them."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
+
+from runwright.domain.tenancy import Role
+from runwright.errors import Denied
 
 # `$` alone would let a line break at the end pass; JSON Schema knows no `\Z`.
 END = r"(?!\n)$"
@@ -43,7 +47,10 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class User(msgspec.Struct, frozen=True):
-    """A person of an organization; once it is not `enabled`, none of its keys is valid."""
+    """A person of an organization; once it is not `enabled`, no key and no login of theirs is valid.
+
+    `subject` is who they are at the OIDC issuer `issuer`, if they may come from there.
+    """
 
     user_id: str
     org_id: str
@@ -51,6 +58,60 @@ class User(msgspec.Struct, frozen=True):
     email: str | None
     enabled: bool
     created_at: int
+    issuer: str | None = None
+    subject: str | None = None
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A user's role in a project, or in the whole organization where `project_id` is None."""
+
+    member_id: str
+    org_id: str
+    project_id: str | None
+    user_id: str
+    role: Role
+    created_at: int
+    created_by: str
+
+
+class Membership(NamedTuple):
+    """What a user's scopes come from; one that was `removed` gives none, and still keeps them from being free."""
+
+    role: Role
+    project_id: str | None
+    removed: bool
+
+
+class Reach(NamedTuple):
+    """The role that counts, and the one project that it is good for; None for all of the organization."""
+
+    role: Role
+    project_id: str | None
+
+
+def reach(memberships: Sequence[Membership], wanted: str | None) -> Reach:
+    """Return what a user with these memberships reaches, in the project `wanted` if one is named.
+
+    A role in the organization counts everywhere, whatever roles there are beside it. Without one, the only project's
+    counts. Raises `Denied` for a user who is no member there, or who must say which of several projects they mean.
+    """
+    there = [each for each in memberships if not each.removed]
+    whole = next((each for each in there if each.project_id is None), None)
+    if whole is not None:
+        return Reach(whole.role, wanted)
+    inside = [each for each in there if wanted in (None, each.project_id)]
+    if len(inside) > 1:
+        raise Denied(
+            "You are a member of several projects; name one in the header X-Project-Id.",
+            code="auth.choose_project",
+            data={"projects": [each.project_id for each in inside]},
+        )
+    if not inside:
+        raise Denied(
+            "You are a member of nothing here; ask an admin for a membership (POST /v1/members).",
+            code="auth.not_a_member",
+        )
+    return Reach(inside[0].role, inside[0].project_id)
 
 
 class ApiKey(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ and projects; every write is attributed to `Actor.label`.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from runwright.errors import MissingScope
@@ -23,11 +25,31 @@ SCOPES: dict[str, str] = {
 }
 """Every scope that a route of this server asks for, with what it allows."""
 
+Role = Literal["viewer", "operator", "approver", "admin"]
+
+_VIEWER = frozenset({"jobs:read", "runs:read"})
+_OPERATOR = _VIEWER | {"jobs:write", "jobs:trigger", "runs:write"}
+ROLES: dict[Role, frozenset[str]] = {
+    "viewer": _VIEWER,
+    "operator": _OPERATOR,
+    "approver": _VIEWER,
+    "admin": frozenset({"admin"}),
+}
+"""What the members of each role may do, weakest first; an approver decides, and operates nothing."""
+
+
+def narrowed(given: frozenset[str], by: frozenset[str]) -> frozenset[str]:
+    """Return the scopes that both sets allow; `admin` stands for all of them."""
+    if "admin" in by:
+        return given
+    return by if "admin" in given else given & by
+
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """One authenticated caller: a user's key, a service's key, or the server itself.
+    """One authenticated caller: a user, by a key or a JWT, a service by its key, or the server itself.
 
-    `project_id` is set when the key is bound to one project; `None` means every project of the organization.
+    `project_id` is set when the caller is bound to one project; `None` means every project of the organization. `role`
+    is that of the membership which the scopes come from, if there is one; at `expires_at` the credentials end.
     """
 
     kind: str
@@ -38,6 +60,8 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str | None = None
     name: str | None = None
     email: str | None = None
+    role: Role | None = None
+    expires_at: int | None = None
 
     @property
     def label(self) -> str:

@@ -2,48 +2,25 @@
 
 What changes often is narrow (`run_heads`, `ready`, `held`, `limits`, `leases`, `timers`); `runs` is written when a run
 is created, when it begins and when it ends; `run_events` only grows. No foreign keys stand on the hot path: the
-commit writes a run and its records in one transaction.
+commit writes a run and its records in one transaction. The tables of tenancy stand in `tenancy_tables`.
 """
-
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Float,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
-    Table,
     Text,
     UniqueConstraint,
-    text,
 )
-from sqlalchemy.sql.schema import SchemaItem
-from sqlalchemy.types import TypeEngine
 
-metadata = MetaData()
-
-
-def _table(name: str, *items: SchemaItem, rowid: bool = True) -> Table:
-    return Table(name, metadata, *items, sqlite_with_rowid=rowid)
-
-
-def _need(name: str, type_: type[TypeEngine[Any]]) -> Column[Any]:
-    return Column(name, type_, nullable=False)
-
-
-def _may(name: str, type_: type[TypeEngine[Any]]) -> Column[Any]:
-    return Column(name, type_, nullable=True)
-
-
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    clause = text(where)
-    return Index(name, *columns, unique=unique, sqlite_where=clause, postgresql_where=clause)
-
+from runwright.store.columns import may as _may
+from runwright.store.columns import need as _need
+from runwright.store.columns import partial as _partial
+from runwright.store.columns import table as _table
 
 runs = _table(
     "runs",
@@ -295,84 +272,4 @@ job_versions = _table(
     _need("created_at", BigInteger),
     _need("created_by", Text),
     UniqueConstraint("job_id", "version", name="job_versions_by_number"),
-)
-
-organizations = _table(
-    "organizations",
-    Column("org_id", Text, primary_key=True, nullable=False),
-    _need("slug", Text),
-    _need("name", Text),
-    _need("created_at", BigInteger),
-    UniqueConstraint("slug", name="organizations_by_slug"),
-)
-
-projects = _table(
-    "projects",
-    Column("project_id", Text, primary_key=True, nullable=False),
-    _need("org_id", Text),
-    _need("slug", Text),
-    _need("name", Text),
-    _need("weight", Float),
-    _may("max_concurrency", Integer),
-    _need("created_at", BigInteger),
-    UniqueConstraint("org_id", "slug", name="projects_by_slug"),
-)
-
-users = _table(
-    "users",
-    Column("user_id", Text, primary_key=True, nullable=False),
-    _need("org_id", Text),
-    _need("name", Text),
-    _may("email", Text),
-    _need("enabled", Boolean),
-    _need("created_at", BigInteger),
-    UniqueConstraint("org_id", "name", name="users_by_name"),
-)
-
-api_keys = _table(
-    "api_keys",
-    Column("key_id", Text, primary_key=True, nullable=False),
-    _need("org_id", Text),
-    _may("project_id", Text),
-    _may("user_id", Text),
-    _need("name", Text),
-    _need("prefix", Text),
-    _need("digest", LargeBinary),
-    _need("scopes", Text),
-    _need("created_at", BigInteger),
-    _need("created_by", Text),
-    _may("expires_at", BigInteger),
-    _may("revoked_at", BigInteger),
-    _may("rotated_to", Text),
-    UniqueConstraint("prefix", name="api_keys_by_prefix"),
-    Index("api_keys_by_org", "org_id", "key_id"),
-)
-
-keyring = _table(
-    "keyring",
-    Column("name", Text, primary_key=True, nullable=False),
-    _need("wrapped", LargeBinary),
-    _need("created_at", BigInteger),
-)
-
-audit = _table(
-    "audit",
-    _need("org_id", Text),
-    _need("number", Integer),
-    _need("actor", Text),
-    _need("action", Text),
-    _need("target", Text),
-    _need("data", LargeBinary),
-    _need("created_at", BigInteger),
-    _need("hash", LargeBinary),
-    PrimaryKeyConstraint("org_id", "number"),
-    rowid=False,
-)
-
-audit_heads = _table(
-    "audit_heads",
-    Column("org_id", Text, primary_key=True, nullable=False),
-    _need("number", Integer),
-    _need("hash", LargeBinary),
-    rowid=False,
 )

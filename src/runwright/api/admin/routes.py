@@ -4,9 +4,11 @@ from runwright.api.admin import schemas as wire
 from runwright.api.admin.views import (
     founded_view,
     key_view,
+    member_view,
     minted_view,
     organization_view,
     project_view,
+    text_or_none,
     user_view,
 )
 from runwright.api.context import ANYONE, Call
@@ -25,18 +27,20 @@ NOWHERE = {404: "The organization, project or user is not the caller's"}
 
 @routes.get("/v1/me", scope=ANYONE, summary="Who am I?")
 async def get_me(call: Call) -> wire.Me:
-    """Show the organization, project, user and key of the caller, and what it may do."""
+    """Show the organization, project, user, memberships and key of the caller, and what it may do."""
     actor, tenants = call.actor, call.services.tenants
-    organization = await tenants.organizations.get(actor)
     project = await tenants.resolve_project(actor, None) if actor.project_id is not None else None
     return wire.Me(
         kind=actor.kind,
         actor=actor.label,
-        organization=organization_view(organization),
+        organization=organization_view(await tenants.organizations.get(actor)),
         project=project_view(project) if project is not None else None,
         user=user_view(await tenants.users.own(actor)) if actor.user_id is not None else None,
         key=key_view(await tenants.keys.get(actor, actor.key_id)) if actor.key_id is not None else None,
+        role=actor.role,
+        memberships=[member_view(each) for each in await tenants.members.own(actor)],
         scopes=sorted(actor.scopes),
+        expires_at=text_or_none(actor.expires_at),
     )
 
 
@@ -120,7 +124,7 @@ async def update_project(call: Call, project: str, body: wire.UpdateProjectReque
 async def create_user(call: Call, body: wire.CreateUserRequest) -> Reply[wire.User]:
     """Create a user in the caller's organization; keys are made for it at `/v1/keys`."""
     made = await call.services.tenants.users.create(
-        call.actor, name=body.name, email=body.email, idempotency_key=idempotency_key(call)
+        call.actor, name=body.name, email=body.email, subject=body.subject, idempotency_key=idempotency_key(call)
     )
     return Reply(user_view(made.value), 200 if made.repeated else 201)
 

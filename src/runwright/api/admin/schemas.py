@@ -1,4 +1,4 @@
-"""The shapes of organizations, projects, users and keys on the wire."""
+"""The shapes of organizations, projects, users, members and keys on the wire."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from msgspec import UNSET, Meta, UnsetType
 from runwright.api.instants import Instant
 from runwright.auth.keys import GRACE_MAX_S, GRACE_S
 from runwright.domain.accounts import END, Name, Slots, Slug, Weight
+from runwright.domain.tenancy import Role
 
 Email = Annotated[str, Meta(max_length=320, pattern=r"^[^@\s]+@[^@\s]+" + END)]
+Subject = Annotated[
+    str, Meta(min_length=1, max_length=255, description="Who the user is at the configured OIDC issuer (`sub`).")
+]
 Scopes = Annotated[list[str], Meta(max_length=100, description="What the key may do; without scopes nothing.")]
 
 
@@ -50,7 +54,21 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     email: str | None
     enabled: bool
+    subject: str | None
     created_at: str
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's role in a project, or in the whole organization (`project_id` null), with the scopes that it gives."""
+
+    id: str
+    org_id: str
+    project_id: str | None
+    user_id: str
+    role: Role
+    scopes: list[str]
+    created_at: str
+    created_by: str
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +96,10 @@ class CreatedKey(Key, frozen=True, kw_only=True):
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is asking: the organization, the project that the key is bound to, the user if there is one, the scopes."""
+    """Who is asking: the organization, the project that the caller is bound to, the user if there is one, the scopes.
+
+    `role` is that of the membership which bounds the scopes; null for a service, and for a user who never was a member.
+    """
 
     kind: str
     actor: str
@@ -86,7 +107,10 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     project: Project | None
     user: User | None
     key: Key | None
+    role: Role | None
+    memberships: list[Member]
     scopes: list[str]
+    expires_at: str | None
 
 
 class CreateOrganizationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,6 +148,7 @@ class CreateUserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     name: Name
     email: Email | None = None
+    subject: Subject | None = None
 
 
 class UpdateUserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,7 +156,22 @@ class UpdateUserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     name: Name | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET
+    subject: Subject | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
+
+
+class CreateMemberRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A role for a user: in one project, or without one in the whole organization."""
+
+    user_id: str
+    role: Role
+    project_id: Annotated[str | None, Meta(description="The project, by id or slug.")] = None
+
+
+class UpdateMemberRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another role for a member; it counts from now on, for JWTs and keys alike."""
+
+    role: Role
 
 
 class CreateKeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from runwright.api.admin import schemas as wire
 from runwright.auth.keys import Minted
 from runwright.auth.organizations import Founded
 from runwright.domain import accounts
+from runwright.domain.tenancy import ROLES
 
 
 def organization_view(organization: accounts.Organization) -> wire.Organization:
@@ -50,7 +51,22 @@ def user_view(user: accounts.User) -> wire.User:
         name=user.name,
         email=user.email,
         enabled=user.enabled,
+        subject=user.subject,
         created_at=instants.text(user.created_at),
+    )
+
+
+def member_view(member: accounts.Member) -> wire.Member:
+    """Return a member as the wire shows it."""
+    return wire.Member(
+        id=member.member_id,
+        org_id=member.org_id,
+        project_id=member.project_id,
+        user_id=member.user_id,
+        role=member.role,
+        scopes=sorted(ROLES[member.role]),
+        created_at=instants.text(member.created_at),
+        created_by=member.created_by,
     )
 
 
@@ -76,11 +92,12 @@ def _key_fields(key: accounts.ApiKey) -> dict[str, Any]:
         "scopes": list(key.scopes),
         "created_at": instants.text(key.created_at),
         "created_by": key.created_by,
-        "expires_at": _text(key.expires_at),
-        "revoked_at": _text(key.revoked_at),
+        "expires_at": text_or_none(key.expires_at),
+        "revoked_at": text_or_none(key.revoked_at),
         "rotated_to": key.rotated_to,
     }
 
 
-def _text(at: int | None) -> str | None:
+def text_or_none(at: int | None) -> str | None:
+    """Return an instant as the wire shows it, or None where there is none."""
     return None if at is None else instants.text(at)

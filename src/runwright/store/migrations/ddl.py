@@ -6,7 +6,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from runwright.store.tables import metadata
+from runwright.store.tables import runs
+from runwright.store.tenancy_tables import organizations
+
+# One MetaData, into which both modules draw: that they are imported here makes it whole.
+(metadata,) = {runs.metadata, organizations.metadata}
 
 _DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Integer, bindparam, select, update
 
 from runwright.store.queries.shapes import inserting
 from runwright.store.query import Query
-from runwright.store.tables import audit, audit_heads, organizations
+from runwright.store.tenancy_tables import audit, audit_heads, organizations
 
 LOCK_ORGANIZATION = Query(
     select(organizations.c.org_id).where(organizations.c.org_id == bindparam("org_id")).with_for_update()
