@@ -131,6 +131,16 @@ class Settings:
         65_536, "Largest value kept in its row; larger ones become artifacts", 0, MIB
     )
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
+    # --- dispatch to endpoints
+    allow_private_endpoints: bool = _setting(
+        False, "Whether endpoints may lie in private networks and on this machine; for development"
+    )
+    dispatch_slots: int = _setting(200, "Runs that are dispatched to endpoints at a time", 1, 100_000)
+    dispatch_connections: int = _setting(200, "Open connections to endpoints", 1, 100_000)
+    dispatch_keepalive_s: float = _setting(4.0, "Time that an idle connection to an endpoint is kept", 0, 3600)
+    dispatch_connect_s: float = _setting(10.0, "Longest time until an endpoint is connected", 0.01, 3600)
+    dispatch_body_s: float = _setting(60.0, "Longest time from the head of an answer to its end", 0.01, 86_400)
+    dispatch_body_max_bytes: int = _setting(MIB, "Largest answer of an endpoint", 1, 64 * MIB)
     # --- requests, lists and streams
     connection_idle_s: float = _setting(75.0, "Time that an idle connection is kept open", 0.05, 3600)
     connection_stall_s: float = _setting(

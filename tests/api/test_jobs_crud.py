@@ -19,6 +19,10 @@ EVERYTHING: dict[str, Any] = {
     "slug": "index",
     "description": "Reads every book.",
     "execution_mode": "worker",
+    "endpoint_url": None,
+    "fallback_endpoint_url": None,
+    "retry_on": [],
+    "heartbeat_timeout_secs": 60,
     "queue": "books.big",
     "handler": "index-one",
     "max_attempts": 7,
@@ -41,6 +45,10 @@ EVERYTHING: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {
     "description": "",
     "execution_mode": "worker",
+    "endpoint_url": None,
+    "fallback_endpoint_url": None,
+    "retry_on": [],
+    "heartbeat_timeout_secs": 60,
     "queue": "default",
     "handler": None,
     "max_attempts": 3,
@@ -107,6 +115,7 @@ async def test_a_job_has_its_defaults_and_every_field(server: Served) -> None:
         "job_version_id": job["job_version_id"],
         "created_at": job["created_at"],
         "updated_at": job["created_at"],
+        "signing_secret": None,
     }
     assert job["id"].startswith("job_")
     assert job["job_version_id"].startswith("jobv_")
@@ -118,7 +127,8 @@ async def test_every_field_that_is_accepted_is_kept(server: Served) -> None:
     assert {name: job[name] for name in EVERYTHING} == EVERYTHING
     assert await ok(server.admin.get("/v1/jobs/index")) == job
     assert set(EVERYTHING) == set(JobDefinition.__struct_fields__)
-    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == ["execution_mode"]
+    of_http = ["execution_mode", "endpoint_url", "fallback_endpoint_url", "retry_on", "heartbeat_timeout_secs"]
+    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == of_http
 
 
 async def test_a_name_suggests_the_slug(server: Served) -> None:
@@ -246,7 +256,12 @@ async def test_a_repeated_request_finds_its_job(server: Served) -> None:
         ({"slug": "g", "name": ""}, "name"),
         ({"slug": "g", "name": "n" * 256}, "name"),
         ({"slug": "g", "name": "a\0b"}, "name"),
-        ({"slug": "g", "execution_mode": "http"}, "execution_mode"),
+        ({"slug": "g", "execution_mode": "process"}, "execution_mode"),
+        ({"slug": "g", "execution_mode": "http"}, "endpoint_url"),
+        ({"slug": "g", "execution_mode": "http", "endpoint_url": None}, "endpoint_url"),
+        ({"slug": "g", "fallback_endpoint_url": "https://example.com"}, "fallback_endpoint_url"),
+        ({"slug": "g", "retry_on": [503]}, "retry_on"),
+        ({"slug": "g", "heartbeat_timeout_secs": 61}, "heartbeat_timeout_secs"),
         ({"slug": "g", "endpoint_url": "https://example.com"}, "endpoint_url"),
         ({"slug": "g", "queue": ""}, "queue"),
         ({"slug": "g", "queue": "a b"}, "queue"),

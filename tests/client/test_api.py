@@ -48,6 +48,7 @@ async def test_ids_cannot_leave_their_place_in_the_path(connect: Connect):
         (lambda c: c.jobs.update("a", queue="q"), "PATCH", "/v1/jobs/a", {"queue": "q"}),
         (lambda c: c.jobs.get("a"), "GET", "/v1/jobs/a", None),
         (lambda c: c.jobs.delete("a"), "DELETE", "/v1/jobs/a", None),
+        (lambda c: c.jobs.rotate_secret("a", grace_secs=5), "POST", "/v1/jobs/a/rotate-secret", {"grace_secs": 5}),
         (lambda c: c.keys.rotate("k", grace_s=5), "POST", "/v1/keys/k/rotate", {"grace_s": 5}),
         (lambda c: c.keys.revoke("k"), "DELETE", "/v1/keys/k", None),
         (lambda c: c.projects.update("p", name="n"), "PATCH", "/v1/projects/p", {"name": "n"}),

@@ -13,7 +13,16 @@ from runwright.client.fields import JobChanges, JobFields
 
 app = App(name="jobs", help="List, read, create, change and delete jobs.")
 
-NULLABLE = ("max_concurrency", "max_concurrency_per_key", "run_ttl_secs", "poison_pill_threshold")
+NULLABLE = (
+    "endpoint_url",
+    "fallback_endpoint_url",
+    "max_concurrency",
+    "max_concurrency_per_key",
+    "run_ttl_secs",
+    "poison_pill_threshold",
+)
+
+SHOWN_ONCE = "The signing secret is not shown again: give it to the endpoint now."
 
 
 @Parameter(name="*")
@@ -26,7 +35,15 @@ class Options:
     description: str | None = None
     "What the job does"
     execution_mode: str | None = None
-    "Where its code runs; `worker`: a handler of a Python worker"
+    "Where its code runs; `worker`: a handler of a Python worker; `http`: behind the endpoint"
+    endpoint: str | None = None
+    "URL that runs are posted to; makes it an http job"
+    fallback_endpoint: str | None = None
+    "URL that is tried when the endpoint cannot be reached or answers 5xx"
+    retry_on: tuple[int, ...] = ()
+    "Status of an answer after which to try again; repeatable, replaces 408, 409, 425, 429 and 5xx"
+    heartbeat_timeout_secs: int | float | None = None
+    "How long an endpoint that answered 202 may be silent"
     queue: str | None = None
     "Queue of its runs"
     handler: str | None = None
@@ -67,6 +84,11 @@ class Options:
     def given(self) -> JobChanges:
         """Return the fields that were given, as the API takes them."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["endpoint_url"] = values.pop("endpoint")
+        values["fallback_endpoint_url"] = values.pop("fallback_endpoint")
+        if self.endpoint is not None and self.execution_mode is None:
+            values["execution_mode"] = "http"
+        values["retry_on"] = list(values["retry_on"])
         values["tags"] = pairs(values.pop("tag"), "--tag")
         values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
         values["retry_delays_secs"] = list(values["retry_delays_secs"])
@@ -148,7 +170,7 @@ def create(
     """
     body = {"slug": slug, "name": slug, **options.given()} | ({} if project is None else {"project_id": project})
     with connection.client() as client:
-        printing.show_record(client.jobs.create(**cast(JobFields, body)), connection.json)
+        _show_changed(client.jobs.create(**cast(JobFields, body)), connection)
 
 
 @app.command
@@ -182,7 +204,34 @@ def update(
         raise UsageError("There is nothing to change.", "Name at least one field, such as --max-attempts 5.")
     with connection.client() as client:
         changed = client.jobs.update(job, project_id=project, **cast(JobChanges, changes))
-        printing.show_record(changed, connection.json)
+        _show_changed(changed, connection)
+
+
+@app.command
+def rotate_secret(
+    job: str,
+    /,
+    *,
+    grace_secs: int | float | None = None,
+    project: str | None = None,
+    connection: Connection = HERE,
+) -> None:
+    """Give an http job a new signing secret, shown this once.
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    grace_secs
+        Seconds for which the old secret signs beside the new one; default: a day.
+    project
+        Id or slug of the job's project, when it is named by its slug.
+    """
+    with connection.client() as client:
+        rotated = client.jobs.rotate_secret(job, grace_secs=grace_secs, project_id=project)
+    printing.show_record(rotated, connection.json)
+    if not connection.json:
+        printing.note(SHOWN_ONCE)
 
 
 @app.command
@@ -205,3 +254,9 @@ def delete(job: str, /, *, project: str | None = None, yes: Yes = False, connect
         printing.show_json({"deleted": job})
     else:
         printing.say(f"deleted {job}")
+
+
+def _show_changed(job: Job, connection: Connection) -> None:
+    printing.show_record(job, connection.json)
+    if job.signing_secret is not None and not connection.json:
+        printing.note(SHOWN_ONCE)

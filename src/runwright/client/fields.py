@@ -19,6 +19,10 @@ class JobChanges(TypedDict, total=False):
     slug: str
     description: str
     execution_mode: str
+    endpoint_url: str | None
+    fallback_endpoint_url: str | None
+    retry_on: Sequence[int]
+    heartbeat_timeout_secs: float
     queue: str
     handler: str | None
     max_attempts: int

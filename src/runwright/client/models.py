@@ -204,6 +204,11 @@ class JobDefinition(Record, kw_only=True):
     name: str | None = None
     description: str | None = None
     execution_mode: str | None = None
+    endpoint_url: str | None = None
+    fallback_endpoint_url: str | None = None
+    retry_on: list[int] | None = None
+    heartbeat_timeout_secs: int | float | None = None
+    signing_secret: str | None = None
     queue: str = "default"
     enabled: bool = True
     version: int = 1
@@ -240,6 +245,14 @@ class Job(JobDefinition, kw_only=True):
     project_id: str | None = None
     org_id: str | None = None
     updated_at: datetime | None = None
+
+
+class RotatedSecret(Record, kw_only=True):
+    """A new signing secret, shown this once, and until when the one before it signs too."""
+
+    job_id: str = ""
+    signing_secret: str | None = None
+    previous_expires_at: datetime | None = None
 
 
 class BulkItem(msgspec.Struct, kw_only=True):

@@ -10,12 +10,16 @@ from msgspec import Meta
 from runwright import ids
 from runwright.domain import limits as keys
 from runwright.domain.accounts import END, Name, Project, Slots, Slug
+from runwright.domain.addresses import URL_MAX, url_problem
 from runwright.domain.retry import Jitter, RetryPolicy, Strategy
 from runwright.domain.run import Limit
 from runwright.errors import FieldError
 
 DAY_S = 86_400
 MONTH_S = 30 * DAY_S
+
+Mode = Literal["worker", "http"]
+"""Where the code of a job runs: in a worker that has its handler, or behind an endpoint that is posted to."""
 
 Description = Annotated[str, Meta(max_length=2000)]
 Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}" + END)]
@@ -30,12 +34,26 @@ Tags = Annotated[dict[Key, Annotated[str, Meta(max_length=256)]], Meta(max_lengt
 Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=1024)]], Meta(max_length=64)]
 Threshold = Annotated[int, Meta(ge=1, le=100, description="So many identical errors in a row end the retries.")]
 
+EndpointUrl = Annotated[
+    str, Meta(max_length=URL_MAX, description="An http:// or https:// address, which runs are posted to.")
+]
+Status = Annotated[int, Meta(ge=300, le=599)]
+RetryOn = Annotated[
+    tuple[Status, ...],
+    Meta(max_length=100, description="Statuses after which to try again, instead of 408, 409, 425, 429 and 5xx."),
+]
+HEARTBEAT_S = 60
+
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a job does not need to say, with what it then means."""
 
     description: Description = ""
-    execution_mode: Literal["worker"] = "worker"
+    execution_mode: Mode = "worker"
+    endpoint_url: EndpointUrl | None = None
+    fallback_endpoint_url: EndpointUrl | None = None
+    retry_on: RetryOn = ()
+    heartbeat_timeout_secs: Timeout = HEARTBEAT_S
     queue: Queue = "default"
     handler: Slug | None = None
     max_attempts: Attempts = 3
@@ -106,9 +124,12 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_delay_secs: int | float | None = None
 
 
-def problems(definition: JobDefinition) -> list[FieldError]:
-    """Return what no single field's type can refuse; an empty list for a definition that may be stored."""
-    found = []
+def problems(definition: JobDefinition, *, allow_private: bool = False) -> list[FieldError]:
+    """Return what no single field's type can refuse; an empty list for a definition that may be stored.
+
+    `allow_private` lets endpoints lie in private networks, for development.
+    """
+    found = _endpoint_problems(definition, allow_private)
     if ids.is_id("job", definition.slug):
         found.append(FieldError("slug", "must not look like the id of a job"))
     if definition.retry_strategy == "custom" and not definition.retry_delays_secs:
@@ -116,6 +137,26 @@ def problems(definition: JobDefinition) -> list[FieldError]:
     if definition.retry_strategy != "custom" and definition.retry_delays_secs:
         found.append(FieldError("retry_delays_secs", "is only for the strategy custom"))
     return found
+
+
+def _endpoint_problems(definition: JobDefinition, allow_private: bool) -> list[FieldError]:
+    if definition.execution_mode == "http":
+        of_others = {"handler": definition.handler, "rerun_unknown_steps": definition.rerun_unknown_steps}
+        found = [
+            FieldError(name, "is only for the execution mode worker") for name, given in of_others.items() if given
+        ]
+        if definition.endpoint_url is None:
+            found.append(FieldError("endpoint_url", "is required by the execution mode http"))
+        urls = {name: getattr(definition, name) for name in ("endpoint_url", "fallback_endpoint_url")}
+        said = {name: url_problem(url, allow_private=allow_private) for name, url in urls.items() if url is not None}
+        return found + [FieldError(name, problem) for name, problem in said.items() if problem is not None]
+    of_http = {
+        "endpoint_url": definition.endpoint_url is not None,
+        "fallback_endpoint_url": definition.fallback_endpoint_url is not None,
+        "retry_on": definition.retry_on != (),
+        "heartbeat_timeout_secs": definition.heartbeat_timeout_secs != HEARTBEAT_S,
+    }
+    return [FieldError(name, "is only for the execution mode http") for name, given in of_http.items() if given]
 
 
 def override_problems(definition: JobDefinition, overrides: Overrides) -> list[FieldError]:

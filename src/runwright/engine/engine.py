@@ -18,6 +18,7 @@ from runwright.engine.control import Control
 from runwright.engine.emitter import Emitter
 from runwright.engine.fleet import Fleet
 from runwright.engine.inbox import Inbox
+from runwright.engine.job_secrets import JobSecrets
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
 from runwright.engine.pruner import Pruner
@@ -62,7 +63,12 @@ class Engine:
             idempotency_ttl_us=int(settings.idempotency_ttl_h * 3_600_000_000),
         )
         self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
-        self.jobs = Jobs(store, int(settings.idempotency_ttl_h * 3_600_000_000))
+        self.jobs = Jobs(
+            store,
+            JobSecrets(store, sealer),
+            int(settings.idempotency_ttl_h * 3_600_000_000),
+            allow_private=settings.allow_private_endpoints,
+        )
         self.submitter = Submitter(self.commit, self.values, redactor, clock)
         self.control = Control(self.commit, self.hub)
         steady = Steady(clock, settings.lease_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition, JobVersion, problems
 from runwright.domain.tenancy import Actor
 from runwright.engine.directory import JobDirectory
+from runwright.engine.job_secrets import GRACE_S, JobSecrets, Rotated
 from runwright.errors import AlreadyExists, Conflict, FieldError, InvalidRequest, NotFound
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
@@ -24,41 +25,55 @@ T = TypeVar("T")
 REGISTRAR = "system:worker"
 
 
-class Jobs:
-    """Make, change and delete jobs; `directory` finds them, and is never behind these verbs."""
+class Change(NamedTuple):
+    """A job after a verb, with the signing secret if the verb made one: it is shown this once."""
 
-    def __init__(self, store: Store, idempotency_ttl_us: int) -> None:
+    job: Job
+    secret: str | None = None
+
+
+class Jobs:
+    """Make, change and delete jobs; `directory` finds them, and is never behind these verbs.
+
+    `allow_private` lets their endpoints lie in private networks.
+    """
+
+    def __init__(
+        self, store: Store, secrets: JobSecrets, idempotency_ttl_us: int, *, allow_private: bool = False
+    ) -> None:
         self._store = store
+        self._secrets = secrets
         self._ttl_us = idempotency_ttl_us
+        self._allow_private = allow_private
         self.directory = JobDirectory(store)
 
     async def create(
         self, actor: Actor, project: Project, definition: JobDefinition, idempotency_key: str | None = None
-    ) -> Made[Job]:
-        """Make a job, in its version 1.
+    ) -> Made[Change]:
+        """Make a job, in its version 1. A repeated request finds its job without the secret.
 
         Raises `AlreadyExists` for a slug that the project has, and `InvalidRequest` for a definition that is none.
         """
         actor.require("jobs:write")
         _require_visible(actor, project)
-        check(definition)
+        self._check(definition)
         key = key_for(project.project_id, "jobs.create", idempotency_key, definition)
 
-        async def find(tx: Transaction, job_id: str) -> Job | None:
+        async def find(tx: Transaction, job_id: str) -> Change | None:
             rows = await tx.fetch(q.JOB, job_id=job_id)
-            return q.job(rows[0]) if rows else None
+            return Change(q.job(rows[0])) if rows else None
 
-        async def make(tx: Transaction) -> tuple[str, Job]:
-            made = await _insert(tx, project, definition, actor.label)
-            return made.job_id, made
+        async def make(tx: Transaction) -> tuple[str, Change]:
+            made = await self._signed(tx, await _insert(tx, project, definition, actor.label))
+            return made.job.job_id, made
 
-        async def work(tx: Transaction) -> Made[Job]:
+        async def work(tx: Transaction) -> Made[Change]:
             await audit.lock(tx, project.org_id)
             return await once(tx, key, self._ttl_us, lambda target: find(tx, target), lambda: make(tx))
 
         return await self._changing(work)
 
-    async def update(self, actor: Actor, job: Job, changes: Mapping[str, Any]) -> Job:
+    async def update(self, actor: Actor, job: Job, changes: Mapping[str, Any]) -> Change:
         """Merge the changed fields into a job; each field is replaced whole.
 
         A change that changes nothing makes no version. Raises `NotFound` when the job was deleted meanwhile.
@@ -66,9 +81,9 @@ class Jobs:
         actor.require("jobs:write")
         _require_sees(actor, job)
 
-        async def work(tx: Transaction) -> Job:
+        async def work(tx: Transaction) -> Change:
             await audit.lock(tx, job.org_id)
-            return await _merge(tx, await _current(tx, job), changes, actor.label)
+            return await self._signed(tx, await self._merge(tx, await _current(tx, job), changes, actor.label))
 
         return await self._changing(work)
 
@@ -87,9 +102,37 @@ class Jobs:
                     data={"run_id": live[0][0]},
                 )
             await tx.fetch(q.DELETE_JOB, row=job.job_id, deleted_at=tx.now)
+            await self._secrets.forget(tx, job.job_id)
             await audit.append(tx, job.org_id, actor.label, "job.deleted", job.job_id, {"slug": current.slug})
 
         await self._changing(work)
+
+    async def rotate_secret(
+        self, actor: Actor, job: Job, grace_s: float = GRACE_S, idempotency_key: str | None = None
+    ) -> Made[Rotated]:
+        """Give a job a new signing secret; for `grace_s` seconds the old one signs beside it.
+
+        A repeated request gets no secret. Raises `Conflict` for a job that has none.
+        """
+        actor.require("jobs:write")
+        _require_sees(actor, job)
+        key = key_for(job.project_id, f"jobs.rotate_secret/{job.job_id}", idempotency_key, grace_s)
+
+        async def find(tx: Transaction, job_id: str) -> Rotated:
+            return Rotated(job_id, None, None)
+
+        async def make(tx: Transaction) -> tuple[str, Rotated]:
+            current = await _current(tx, job)
+            secret, until = await self._secrets.replace(tx, current, round(grace_s * 1e6))
+            data = {"previous_until": until}
+            await audit.append(tx, job.org_id, actor.label, "job.secret_rotated", job.job_id, data)
+            return job.job_id, Rotated(job.job_id, secret, until)
+
+        async def work(tx: Transaction) -> Made[Rotated]:
+            await audit.lock(tx, job.org_id)
+            return await once(tx, key, self._ttl_us, lambda target: find(tx, target), lambda: make(tx))
+
+        return await self._changing(work)
 
     async def register(self, project: Project, options: Mapping[str, Any]) -> Job:
         """Have a job for a handler: made with its options, or updated by a version where they differ.
@@ -101,9 +144,9 @@ class Jobs:
             await audit.lock(tx, project.org_id)
             rows = await tx.fetch(q.JOB_BY_SLUG, project_id=project.project_id, slug=options["slug"])
             if rows:
-                return await _merge(tx, q.job(rows[0]), options, REGISTRAR)
+                return await self._merge(tx, q.job(rows[0]), options, REGISTRAR)
             definition = _converted({"name": options["slug"], **options})
-            check(definition)
+            self._check(definition)
             return await _insert(tx, project, definition, REGISTRAR)
 
         return await self._changing(work)
@@ -146,12 +189,20 @@ class Jobs:
             # Also when the caller went away meanwhile: the transaction may have been written all the same.
             self.directory.forget()
 
+    def _check(self, definition: JobDefinition) -> None:
+        found = problems(definition, allow_private=self._allow_private)
+        if found:
+            raise InvalidRequest(fields=found)
 
-def check(definition: JobDefinition) -> None:
-    """Raise `InvalidRequest` for a definition whose fields contradict each other."""
-    found = problems(definition)
-    if found:
-        raise InvalidRequest(fields=found)
+    async def _signed(self, tx: Transaction, job: Job) -> Change:
+        return Change(job, await self._secrets.make(tx, job) if job.definition.execution_mode == "http" else None)
+
+    async def _merge(self, tx: Transaction, old: Job, changes: Mapping[str, Any], by: str) -> Job:
+        definition = _converted(msgspec.structs.asdict(old.definition) | dict(changes))
+        if definition == old.definition:
+            return old
+        self._check(definition)
+        return await _replace(tx, old, definition, by)
 
 
 def _require_visible(actor: Actor, project: Project) -> None:
@@ -192,12 +243,7 @@ async def _insert(tx: Transaction, project: Project, definition: JobDefinition, 
     return made
 
 
-async def _merge(tx: Transaction, old: Job, changes: Mapping[str, Any], by: str) -> Job:
-    before = msgspec.structs.asdict(old.definition)
-    definition = _converted(before | dict(changes))
-    if definition == old.definition:
-        return old
-    check(definition)
+async def _replace(tx: Transaction, old: Job, definition: JobDefinition, by: str) -> Job:
     if definition.slug != old.slug:
         await _require_free(tx, old.project_id, definition.slug)
     new = msgspec.structs.replace(
@@ -218,7 +264,7 @@ async def _merge(tx: Transaction, old: Job, changes: Mapping[str, Any], by: str)
         updated_at=new.updated_at,
     )
     await _insert_version(tx, new, encoded, by)
-    after = msgspec.structs.asdict(definition)
+    before, after = msgspec.structs.asdict(old.definition), msgspec.structs.asdict(definition)
     data = {"version": new.version, "changed": [name for name in sorted(after) if after[name] != before[name]]}
     await audit.append(tx, new.org_id, by, "job.updated", new.job_id, data)
     return new

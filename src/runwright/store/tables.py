@@ -273,3 +273,12 @@ job_versions = _table(
     _need("created_by", Text),
     UniqueConstraint("job_id", "version", name="job_versions_by_number"),
 )
+
+job_secrets = _table(
+    "job_secrets",
+    Column("job_id", Text, primary_key=True, nullable=False),
+    _need("sealed", LargeBinary),
+    _may("previous", LargeBinary),
+    _may("previous_until", BigInteger),
+    _need("changed_at", BigInteger),
+)

@@ -5,7 +5,7 @@ Three lists of the same fields, because they differ in what may be absent: a tes
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,22 +13,27 @@ from msgspec import UNSET, Meta, UnsetType
 from runwright.api.pages import PageQuery
 from runwright.domain.accounts import Name, Slots, Slug
 from runwright.domain.job import (
+    MONTH_S,
     Attempts,
     Delay,
     Delays,
     Description,
+    EndpointUrl,
     JobOptions,
     Metadata,
+    Mode,
     Priority,
     Queue,
+    RetryOn,
     Tags,
     Threshold,
     Timeout,
     Ttl,
 )
 from runwright.domain.retry import Jitter, Strategy
+from runwright.engine.job_secrets import GRACE_S
 
-Mode = Literal["worker"]
+Grace = Annotated[int, Meta(ge=0, le=MONTH_S)] | Annotated[float, Meta(ge=0, le=MONTH_S)]
 ProjectIdent = Annotated[str, Meta(description="A project, by id or slug; without it the key's own, or `default`.")]
 
 
@@ -65,6 +70,10 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     slug: Slug | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     execution_mode: Mode | UnsetType = UNSET
+    endpoint_url: EndpointUrl | UnsetType | None = UNSET
+    fallback_endpoint_url: EndpointUrl | UnsetType | None = UNSET
+    retry_on: RetryOn | UnsetType = UNSET
+    heartbeat_timeout_secs: Timeout | UnsetType = UNSET
     queue: Queue | UnsetType = UNSET
     handler: Slug | UnsetType | None = UNSET
     max_attempts: Attempts | UnsetType = UNSET
@@ -92,6 +101,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     slug: str
     description: str
     execution_mode: Mode
+    endpoint_url: str | None
+    fallback_endpoint_url: str | None
+    retry_on: tuple[int, ...]
+    heartbeat_timeout_secs: int | float
     queue: str
     handler: str | None
     max_attempts: int
@@ -113,7 +126,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(Shown, frozen=True, kw_only=True):
-    """A job as it stands: its newest version."""
+    """A job as it stands: its newest version. `signing_secret` is null but in the one answer that made it."""
 
     id: str
     job_id: str
@@ -123,6 +136,21 @@ class Job(Shown, frozen=True, kw_only=True):
     job_version_id: str
     created_at: str
     updated_at: str
+    signing_secret: str | None
+
+
+class RotateSecretRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long (seconds) the secret that is replaced goes on signing beside the new one."""
+
+    grace_secs: Grace = GRACE_S
+
+
+class RotatedSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """A new signing secret, shown this once; null where an idempotency key found that it was made before."""
+
+    job_id: str
+    signing_secret: str | None
+    previous_expires_at: str | None
 
 
 class JobVersion(Shown, frozen=True, kw_only=True):

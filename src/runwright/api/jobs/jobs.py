@@ -15,9 +15,11 @@ from runwright.api.routing import Reply, Routes
 from runwright.api.slices import part
 from runwright.domain import job as domain
 from runwright.domain.accounts import slug_of
+from runwright.engine.job_secrets import Rotated
 from runwright.errors import InvalidRequest
 
 routes = Routes("jobs")
+NO_SECRET = {409: "The job has no signing secret, or the idempotency key was used for another request"}
 NOWHERE = {404: "The project is not the caller's"}
 
 
@@ -25,10 +27,10 @@ NOWHERE = {404: "The project is not the caller's"}
     "/v1/jobs", scope="jobs:write", status=201, headers=HEADERS, answers=MADE_BEFORE | NOWHERE, summary="Create a job"
 )
 async def create_job(call: Call, body: wire.CreateJobRequest) -> Reply[wire.Job]:
-    """Create a job in a project, in its version 1."""
+    """Create a job in a project, in its version 1. The signing secret of an http job is shown this once."""
     project = await call.services.tenants.resolve_project(call.actor, body.project_id)
     made = await call.services.jobs.create(call.actor, project, _definition(body), idempotency_key(call))
-    return Reply(job_view(made.value), 200 if made.repeated else 201)
+    return Reply(job_view(*made.value), 200 if made.repeated else 201)
 
 
 @routes.get("/v1/jobs", scope="jobs:read", answers=NOWHERE, summary="List jobs")
@@ -49,15 +51,37 @@ async def get_job(call: Call, job: str, query: wire.JobQuery) -> wire.Job:
 
 @routes.patch("/v1/jobs/{job}", scope="jobs:write", answers=TAKEN, summary="Change a job")
 async def update_job(call: Call, job: str, body: wire.UpdateJobRequest, query: wire.JobQuery) -> wire.Job:
-    """Change the fields that are named. A change makes a version; runs keep the version that they started with."""
+    """Change the fields that are named. A change makes a version; runs keep the version that they started with.
+
+    A job that becomes an http job gets a signing secret, which is shown this once.
+    """
     found = await find_job(call, job, query.project_id)
-    return job_view(await call.services.jobs.update(call.actor, found, given(body)))
+    return job_view(*await call.services.jobs.update(call.actor, found, given(body)))
 
 
 @routes.delete("/v1/jobs/{job}", scope="jobs:write", status=204, summary="Delete a job")
 async def delete_job(call: Call, job: str, query: wire.JobQuery) -> None:
     """Delete a job that has no live run. Its runs and versions stay; its slug is free."""
     await call.services.jobs.delete(call.actor, await find_job(call, job, query.project_id))
+
+
+@routes.post(
+    "/v1/jobs/{job}/rotate-secret",
+    scope="jobs:write",
+    headers=HEADERS,
+    answers=NO_SECRET,
+    summary="Rotate the signing secret of a job",
+)
+async def rotate_job_secret(
+    call: Call,
+    job: str,
+    query: wire.JobQuery,
+    body: wire.RotateSecretRequest = wire.RotateSecretRequest(),  # noqa: B008 - frozen
+) -> wire.RotatedSecret:
+    """Give a job a new signing secret, shown this once; until the grace is over, the old one signs beside it."""
+    found = await find_job(call, job, query.project_id)
+    jobs = call.services.jobs
+    return rotated_view((await jobs.rotate_secret(call.actor, found, body.grace_secs, idempotency_key(call))).value)
 
 
 @routes.get("/v1/jobs/{job}/versions", scope="jobs:read", summary="List the versions of a job")
@@ -77,8 +101,8 @@ async def find_job(call: Call, ident: str, project_ident: str | None) -> domain.
     return await call.services.jobs.directory.find(call.actor, ident, project)
 
 
-def job_view(job: domain.Job) -> wire.Job:
-    """Return a job as the wire shows it."""
+def job_view(job: domain.Job, secret: str | None = None) -> wire.Job:
+    """Return a job as the wire shows it, with the signing secret if the verb has just made it."""
     return wire.Job(
         **msgspec.structs.asdict(job.definition),
         id=job.job_id,
@@ -89,6 +113,17 @@ def job_view(job: domain.Job) -> wire.Job:
         job_version_id=job.job_version_id,
         created_at=instants.text(job.created_at),
         updated_at=instants.text(job.updated_at),
+        signing_secret=secret,
+    )
+
+
+def rotated_view(rotated: Rotated) -> wire.RotatedSecret:
+    """Return a new secret as the wire shows it."""
+    until = rotated.previous_until
+    return wire.RotatedSecret(
+        job_id=rotated.job_id,
+        signing_secret=rotated.secret,
+        previous_expires_at=None if until is None else instants.text(until),
     )
 
 

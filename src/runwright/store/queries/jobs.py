@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import bindparam, delete, exists, select
 
 from runwright.domain.job import Job, JobDefinition, JobVersion
 from runwright.store.base import Row
 from runwright.store.queries.shapes import inserting, paging, rows, setting
 from runwright.store.query import Query
-from runwright.store.tables import job_versions, jobs, run_heads, runs
+from runwright.store.tables import job_secrets, job_versions, jobs, run_heads, runs
 
 _is_there = jobs.c.deleted_at.is_(None)
 _of_org = jobs.c.org_id == bindparam("org_id")
@@ -39,6 +39,12 @@ LIVE_RUN = Query(
     )
     .limit(1)
 )
+
+_secret_of_job = job_secrets.c.job_id == bindparam("job_id")
+SECRET = Query(select(job_secrets.c.sealed, job_secrets.c.previous, job_secrets.c.previous_until).where(_secret_of_job))
+INSERT_SECRET = inserting(job_secrets)
+SET_SECRET = setting(job_secrets, "job_id", "sealed", "previous", "previous_until", "changed_at")
+DELETE_SECRET = Query(delete(job_secrets).where(_secret_of_job))
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(JobDefinition).decode

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from runwright.clock import SystemClock
-from runwright.executors.signing import signature_headers
+from runwright.domain.signing import signature_headers
 
 FIRST = "whsec_" + base64.b64encode(b"1" * 32).decode()
 SECOND = "whsec_" + base64.b64encode(b"2" * 32).decode()

@@ -10,6 +10,11 @@ SECRET_PREFIX = "whsec_"
 SECRET_BYTES = 32
 
 
+def spelled(key: bytes) -> str:
+    """Return the secret that a key is written as."""
+    return SECRET_PREFIX + b64encode(key).decode()
+
+
 def signature_headers(secrets: Sequence[str], message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
     """Return the three headers; with several secrets (a rotation) each signs, and a receiver needs to know one.
 

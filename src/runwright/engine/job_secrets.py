@@ -1,0 +1,90 @@
+"""The signing secrets of jobs: made, replaced with a grace, and read by who signs. Nobody is shown one twice.
+
+A secret lies sealed with the key of its project in a table of its own: versions, lists, the audit log and backups of
+definitions never hold it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from runwright.domain.job import Job
+from runwright.domain.ports import Sealer
+from runwright.domain.signing import SECRET_BYTES, spelled
+from runwright.errors import Conflict
+from runwright.store.base import Row, Store, Transaction
+from runwright.store.queries import jobs as q
+
+GRACE_S = 86_400.0
+
+
+class JobSecrets:
+    """Keeps one secret a job, and beside it the one that it replaced until its grace is over."""
+
+    def __init__(self, store: Store, sealer: Sealer) -> None:
+        self._store = store
+        self._sealer = sealer
+
+    async def make(self, tx: Transaction, job: Job) -> str | None:
+        """Make the secret of a job that has none, and return it; None for a job that has one already."""
+        if await tx.fetch(q.SECRET, job_id=job.job_id):
+            return None
+        secret, sealed = self._new(job)
+        row = {"job_id": job.job_id, "sealed": sealed, "previous": None, "previous_until": None, "changed_at": tx.now}
+        await tx.fetch(q.INSERT_SECRET, **row)
+        return secret
+
+    async def replace(self, tx: Transaction, job: Job, grace_us: int) -> tuple[str, int]:
+        """Replace the secret of a job; return the new one, and until when (µs) the old one signs beside it.
+
+        What was replaced before signs no more. Raises `Conflict` for a job that has none.
+        """
+        found = await tx.fetch(q.SECRET, job_id=job.job_id)
+        if not found:
+            raise Conflict("The job has no signing secret: jobs of the execution mode http have one.")
+        until = tx.now + grace_us
+        secret, sealed = self._new(job)
+        await tx.fetch(
+            q.SET_SECRET, row=job.job_id, sealed=sealed, previous=found[0][0], previous_until=until, changed_at=tx.now
+        )
+        return secret, until
+
+    async def forget(self, tx: Transaction, job_id: str) -> None:
+        """Remove the secrets of a job that is deleted."""
+        await tx.fetch(q.DELETE_SECRET, job_id=job_id)
+
+    async def signing(self, project_id: str, job_id: str, now: int) -> tuple[str, ...]:
+        """Return the secrets that sign at `now` (µs), newest first; none for a job that has none.
+
+        Read each time: whoever replaced one in another process is heard at once.
+        """
+        rows = await self._store.fetch(q.SECRET, job_id=job_id)
+        return tuple(self._open(project_id, job_id, sealed) for sealed in _valid(rows, now))
+
+    def _new(self, job: Job) -> tuple[str, bytes]:
+        secret = spelled(os.urandom(SECRET_BYTES))
+        return secret, self._sealer.seal(job.project_id, secret.encode(), _context(job.job_id))
+
+    def _open(self, project_id: str, job_id: str, sealed: bytes) -> str:
+        return self._sealer.open(project_id, sealed, _context(job_id)).decode()
+
+
+class Rotated(msgspec.Struct, frozen=True):
+    """What a rotation made: the secret, this once, and until when (µs) the one before it signs too."""
+
+    job_id: str
+    secret: str | None
+    previous_until: int | None
+
+
+def _valid(rows: list[Row], now: int) -> list[bytes]:
+    if not rows:
+        return []
+    sealed, previous, until = rows[0]
+    return [sealed, previous] if previous is not None and now < until else [sealed]
+
+
+def _context(job_id: str) -> str:
+    return f"{job_id}/signing"
