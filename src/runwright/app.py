@@ -29,6 +29,7 @@ from runwright.auth.bootstrap import bootstrap
 from runwright.auth.issuer_keys import fetcher
 from runwright.auth.keyring import Keyring
 from runwright.auth.oidc import Oidc
+from runwright.auth.run_tokens import RunTokens
 from runwright.auth.secret_files import read_credentials, write_credentials
 from runwright.auth.tenants import Tenants
 from runwright.client.worker import Worker, load_worker
@@ -37,7 +38,12 @@ from runwright.config import Settings
 from runwright.domain.accounts import Project
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
+from runwright.engine.attempt import Executor
+from runwright.engine.endpoints import Endpoints
 from runwright.engine.engine import Engine
+from runwright.engine.job_secrets import JobSecrets
+from runwright.executors.dispatch import Bounds, Dispatcher
+from runwright.executors.http import HttpExecutor
 from runwright.executors.python import PythonExecutor
 from runwright.observability import logging
 from runwright.observability.health import Health
@@ -100,6 +106,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         secrets = [secret for secret in (settings.api_key, settings.master_key, founded.token) if secret]
         redactor = Redactor(secrets)
         watchers.callback(logging.configure(settings, redactor))
+        dispatching = _dispatching(settings, clock, store, keyring)
+        executors: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
+        if executor is not None:
+            executors.append((executor, settings.slots))
         engine = Engine(
             store,
             clock,
@@ -107,7 +117,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             sealer=keyring,
             artifacts=FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes),
             redactor=redactor,
-            executors=[(executor, settings.slots)] if executor is not None else (),
+            executors=executors,
         )
         tenants = _tenants(store, keyring, clock, settings)
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
@@ -121,6 +131,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             )
         finally:
             await engine.drain()
+            await dispatching.close()
             if executor is not None:
                 executor.close()
     finally:
@@ -156,6 +167,19 @@ def _tenants(store: Store, keyring: Keyring, clock: Clock, settings: Settings) -
         idempotency_ttl_h=settings.idempotency_ttl_h,
         oidc=Oidc(settings, clock, fetcher(settings)) if settings.oidc_issuer is not None else None,
     )
+
+
+def _dispatching(settings: Settings, clock: Clock, store: Store, keyring: Keyring) -> HttpExecutor:
+    bounds = Bounds(
+        connections=settings.dispatch_connections,
+        keepalive_s=settings.dispatch_keepalive_s,
+        connect_s=settings.dispatch_connect_s,
+        body_s=settings.dispatch_body_s,
+        body_max_bytes=settings.dispatch_body_max_bytes,
+    )
+    dispatcher = Dispatcher(clock, bounds, allow_private=settings.allow_private_endpoints)
+    mint = RunTokens(keyring.run_token_key).mint
+    return HttpExecutor(Endpoints(store, JobSecrets(store, keyring)), dispatcher, mint)
 
 
 def _executor(settings: Settings) -> PythonExecutor | None:

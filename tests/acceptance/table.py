@@ -63,6 +63,7 @@ class World(NamedTuple):
             "update_member": {"role": "operator"},
             "create_key": {"name": "a key", "scopes": ["runs:read"]},
             "rotate_key": {"grace_s": 60},
+            "rotate_job_secret": {"grace_secs": 60},
         }
         return bodies[endpoint.name]
 

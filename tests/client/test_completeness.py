@@ -45,8 +45,8 @@ NOT_SHOWN = {("Run", "ok"): "`runs.cancel` reads the run behind the answer that 
 BUILT = {("Event", "event_id"): "what the stream calls `id`"}
 """Fields of the client's records that this answer does not have."""
 
-SECRETS = {"create_key", "rotate_key", "create_organization"}
-"""Their answers hold a token that is shown once: sent again, it would be lost."""
+SECRETS = {"create_key", "rotate_key", "create_organization", "rotate_job_secret"}
+"""Their answers hold a token or secret that is shown once: sent again, it would be lost."""
 
 
 AT_ONCE = Backoff(attempts=2, initial_s=0, max_s=0)

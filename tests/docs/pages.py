@@ -45,7 +45,7 @@ class Block:
     @property
     def serves(self) -> bool:
         """Tell whether the block ends in a server, which goes on while the next blocks are executed."""
-        return self.language == "bash" and self.script.rpartition("\n")[2].startswith("runwright serve ")
+        return self.language == "bash" and self.script.rpartition("\n")[2].split()[:2] == ["runwright", "serve"]
 
 
 def documents() -> list[str]:

@@ -21,6 +21,7 @@ WALKS = {
     "README.md": ("README.md",),
     "quickstart": (QUICKSTART,),
     "write-a-handler": ("docs/how-to/write-a-handler.md",),
+    "dispatch-to-http": ("docs/how-to/dispatch-to-http.md",),
     "guests of the quickstart": GUESTS,
 }
 PAGES = [page for pages in WALKS.values() for page in pages]

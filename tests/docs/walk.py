@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.pages import Block
 
-PORT = "RUNWRIGHT_PORT=8080"
+PORTS = {"RUNWRIGHT_PORT=": "8080", "ENDPOINT_PORT=": "9000"}
+"""What the pages call the ports of the server and of an endpoint beside it; a walk has others."""
 LIMIT_S = 100
 _MARK = "@@@@ "
 
@@ -51,19 +52,23 @@ def walk(blocks: Sequence[Block], directory: Path) -> Walk:
     for block in blocks:
         if block.file is not None:
             (directory / block.file).write_text(block.text, encoding="utf-8")
-    port = free_port()
-    scripts = [f"echo '{_MARK}{b.where}'\n{executable(b, port)}" for b in blocks if b.language == "bash"]
+    ports = {name: str(free_port()) for name in PORTS}
+    scripts = [f"echo '{_MARK}{b.where}'\n{executable(b, ports)}" for b in blocks if b.language == "bash"]
     status, output = execute("\n".join([_BEGIN, *scripts, _END]), directory)
-    parts = output.replace(f":{port}", ":8080").split(_MARK)[1:]
+    for name, port in ports.items():
+        output = output.replace(f":{port}", f":{PORTS[name]}")
+    parts = output.split(_MARK)[1:]
     printed = dict(part.partition("\n")[::2] for part in parts)
     log = directory / "server.err"
     remarks = f"status {status}\n{log.read_text('utf-8') if log.exists() else ''}"
     return Walk(printed, printed.pop("end", "never asked to stop").strip(), remarks)
 
 
-def executable(block: Block, port: int) -> str:
-    """Return a block as it is executed: on a free port, and with a server that does not hold up the shell."""
-    script = block.script.replace(PORT, f"RUNWRIGHT_PORT={port}")
+def executable(block: Block, ports: Mapping[str, str]) -> str:
+    """Return a block as it is executed: on free ports, and with a server that does not hold up the shell."""
+    script = block.script
+    for name, port in ports.items():
+        script = script.replace(name + PORTS[name], name + port)
     if not block.serves:
         return script
     before, _, command = script.rpartition("\n")

@@ -31,7 +31,16 @@ async def wrong(health: Health) -> dict[str, str]:
 async def test_a_server_in_order_is_ready_and_names_every_check(tmp_path: Path):
     async with serving(tmp_path, worker=("tests.acceptance.handlers:app",)) as served:
         answer = await ok(served.client(None).get("/readyz"))
-    loops = ("reaper", "scheduler", "inbox", "pruner", "worker.claimer", "worker.heartbeat")
+    loops = (
+        "reaper",
+        "scheduler",
+        "inbox",
+        "pruner",
+        "http.claimer",
+        "http.heartbeat",
+        "worker.claimer",
+        "worker.heartbeat",
+    )
     assert answer == {
         "status": "ready",
         "checks": dict.fromkeys(("store", "backlog", "drain", *(f"loop.{name}" for name in loops)), "ok"),

@@ -199,15 +199,18 @@ async def test_two_servers_in_one_process_have_registries_of_their_own(tmp_path:
 
 
 async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
-    async with opened_gate() as gate, serving(tmp_path, worker=("tests.acceptance.handlers:app",), slots=7) as served:
+    async with (
+        opened_gate() as gate,
+        serving(tmp_path, worker=("tests.acceptance.handlers:app",), slots=7, dispatch_slots=3) as served,
+    ):
         await ok(served.admin.post("/v1/jobs/hold/trigger", json={"payload": {"gate": gate.port}}), 201)
         await gate.arrived()
         busy = Scrape((await served.admin.get("/metrics")).text)
         gate.open()
-        (worker,) = served.house.services.engine.workers
-        await until(lambda: worker.busy == 0)
+        workers = served.house.services.engine.workers
+        await until(lambda: all(worker.busy == 0 for worker in workers))
         idle = Scrape((await served.admin.get("/metrics")).text)
-    assert (busy.value("runwright_worker_slots"), busy.value("runwright_worker_slots_busy")) == (7, 1)
+    assert (busy.value("runwright_worker_slots"), busy.value("runwright_worker_slots_busy")) == (10, 1)
     assert busy.value("runwright_claim_to_start_seconds_count", executor="worker") == 1
     assert idle.value("runwright_worker_slots_busy") == 0
 

@@ -10,6 +10,7 @@ from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import UsageError
 from runwright.cli.inputs import Yes, confirm, pairs
 from runwright.client.fields import JobChanges, JobFields
+from runwright.client.models import Job
 
 app = App(name="jobs", help="List, read, create, change and delete jobs.")
 

@@ -56,16 +56,9 @@ class Jobs:
 
         Not sent again after a cut: an answer that was lost has taken the secret with it.
         """
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = {} if grace_secs is None else {"grace_secs": grace_secs}
-        return await self._transport.one(
-            RotatedSecret,
-            "POST",
-            f"{_path(job)}/rotate-secret",
-            params={"project_id": project_id},
-            body=body,
-            headers=headers,
-        )
+        path, params = f"{_path(job)}/rotate-secret", {"project_id": project_id}
+        return await self._transport.made(RotatedSecret, path, body, idempotency_key, params=params, repeatable=False)
 
     def versions(self, job: str, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[JobVersion]:
         """Return the versions of a job, oldest first."""

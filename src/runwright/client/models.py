@@ -46,6 +46,19 @@ class ExecutionTrace(msgspec.Struct, kw_only=True):
     total_ms: int = 0
 
 
+class DispatchTrace(msgspec.Struct, kw_only=True):
+    """Where the time of a dispatch went, in µs, and who answered what."""
+
+    dns_us: int = 0
+    tcp_us: int = 0
+    tls_us: int = 0
+    ttfb_us: int = 0
+    transfer_us: int = 0
+    status: int | None = None
+    endpoint: str | None = None
+    fallback: bool = False
+
+
 class Run(Record, kw_only=True):
     """A run. `status` speaks the words of the jobs API, `state` those of the engine."""
 
@@ -160,6 +173,7 @@ class Attempt(Record, kw_only=True):
     executor: str | None = None
     queue_wait_us: int | None = None
     duration_us: int | None = None
+    trace: DispatchTrace | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -208,7 +222,6 @@ class JobDefinition(Record, kw_only=True):
     fallback_endpoint_url: str | None = None
     retry_on: list[int] | None = None
     heartbeat_timeout_secs: int | float | None = None
-    signing_secret: str | None = None
     queue: str = "default"
     enabled: bool = True
     version: int = 1
@@ -244,6 +257,7 @@ class Job(JobDefinition, kw_only=True):
 
     project_id: str | None = None
     org_id: str | None = None
+    signing_secret: str | None = None
     updated_at: datetime | None = None
 
 

@@ -99,8 +99,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.definition.slug
 
     @property
-    def handler(self) -> str:
-        """Return the name of the handler that workers run it with: the job's slug unless it names another."""
+    def handler(self) -> str | None:
+        """Return the handler that workers run it with: the job's slug unless it names another; None for http."""
+        if self.definition.execution_mode == "http":
+            return None
         return self.definition.handler or self.definition.slug
 
 
@@ -181,6 +183,11 @@ def retry_policy(definition: JobDefinition, overrides: Overrides = Overrides()) 
         delays_ms=tuple(map(_ms, definition.retry_delays_secs)) if strategy == "custom" else (),
         jitter=definition.retry_jitter,
     )
+
+
+def heartbeat_ms(definition: JobDefinition) -> int | None:
+    """Return how long an endpoint that accepted a run may be silent; None where none does."""
+    return _ms(definition.heartbeat_timeout_secs) if definition.execution_mode == "http" else None
 
 
 def limits(definition: JobDefinition, job_id: str, project: Project, concurrency_key: str | None) -> tuple[Limit, ...]:

@@ -54,21 +54,17 @@ class Engine:
         self.settings = settings
         self.redactor = redactor
         self.values = Values(redactor, sealer, artifacts, settings.value_inline_max_bytes, settings.body_max_bytes)
+        ttl_us = int(settings.idempotency_ttl_h * 3_600_000_000)
         self.commit = Commit(
             store,
             clock,
             Terms(int(settings.lease_s * 1e6), int(settings.stop_grace_s * 1e6)),
             batch_max=settings.commit_batch_max,
             backlog_max=settings.commit_backlog_max,
-            idempotency_ttl_us=int(settings.idempotency_ttl_h * 3_600_000_000),
+            idempotency_ttl_us=ttl_us,
         )
         self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
-        self.jobs = Jobs(
-            store,
-            JobSecrets(store, sealer),
-            int(settings.idempotency_ttl_h * 3_600_000_000),
-            allow_private=settings.allow_private_endpoints,
-        )
+        self.jobs = Jobs(store, JobSecrets(store, sealer), ttl_us, allow_private=settings.allow_private_endpoints)
         self.submitter = Submitter(self.commit, self.values, redactor, clock)
         self.control = Control(self.commit, self.hub)
         steady = Steady(clock, settings.lease_s)

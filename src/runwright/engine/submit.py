@@ -11,7 +11,7 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey, Submit
-from runwright.domain.job import Job, Overrides, limits, override_problems, retry_policy
+from runwright.domain.job import Job, Overrides, heartbeat_ms, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted, Redactor
 from runwright.domain.retry import RetryPolicy, Strategy
 from runwright.domain.run import Spec, ValueRef
@@ -121,6 +121,7 @@ def _spec(
         run_id=ids.new_id("run", now),
         org_id=job.org_id,
         project_id=job.project_id,
+        executor=definition.execution_mode,
         queue=definition.queue,
         job_id=job.job_id,
         handler=job.handler,
@@ -131,6 +132,7 @@ def _spec(
         weight=project.weight,
         max_attempts=policy.max_attempts,
         timeout_s=float(order.timeout_secs_override or definition.timeout_secs),
+        heartbeat_ms=heartbeat_ms(definition),
         retry=policy,
         poison_pill_threshold=definition.poison_pill_threshold,
         rerun_unknown_steps=definition.rerun_unknown_steps,

@@ -243,6 +243,23 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     named: Annotated[bool, Meta(description="Add an `event:` line with the type.")] = False
 
 
+class DispatchTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of a dispatch went, in µs (a connection that was used before took none to come about).
+
+    `endpoint` is the scheme and host that was asked last, `fallback` tells whether that was the fallback endpoint, and
+    `status` is what it answered, null when there was no answer.
+    """
+
+    dns_us: int
+    tcp_us: int
+    tls_us: int
+    ttfb_us: int
+    transfer_us: int
+    status: int | None
+    endpoint: str | None
+    fallback: bool
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One lease of a run: who had it, how long, and how it ended; the one under way has no end."""
 
@@ -259,6 +276,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     queue_wait_us: int
     duration_us: int | None
+    trace: DispatchTrace | None
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

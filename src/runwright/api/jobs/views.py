@@ -31,6 +31,8 @@ _NOT_YET: dict[str, Any] = {
     "retry_of": None,
 }
 
+_read_trace = msgspec.json.Decoder(domain.Trace).decode
+
 
 def run_view(reader: Reader, record: Record, now: int, lease_us: int) -> wire.Run:
     """Return a run as its readers see it; a lease that runs out at `until` was last renewed `lease_us` before."""
@@ -128,14 +130,16 @@ def _trace(run: domain.Run, now: int) -> wire.ExecutionTrace | None:
     if run.started_at is None:
         return None
     until = now if run.state == "executing" else max(run.since_at, run.started_at)
+    trace = run.trace or domain.Trace()
+    connect_us = trace.dns_us + trace.tcp_us + trace.tls_us
     return wire.ExecutionTrace(
         queue_wait_ms=run.queue_wait_us // 1000,
         dequeue_ms=0,
-        connect_ms=0,
-        ttfb_ms=0,
-        transfer_ms=0,
+        connect_ms=connect_us // 1000,
+        ttfb_ms=trace.ttfb_us // 1000,
+        transfer_ms=trace.transfer_us // 1000,
         total_ms=max(until - run.started_at, 0) // 1000,
-        dispatch_ms=0,
+        dispatch_ms=(connect_us + trace.ttfb_us + trace.transfer_us) // 1000,
     )
 
 
@@ -169,6 +173,7 @@ def attempt_view(attempt: Attempt) -> wire.Attempt:
         error=attempt.error,
         queue_wait_us=attempt.queue_wait_us,
         duration_us=attempt.ended_at - attempt.started_at,
+        trace=None if attempt.trace is None else _dispatch(_read_trace(attempt.trace)),
     )
 
 
@@ -190,7 +195,12 @@ def current_attempt(run: domain.Run) -> wire.Attempt | None:
         error=None,
         queue_wait_us=run.queue_wait_us,
         duration_us=None,
+        trace=None if run.trace is None else _dispatch(run.trace),
     )
+
+
+def _dispatch(trace: domain.Trace) -> wire.DispatchTrace:
+    return wire.DispatchTrace(**msgspec.structs.asdict(trace))
 
 
 def checkpoint_view(run_id: str, seen: Seen) -> wire.Checkpoint:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from runwright.client.fields import JobChanges, JobFields, PageOptions, TriggerItem, TriggerOptions
 from runwright.client.json_values import json_copy
-from runwright.client.models import BulkTriggered, Job, JobVersion, Run
+from runwright.client.models import BulkTriggered, Job, JobVersion, RotatedSecret, Run
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.transport import Transport
 
@@ -22,7 +22,11 @@ class Jobs:
         self._transport = transport
 
     def create(self, *, idempotency_key: str | None = None, **fields: Unpack[JobFields]) -> Job:
-        """Create a job."""
+        """Create a job.
+
+        An http job has its `signing_secret` here alone; when the request had to be sent again and the secret is None,
+        `rotate_secret` gives one.
+        """
         return self._transport.made(Job, "/v1/jobs", fields, idempotency_key)
 
     def get(self, job: str, *, project_id: str | None = None) -> Job:
@@ -40,6 +44,22 @@ class Jobs:
     def delete(self, job: str, *, project_id: str | None = None) -> None:
         """Delete a job; its runs stay."""
         self._transport.send("DELETE", _path(job), params={"project_id": project_id})
+
+    def rotate_secret(
+        self,
+        job: str,
+        *,
+        grace_secs: float | None = None,
+        project_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RotatedSecret:
+        """Give an http job a new `signing_secret`; the old one signs beside it for `grace_secs` more.
+
+        Not sent again after a cut: an answer that was lost has taken the secret with it.
+        """
+        body = {} if grace_secs is None else {"grace_secs": grace_secs}
+        path, params = f"{_path(job)}/rotate-secret", {"project_id": project_id}
+        return self._transport.made(RotatedSecret, path, body, idempotency_key, params=params, repeatable=False)
 
     def versions(self, job: str, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[JobVersion]:
         """Return the versions of a job, oldest first."""
