@@ -1,6 +1,7 @@
 """Python handlers in the server's own process, end to end: what they write, keep and return is in the log and exact."""
 
 import asyncio
+import gc
 import itertools
 import threading
 from typing import Any
@@ -9,11 +10,15 @@ import jsonschema_rs
 import msgspec
 import pytest
 
+from runwright.client.context import Context
+from runwright.client.guard import CancelOnStop
 from runwright.client.handlers import job
 from runwright.client.worker import Worker
 from runwright.domain.commands import Stop
 from runwright.domain.events import CATALOGUE, schemas
 from runwright.domain.lane import Lane
+from runwright.engine.attempt import Attempt
+from runwright.engine.emitter import Buffer
 from runwright.executors.python import PythonExecutor
 from tests.engine.world import World, all_ended, until
 
@@ -266,3 +271,23 @@ async def test_handlers_in_threads_run_beside_each_other_up_to_the_number_of_thr
     run_ids = await asyncio.gather(*(world.submit(world.job("meets", max_attempts=1)) for _ in range(8)))
     await until(lambda: not world.rows("SELECT run_id FROM run_heads"))
     assert {await world.state(run_id) for run_id in run_ids} == {"completed"}
+
+
+@pytest.fixture
+def uncollected():
+    """Keep the garbage collector from running, as if it came late."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def test_an_attempt_that_ended_leaves_nothing_to_the_garbage_collector(open_world, uncollected):
+    @job
+    async def simple(ctx, payload):
+        ctx.log("a line")
+
+    world = await open_world(simple)
+    await run_to_end(world, "simple")
+    left = [type(each) for each in gc.get_objects() if isinstance(each, Attempt | Buffer | CancelOnStop | Context)]
+    assert left == []

@@ -93,6 +93,7 @@ class CancelOnStop:
     ) -> None:
         self._active = False
         self._forget()
+        del self._forget  # it leads back here: a circle that only the garbage collector would take away
         if self._timer is not None:
             self._timer.cancel()
         # Sent, but the handler may have swallowed it, or ended in another way.

@@ -285,7 +285,12 @@ class Attempt:
         """Write the outcome; while the store is not available, try again as long as the lease may live."""
         drafts = self._emitter.close(self._buffer)
         command = Finish(self.run.run_id, self.run.lease_epoch, outcome, draw, drafts)
-        give_up = self.clock.monotonic() + patience_s
+        try:
+            await self._write(command, self.clock.monotonic() + patience_s)
+        finally:
+            self._buffer.forget()
+
+    async def _write(self, command: Finish, give_up: float) -> None:
         while True:
             try:
                 await self._commit.apply(command)

@@ -65,6 +65,10 @@ class Buffer:
         self.streams: dict[str, Stream] = {}
         self._pieces: dict[str, list[str]] = {}
 
+    def forget(self) -> None:
+        """Tell nobody any more: the attempt is over. It and its buffer name each other, and nothing else names them."""
+        self.lost = _unheard
+
     def add(self, draft: Draft) -> None:
         """Keep a redacted record."""
         self.drafts.append(draft)
@@ -97,6 +101,10 @@ class Buffer:
             self.merge(redactor, stream_id)
         drafts, self.drafts, self.bytes = tuple(self.drafts), [], 0
         return drafts
+
+
+def _unheard(refusal: Error) -> None:
+    """Hear nothing."""
 
 
 class Emitter:
