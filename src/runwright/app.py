@@ -13,11 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from runwright.api import health
 from runwright.api import metrics as metrics_page
 from runwright.api.admin import audit, members
 from runwright.api.admin import routes as admin
-from runwright.api.app import Application, build
+from runwright.api.app import build
 from runwright.api.context import Services
 from runwright.api.jobs import jobs, records, runs, triggers
 from runwright.api.routing import Routes
@@ -45,7 +47,7 @@ from runwright.engine.job_secrets import JobSecrets
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
 from runwright.executors.python import PythonExecutor
-from runwright.observability import logging
+from runwright.observability import logging, tracing
 from runwright.observability.health import Health
 from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
@@ -72,7 +74,7 @@ class House:
     """The server without its door: everything that works, not yet listening."""
 
     services: Services
-    app: Application
+    app: ASGIApp
     api_key: str | None
     key_made: bool
 
@@ -99,6 +101,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     watchers = contextlib.ExitStack()
     await store.open()
     try:
+        traced = tracing.start(settings)
+        if traced is not None:
+            watchers.callback(traced.close)
         keyring = await Keyring.unlock(store, settings.master_key, settings.data_dir)
         founded = await bootstrap(
             store, keyring, settings.api_key, keep=lambda token: write_credentials(settings.data_dir, None, token)
@@ -126,9 +131,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         services = _services(settings, clock, engine, tenants, watchers)
         engine.start()
         try:
-            yield House(
-                services, build(TABLES, services), founded.token or read_credentials(settings.data_dir), founded.made
-            )
+            app: ASGIApp = build(TABLES, services)
+            served = app if traced is None else traced.around(app)
+            yield House(services, served, founded.token or read_credentials(settings.data_dir), founded.made)
         finally:
             await engine.drain()
             await dispatching.close()

@@ -161,7 +161,8 @@ class Settings:
     stream_lag_max: int = _setting(10_000, "Events that a stream's reader may be behind", 1, 10_000_000)
     stream_page: int = _setting(500, "Events of a backlog read at once", 1, 10_000)
     streams_per_key: int = _setting(10_000, "Open streams of one key", 1, 10_000_000)
-    # --- health, metrics and logs
+    # --- health, metrics, traces and logs
+    tracing: bool = _setting(False, "Send traces as the OTEL_* variables say; needs the extra otel")
     ready_timeout_s: float = _setting(2.0, "Time of the store to answer before /readyz says 503", 0.01, 60)
     ready_loop_intervals: float = _setting(
         5.0, "Intervals without a good round after which /readyz calls a loop stuck", 1, 1000

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from runwright.clock import Clock
 from runwright.domain.lane import Lane, queue_of
+from runwright.domain.outcome import Outcome
 from runwright.domain.run import Run, StopKind
 from runwright.engine.attempt import Attempt, AttemptLost, Executor
 from runwright.engine.commit import Commit, Take
@@ -183,6 +184,7 @@ class Worker:
 
     async def _execute(self, attempt: Attempt) -> None:
         observe("attempt.began", run=attempt.run, now=self._clock.now())
+        outcome: Outcome | None = None
         try:
             outcome = await attempt.execute(self._executor)
             await attempt.finish(outcome, random.random(), self._lease_s)
@@ -191,6 +193,7 @@ class Worker:
         except Error as refusal:
             report("worker.finish_refused", run_id=attempt.run.run_id, code=refusal.code, detail=refusal.detail)
         finally:
+            observe("attempt.ended", run=attempt.run, outcome=outcome)
             if self._running.get(attempt.run.run_id) is attempt:
                 del self._running[attempt.run.run_id]
             if not self._running:

@@ -19,6 +19,7 @@ from runwright.clock import Clock
 from runwright.domain.addresses import read_url
 from runwright.executors.guard import AddressRefused, Guard, Line, NameUnresolved, Resolver, resolve
 from runwright.executors.phases import Phases, Stopwatch
+from runwright.telemetry import observe
 
 USER_AGENT = f"Runwright/{version('runwright')}"
 _ASKED = {"User-Agent": USER_AGENT, "Accept": "application/json, */*;q=0.5", "Accept-Encoding": "identity"}
@@ -83,6 +84,18 @@ class Dispatcher:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer | Fault:
         """Post a JSON body and return the answer, or why there is none; how long to wait for it is the caller's."""
+        sent = dict(headers)
+        observe("dispatch.began", url=url, headers=sent)  # tracing puts its own `traceparent` there
+        status, code, phases = None, None, None
+        try:
+            told = await self._post(url, sent, body)
+            phases = told.phases
+            status, code = (told.status, None) if isinstance(told, Answer) else (None, told.code)
+            return told
+        finally:
+            observe("dispatch.ended", status=status, code=code, phases=phases)
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer | Fault:
         watch = Stopwatch(self._clock)
         to = read_url(url)
         own = {"Host": to.authority, "Content-Type": "application/json", "Content-Length": str(len(body))}

@@ -66,6 +66,15 @@ ATTEMPT_SECONDS = Metric(
     ("executor", "outcome"),
     _LONG,
 )
+DISPATCHES = Metric(
+    "runwright_dispatches_total",
+    "counter",
+    "Requests to endpoints: by class of status, fault, or given up",
+    ("result",),
+)
+DISPATCH_SECONDS = Metric(
+    "runwright_dispatch_phase_duration_seconds", "histogram", "Time of each phase of a dispatch", ("phase",), _BRIEF
+)
 LEASE_LOSSES = Metric("runwright_lease_losses_total", "counter", "Leases that ran out: the worker was not heard of")
 FENCES = Metric(
     "runwright_fences_total", "counter", "Attempts that did not stop in time when asked, and were fenced off"
@@ -110,6 +119,8 @@ METRICS: tuple[Metric, ...] = (
     QUEUE_WAIT,
     START_DELAY,
     ATTEMPT_SECONDS,
+    DISPATCHES,
+    DISPATCH_SECONDS,
     LEASE_LOSSES,
     FENCES,
     LOOP_FAILURES,

@@ -25,6 +25,7 @@ from runwright.observability import catalogue as m
 from runwright.observability.catalogue import Metric
 from runwright.observability.tallies import Counter, Gauge, Histogram, Labels
 
+_PHASES = ("dns", "tcp", "tls", "ttfb", "transfer")
 Tally = TypeVar("Tally", Counter, Gauge, Histogram)
 
 
@@ -49,6 +50,8 @@ class Metrics:
         self._queue_wait = self._show(Histogram(m.QUEUE_WAIT))
         self._start_delay = self._show(Histogram(m.START_DELAY))
         self._attempt_seconds = self._show(Histogram(m.ATTEMPT_SECONDS))
+        self._dispatches = self._show(Counter(m.DISPATCHES))
+        self._dispatch_seconds = self._show(Histogram(m.DISPATCH_SECONDS))
         self._lease_losses = self._show(Counter(m.LEASE_LOSSES))
         self._fences = self._show(Counter(m.FENCES))
         self._loop_failures = self._show(Counter(m.LOOP_FAILURES))
@@ -112,6 +115,7 @@ class Metrics:
             "commit.written": self._written,
             "commit.failed": lambda code: self._commit_failures.add((code,)),
             "attempt.began": self._began,
+            "dispatch.ended": self._dispatched,
             "reaper.lost": lambda **_: self._lease_losses.add(),
             "reaper.fenced": lambda **_: self._fences.add(),
             "loop.failed": lambda loop, **_: self._loop_failures.add((loop,)),
@@ -158,6 +162,13 @@ class Metrics:
 
     def _began(self, run: Run, now: int) -> None:
         self._start_delay.observe(max(now - run.since_at, 0) / 1e6, (run.spec.executor,))
+
+    def _dispatched(self, status: int | None, code: str | None, phases: Any) -> None:
+        result = f"{status // 100}xx" if status is not None else "given_up" if code is None else "fault"
+        self._dispatches.add((result,))
+        if phases is not None:
+            for phase in _PHASES:
+                self._dispatch_seconds.observe(getattr(phases, f"{phase}_us") / 1e6, (phase,))
 
     def _answered(self, method: str, route: str, status: int | None, seconds: float, **_: Any) -> None:
         shown = "aborted" if status is None else f"{status // 100}xx"
