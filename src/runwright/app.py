@@ -17,11 +17,11 @@ from starlette.types import ASGIApp
 
 from runwright.api import health
 from runwright.api import metrics as metrics_page
-from runwright.api.admin import audit, members
+from runwright.api.admin import audit, members, stats
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
-from runwright.api.jobs import jobs, records, runs, triggers
+from runwright.api.jobs import erasure, jobs, records, runs, triggers
 from runwright.api.routing import Routes
 from runwright.api.server import announce
 from runwright.api.server import run as run_main
@@ -61,9 +61,11 @@ TABLES: tuple[Routes, ...] = (
     admin.routes,
     audit.routes,
     members.routes,
+    stats.routes,
     jobs.routes,
     triggers.routes,
     runs.routes,
+    erasure.routes,
     records.routes,
 )
 """Every route of the server."""

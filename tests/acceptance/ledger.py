@@ -47,7 +47,7 @@ def audit(entries: dict[str, Entry]) -> None:
 
 
 def _genesis(first: Event) -> bytes:
-    return genesis(bytes(msgspec.json.decode(first.data, type=Created).spec))
+    return genesis(bytes(msgspec.json.decode(first.data or b"", type=Created).spec))
 
 
 async def leftovers(data_dir: Path) -> list[object]:

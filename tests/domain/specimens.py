@@ -120,7 +120,7 @@ class History:
 
     def data(self, type: str) -> dict[str, Any]:
         """Return the data of the last event of a type."""
-        found: dict[str, Any] = msgspec.json.decode([e.data for e in self.events if e.type == type][-1])
+        found: dict[str, Any] = msgspec.json.decode([e.data or b"" for e in self.events if e.type == type][-1])
         return found
 
     def claim(self) -> Run:

@@ -51,7 +51,7 @@ def test_the_specimens_write_every_event_of_the_lifecycle():
 def test_every_event_that_is_written_has_the_shape_of_its_schema():
     validators = {name: jsonschema_rs.Draft202012Validator(schema) for name, schema in e.schemas().items()}
     for event in every_event():
-        validators[event.type].validate(msgspec.json.decode(event.data))
+        validators[event.type].validate(msgspec.json.decode(event.data or b""))
 
 
 @pytest.mark.parametrize("name", e.CATALOGUE)

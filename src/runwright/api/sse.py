@@ -194,10 +194,15 @@ class _Frame(msgspec.Struct, frozen=True):
     message: str
 
 
+class _ErasedFrame(_Frame, frozen=True):
+    erased: bool = True
+
+
 def v1_frame(event: Event, *, named: bool = False) -> bytes:
     """Write an event as `/v1` streams show it; `named` adds the `event:` line that a plain `onmessage` never sees."""
+    kind = _Frame if event.data is not None else _ErasedFrame
     data = _encode(
-        _Frame(
+        kind(
             event.seq,
             event.type,
             msgspec.Raw(event.data or b"null"),

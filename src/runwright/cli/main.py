@@ -35,6 +35,7 @@ COMMANDS = (
     ("me", "me:me", "Show whose key this is, and what it may do."),
     ("schemas", "me:schemas", "Print the JSON Schemas of events."),
     ("completion", "completion:completion", "Print a script that completes commands in a shell."),
+    ("stats", "stats:stats", "Show throughput, latencies, failures and depth."),
     ("audit", "audit:app", "Read and verify the audit log."),
     ("doctor", "doctor:doctor", "Check this machine, the settings and the server."),
     ("version", "version:version", "Print the version."),

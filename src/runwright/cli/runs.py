@@ -178,6 +178,23 @@ def resume(*runs: str, connection: Connection = HERE) -> int:
 
 
 @app.command
+def erase(run: str, /, *, yes: bool = False, connection: Connection = HERE) -> None:
+    """Erase what users and jobs wrote into a run that has ended, for ever; its log stays and still verifies.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    yes
+        Do it; nothing brings the data back.
+    """
+    if not yes:
+        raise UsageError("This erases the data of the run for ever.", f"Write `runwright runs erase {run} --yes`.")
+    with connection.client() as client:
+        _show(client.runs.erase(run), connection)
+
+
+@app.command
 def replay(
     run: str,
     /,

@@ -103,3 +103,28 @@ class Health(Record, kw_only=True):
 
     status: str = ""
     version: str | None = None
+
+
+class Stats(Record, kw_only=True):
+    """What became of runs between two instants, and how many are live now; `latency` in ms by part and quantile."""
+
+    ended: int
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    dead_lettered: int = 0
+    retries: int = 0
+    throughput_per_s: float = 0.0
+    failure_rate: float | None = None
+    project_id: str | None = None
+    job_id: str | None = None
+    window: str = ""
+    grain: str = ""
+    cost_usd: float = 0.0
+    depth: dict[str, int] | None = None
+    latency: dict[str, dict[str, float | None]] | None = None
+    ends: list[dict[str, Any]] | None = None
+    series: list[dict[str, Any]] | None = None
+    from_at: datetime | None = None
+    until_at: datetime | None = None

@@ -3,7 +3,7 @@
 import os
 from typing import Any, Self
 
-from runwright.client.accounts import Health, Me, Organization, Project, User
+from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
 from runwright.client.backoff import Backoff
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
@@ -53,6 +53,13 @@ class AsyncClient:
     async def me(self) -> Me:
         """Return who the caller is, and what it may do."""
         return await self._transport.one(Me, "GET", "/v1/me")
+
+    async def stats(
+        self, *, project_id: str | None = None, job_id: str | None = None, window: str | None = None
+    ) -> Stats:
+        """Return what became of runs in the last `window` (`30m`, `24h`, `7d`), of all, a project or a job."""
+        params = {"project_id": project_id, "job_id": job_id, "window": window}
+        return await self._transport.one(Stats, "GET", "/v1/stats", params=params)
 
     async def health(self) -> Health:
         """Return what the server says of itself; needs no key."""

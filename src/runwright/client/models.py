@@ -133,6 +133,7 @@ class Run(Record, kw_only=True):
     cancel_requested_at: datetime | None = None
     dead_lettered_at: datetime | None = None
     dead_letter_left_at: datetime | None = None
+    erased_at: datetime | None = None
 
     @property
     def finished(self) -> bool:
@@ -151,6 +152,7 @@ class Event(Record, kw_only=True):
     level: str = "info"
     message: str = ""
     data: Any = None
+    erased: bool = False
     created_at: datetime | None = None
 
     @property

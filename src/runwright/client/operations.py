@@ -1,4 +1,4 @@
-"""Calls about the operation of a server: the audit log."""
+"""Calls about the operation of a server: the audit log, statistics."""
 
 from typing import Unpack
 

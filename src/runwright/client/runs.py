@@ -59,6 +59,10 @@ class Runs:
             body["payload"] = json_copy(options["payload"])
         return await self._transport.made(Run, f"{_path(run_id)}/replay", body, idempotency_key)
 
+    async def erase(self, run_id: str) -> Run:
+        """Erase the data of a run that has ended, for ever; its log stays and still verifies."""
+        return await self._transport.one(Run, "POST", f"{_path(run_id)}/erase", repeatable=True)
+
     def events(
         self,
         run_id: str,

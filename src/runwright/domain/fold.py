@@ -34,6 +34,8 @@ def _step(folded: Folded, event: e.Event) -> Folded:
     entry = e.CATALOGUE[event.type]
     if entry.kind != "lifecycle" or entry.by_job:
         return folded
+    if event.data is None:
+        raise ValueError(f"the data of {event.event_id} were erased: the log tells no state any more")
     data = msgspec.json.decode(event.data, type=entry.data)
     match data:
         case e.Created():

@@ -21,6 +21,7 @@ SCOPES: dict[str, str] = {
     "metrics:read": "read the metrics of the server",
     "keys:manage": "create, rotate and revoke API keys",
     "audit:read": "read and verify the audit log of the organization",
+    "data:erase": "erase the data of runs that have ended",
     "admin": "everything, in the whole organization",
 }
 """Every scope that a route of this server asks for, with what it allows."""

@@ -18,6 +18,7 @@ from runwright.domain.chain import SALT_BYTES, Header, body, data_digest, link
 from runwright.domain.events import Draft, Event
 from runwright.domain.limits import turn_and_rank
 from runwright.domain.outcome import Completed
+from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
 from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
@@ -192,6 +193,7 @@ class Batch:
 
     def seal(self) -> ChangeSet:
         """Compare before with after and return everything that the transaction writes."""
+        changed: list[tuple[Run | None, Run]] = []
         for run_id in self._touched:
             new, old = self.after[run_id], self.before.get(run_id)
             submitted = self._births.get(run_id)
@@ -199,12 +201,16 @@ class Batch:
                 self.changes.births.append(Birth(new, submitted.opening, submitted.payload))
             elif old is not None and _row_differs(old, new):
                 self.changes.moved.append((new, self._results.get(run_id)))
+            if old is None or old.state != new.state:
+                changed.append((old, new))
             self._seal_head(old, new)
             self._seal_place(old, new)
             self._seal_lease(old, new)
             self._seal_timers(old, new)
             if new.state == "cancelled":
                 self.changes.inbox.append((run_id, b"cancel_children"))
+        if changed:  # one row for the whole transaction: it tells of many runs, so of none by its id
+            self.changes.outbox.append((TOPIC, "", moves(changed)))
         for events in self.events.values():
             self.changes.events.extend(events)
         return self.changes

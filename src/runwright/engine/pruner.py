@@ -1,10 +1,11 @@
-"""Forget what is old enough: ended runs past retention, with their records, and used idempotency keys."""
+"""Forget what is old enough: ended runs past retention, with their records, used idempotency keys."""
 
 from __future__ import annotations
 
 from runwright.clock import Clock
 from runwright.domain.ports import ArtifactStore
 from runwright.engine.loops import Loop
+from runwright.engine.rollups import Rollups
 from runwright.store.base import Pruned, Store, Transaction
 from runwright.store.queries.runs import FORGET_KEYS
 from runwright.telemetry import report
@@ -21,6 +22,7 @@ class Pruner:
         store: Store,
         artifacts: ArtifactStore,
         clock: Clock,
+        rollups: Rollups,
         *,
         every_s: float = 60.0,
         retention_days: float = 0,
@@ -30,6 +32,7 @@ class Pruner:
         self._store = store
         self._artifacts = artifacts
         self._clock = clock
+        self._rollups = rollups
         self._retention_days = retention_days
         self._idempotency_ttl_h = idempotency_ttl_h
         self._batch = batch
@@ -41,6 +44,7 @@ class Pruner:
 
         async def forget(tx: Transaction) -> None:
             await tx.fetch(FORGET_KEYS, before=keys_before)
+            await self._rollups.forget(tx)
 
         await self._store.write(forget)
         if self._retention_days <= 0:

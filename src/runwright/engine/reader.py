@@ -12,7 +12,7 @@ from runwright.domain.events import Event
 from runwright.domain.tenancy import Actor
 from runwright.domain.words import Shows
 from runwright.engine.values import Values
-from runwright.errors import NotFound
+from runwright.errors import Gone, NotFound
 from runwright.store.base import Attempt, Record, Store, StoredValue
 from runwright.store.queries.runs import listing
 
@@ -113,7 +113,8 @@ class Reader:
         return await self._store.attempts(run_id)
 
     async def values(self, record: Record, kind: str) -> list[Seen]:
-        """Return the values of a kind, redacted."""
+        """Return the values of a kind, redacted. Raises `Gone` for a run whose data were erased."""
+        require_data(record)
         stored = await self._store.values(record.run.run_id, kind)
         return [await self._seen(record.run.spec.project_id, value) for value in stored]
 
@@ -137,9 +138,19 @@ class Reader:
         return self._values.shown(self._values.open(spec.project_id, spec.run_id, name, sealed))
 
     def exact_payload(self, record: Record) -> Any:
-        """Return a run's payload as it was given: for the engine's own use in a replay, never for an answer."""
+        """Return a run's payload as it was given: for the engine's own use in a replay, never for an answer.
+
+        Raises `Gone` for a run whose data were erased.
+        """
+        require_data(record)
         spec = record.run.spec
         return self._values.open(spec.project_id, spec.run_id, "payload", record.payload)
+
+
+def require_data(record: Record) -> None:
+    """Raise `Gone` for a run whose data were erased."""
+    if record.erased_at is not None:
+        raise Gone("the data of this run were erased; its log goes on showing what happened", code="runs.erased")
 
 
 def containing(actual: Any, wanted: Any) -> bool:

@@ -117,6 +117,7 @@ class Record(msgspec.Struct, frozen=True):
     dead_letter_left_at: int | None
     replayed_as: str | None
     lease: Lease | None = None
+    erased_at: int | None = None
 
 
 class Pruned(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ routes = Routes(tag="runs")
 
 Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output)
 
+ERASED = {410: "The data of the run were erased"}
 OWN_STEPS = "ctx."  # what the context keeps for itself, such as sleeps, has no effect outside
 STREAM = {204: "The stream is at or past the run's terminal event: nothing will follow"}
 
@@ -134,7 +135,9 @@ async def list_attempts(call: Call, run_id: str, query: PageQuery) -> Page[wire.
     return _slice(call, query, rows if current is None else [*rows, (record.run.since_at, current)])
 
 
-@routes.get("/v1/runs/{run_id}/effects", scope="runs:read", summary="Tell whether it is safe to resume a run")
+@routes.get(
+    "/v1/runs/{run_id}/effects", scope="runs:read", answers=ERASED, summary="Tell whether it is safe to resume a run"
+)
 async def get_effects(call: Call, run_id: str) -> wire.Effects:
     """Tell which steps are finished, which would run again, and of which nobody knows whether they took effect."""
     reader = call.services.engine.reader(call.actor)
@@ -154,7 +157,7 @@ async def get_effects(call: Call, run_id: str) -> wire.Effects:
     )
 
 
-@routes.get("/v1/runs/{run_id}/checkpoints", scope="runs:read", summary="List a run's checkpoints")
+@routes.get("/v1/runs/{run_id}/checkpoints", scope="runs:read", answers=ERASED, summary="List a run's checkpoints")
 async def list_checkpoints(call: Call, run_id: str, query: PageQuery) -> Page[wire.Checkpoint]:
     """List the states that the job saved, oldest first."""
     reader = call.services.engine.reader(call.actor)
@@ -163,7 +166,7 @@ async def list_checkpoints(call: Call, run_id: str, query: PageQuery) -> Page[wi
     return _slice(call, query, [(value.created_at, checkpoint_view(run_id, value)) for value in seen])
 
 
-@routes.get("/v1/runs/{run_id}/outputs", scope="runs:read", summary="List a run's outputs")
+@routes.get("/v1/runs/{run_id}/outputs", scope="runs:read", answers=ERASED, summary="List a run's outputs")
 async def list_outputs(call: Call, run_id: str, query: PageQuery) -> Page[wire.Output]:
     """List the named outputs of a run, the latest under each key, oldest first."""
     reader = call.services.engine.reader(call.actor)

@@ -104,6 +104,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     retry_of: str | None
     dead_lettered_at: str | None
     dead_letter_left_at: str | None
+    erased_at: str | None
     cancel_requested_at: str | None
     queued_ms: int
     active_ms: int
@@ -211,7 +212,7 @@ class RunQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a run's log."""
+    """One event of a run's log; `erased` says that its data and message are gone."""
 
     id: str
     run_id: str
@@ -221,6 +222,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: Any
     created_at: str
     seq: int
+    erased: bool
 
 
 class EventsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -99,7 +99,7 @@ async def resume_run(call: Call, run_id: str) -> wire.Run:
     scope="runs:write",
     status=201,
     headers=HEADERS,
-    answers=MADE_BEFORE,
+    answers=MADE_BEFORE | {410: "The data of the run were erased"},
     summary="Replay a run that has ended",
 )
 async def replay_run(

@@ -43,6 +43,7 @@ def run_view(reader: Reader, record: Record, now: int, lease_us: int) -> wire.Ru
         heartbeat_at=_text(renewed_at),
         replayed_as=record.replayed_as,
         dead_letter_left_at=_text(record.dead_letter_left_at),
+        erased_at=_text(record.erased_at),
     )
 
 
@@ -54,6 +55,7 @@ def triggered_view(run: domain.Run, payload: dict[str, Any], now: int, *, dry_ru
         heartbeat_at=fields["started_at"],
         replayed_as=None,
         dead_letter_left_at=None,
+        erased_at=None,
         idempotency_hit=False,
         dry_run=dry_run,
     )
@@ -154,6 +156,7 @@ def event_view(event: Event) -> wire.Event:
         data=msgspec.Raw(event.data or b"null"),
         created_at=instants.text(event.created_at),
         seq=event.seq,
+        erased=event.data is None,
     )
 
 

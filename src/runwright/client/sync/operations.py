@@ -1,5 +1,5 @@
 # Generated from runwright/client/operations.py by `make docs`; change that one instead.
-"""Calls about the operation of a server: the audit log."""
+"""Calls about the operation of a server: the audit log, statistics."""
 
 from typing import Unpack
 

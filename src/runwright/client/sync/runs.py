@@ -60,6 +60,10 @@ class Runs:
             body["payload"] = json_copy(options["payload"])
         return self._transport.made(Run, f"{_path(run_id)}/replay", body, idempotency_key)
 
+    def erase(self, run_id: str) -> Run:
+        """Erase the data of a run that has ended, for ever; its log stays and still verifies."""
+        return self._transport.one(Run, "POST", f"{_path(run_id)}/erase", repeatable=True)
+
     def events(
         self,
         run_id: str,

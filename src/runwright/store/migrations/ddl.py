@@ -6,11 +6,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from runwright.store.operation_tables import rollups
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
 
-# One MetaData, into which both modules draw: that they are imported here makes it whole.
-(metadata,) = {runs.metadata, organizations.metadata}
+# One MetaData, into which all modules draw: that they are imported here makes it whole.
+(metadata,) = {runs.metadata, organizations.metadata, rollups.metadata}
 
 _DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
 
