@@ -90,7 +90,9 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
         if mode != [("wal",)]:
             raise StoreUnavailable(f"the database {path} cannot be put in WAL mode; is its disk full or failing?")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = FAST")  # what is erased is overwritten where that writes no page more
+        connection.execute(
+            "PRAGMA secure_delete = FAST"
+        )  # what is erased is overwritten where that writes no page more
     except (apsw.NotADBError, apsw.CorruptError) as broken:
         raise StoreError(
             f"the file {path} is no database, or a broken one ({broken});"
