@@ -51,7 +51,7 @@ async def test_no_text_of_the_run_is_left(open_world):
     world = await open_world()
     run_id = await written(world)
     assert {"runs", "run_events", "attempts", "sealed"} <= set(places(world))
-    record = await world.engine.eraser.erase(world.reader(), ADMIN, run_id)
+    record = await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
     assert places(world) == []
     assert world.rows("SELECT 1 FROM run_values") == []
     assert (record.erased_at, record.run.state, record.payload) == (world.clock.now(), "failed", None)
@@ -64,7 +64,7 @@ async def test_the_chain_and_the_audit_log_bind_what_is_left(open_world):
     run_id = await written(world)
     before = await world.run(run_id)
     root = world.rows("SELECT opening FROM runs")[0][0]
-    await world.engine.eraser.erase(world.reader(), ADMIN, run_id)
+    await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
     opening, genesis = world.rows("SELECT opening, genesis FROM runs")[0]
     action, target, data = world.rows("SELECT action, target, data FROM audit")[-1]
     assert (action, target) == ("run.erased", run_id)
@@ -83,23 +83,23 @@ async def test_the_chain_and_the_audit_log_bind_what_is_left(open_world):
 async def test_erasing_twice_changes_nothing_and_is_told_once(open_world):
     world = await open_world()
     run_id = await written(world)
-    first = await world.engine.eraser.erase(world.reader(), ADMIN, run_id)
+    first = await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
     world.clock.advance(5)
-    assert await world.engine.eraser.erase(world.reader(), ADMIN, run_id) == first
+    assert await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id) == first
     assert world.rows("SELECT count(*) FROM audit") == [(1,)]
 
 
 async def test_an_erasure_that_was_cut_off_goes_on_when_it_is_asked_for_again(open_world):
     world = await open_world(erase_batch=2)
     run_id = await written(world)
-    assert await world.engine.eraser._events(run_id, 0) == 2
+    assert await world.engine.operations.eraser._events(run_id, 0) == 2
     await world.crash()
     again = await open_world()
     record = await again.record(run_id)
     assert record.erased_at is None
     events = await again.events(run_id)
     assert [event.data is None for event in events[:3]] == [True, True, False]
-    await again.engine.eraser.erase(again.reader(), ADMIN, run_id)
+    await again.engine.operations.eraser.erase(again.reader(), ADMIN, run_id)
     assert places(again) == []
     await again.check()
 
@@ -108,7 +108,7 @@ async def test_a_run_that_has_not_ended_is_not_erased(open_world):
     world = await open_world()
     run_id = await world.submit(world.job())
     with pytest.raises(Conflict) as refused:
-        await world.engine.eraser.erase(world.reader(), ADMIN, run_id)
+        await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
     assert refused.value.code == "runs.not_ended"
     assert (await world.record(run_id)).erased_at is None
 
@@ -118,16 +118,16 @@ async def test_a_run_of_others_is_not_there_and_the_scope_is_needed(open_world):
     run_id = await written(world)
     other = Actor(kind="user", id="user_2", org_id="org_2", scopes=frozenset({"admin"}))
     with pytest.raises(NotFound):
-        await world.engine.eraser.erase(world.reader(other), other, run_id)
+        await world.engine.operations.eraser.erase(world.reader(other), other, run_id)
     lacking = Actor(kind="user", id="user_2", org_id="org_1", scopes=frozenset({"runs:write"}))
     with pytest.raises(MissingScope):
-        await world.engine.eraser.erase(world.reader(lacking), lacking, run_id)
+        await world.engine.operations.eraser.erase(world.reader(lacking), lacking, run_id)
 
 
 async def test_what_needs_the_data_says_that_they_are_gone(open_world):
     world = await open_world()
     run_id = await written(world)
-    record = await world.engine.eraser.erase(world.reader(), ADMIN, run_id)
+    record = await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
     with pytest.raises(Gone):
         await world.reader().values(record, "output")
     with pytest.raises(Gone):
@@ -138,7 +138,7 @@ async def test_other_runs_keep_theirs(open_world):
     world = await open_world()
     run_id, other = await written(world), await world.submit(world.job("other"), payload={"a": 1})
     await world.finish((await world.take())[0], o.Completed())
-    await world.engine.eraser.erase(world.reader(), ADMIN, run_id)
+    await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
     record = await world.record(other)
     assert world.reader().payload(record) == {"a": 1}
     await world.check()

@@ -17,8 +17,8 @@ HOUR_US = 3_600_000_000
 
 async def stats(world: World, project_id: str | None = "proj_1", job_id: str | None = None, hours: int = 1) -> Stats:
     """Return the statistics once the outbox is settled."""
-    await world.round_of(world.engine.outbox.loop)
-    return await world.engine.rollups.of("org_1", project_id, job_id, hours * HOUR_US)
+    await world.round_of(world.engine.operations.outbox.loop)
+    return await world.engine.operations.rollups.of("org_1", project_id, job_id, hours * HOUR_US)
 
 
 async def some(world: World) -> dict[str, str]:
@@ -66,7 +66,7 @@ async def test_the_numbers_are_those_of_the_runs(open_world):
     assert whole.ended == 5
     assert (await stats(world, "proj_1", jobs["job"])).whole == mine
     assert (await stats(world, "proj_1", "job_none")).whole == Rollup()
-    assert (await world.engine.rollups.of("org_2", None, None, HOUR_US)).whole == Rollup()
+    assert (await world.engine.operations.rollups.of("org_2", None, None, HOUR_US)).whole == Rollup()
 
 
 async def test_the_depth_is_that_of_the_live_runs(open_world):
@@ -103,7 +103,7 @@ async def test_every_end_is_counted_once_over_a_crash(open_world):
 async def test_an_entry_whose_consumer_fails_is_dealt_with_later(open_world):
     world = await open_world()
     await some(world)
-    consumers: dict[str, Any] = world.engine.outbox._consumers
+    consumers: dict[str, Any] = world.engine.operations.outbox._consumers
     consume = consumers[TOPIC]
 
     async def half(tx: Any, entries: Any) -> None:
@@ -112,7 +112,7 @@ async def test_an_entry_whose_consumer_fails_is_dealt_with_later(open_world):
 
     consumers[TOPIC] = half
     with pytest.raises(ZeroDivisionError):
-        await world.round_of(world.engine.outbox.loop)
+        await world.round_of(world.engine.operations.outbox.loop)
     consumers[TOPIC] = consume
     assert (await stats(world, None)).whole.ended == 5
 
@@ -122,7 +122,7 @@ async def test_many_entries_are_settled_batch_by_batch(open_world):
     await some(world)
     rounds = 0
     while world.rows("SELECT 1 FROM outbox LIMIT 1"):
-        await world.round_of(world.engine.outbox.loop)
+        await world.round_of(world.engine.operations.outbox.loop)
         rounds += 1
     assert rounds > 3
     assert (await stats(world, None)).whole.ended == 5

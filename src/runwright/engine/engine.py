@@ -17,17 +17,14 @@ from runwright.engine.commit import Commit, Committed
 from runwright.engine.control import Control
 from runwright.engine.emitter import Emitter
 from runwright.engine.fleet import Fleet
-from runwright.engine.erasure import Eraser
 from runwright.engine.inbox import Inbox
 from runwright.engine.job_secrets import JobSecrets
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
-from runwright.engine.outbox import Outbox
-from runwright.engine.pruner import Pruner
+from runwright.engine.operations import Operations
 from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
-from runwright.engine.rollups import Rollups
 from runwright.engine.scheduler import Scheduler
 from runwright.engine.steady import Steady
 from runwright.engine.stream import Hub
@@ -76,21 +73,8 @@ class Engine:
             store, self.commit, clock, steady, every_s=settings.reaper_s, grace_s=settings.stop_grace_s
         )
         self.inbox = Inbox(store, self.commit, clock, batch=settings.inbox_batch)
-        self.rollups = Rollups(store, clock, minutes_h=settings.rollup_minutes_h, hours_days=settings.rollup_hours_days)
-        self.eraser = Eraser(store, artifacts, batch=settings.erase_batch)
-        self.outbox = Outbox(
-            store, clock, self.rollups.consumers, every_s=settings.outbox_s, batch=settings.outbox_batch
-        )
-        self.pruner = Pruner(
-            store,
-            artifacts,
-            clock,
-            self.rollups,
-            every_s=settings.prune_s,
-            retention_days=settings.retention_days,
-            idempotency_ttl_h=settings.idempotency_ttl_h,
-            batch=settings.prune_batch,
-        )
+        self.operations = Operations(store, clock, settings, artifacts)
+        self.pruner = self.operations.pruner
         self.emitter = self._emitter(clock)
         self.fleet = Fleet(
             store,
@@ -138,7 +122,7 @@ class Engine:
     def loops(self) -> tuple[Loop, ...]:
         """Return the loops of this process, in the order in which they are started."""
         own = [loop for worker in self.workers for loop in worker.loops]
-        return (self.reaper.loop, self.scheduler.loop, self.inbox.loop, self.outbox.loop, self.pruner.loop, *own)
+        return (self.reaper.loop, self.scheduler.loop, self.inbox.loop, *self.operations.loops, *own)
 
     def reader(self, actor: Actor) -> Reader:
         """Return the reads that this caller may make."""

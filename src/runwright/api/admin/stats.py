@@ -112,7 +112,11 @@ async def get_stats(call: Call, query: StatsQuery) -> StatsView:
     window_us = _window_us(query.window)
     project_id, job_id = await _place(call, query)
     return _view(
-        query, org_id, project_id, job_id, await office.engine.rollups.of(org_id, project_id, job_id, window_us)
+        query,
+        org_id,
+        project_id,
+        job_id,
+        await office.engine.operations.rollups.of(org_id, project_id, job_id, window_us),
     )
 
 

@@ -15,5 +15,5 @@ async def erase_run(call: Call, run_id: str) -> wire.Run:
     """Erase what users and jobs wrote into a run that has ended; its log stays, without data, and still verifies."""
     office = call.services
     reader = office.engine.reader(call.actor)
-    record = await office.engine.eraser.erase(reader, call.actor, run_id)
+    record = await office.engine.operations.eraser.erase(reader, call.actor, run_id)
     return run_view(reader, record, office.clock.now(), office.lease_us)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Integer, bindparam, delete, select, update
 
+from runwright.store.operation_tables import depths, rollups
 from runwright.store.queries.shapes import inserting
 from runwright.store.query import Query
-from runwright.store.operation_tables import depths, rollups
 from runwright.store.tables import outbox
 
 TAKE_OUTBOX = Query(

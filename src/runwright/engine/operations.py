@@ -1,0 +1,39 @@
+"""What a server does beside executing runs: statistics, retention, erasure."""
+
+from __future__ import annotations
+
+from runwright.clock import Clock
+from runwright.config import Settings
+from runwright.domain.ports import ArtifactStore
+from runwright.engine.erasure import Eraser
+from runwright.engine.loops import Loop
+from runwright.engine.outbox import Outbox
+from runwright.engine.pruner import Pruner
+from runwright.engine.rollups import Rollups
+from runwright.store.base import Store
+
+
+class Operations:
+    """The verbs and loops of operation, put together over a store."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings, artifacts: ArtifactStore) -> None:
+        self.rollups = Rollups(store, clock, minutes_h=settings.rollup_minutes_h, hours_days=settings.rollup_hours_days)
+        self.outbox = Outbox(
+            store, clock, self.rollups.consumers, every_s=settings.outbox_s, batch=settings.outbox_batch
+        )
+        self.eraser = Eraser(store, artifacts, batch=settings.erase_batch)
+        self.pruner = Pruner(
+            store,
+            artifacts,
+            clock,
+            self.rollups,
+            every_s=settings.prune_s,
+            retention_days=settings.retention_days,
+            idempotency_ttl_h=settings.idempotency_ttl_h,
+            batch=settings.prune_batch,
+        )
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """Return its loops."""
+        return (self.outbox.loop, self.pruner.loop)
