@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from runwright.api import health
 from runwright.api import metrics as metrics_page
-from runwright.api.admin import audit, members, stats
+from runwright.api.admin import audit, feed, members, stats
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
@@ -62,6 +62,7 @@ TABLES: tuple[Routes, ...] = (
     audit.routes,
     members.routes,
     stats.routes,
+    feed.routes,
     jobs.routes,
     triggers.routes,
     runs.routes,

@@ -165,6 +165,7 @@ class Settings:
     stream_retry_ms: int = _setting(2000, "Delay before a cut stream's client comes back", 0, 600_000)
     stream_lag_max: int = _setting(10_000, "Events that a stream's reader may be behind", 1, 10_000_000)
     stream_page: int = _setting(500, "Events of a backlog read at once", 1, 10_000)
+    feed_window: int = _setting(10_000, "State changes that a reader of the feed may be behind", 1, 10_000_000)
     streams_per_key: int = _setting(10_000, "Open streams of one key", 1, 10_000_000)
     # --- health, metrics, traces and logs
     tracing: bool = _setting(False, "Send traces as the OTEL_* variables say; needs the extra otel")

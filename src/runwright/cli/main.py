@@ -36,6 +36,7 @@ COMMANDS = (
     ("schemas", "me:schemas", "Print the JSON Schemas of events."),
     ("completion", "completion:completion", "Print a script that completes commands in a shell."),
     ("stats", "stats:stats", "Show throughput, latencies, failures and depth."),
+    ("feed", "feed:feed", "Show the state changes of all runs, as they happen."),
     ("audit", "audit:app", "Read and verify the audit log."),
     ("doctor", "doctor:doctor", "Check this machine, the settings and the server."),
     ("version", "version:version", "Print the version."),

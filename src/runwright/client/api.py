@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
 from runwright.client.backoff import Backoff
+from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
 from runwright.client.runs import Runs
@@ -13,6 +14,7 @@ from runwright.client.transport import Transport
 
 DEFAULT_URL = "http://localhost:8080"
 TIMEOUT_S = 30.0
+FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
 
 
 class AsyncClient:
@@ -53,6 +55,10 @@ class AsyncClient:
     async def me(self) -> Me:
         """Return who the caller is, and what it may do."""
         return await self._transport.one(Me, "GET", "/v1/me")
+
+    def feed(self, *, project_id: str | None = None, backoff: Backoff = FEED_BACKOFF) -> FeedStream:
+        """Return the state changes of all runs that the key may see, or of one project; see `FeedStream`."""
+        return FeedStream(self._transport, project_id, backoff)
 
     async def stats(
         self, *, project_id: str | None = None, job_id: str | None = None, window: str | None = None

@@ -161,6 +161,21 @@ class Event(Record, kw_only=True):
         return self.type in TERMINAL_TYPES
 
 
+class Change(Record, kw_only=True):
+    """Where a run stands after a transaction that moved it, as the feed tells it."""
+
+    run_id: str
+    state: str
+    status: str = ""
+    reason: str | None = None
+    project_id: str | None = None
+    job_id: str | None = None
+    kind: str = "job"
+    attempt: int = 0
+    last_seq: int = 0
+    at: datetime | None = None
+
+
 class Attempt(Record, kw_only=True):
     """One attempt of a run."""
 

@@ -16,6 +16,7 @@ from runwright.engine.batch import Terms
 from runwright.engine.commit import Commit, Committed
 from runwright.engine.control import Control
 from runwright.engine.emitter import Emitter
+from runwright.engine.feed import Feed
 from runwright.engine.fleet import Fleet
 from runwright.engine.inbox import Inbox
 from runwright.engine.job_secrets import JobSecrets
@@ -73,6 +74,7 @@ class Engine:
             store, self.commit, clock, steady, every_s=settings.reaper_s, grace_s=settings.stop_grace_s
         )
         self.inbox = Inbox(store, self.commit, clock, batch=settings.inbox_batch)
+        self.feed = Feed(window_max=settings.feed_window)
         self.operations = Operations(store, clock, settings, artifacts)
         self.pruner = self.operations.pruner
         self.emitter = self._emitter(clock)
@@ -89,7 +91,7 @@ class Engine:
         self.queues = Queues(store, self._wake)
         self.workers = tuple(self._worker(executor, slots, clock) for executor, slots in executors)
         self.commit.workers = self.workers
-        self.commit.listeners += [self._tell_workers, self.fleet.committed, self.hub.committed]
+        self.commit.listeners += [self._tell_workers, self.fleet.committed, self.hub.committed, self.feed.committed]
         self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
 
     def _emitter(self, clock: Clock) -> Emitter:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
 from runwright.client.backoff import Backoff
+from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
 from runwright.client.sync.runs import Runs
@@ -14,6 +15,7 @@ from runwright.client.sync.transport import Transport
 
 DEFAULT_URL = "http://localhost:8080"
 TIMEOUT_S = 30.0
+FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
 
 
 class Client:
@@ -54,6 +56,10 @@ class Client:
     def me(self) -> Me:
         """Return who the caller is, and what it may do."""
         return self._transport.one(Me, "GET", "/v1/me")
+
+    def feed(self, *, project_id: str | None = None, backoff: Backoff = FEED_BACKOFF) -> FeedStream:
+        """Return the state changes of all runs that the key may see, or of one project; see `FeedStream`."""
+        return FeedStream(self._transport, project_id, backoff)
 
     def stats(self, *, project_id: str | None = None, job_id: str | None = None, window: str | None = None) -> Stats:
         """Return what became of runs in the last `window` (`30m`, `24h`, `7d`), of all, a project or a job."""
