@@ -436,3 +436,64 @@ async def test_200_runs_share_the_connections(server, endpoint):
     for item in made["results"]:
         assert (await ended(server, item))["status"] == "completed"
     assert sorted(json.loads(r.body)["n"] for r in endpoint.received) == list(range(200))
+
+
+# --- the settings -----------------------------------------------------------------------------------------------------
+
+
+async def dripping(received, writer):
+    writer.write(answer(b"{", content_length="2"))
+    await writer.drain()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("settings", "respond", "error_class"),
+    [
+        ({"dispatch_body_max_bytes": 10}, always(answer(b'{"a": 12345}')), "AnswerTooLarge"),
+        ({"dispatch_body_max_bytes": 12}, always(answer(b'{"a": 12345}')), None),
+        ({"dispatch_body_s": 0.05}, dripping, "AnswerTooSlow"),
+    ],
+)
+async def test_the_limits_of_an_answer_are_settings(tmp_path, endpoint, settings, respond, error_class):
+    async with serving(tmp_path, allow_private_endpoints=True, **settings) as server:
+        endpoint.respond = respond
+        await create(server, endpoint, max_attempts=1)
+        run = await ended(server, await trigger(server))
+    assert run["error_class"] == error_class
+
+
+@pytest.mark.parametrize(("keepalive_s", "connections"), [(0, 3), (600, 1)])
+async def test_how_long_an_idle_connection_is_kept_is_a_setting(tmp_path, endpoint, keepalive_s, connections):
+    async with serving(tmp_path, allow_private_endpoints=True, dispatch_keepalive_s=keepalive_s) as server:
+        await create(server, endpoint)
+        for _ in range(3):
+            await ended(server, await trigger(server))
+    assert endpoint.connections == connections
+
+
+@pytest.mark.parametrize(
+    ("settings", "error_class"),
+    [({"dispatch_connections": 1, "dispatch_connect_s": 0.05}, "NoConnection"), ({"dispatch_slots": 1}, None)],
+)
+async def test_how_much_is_dispatched_at_a_time_is_a_setting(tmp_path, endpoint, settings, error_class):
+    release, came = asyncio.Event(), asyncio.Event()
+
+    async def slow(received, writer):
+        came.set()
+        await release.wait()
+        writer.write(answer(b"{}"))
+
+    endpoint.respond = slow
+    async with serving(tmp_path, allow_private_endpoints=True, **settings) as server:
+        await create(server, endpoint, max_attempts=1)
+        one = await trigger(server)
+        await came.wait()
+        other = await trigger(server)
+        if error_class is not None:
+            assert (await ended(server, other))["error_class"] == error_class
+        else:
+            assert (await read(server, other))["status"] == "queued"
+        release.set()
+        assert (await ended(server, one))["status"] == "completed"
+        assert ((await ended(server, other))["status"] == "completed") == (error_class is None)
