@@ -123,6 +123,15 @@ async def test_a_url_that_leads_inside_is_not_connected_to_although_it_was_regis
     assert endpoint.connections == 0
 
 
+@pytest.mark.parametrize("host", ["127.1", "0x7f.1", "metadata.google.internal", "a.localhost", "x.internal", "x."])
+async def test_a_host_that_may_not_be_sent_to_is_not_even_resolved(host):
+    async def resolver(host, port):
+        raise AssertionError("asked")
+
+    got = await post(f"http://{host}/", resolver=resolver, allow_private=False)
+    assert got.code == "dispatch.address_refused"
+
+
 async def test_a_name_is_resolved_once_a_connection_and_a_second_answer_is_vetted_like_the_first(monkeypatch):
     # What rebinding does: a harmless address while somebody looks, another one when it is dialled.
     resolver = names(rebound=[["127.0.0.1"], ["169.254.169.254"]])
