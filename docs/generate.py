@@ -8,17 +8,19 @@ import json
 import math
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NewType, Union, get_args, get_origin
 
 import msgspec
+from cyclopts import App
 
 from runwright import errors
 from runwright.api.docs import described
 from runwright.api.errors import status_of
 from runwright.app import TABLES
 from runwright.cli.main import app as cli
+from runwright.cli.main import whole
 from runwright.config import SETTINGS, Setting
 from runwright.domain.events import CATALOGUE, TERMINAL_TYPES, EventType
 from runwright.domain.run import STATES, TERMINAL
@@ -101,9 +103,19 @@ def commands() -> str:
     """Return the page of the command line."""
     started_as, sys.argv = sys.argv, ["runwright"]  # cyclopts names some commands after what runs it
     try:
+        for path in paths(cli):
+            whole(cli, path)
         return f"{NOTICE}\n\n{cli.generate_docs().strip()}\n"
     finally:
         sys.argv = started_as
+
+
+def paths(group: App, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words that call each command."""
+    for name in group:
+        if not name.startswith("-"):
+            yield (*path, name)
+            yield from paths(group[name], *path, name)
 
 
 def api() -> str:

@@ -1,6 +1,8 @@
 """What commands send, print and exit with."""
 
 import io
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from cyclopts import App
 
+from runwright.cli.main import app, whole
 from tests.cli.conftest import Call, Script
 from tests.client.local_server import Answer, Request, dead_url, json_answer, problem
 
@@ -319,6 +323,40 @@ def test_help_is_shown_without_a_server(call: Call, tokens):
     assert ended.code == 0
     assert "Usage: runwright" in ended.out
     assert "Exit codes:" in ended.out
+
+
+def test_help_tells_what_a_command_does_its_arguments_and_an_example(call: Call):
+    told = " ".join(call("runs", "attempts", "--help").out.split())
+    assert "oldest first" in told
+    assert "Id of the run" in told
+    assert "runwright runs attempts RUN" in told
+
+
+def commands(group: App, *path: str) -> Iterator[tuple[tuple[str, ...], App]]:
+    """Yield every command with the words that call it."""
+    for name in group:
+        if not name.startswith("-"):
+            command = group[name]
+            if command.default_command is None:
+                yield from commands(command, *path, name)
+            else:
+                yield (*path, name), command
+
+
+def test_the_help_of_every_command_has_an_example_that_is_right():
+    wrong = {}
+    for path, command in commands(app):
+        whole(app, path)
+        examples = re.findall(r"Example: `(?:[^`]*\| )?(runwright [^`]*)`", command.help)
+        if not examples:
+            wrong[path] = "has none"
+        for example in examples:
+            words = shlex.split(example)[1:]
+            assert words[: len(path)] == list(path)
+            called, _, unused = app.parse_known_args(words)[:3]
+            if called is not command.default_command or unused:
+                wrong[path] = example
+    assert wrong == {}
 
 
 def test_a_mistyped_command_is_guessed(call: Call):

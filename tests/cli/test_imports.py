@@ -1,4 +1,4 @@
-"""Client commands start fast: they load neither the server nor a database."""
+"""Client commands start fast: they load no server, no database, no event loop, and what draws help only for help."""
 
 import subprocess
 import sys
@@ -9,7 +9,9 @@ PROGRAM = """
 import sys
 from runwright.cli.main import main
 main(sys.argv[1:])
-heavy = {"starlette", "uvicorn", "sqlalchemy", "apsw", "cryptography", "runwright.app"}
+heavy = {"starlette", "uvicorn", "sqlalchemy", "apsw", "cryptography", "asyncio", "runwright.app"}
+if sys.argv[-1] != "--help" and sys.argv[1] != "rnus":  # help and wrong usage are drawn with it
+    heavy |= {"rich"}
 sys.exit(f"loaded {found}" if (found := heavy & set(sys.modules)) else 0)
 """
 
@@ -23,6 +25,7 @@ sys.exit(f"loaded {found}" if (found := heavy & set(sys.modules)) else 0)
         ["rnus"],
         ["runs", "list", "--url", "http://127.0.0.1:1", "--api-key", "rw_key"],
         ["trigger", "greet", "--url", "http://127.0.0.1:1", "--api-key", "rw_key"],
+        ["runs", "watch", "run_1", "--url", "http://[::1", "--api-key", "rw_key"],
     ],
     ids=lambda tokens: " ".join(tokens[:2]),
 )

@@ -26,6 +26,8 @@ def list_entries(
 ) -> None:
     """List entries, newest first.
 
+    Example: `runwright audit list --action key.created --created-after 2026-01-01T00:00:00Z`
+
     Parameters
     ----------
     actor
@@ -63,6 +65,8 @@ def list_entries(
 @app.command
 def verify(*, head: str | None = None, connection: Connection = HERE) -> int:
     """Verify the log from its first entry to its end; exits with 1 and names the first entry that is not as it was.
+
+    Example: `runwright audit verify --head 17:9f86d081884c7d65`
 
     Parameters
     ----------

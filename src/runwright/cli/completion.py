@@ -12,5 +12,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     bash: `runwright completion bash > ~/.local/share/bash-completion/completions/runwright`; zsh: the same to a file
     `_runwright` in a directory of `$fpath`; fish: to `~/.config/fish/completions/runwright.fish`. Or for one session of
     bash: `source <(runwright completion bash)`.
+
+    Example: `runwright completion bash`
     """
     sys.stdout.write(app.generate_completion(prog_name="runwright", shell=shell).rstrip() + "\n")

@@ -44,7 +44,10 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def doctor(*, connection: Connection = HERE) -> int:
-    """Check this machine, the settings and the server; exits with 1 if something must be mended."""
+    """Check this machine, the settings and the server; exits with 1 if something must be mended.
+
+    Example: `runwright doctor --json`
+    """
     checks = list(_all(connection))
     if connection.json:
         printing.show_json(checks)

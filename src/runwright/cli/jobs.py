@@ -104,6 +104,8 @@ NO_OPTIONS = Options()
 def list_jobs(*, project: str | None = None, limit: int = 50, connection: Connection = HERE) -> None:
     """List jobs.
 
+    Example: `runwright jobs list --project default`
+
     Parameters
     ----------
     project
@@ -126,6 +128,8 @@ def list_jobs(*, project: str | None = None, limit: int = 50, connection: Connec
 def get(job: str, /, *, project: str | None = None, connection: Connection = HERE) -> None:
     """Show a job.
 
+    Example: `runwright jobs get report`
+
     Parameters
     ----------
     job
@@ -140,6 +144,8 @@ def get(job: str, /, *, project: str | None = None, connection: Connection = HER
 @app.command
 def versions(job: str, /, *, project: str | None = None, limit: int = 50, connection: Connection = HERE) -> None:
     """List the versions of a job, oldest first.
+
+    Example: `runwright jobs versions report --json`
 
     Parameters
     ----------
@@ -161,6 +167,8 @@ def create(
     slug: str, /, *, project: str | None = None, options: Options = NO_OPTIONS, connection: Connection = HERE
 ) -> None:
     """Create a job.
+
+    Example: `runwright jobs create report --max-attempts 5 --retry-strategy linear --tag team=sales`
 
     Parameters
     ----------
@@ -185,6 +193,8 @@ def update(
     connection: Connection = HERE,
 ) -> None:
     """Change a job; every change is a version.
+
+    Example: `runwright jobs update report --max-concurrency 4 --clear run-ttl-secs`
 
     Parameters
     ----------
@@ -238,6 +248,8 @@ def rotate_secret(
 @app.command
 def delete(job: str, /, *, project: str | None = None, yes: Yes = False, connection: Connection = HERE) -> None:
     """Delete a job that has no live run; its runs and versions stay.
+
+    Example: `runwright jobs delete report --yes`
 
     Parameters
     ----------

@@ -15,7 +15,10 @@ app = App(name="keys", help="List, make, rotate and revoke API keys.")
 
 @app.command(name="list")
 def list_keys(*, limit: int = 50, connection: Connection = HERE) -> None:
-    """List keys, without their tokens."""
+    """List keys, without their tokens.
+
+    Example: `runwright keys list`
+    """
     with connection.client() as client:
         keys = client.keys.list(limit=min(limit, 500)).first(limit)
     if connection.json:
@@ -32,7 +35,10 @@ def list_keys(*, limit: int = 50, connection: Connection = HERE) -> None:
 
 @app.command
 def get(key: str, /, *, connection: Connection = HERE) -> None:
-    """Show a key, without its token."""
+    """Show a key, without its token.
+
+    Example: `runwright keys get KEY`
+    """
     with connection.client() as client:
         printing.show_record(client.keys.get(key), connection.json)
 
@@ -50,6 +56,8 @@ def create(
     connection: Connection = HERE,
 ) -> None:
     """Make a key; its token is shown this once.
+
+    Example: `runwright keys create ci --scope jobs:trigger --scope runs:read --project default`
 
     Parameters
     ----------
@@ -85,6 +93,8 @@ def rotate(
 ) -> None:
     """Give a key a new token, shown this once.
 
+    Example: `runwright keys rotate KEY --grace-s 86400`
+
     Parameters
     ----------
     key
@@ -101,7 +111,10 @@ def rotate(
 
 @app.command
 def revoke(key: str, /, *, yes: Yes = False, connection: Connection = HERE) -> None:
-    """Revoke a key, at once and for ever."""
+    """Revoke a key, at once and for ever.
+
+    Example: `runwright keys revoke KEY --yes`
+    """
     with connection.client() as client:
         if not yes:
             found = client.keys.get(key)

@@ -49,6 +49,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error is told on standard error, with what to do."""
     given = list(sys.argv[1:] if tokens is None else tokens)
     try:
+        if "--help" in given or "-h" in given:
+            whole(app, given)
         code = app(given)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -72,6 +74,16 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (ClientError, Error) as error:
         return _failed(given, *hint(error))
     return code if isinstance(code, int) else exits.OK
+
+
+def whole(group: App, tokens: Sequence[str]) -> None:
+    """Let the command that these words call tell all of its description, not the line that its group lists it with."""
+    for token in tokens:
+        if token.startswith("-") or token not in set(group):
+            return
+        group = group[token]
+        if group.default_command is not None:
+            group.help = None  # then it is the docstring's
 
 
 def _failed(given: Sequence[str], message: str, advice: str, status: int, code: str) -> int:

@@ -5,7 +5,10 @@ from runwright.cli.connection import HERE, Connection
 
 
 def me(*, connection: Connection = HERE) -> None:
-    """Show whose key this is: its organization, project and user, and what it may do."""
+    """Show whose key this is: its organization, project and user, and what it may do.
+
+    Example: `runwright me --json`
+    """
     with connection.client() as client:
         found = client.me()
     if connection.json:
@@ -26,7 +29,10 @@ def me(*, connection: Connection = HERE) -> None:
 
 
 def schemas(*types: str, connection: Connection = HERE) -> None:
-    """Print the JSON Schema of the data of events, by type; of all of them, or of those that are named."""
+    """Print the JSON Schema of the data of events, by type; of all of them, or of those that are named.
+
+    Example: `runwright schemas run.created step.completed`
+    """
     with connection.client() as client:
         found = client.event_schemas()
     printing.show_json({name: found[name] for name in types if name in found} if types else found)

@@ -14,6 +14,8 @@ COLUMNS = ("id", "slug", "name", "created_at")
 def list_orgs(*, limit: int = 50, connection: Connection = HERE) -> None:
     """List the organizations that the key sees: its own.
 
+    Example: `runwright orgs list --json`
+
     Parameters
     ----------
     limit
@@ -25,7 +27,10 @@ def list_orgs(*, limit: int = 50, connection: Connection = HERE) -> None:
 
 @app.command
 def get(org: str, /, *, connection: Connection = HERE) -> None:
-    """Show an organization, by id or slug."""
+    """Show an organization, by id or slug.
+
+    Example: `runwright orgs get default`
+    """
     with connection.client() as client:
         printing.show_record(client.organizations.get(org), connection.json)
 
@@ -33,6 +38,8 @@ def get(org: str, /, *, connection: Connection = HERE) -> None:
 @app.command
 def create(slug: str, /, *, name: str | None = None, connection: Connection = HERE) -> None:
     """Make an organization with a project, a user and an admin key, whose token is shown this once.
+
+    Example: `runwright orgs create acme --name "Acme Ltd"`
 
     Parameters
     ----------
@@ -51,6 +58,8 @@ def create(slug: str, /, *, name: str | None = None, connection: Connection = HE
 @app.command
 def update(org: str, /, *, name: str, connection: Connection = HERE) -> None:
     """Rename an organization.
+
+    Example: `runwright orgs update default --name "Acme Ltd"`
 
     Parameters
     ----------

@@ -17,6 +17,8 @@ COLUMNS = ("id", "slug", "name", "weight", "max_concurrency", "created_at")
 def list_projects(*, limit: int = 50, connection: Connection = HERE) -> None:
     """List the projects that the key sees.
 
+    Example: `runwright projects list`
+
     Parameters
     ----------
     limit
@@ -28,7 +30,10 @@ def list_projects(*, limit: int = 50, connection: Connection = HERE) -> None:
 
 @app.command
 def get(project: str, /, *, connection: Connection = HERE) -> None:
-    """Show a project, by id or slug."""
+    """Show a project, by id or slug.
+
+    Example: `runwright projects get default`
+    """
     with connection.client() as client:
         printing.show_record(client.projects.get(project), connection.json)
 
@@ -44,6 +49,8 @@ def create(
     connection: Connection = HERE,
 ) -> None:
     """Make a project.
+
+    Example: `runwright projects create blue --weight 2 --max-concurrency 10`
 
     Parameters
     ----------
@@ -74,6 +81,8 @@ def update(
     connection: Connection = HERE,
 ) -> None:
     """Change a project; it acts on runs that are made from now on.
+
+    Example: `runwright projects update blue --unlimited`
 
     Parameters
     ----------

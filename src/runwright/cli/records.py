@@ -7,6 +7,8 @@ from runwright.cli.connection import HERE, Connection
 def attempts(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List the attempts of a run, oldest first.
 
+    Example: `runwright runs attempts RUN`
+
     Parameters
     ----------
     run
@@ -22,6 +24,8 @@ def attempts(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> 
 
 def children(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List the runs that a run started, oldest first.
+
+    Example: `runwright runs children RUN --json`
 
     Parameters
     ----------
@@ -39,6 +43,8 @@ def children(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> 
 def checkpoints(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List the checkpoints of a run, oldest first.
 
+    Example: `runwright runs checkpoints RUN --limit 5`
+
     Parameters
     ----------
     run
@@ -54,6 +60,8 @@ def checkpoints(run: str, /, *, limit: int = 50, connection: Connection = HERE) 
 def outputs(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List the outputs of a run, the latest of each key.
 
+    Example: `runwright runs outputs RUN --json`
+
     Parameters
     ----------
     run
@@ -67,6 +75,9 @@ def outputs(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> N
 
 
 def effects(run: str, /, *, connection: Connection = HERE) -> None:
-    """Tell whether it is safe to resume a run: which effects are finished, would repeat, or are unknown."""
+    """Tell whether it is safe to resume a run: which effects are finished, would repeat, or are unknown.
+
+    Example: `runwright runs effects RUN`
+    """
     with connection.client() as client:
         printing.show_record(client.runs.effects(run), connection.json)

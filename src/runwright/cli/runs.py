@@ -96,6 +96,8 @@ def list_runs(
 ) -> None:
     """List runs, newest first.
 
+    Example: `runwright runs list --status failed --tag env=production --created-after 2026-01-01T00:00:00Z`
+
     Parameters
     ----------
     oldest_first
@@ -126,7 +128,10 @@ def _labels(items: tuple[str, ...], pairs_name: str, key_name: str) -> dict[str,
 
 @app.command
 def get(run: str, /, *, connection: Connection = HERE) -> None:
-    """Show a run."""
+    """Show a run.
+
+    Example: `runwright runs get RUN --json`
+    """
     with connection.client() as client:
         _show(client.runs.get(run), connection)
 
@@ -136,6 +141,8 @@ def watch_run(run: str, /, *, after_seq: int = 0, connection: Connection = HERE)
     """Show the events of a run until it ends; comes back by itself after cuts and restarts.
 
     Exits with 0 when the run completed, 1 when it failed, 3 when it was cancelled, 4 when it expired.
+
+    Example: `runwright runs watch RUN`
 
     Parameters
     ----------
@@ -155,6 +162,8 @@ def watch_run(run: str, /, *, after_seq: int = 0, connection: Connection = HERE)
 def cancel(*runs: str, reason: str | None = None, connection: Connection = HERE) -> int:
     """Ask for the end of runs; each line says whether it has ended or must still confirm.
 
+    Example: `runwright runs cancel RUN --reason "nobody reads it"`
+
     Parameters
     ----------
     runs
@@ -167,13 +176,19 @@ def cancel(*runs: str, reason: str | None = None, connection: Connection = HERE)
 
 @app.command
 def pause(*runs: str, connection: Connection = HERE) -> int:
-    """Pause runs; they remember where to go on."""
+    """Pause runs; they remember where to go on.
+
+    Example: `runwright runs pause RUN`
+    """
     return _each(runs, connection, lambda client, run: client.runs.pause(run))
 
 
 @app.command
 def resume(*runs: str, connection: Connection = HERE) -> int:
-    """Let paused runs go on."""
+    """Let paused runs go on.
+
+    Example: `runwright runs resume RUN`
+    """
     return _each(runs, connection, lambda client, run: client.runs.resume(run))
 
 
@@ -207,6 +222,8 @@ def replay(
     connection: Connection = HERE,
 ) -> int:
     """Start a new run like a finished one.
+
+    Example: `runwright runs replay RUN --payload-patch '{"pages": 1}' --follow`
 
     Parameters
     ----------
@@ -253,6 +270,8 @@ def events(
     connection: Connection = HERE,
 ) -> None:
     """List the events that a run has so far, oldest first; with --json, one a line.
+
+    Example: `runwright runs events RUN --level error --json`
 
     Parameters
     ----------

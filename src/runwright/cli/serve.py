@@ -21,6 +21,8 @@ def serve(
 
     Every setting can also come from the environment (RUNWRIGHT_*) or the file; `docs/reference` lists them.
 
+    Example: `runwright serve --worker reports:app --port 8080`
+
     Parameters
     ----------
     host

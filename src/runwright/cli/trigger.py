@@ -93,6 +93,12 @@ def trigger(
 ) -> int:
     """Start a run of a job; with --bulk, one for each line of a file.
 
+    A bulk trigger shows a progress bar on a terminal, sends a thousand lines a request, and each of them once.
+
+    Example: `seq 100 | jq -c '{payload: {pages: .}}' | runwright trigger report --bulk -`
+
+    Example: `runwright trigger report --payload '{"pages": 2}' --watch`
+
     Parameters
     ----------
     job

@@ -35,6 +35,8 @@ def up(
 ) -> int:
     """Serve, execute the sample job over this repository live in the terminal, and go on serving until Ctrl-C.
 
+    Example: `runwright up --exit`
+
     Parameters
     ----------
     exit

@@ -18,6 +18,8 @@ COLUMNS = ("id", "name", "email", "enabled", "created_at")
 def list_users(*, limit: int = 50, connection: Connection = HERE) -> None:
     """List the users of the organization.
 
+    Example: `runwright users list`
+
     Parameters
     ----------
     limit
@@ -29,7 +31,10 @@ def list_users(*, limit: int = 50, connection: Connection = HERE) -> None:
 
 @app.command
 def get(user: str, /, *, connection: Connection = HERE) -> None:
-    """Show a user, by id."""
+    """Show a user, by id.
+
+    Example: `runwright users get USER --json`
+    """
     with connection.client() as client:
         printing.show_record(client.users.get(user), connection.json)
 
@@ -37,6 +42,8 @@ def get(user: str, /, *, connection: Connection = HERE) -> None:
 @app.command
 def create(name: str, /, *, email: str | None = None, connection: Connection = HERE) -> None:
     """Make a user; `runwright keys create --user ID` makes a key for it.
+
+    Example: `runwright users create Ada --email ada@example.org`
 
     Parameters
     ----------
@@ -62,6 +69,8 @@ def update(
     connection: Connection = HERE,
 ) -> None:
     """Change a user.
+
+    Example: `runwright users update USER --disabled --yes`
 
     Parameters
     ----------

@@ -8,7 +8,10 @@ from runwright.cli.connection import HERE, Connection
 
 
 def version(*, connection: Connection = HERE) -> None:
-    """Print the version of this installation."""
+    """Print the version of this installation.
+
+    Example: `runwright version`
+    """
     if connection.json:
         printing.show_json({"version": version_of("runwright"), "python": platform.python_version()})
     else:
