@@ -19,6 +19,7 @@ from runwright import errors
 from runwright.api.docs import described
 from runwright.api.errors import status_of
 from runwright.app import TABLES
+from runwright.cli.exits import TABLE
 from runwright.cli.main import app as cli
 from runwright.cli.main import whole
 from runwright.config import SETTINGS, Setting
@@ -105,7 +106,8 @@ def commands() -> str:
     try:
         for path in paths(cli):
             whole(cli, path)
-        return f"{NOTICE}\n\n{cli.generate_docs().strip()}\n"
+        codes = "\n".join(f"- {code.strip()}" for code in TABLE.partition(":")[2].split(" · "))
+        return f"{NOTICE}\n\n{cli.generate_docs().strip()}\n\n## Exit codes\n\n{codes}\n"
     finally:
         sys.argv = started_as
 
