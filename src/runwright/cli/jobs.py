@@ -229,6 +229,8 @@ def rotate_secret(
 ) -> None:
     """Give an http job a new signing secret, shown this once.
 
+    Example: `runwright jobs rotate-secret report`
+
     Parameters
     ----------
     job
