@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 
 from runwright.api import health
 from runwright.api import metrics as metrics_page
-from runwright.api.admin import audit, feed, members, stats
+from runwright.api.admin import audit, feed, members, stats, tickets
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
 from runwright.api.jobs import erasure, jobs, records, runs, triggers
+from runwright.api.rates import Rates
 from runwright.api.routing import Routes
 from runwright.api.server import announce
 from runwright.api.server import run as run_main
@@ -34,6 +35,7 @@ from runwright.auth.oidc import Oidc
 from runwright.auth.run_tokens import RunTokens
 from runwright.auth.secret_files import read_credentials, write_credentials
 from runwright.auth.tenants import Tenants
+from runwright.auth.tickets import Tickets
 from runwright.client.worker import Worker, load_worker
 from runwright.clock import Clock, SystemClock
 from runwright.config import Settings
@@ -63,6 +65,7 @@ TABLES: tuple[Routes, ...] = (
     members.routes,
     stats.routes,
     feed.routes,
+    tickets.routes,
     jobs.routes,
     triggers.routes,
     runs.routes,
@@ -163,6 +166,11 @@ def _services(
         tenants=tenants,
         health=Health(engine, clock, lambda: streams.draining),
         metrics=metrics,
+        rates=Rates("key", settings.rate_per_s, settings.rate_burst, settings.rates_max, clock),
+        strangers=Rates(
+            "address", settings.auth_failures_per_s, settings.auth_failures_burst, settings.rates_max, clock
+        ),
+        tickets=Tickets(settings, clock),
     )
 
 

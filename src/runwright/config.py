@@ -84,6 +84,17 @@ class Settings:
     worker_queues: tuple[str, ...] = _setting(
         (), "Queues that the handlers in the server take from; none named: all", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*"
     )
+    # --- limits of callers
+    rate_per_s: float = _setting(2000.0, "Requests a second of one key or login; 0 does not limit them", 0, 1_000_000)
+    rate_burst: int = _setting(10_000, "Requests of one key or login at once", 1, 10_000_000)
+    rates_max: int = _setting(100_000, "Keys, logins and addresses whose requests are counted", 1, 10_000_000)
+    auth_failures_per_s: float = _setting(
+        20.0, "Wrong credentials a second from one address before it must wait; 0 does not limit them", 0, 1_000_000
+    )
+    auth_failures_burst: int = _setting(200, "Wrong credentials from one address at once", 1, 10_000_000)
+    ticket_ttl_s: float = _setting(60.0, "How long a ticket is good until it is used, and after each cut", 1, 3600)
+    tickets_max: int = _setting(100_000, "Valid tickets of everybody", 1, 10_000_000)
+    tickets_per_key: int = _setting(1000, "Valid tickets of one key or login", 1, 10_000_000)
     # --- logins of an OIDC issuer
     oidc_issuer: str | None = _setting(None, "OIDC issuer whose JWTs are taken, exactly as it calls itself", 1, 500)
     oidc_audience: str | None = _setting(None, "Audience that its JWTs must be made for; needed with an issuer", 1, 500)

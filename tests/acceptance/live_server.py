@@ -25,6 +25,8 @@ FAST: dict[str, Any] = {
     "stop_grace_s": 0.5,
     "drain_s": 1,
     "log_format": "json",
+    "rate_per_s": 100_000,
+    "auth_failures_per_s": 0,
 }
 
 

@@ -61,6 +61,7 @@ class World(NamedTuple):
                 "project_id": self.idents["project"],
             },
             "update_member": {"role": "operator"},
+            "create_ticket": {"path": "/v1/runs"},
             "create_key": {"name": "a key", "scopes": ["runs:read"]},
             "rotate_key": {"grace_s": 60},
             "rotate_job_secret": {"grace_secs": 60},

@@ -13,8 +13,10 @@ from runwright import config
 from runwright.api.app import build
 from runwright.api.context import ANYONE, PUBLIC, Call, Services
 from runwright.api.pages import Page, PageQuery
+from runwright.api.rates import Rates
 from runwright.api.routing import Reply, Routes
 from runwright.api.sse import EventStream, Streams
+from runwright.auth.tickets import Tickets
 from runwright.clock import FrozenClock
 from runwright.domain.tenancy import Actor
 from runwright.errors import (
@@ -117,6 +119,9 @@ class Kit:
             "clock": self.clock,
             "authenticator": self.tokens,
             "streams": self.streams,
+            "rates": Rates("key", self.settings.rate_per_s, self.settings.rate_burst, 1000, self.clock),
+            "strangers": Rates("address", self.settings.auth_failures_per_s, 3, 1000, self.clock),
+            "tickets": Tickets(self.settings, self.clock),
         }
         whole: dict[str, Any] = {each.name: used.get(each.name) for each in dataclasses.fields(Services)}
         self.services = Services(**whole)

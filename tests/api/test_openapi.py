@@ -69,7 +69,14 @@ async def test_query_parameters_come_from_the_struct_and_are_no_schema(described
 async def test_a_page_is_an_array_with_the_headers_of_the_next(described):
     answer = described["paths"]["/v1/ticks"]["get"]["responses"]["200"]
     assert answer["content"]["application/json"]["schema"] == {"type": "array", "items": {"type": "string"}}
-    assert {"Link", "X-Next-Cursor", "X-Request-Id", "X-Trace-Id"} == set(answer["headers"])
+    assert set(answer["headers"]) == {
+        "Link",
+        "X-Next-Cursor",
+        "X-Request-Id",
+        "X-Trace-Id",
+        "RateLimit",
+        "RateLimit-Policy",
+    }
 
 
 async def test_a_route_that_answers_by_accept_shows_both_and_its_other_statuses(described):
@@ -87,7 +94,12 @@ async def test_a_reply_shows_what_it_holds(described):
 
 async def test_public_routes_have_no_security_and_others_may_need_no_scope(described):
     assert described["paths"]["/v1/slow"]["get"]["security"] == []
-    assert described["paths"]["/v1/who"]["get"]["security"] == [{"bearer": []}, {"apiKey": []}, {"jwt": []}]
+    assert described["paths"]["/v1/who"]["get"]["security"] == [
+        {"bearer": []},
+        {"apiKey": []},
+        {"jwt": []},
+        {"ticket": []},
+    ]
     assert described["paths"]["/v1/who"]["get"]["parameters"][0]["name"] == "Prefer"
 
 

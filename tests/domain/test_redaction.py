@@ -20,6 +20,7 @@ W = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7d"
 SECRETS = [
     ("runwright_key", "key {} made", "rw_live_" + W),
     ("signing_secret", "verify it by {}!", "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" + W),
+    ("ticket", "GET /v1/runs?ticket={} HTTP", "rwticket_" + W),
     ("run_token", "call back with {}.", "rwt_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b_3_" + W),
     ("openai_key", "key {} made", "sk-proj-" + W),
     ("openai_key", "key {} made", "sk-" + W),

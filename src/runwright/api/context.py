@@ -1,7 +1,8 @@
 """Hand a handler what it may know about its request: who asks, under which ids, and the services that answer."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import getrandbits
 from typing import Protocol
@@ -10,13 +11,16 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from runwright import ids
+from runwright.api.rates import Rates, neighbourhood
 from runwright.api.sse import EventStream, Streams
 from runwright.auth.tenants import Tenants
+from runwright.auth.tickets import Ticket, Tickets
 from runwright.clock import Clock
 from runwright.config import Settings
 from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.jobs import Jobs
+from runwright.errors import InvalidRequest, Unauthenticated
 
 PUBLIC = "public"
 """The scope of a route that needs no credentials."""
@@ -71,6 +75,9 @@ class Services:
     tenants: Tenants
     health: Health
     metrics: MetricsPage
+    rates: Rates
+    strangers: Rates
+    tickets: Tickets
 
     @property
     def lease_us(self) -> int:
@@ -87,8 +94,8 @@ class Call:
     """Describe one request to its handler."""
 
     __slots__ = (
-        "_actor", "_demand", "answered", "began", "headers", "receive", "request_id", "scope", "services", "token",
-        "trace_id",
+        "_actor", "_demand", "answered", "began", "headers", "rate", "receive", "request_id", "scope", "services",
+        "ticket", "token", "trace_id",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, services: Services) -> None:
@@ -109,6 +116,8 @@ class Call:
         self.trace_id = joined[1].decode("ascii") if joined else f"{getrandbits(128) or 1:032x}"
         self.answered = False
         self.began = services.clock.monotonic()
+        self.rate: bytes | None = None
+        self.ticket: Ticket | None = None
         self._actor: Actor | None = None
         self._demand = PUBLIC
 
@@ -134,7 +143,13 @@ class Call:
         self._demand = demand
         if demand == PUBLIC:
             return
+        if b"ticket=" in self.scope["query_string"] and self.scope["method"] == "GET":
+            await self._show_ticket()
         actor = await self._authenticated()
+        rates = self.services.rates
+        if rates.on:
+            self.rate = rates.spent
+            self.rate = rates.take(actor.key_id or actor.label)
         if demand != ANYONE:
             actor.require(demand)
         self._actor = actor
@@ -151,9 +166,46 @@ class Call:
             actor.require(self._demand)
 
     async def _authenticated(self) -> Actor:
-        authenticator, project = self.services.authenticator, self.header("x-project-id")
+        authenticator = self.services.authenticator
+        if self.ticket is not None:
+            return await authenticator.again(self.ticket.actor)
+        project = self.header("x-project-id")
         believed = authenticator.believed(self.token, project)
-        return believed if believed is not None else await authenticator.authenticate(self.token, project)
+        if believed is not None:
+            return believed
+        if self.token is None:
+            raise Unauthenticated
+        with self._counted_failures():
+            return await authenticator.authenticate(self.token, project)
+
+    async def _show_ticket(self) -> None:
+        """Take the ticket out of the query, so that nothing that reads or tells it sees the ticket."""
+        parts: list[bytes] = self.scope["query_string"].split(b"&")
+        shown = [part[7:].decode("latin-1") for part in parts if part.startswith(b"ticket=")]
+        if not shown:
+            return
+        if self.token is not None or len(shown) > 1:
+            raise InvalidRequest.at("ticket", "must be the only credentials: leave out the header, and give one ticket")
+        self.scope["query_string"] = b"&".join(part for part in parts if not part.startswith(b"ticket="))
+        with self._counted_failures():
+            self.ticket = await self.services.tickets.enter(shown[0], self.scope["path"])
+
+    @contextmanager
+    def _counted_failures(self) -> Iterator[None]:
+        """Refuse an address that has shown too many wrong credentials, and count those that it shows now.
+
+        Credentials that were believed a moment ago do not come here: whoever shares an address with a guesser goes on.
+        """
+        strangers, client = self.services.strangers, self.scope.get("client")
+        address = neighbourhood(client[0]) if client and strangers.on else None
+        if address is not None:
+            strangers.require(address)
+        try:
+            yield
+        except Unauthenticated:
+            if address is not None:
+                strangers.take(address)
+            raise
 
 
 def _token(headers: dict[bytes, bytes]) -> str | None:

@@ -72,6 +72,9 @@ class RouteTable(BaseRoute):
             status, headers, body = answer(failure, scope["path"], call.request_id, call.trace_id)
             _tell(call, served, status)
             await _Answer(call, status, body, headers)(scope, receive, send)
+        finally:
+            if call.ticket is not None:
+                await self._services.tickets.leave(call.ticket)
 
     def _find(self, scope: Scope) -> tuple["_Served", list[str]]:
         path: str = scope["path"]
@@ -178,4 +181,7 @@ def _json(value: Any) -> bytes:
 
 
 def _identity(call: Call) -> tuple[tuple[bytes, bytes], ...]:
-    return (b"x-request-id", call.request_id.encode("ascii")), (b"x-trace-id", call.trace_id.encode("ascii"))
+    own = (b"x-request-id", call.request_id.encode("ascii")), (b"x-trace-id", call.trace_id.encode("ascii"))
+    if call.rate is None:
+        return own
+    return *own, (b"ratelimit-policy", call.services.rates.policy), (b"ratelimit", call.rate)

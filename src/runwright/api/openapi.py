@@ -37,6 +37,11 @@ _ANSWER_HEADERS = {
     "X-Request-Id": {"description": "The request's id, yours if you sent one.", "schema": {"type": "string"}},
     "X-Trace-Id": {"description": "The trace that the request belongs to.", "schema": {"type": "string"}},
 }
+_RATE_HEADERS = {
+    "RateLimit-Policy": {"description": "How often these credentials may ask.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "How many requests are left, and when all are back.", "schema": {"type": "string"}},
+}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 _SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`rw_…`)."},
@@ -46,6 +51,12 @@ _SECURITY = {
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": "A JWT of the configured OIDC issuer; what it may do comes from its user's memberships.",
+    },
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "A ticket for this very path (`POST /v1/tickets`), for browsers that cannot send a header.",
     },
     "runToken": {
         "type": "http",
@@ -177,7 +188,8 @@ def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
     if endpoint.path.startswith(_RUN_TOKENS):
         return [{"runToken": []}]
     scopes = [] if endpoint.scope == ANYONE else [endpoint.scope]
-    return [{"bearer": scopes}, {"apiKey": scopes}, {"jwt": scopes}]
+    ticket = [{"ticket": scopes}] if endpoint.method == "GET" else []
+    return [{"bearer": scopes}, {"apiKey": scopes}, {"jwt": scopes}, *ticket]
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
@@ -214,7 +226,7 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
 
 def _success(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    headers = dict(_ANSWER_HEADERS)
+    headers = _ANSWER_HEADERS | ({} if endpoint.scope == PUBLIC else _RATE_HEADERS)
     for kind, paged in _answers(endpoint.returns):
         if kind is EventStream:
             content[MEDIA_TYPE] = {"schema": {"type": "string", "description": "Server-sent events."}}
@@ -243,6 +255,6 @@ def _failures(endpoint: Endpoint) -> set[int]:
 def _failure(status: int, schemas: _Schemas) -> dict[str, Any]:
     return {
         "description": _MEANINGS[status],
-        "headers": _ANSWER_HEADERS,
+        "headers": _ANSWER_HEADERS | (_RETRY_AFTER if status in (429, 503) else {}),
         "content": {"application/json": {"schema": schemas.of(Problem)}},
     }

@@ -29,6 +29,7 @@ COMMANDS = (
     ("trigger", "trigger:trigger", "Start runs of a job."),
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
     ("keys", "keys:app", "List, make, rotate and revoke API keys."),
+    ("members", "members:app", "List, add, change and remove members and their roles."),
     ("orgs", "orgs:app", "List, read, make and rename organizations."),
     ("projects", "projects:app", "List, read, make and change projects."),
     ("users", "users:app", "List, read, make and change users."),

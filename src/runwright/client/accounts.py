@@ -57,7 +57,29 @@ class User(Record, kw_only=True):
     email: str | None = None
     org_id: str | None = None
     enabled: bool = True
+    subject: str | None = None
     created_at: datetime | None = None
+
+
+class Member(Record, kw_only=True):
+    """A user's role in a project, or in the whole organization where `project_id` is None."""
+
+    id: str
+    org_id: str | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+    role: str = ""
+    scopes: list[str] = msgspec.field(default_factory=list)
+    created_at: datetime | None = None
+    created_by: str | None = None
+
+
+class Ticket(Record, kw_only=True):
+    """What a browser gives as `?ticket=` in a GET of `path`; it must be used until `expires_at`."""
+
+    ticket: str
+    path: str = ""
+    expires_at: datetime | None = None
 
 
 class Me(Record, kw_only=True):
@@ -70,6 +92,9 @@ class Me(Record, kw_only=True):
     project: Project | None = None
     user: User | None = None
     key: Key | None = None
+    role: str | None = None
+    memberships: list[Member] = msgspec.field(default_factory=list)
+    expires_at: datetime | None = None
 
 
 class AuditEntry(Record, kw_only=True):

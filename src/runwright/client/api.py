@@ -9,7 +9,7 @@ from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
 from runwright.client.runs import Runs
-from runwright.client.tenancy import Collection, Keys
+from runwright.client.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.transport import Transport
 
 DEFAULT_URL = "http://localhost:8080"
@@ -46,6 +46,8 @@ class AsyncClient:
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")
+        self.members = Members(transport)
+        self.tickets = Tickets(transport)
 
     @property
     def url(self) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Generic, Unpack
 from urllib.parse import quote
 
-from runwright.client.accounts import Key
+from runwright.client.accounts import Key, Member, Ticket
 from runwright.client.fields import KeyFields, PageOptions
 from runwright.client.models import R
 from runwright.client.pages import Pages
@@ -78,3 +78,25 @@ class Collection(Generic[R]):
     async def update(self, ident: str, **fields: Any) -> R:
         """Change one."""
         return await self._transport.one(self._kind, "PATCH", f"{self._path}/{quote(ident, safe='')}", body=fields)
+
+
+class Members(Collection[Member]):
+    """Give users roles, and take them away; `create` takes `user_id`, `role` and perhaps `project_id`."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, Member, "/v1/members")
+
+    async def remove(self, member_id: str) -> Member:
+        """End a membership, at once."""
+        return await self._transport.one(Member, "DELETE", f"{self._path}/{quote(member_id, safe='')}")
+
+
+class Tickets:
+    """Let a browser open a stream, which cannot send a header."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def create(self, path: str) -> Ticket:
+        """Make a ticket for one path, such as `/v1/runs/run_…/events`."""
+        return await self._transport.one(Ticket, "POST", "/v1/tickets", body={"path": path}, repeatable=True)

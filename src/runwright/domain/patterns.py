@@ -104,6 +104,7 @@ _ASSIGNED = (
 
 _SECRETS = (
     _token("runwright_key", "rw_", _WORD, 16, _BORDER),
+    _token("ticket", "rwticket_", _WORD, 16, _BORDER),
     _token("run_token", "rwt_", _WORD, 16, _BORDER),
     _token("signing_secret", "whsec_", "A-Za-z0-9+/=", 24, _BORDER),
     _token("anthropic_key", "sk-ant-", _WORD, 16),

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Generic, Unpack
 from urllib.parse import quote
 
-from runwright.client.accounts import Key
+from runwright.client.accounts import Key, Member, Ticket
 from runwright.client.fields import KeyFields, PageOptions
 from runwright.client.models import R
 from runwright.client.sync.pages import Pages
@@ -79,3 +79,25 @@ class Collection(Generic[R]):
     def update(self, ident: str, **fields: Any) -> R:
         """Change one."""
         return self._transport.one(self._kind, "PATCH", f"{self._path}/{quote(ident, safe='')}", body=fields)
+
+
+class Members(Collection[Member]):
+    """Give users roles, and take them away; `create` takes `user_id`, `role` and perhaps `project_id`."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, Member, "/v1/members")
+
+    def remove(self, member_id: str) -> Member:
+        """End a membership, at once."""
+        return self._transport.one(Member, "DELETE", f"{self._path}/{quote(member_id, safe='')}")
+
+
+class Tickets:
+    """Let a browser open a stream, which cannot send a header."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, path: str) -> Ticket:
+        """Make a ticket for one path, such as `/v1/runs/run_…/events`."""
+        return self._transport.one(Ticket, "POST", "/v1/tickets", body={"path": path}, repeatable=True)
