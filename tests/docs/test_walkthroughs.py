@@ -11,6 +11,7 @@ from tests.docs.walk import walk
 QUICKSTART = "docs/quickstart.md"
 GUESTS = (
     "docs/how-to/keys-and-projects.md",
+    "docs/how-to/logins-and-roles.md",
     "docs/how-to/operate.md",
     "docs/how-to/observe.md",
     "docs/how-to/back-up-and-restore.md",
