@@ -10,7 +10,7 @@ from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
 from runwright.client.sync.runs import Runs
-from runwright.client.sync.tenancy import Collection, Keys
+from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.sync.transport import Transport
 
 DEFAULT_URL = "http://localhost:8080"
@@ -47,6 +47,8 @@ class Client:
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")
+        self.members = Members(transport)
+        self.tickets = Tickets(transport)
 
     @property
     def url(self) -> str:
