@@ -7,6 +7,7 @@ a name server leads past it. It fails closed: a name with one address that may n
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
@@ -122,6 +123,7 @@ class Line(AsyncNetworkStream):
         self._stream = stream
         self._resolved_us = resolved_us
         self._spoiled = False
+        self._socket: socket.socket | None = None
         self._head: bytes | None = b""
         self._body_bytes = 0
         self._tail = b""
@@ -160,9 +162,20 @@ class Line(AsyncNetworkStream):
         """Tell something about the connection; a spoiled one reads as one that the peer has closed."""
         if info == RESOLVED_US:
             return self._resolved_us
-        if info == "is_readable" and self._spoiled:
-            return True
+        if info == "is_readable":
+            return self._spoiled or self._readable()
         return self._stream.get_extra_info(info)
+
+    def _readable(self) -> bool:
+        # The pool asks this of every idle connection at every request: finding the socket anew each time would take
+        # most of a busy server's time.
+        if self._socket is None:
+            self._socket = self._stream.get_extra_info("socket")
+        if self._socket is None or self._socket.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def settle(self, length: int | None) -> None:
         """Hear how long the body of the answer was, None when it came in chunks; more than that spoils the line."""
