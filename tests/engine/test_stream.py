@@ -75,6 +75,40 @@ async def test_a_stream_that_does_not_follow_ends_after_the_backlog(world: World
 # --- live -------------------------------------------------------------------------------------------------------------
 
 
+async def test_all_who_keep_up_are_given_the_very_same_bytes_and_each_form_its_own(world: World):
+    run = await executing(world)
+    seen: list[list[bytes]] = [[], [], []]
+
+    async def follow(place: int, encode) -> None:
+        async for frames in world.engine.hub.follow(run.run_id, 2, encode):
+            seen[place].append(frames)
+
+    async with asyncio.TaskGroup() as group:
+        for place, encode in enumerate((lines, lines, short)):
+            group.create_task(follow(place, encode))
+        await settled(world)
+        await say(world, run, "one", "two")
+        await settled(world)
+        await world.finish(run, o.Completed())
+    assert [id(frames) for frames in seen[0]] == [id(frames) for frames in seen[1]]
+    assert seen[2] == [b"3;4;", b"5;"]
+
+
+async def test_one_who_goes_while_all_wait_takes_nobody_along_and_leaves_nothing(world: World):
+    run = await executing(world)
+    hub = world.engine.hub
+    staying = asyncio.create_task(read(hub, run.run_id))
+    await settled(world)
+    for _ in range(50):
+        going = asyncio.create_task(read(hub, run.run_id))
+        await settled(world)
+        going.cancel()
+        await asyncio.wait([going])
+    assert len(hub._channels[run.run_id]._waiting) == 1
+    await world.finish(run, o.Completed())
+    assert await staying == await whole(world, run.run_id)
+
+
 async def test_followers_who_come_at_any_time_and_leave_at_any_seq_see_the_same_bytes(world: World):
     hub = world.engine.hub
     run = await executing(world)

@@ -35,7 +35,9 @@ class _Channel:
         self.followers = 0
         self._window: deque[Event] = deque(maxlen=window_max)
         self._frames: dict[Encode, deque[bytes]] = {}
-        self._news: asyncio.Future[None] | None = None
+        self._waiting: dict[asyncio.Future[None], None] = {}
+        self._asked: tuple[int, Encode] | None = None
+        self._answer = (b"", 0, False)
 
     @property
     def first(self) -> int | None:
@@ -53,23 +55,37 @@ class _Channel:
         self._window.extend(events)
         for encode, frames in self._frames.items():
             frames.extend(encode(event) for event in events)
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
-        self._news = None
+        self._asked = None
+        waiting, self._waiting = self._waiting, {}
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
-    def news(self) -> asyncio.Future[None]:
-        if self._news is None:
-            self._news = asyncio.get_running_loop().create_future()
-        return self._news
+    async def news(self) -> None:
+        """Wait for the next feed. Each who waits has a future of their own: one may be cancelled alone."""
+        one: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[one] = None
+        try:
+            await one
+        finally:
+            self._waiting.pop(one, None)
 
-    def after(self, seq: int, encode: Encode) -> tuple[list[bytes], int, bool]:
-        """Return the frames after `seq`, the last seq among them, and whether the run ended with it."""
-        frames = self._frames.get(encode)
-        if frames is None:
-            frames = self._frames[encode] = deque((encode(event) for event in self._window), self._window.maxlen)
-        skip = seq + 1 - self._window[0].seq
-        end = self._window[-1]
-        return list(islice(frames, skip, None)), end.seq, end.type in TERMINAL_TYPES
+    def after(self, seq: int, encode: Encode) -> tuple[bytes, int, bool]:
+        """Return the frames after `seq`, the last seq among them, and whether the run ended with it.
+
+        Those who keep up all ask for the same: they are given the very same bytes.
+        """
+        asked = (seq, encode)
+        if self._asked != asked:
+            frames = self._frames.get(encode)
+            if frames is None:
+                frames = self._frames[encode] = deque((encode(event) for event in self._window), self._window.maxlen)
+            end = self._window[-1]
+            # From the newest back: what everybody has read already is not walked through.
+            newest = islice(reversed(frames), end.seq - seq)
+            self._answer = (b"".join(reversed(list(newest))), end.seq, end.type in TERMINAL_TYPES)
+            self._asked = asked
+        return self._answer
 
 
 class Hub:
@@ -126,23 +142,23 @@ class Hub:
             while True:
                 first = channel.first
                 if first is not None and channel.last > seq >= first - 1:
-                    frames, seq, ended = channel.after(seq, encode)
+                    chunk, seq, ended = channel.after(seq, encode)
                     was_live = True
                 elif first is None or seq + 1 < first:
                     if was_live:
                         observe("stream.lagged", run_id=run_id)
                         raise Lagged(seq)
                     events = await self._store.events(run_id, seq, self._page)
-                    frames = [encode(event) for event in events]
+                    chunk = b"".join([encode(event) for event in events])
                     ended = bool(events) and events[-1].type in TERMINAL_TYPES
                     seq = events[-1].seq if events else seq
                 else:
-                    frames, ended = [], False
-                if frames:
-                    yield b"".join(frames)
+                    chunk, ended = b"", False
+                if chunk:
+                    yield chunk
                 if ended:
                     return
-                if not frames and (channel.first is None or channel.last <= seq):
+                if not chunk and (channel.first is None or channel.last <= seq):
                     if not live or channel.ended:
                         return
                     if not looked:  # who asks for what comes after the end must not wait for it
@@ -151,7 +167,7 @@ class Hub:
                             return
                         continue
                     was_live = was_live or channel.first is not None
-                    await asyncio.shield(channel.news())
+                    await channel.news()
         finally:
             channel.followers -= 1
             if channel.followers == 0 and self._channels.get(run_id) is channel:
