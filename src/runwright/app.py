@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from runwright.api import health
 from runwright.api import metrics as metrics_page
-from runwright.api.admin import audit, feed, members, stats, tickets
+from runwright.api.admin import audit, feed, members, stats, tickets, workforce
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
@@ -28,6 +28,7 @@ from runwright.api.server import announce
 from runwright.api.server import run as run_main
 from runwright.api.server import serve as serve_http
 from runwright.api.sse import Streams
+from runwright.api.worker import routes as worker
 from runwright.auth.bootstrap import bootstrap
 from runwright.auth.issuer_keys import fetcher
 from runwright.auth.keyring import Keyring
@@ -62,6 +63,8 @@ TABLES: tuple[Routes, ...] = (
     metrics_page.routes,
     admin.routes,
     audit.routes,
+    workforce.routes,
+    worker.routes,
     members.routes,
     stats.routes,
     feed.routes,

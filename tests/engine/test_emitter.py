@@ -119,7 +119,7 @@ async def test_the_records_of_many_attempts_share_a_transaction(world: World):
 async def test_a_save_takes_along_what_waited_before_it_and_is_durable(pen: Pen):
     pen.write(line("before"))
     value = c.Value("output", "k", b"sealed")
-    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("saved"))], [value], []))
+    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("saved"))], [value], [], {}))
     assert await pen.lines() == ["before", "saved"]
     assert [stored.sealed for stored in await pen.world.store.values(pen.run.run_id, "output")] == [b"sealed"]
     await pen.flushed()
@@ -196,7 +196,7 @@ async def test_records_outlive_an_outage_of_the_store_in_their_order(pen: Pen):
     assert pen.losses == []
     pen.write(line("two"))
     store._writer = writer
-    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], []))
+    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], [], {}))
     assert await pen.lines() == ["one", "two", "three"]
     pen.world.clock.advance(1)
     await settled(pen.world)
@@ -214,7 +214,7 @@ async def test_records_that_come_while_a_flush_fails_come_after_it(pen: Pen):
     pen.write(line("two"))
     await settled(pen.world)
     store._writer = writer
-    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], []))
+    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], [], {}))
     assert await pen.lines() == ["one", "two", "three"]
 
 
@@ -233,14 +233,14 @@ async def test_a_flush_is_tried_again_when_the_store_is_back(pen: Pen):
 async def test_a_save_waits_for_the_store_as_long_as_a_lease_may_live(world: World):
     pen = await pen_of(world, patience_s=30)
     writer, world.store._writer = world.store._writer, None
-    saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("one"))], [], [])))
+    saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("one"))], [], [], {})))
     await until(lambda: world.clock.sleepers)
     world.store._writer = writer
     world.clock.advance(0.2)
     await saving
     assert await pen.lines() == ["one"]
     world.store._writer = None
-    saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("two"))], [], [])))
+    saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("two"))], [], [], {})))
     await until(lambda: world.clock.sleepers)
     world.clock.advance(31)
     with pytest.raises(StoreUnavailable):

@@ -1,8 +1,9 @@
 """Hand a handler what it may know about its request: who asks, under which ids, and the services that answer."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from random import getrandbits
 from typing import Protocol
@@ -158,6 +159,22 @@ class Call:
         """Answer with a stream; raise `RateLimited` when the caller's key has as many as it may."""
         key = self.actor.key_id or self.actor.label
         return self.services.streams.open(source, key=key, recheck=self.recheck)
+
+    @asynccontextmanager
+    async def departure(self) -> AsyncIterator[asyncio.Event]:
+        """Watch, once the body was read, whether the caller goes away: the event is set as it does."""
+        gone = asyncio.Event()
+
+        async def watch() -> None:
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
+            gone.set()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield gone
+        finally:
+            watching.cancel()
 
     async def recheck(self) -> None:
         """Admit the caller again, as a long stream does from time to time; the actor stays the same."""

@@ -66,7 +66,7 @@ class Append(msgspec.Struct, frozen=True):
     drafts: tuple[Draft, ...]
     values: tuple[Value, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
-    annotations: dict[str, str] | None = None
+    annotations: dict[str, str] = {}
 
 
 class Finish(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ SCOPES: dict[str, str] = {
     "runs:read": "read runs, their events and records",
     "runs:write": "cancel, pause, resume and replay runs",
     "metrics:read": "read the metrics of the server",
+    "workers:connect": "claim runs and execute them",
     "keys:manage": "create, rotate and revoke API keys",
     "audit:read": "read and verify the audit log of the organization",
     "data:erase": "erase the data of runs that have ended",

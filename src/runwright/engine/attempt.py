@@ -77,6 +77,7 @@ class Saving(NamedTuple):
     notes: Sequence[Note]
     values: Sequence[Kept] = ()
     removed: Sequence[tuple[str, str]] = ()
+    annotations: Mapping[str, str] = {}
 
 
 class AttemptLost(Exception):
@@ -141,10 +142,7 @@ class Attempt:
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         """Add to the run's metadata, durable when it returns. Raises `AttemptLost`, and `InvalidRequest`."""
         self._check()
-        require_annotations(self.run, annotations)
-        clean = self._emitter.redactor.data(annotations)
-        draft = Draft("run.annotated", compose({"annotations": Raw(clean)}))
-        await self.append(Packed([draft], [], [], msgspec.json.decode(clean)))
+        await self.append(await self.pack([Saving((), (), (), annotations)]))
 
     async def pack(self, savings: Sequence[Saving]) -> Packed:
         """Return savings as they are stored: redacted, sealed, large values as artifacts.
@@ -154,7 +152,7 @@ class Attempt:
         what its schema says.
         """
         spec = self.run.spec
-        packed = Packed([], [], [])
+        packed = Packed([], [], [], {})
         for saving in savings:
             refs: list[ValueRef] = []
             for kept in saving.values:
@@ -174,7 +172,15 @@ class Attempt:
                 drafts[-1] = self._emitter.draft(_Described(last, {**last.data, "value": refs[-1]}))
             packed.drafts.extend(drafts)
             packed.removed.extend(saving.removed)
+            if saving.annotations:
+                self._annotate(packed, saving.annotations)
         return packed
+
+    def _annotate(self, packed: Packed, annotations: Mapping[str, str]) -> None:
+        require_annotations(self.run, annotations)
+        clean = self._emitter.redactor.data(annotations)
+        packed.drafts.append(Draft("run.annotated", compose({"annotations": Raw(clean)})))
+        packed.annotations.update(msgspec.json.decode(clean))
 
     async def append(self, packed: Packed) -> None:
         """Append what is packed, durable when it returns. Raises `AttemptLost`."""

@@ -50,7 +50,7 @@ class Packed(NamedTuple):
     drafts: list[Draft]
     values: list[Value]
     removed: list[tuple[str, str]]
-    annotations: dict[str, str] | None = None
+    annotations: dict[str, str]
 
 
 class Buffer:

@@ -283,11 +283,7 @@ class Fleet:
 
     async def annotate(self, attempt: Attempt, annotations: dict[str, str]) -> Run:
         """Add to the run's metadata. Raises `StaleLease`, and `InvalidRequest` for too many or too long ones."""
-        async with attempt.turn:
-            try:
-                await attempt.annotate(annotations)
-            except AttemptLost as lost:
-                raise _cause(lost) from None
+        await self.append(attempt, [Saving((), annotations=annotations)])
         return attempt.run
 
     async def finish(self, attempt: Attempt, outcome: o.Outcome) -> None:

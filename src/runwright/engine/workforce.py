@@ -110,6 +110,12 @@ class Workforce:
         busy: dict[str, int] = dict(await self._store.fetch(q.BUSY))
         return [Listed(q.worker(row), busy.get(row[0], 0)) for row in found]
 
+    async def require(self, actor: Actor, worker_id: str) -> None:
+        """Raise `NotFound` unless the worker is enrolled, and the caller's."""
+        known = self._enrolled.get(worker_id)
+        if known is None or known.org_id != actor.org_id or actor.project_id not in (None, known.project_id):
+            self._visible(actor, await self._store.fetch(q.WORKER, worker_id=worker_id), worker_id)
+
     async def get(self, actor: Actor, worker_id: str) -> Listed:
         """Return one worker. Raises `NotFound`."""
         known = self._visible(actor, await self._store.fetch(q.WORKER, worker_id=worker_id), worker_id)

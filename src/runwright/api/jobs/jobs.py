@@ -59,6 +59,16 @@ async def update_job(call: Call, job: str, body: wire.UpdateJobRequest, query: w
     return job_view(*await call.services.jobs.update(call.actor, found, given(body)))
 
 
+@routes.put("/v1/jobs/{job}", scope="jobs:write", answers=NOWHERE, summary="Make a job, or bring it up to date")
+async def put_job(call: Call, job: str, body: wire.UpdateJobRequest, query: wire.JobQuery) -> wire.Job:
+    """Have a job of this slug with the named fields: made if there is none, else changed where they differ.
+
+    What is not named stays as it is. Workers register the jobs of their handlers so.
+    """
+    project = await call.services.tenants.resolve_project(call.actor, query.project_id)
+    return job_view(await call.services.jobs.put(call.actor, project, {**given(body), "slug": job}))
+
+
 @routes.delete("/v1/jobs/{job}", scope="jobs:write", status=204, summary="Delete a job")
 async def delete_job(call: Call, job: str, query: wire.JobQuery) -> None:
     """Delete a job that has no live run. Its runs and versions stay; its slug is free."""

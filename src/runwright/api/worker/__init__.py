@@ -1,0 +1,1 @@
+"""The worker protocol: claim, heartbeat, append and finish, for processes that execute runs elsewhere."""

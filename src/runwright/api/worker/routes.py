@@ -1,0 +1,244 @@
+"""The routes of the worker protocol: each call carries what many runs have to say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+from typing import TypeVar
+
+import msgspec
+
+from runwright.api.context import Call
+from runwright.api.routing import Routes
+from runwright.api.worker import schemas as wire
+from runwright.domain import outcome as o
+from runwright.domain.workforce import PROTOCOL, Introduction
+from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.fleet import Stopping
+from runwright.errors import Conflict, Error, InvalidRequest, NotFound
+
+routes = Routes("workers")
+
+Item = TypeVar("Item", wire.AppendItem, wire.FinishItem)
+
+KEPT_BYTES = 4 << 20
+"""How much of a run's values one answer holds, and the value with which it is more."""
+
+
+@routes.post(
+    "/v1/worker/claim", scope="workers:connect", summary="Claim runs", answers={409: "The protocol is another"}
+)
+async def claim_runs(call: Call, body: wire.ClaimRequest) -> wire.ClaimAnswer:
+    """Return up to `free` runs, or requests to stop; wait up to `wait_secs` for either."""
+    engine, settings = call.services.engine, call.services.settings
+    worker = _introduced(call, body)
+    await engine.workforce.enrol(worker)
+    attempts = await engine.fleet.again(worker.worker_id, body.running) if body.recover else []
+    async with call.departure() as gone:
+        found = await engine.fleet.claim(
+            worker,
+            min(body.free - len(attempts), settings.claim_max),
+            0.0 if attempts else min(body.wait_secs, settings.claim_wait_s),
+            stay=lambda: not engine.workforce.draining(worker.worker_id),
+            gone=gone,
+        )
+    return wire.ClaimAnswer(
+        assignments=await _assignments(call, [*attempts, *found.attempts]),
+        stops=list(map(_stop, found.stops)),
+        drain=engine.workforce.draining(worker.worker_id),
+        notice=_notice(body.sdk),
+        server_version=version("runwright"),
+        lease_secs=settings.lease_s,
+        heartbeat_secs=settings.heartbeat_s,
+    )
+
+
+@routes.post("/v1/worker/heartbeat", scope="workers:connect", summary="Keep leases alive")
+async def heartbeat(call: Call, body: wire.HeartbeatRequest) -> wire.HeartbeatAnswer:
+    """Extend the worker's leases; those that are not its any more are named."""
+    engine = call.services.engine
+    await _known(call, body.worker_id)
+    await engine.workforce.seen(body.worker_id)
+    lost, stops = await engine.fleet.beat(body.worker_id, [(ref.run_id, ref.lease_epoch) for ref in body.runs])
+    return wire.HeartbeatAnswer(
+        lost=lost, stops=list(map(_stop, stops)), drain=engine.workforce.draining(body.worker_id)
+    )
+
+
+@routes.post(
+    "/v1/worker/append", scope="workers:connect", summary="Append what attempts wrote", limit="bulk_body_max_bytes"
+)
+async def append_records(call: Call, body: wire.AppendRequest) -> wire.Results:
+    """Append events and keep values of several runs; each item stands for itself, and is durable when answered."""
+    fleet = call.services.engine.fleet
+
+    async def append(item: wire.AppendItem, attempt: Attempt) -> None:
+        await fleet.append(attempt, _savings(item.savings), item.number)
+
+    return await _each(call, body.worker_id, body.items, append)
+
+
+@routes.post("/v1/worker/finish", scope="workers:connect", summary="Finish attempts", limit="bulk_body_max_bytes")
+async def finish_attempts(call: Call, body: wire.FinishRequest) -> wire.Results:
+    """End attempts, each with the last of what it wrote; an attempt whose lease is over changes nothing."""
+    fleet = call.services.engine.fleet
+
+    async def finish(item: wire.FinishItem, attempt: Attempt) -> None:
+        if item.savings:
+            await fleet.append(attempt, _savings(item.savings), item.number)
+        await fleet.finish(attempt, _outcome(attempt, item.outcome))
+
+    return await _each(call, body.worker_id, body.items, finish)
+
+
+@routes.post("/v1/worker/kept", scope="workers:connect", summary="Read what a run has kept")
+async def read_kept(call: Call, body: wire.KeptRequest) -> wire.KeptAnswer:
+    """Return values that the run has kept, by key, from earlier attempts too; of checkpoints the last one."""
+    attempt = await _attempt(call, body.worker_id, body.run_id, body.lease_epoch)
+    found = await call.services.engine.fleet.kept(attempt, body.kind)
+    values: dict[str, msgspec.Raw] = {}
+    size = 0
+    keys = [key for key in sorted(found) if body.after is None or key > body.after]
+    for key in keys:
+        values[key] = msgspec.Raw(msgspec.json.encode(found[key]))
+        size += len(bytes(values[key]))
+        if size > KEPT_BYTES and key != keys[-1]:
+            return wire.KeptAnswer(values, key)
+    return wire.KeptAnswer(values, None)
+
+
+@routes.post("/v1/worker/leave", scope="workers:connect", status=204, summary="Say good-bye")
+async def leave(call: Call, body: wire.LeaveRequest) -> None:
+    """Note that the worker ended; leases that it still holds run out by themselves."""
+    await _known(call, body.worker_id)
+    await call.services.engine.workforce.leave(body.worker_id)
+
+
+def _introduced(call: Call, body: wire.ClaimRequest) -> Introduction:
+    if body.protocol != PROTOCOL:
+        older = "the server" if body.protocol > PROTOCOL else "the worker"
+        raise Conflict(
+            f"this worker speaks protocol {body.protocol}, the server {PROTOCOL}: upgrade {older}",
+            code="workers.protocol",
+            data={"protocol": PROTOCOL, "server_version": version("runwright")},
+        )
+    return Introduction(
+        worker_id=body.worker_id,
+        org_id=call.actor.org_id,
+        project_id=call.actor.project_id,
+        name=body.name,
+        version=body.version,
+        sdk=body.sdk,
+        queues=body.queues,
+        handlers=body.jobs,
+        slots=body.slots,
+    )
+
+
+def _notice(sdk: str) -> str | None:
+    ours = version("runwright")
+    name, _, theirs = sdk.partition("/")
+    if name != "runwright-python" or theirs == ours:
+        return None
+    return f"this worker has version {theirs} of Runwright, the server {ours}: bring them to the same one"
+
+
+async def _known(call: Call, worker_id: str) -> None:
+    await call.services.engine.workforce.require(call.actor, worker_id)
+
+
+async def _attempt(call: Call, worker_id: str, run_id: str, lease_epoch: int) -> Attempt:
+    attempt = await call.services.engine.fleet.attempt(run_id, lease_epoch, worker_id)
+    if not call.actor.sees(attempt.run.spec.org_id, attempt.run.spec.project_id):
+        raise NotFound("run", run_id)
+    return attempt
+
+
+async def _each(
+    call: Call, worker_id: str, items: Sequence[Item], do: Callable[[Item, Attempt], Awaitable[None]]
+) -> wire.Results:
+    """Do something for each item, all at once: the commit takes them together."""
+    most = call.services.settings.claim_max
+    if len(items) > most:
+        raise InvalidRequest.at("items", f"at most {most} in one request")
+
+    async def one(item: Item) -> wire.ItemResult:
+        try:
+            attempt = await _attempt(call, worker_id, item.run_id, item.lease_epoch)
+            await do(item, attempt)
+        except Error as refused:
+            return wire.ItemResult(
+                run_id=item.run_id, code=refused.code, error=refused.detail, retryable=refused.retryable
+            )
+        return wire.ItemResult(run_id=item.run_id, stop=attempt.stop_requested)
+
+    return wire.Results(list(await asyncio.gather(*map(one, items))))
+
+
+def _savings(savings: Sequence[wire.Saving]) -> list[Saving]:
+    return [
+        Saving(each.events, each.values, [(key.kind, key.key) for key in each.removed], each.annotations)
+        for each in savings
+    ]
+
+
+def _outcome(
+    attempt: Attempt, told: wire.Completed | wire.Failed | wire.Parked | wire.Stopped | wire.Released
+) -> o.Outcome:
+    match told:
+        case wire.Completed():
+            return attempt.completed(told.result)
+        case wire.Failed():
+            return attempt.failed(
+                told.error_class,
+                told.message,
+                retryable=told.retryable,
+                code=told.code,
+                retry_after_s=told.retry_after_secs,
+                traceback=told.traceback,
+                reason=told.reason,
+            )
+        case wire.Parked():
+            return o.Parked(told.wake_at)
+        case wire.Stopped():
+            return o.Stopped()
+        case wire.Released():
+            return o.Released()
+
+
+def _stop(stopping: Stopping) -> wire.StopRequest:
+    return wire.StopRequest(stopping.run_id, stopping.lease_epoch, stopping.kind)
+
+
+async def _assignments(call: Call, attempts: Sequence[Attempt]) -> list[wire.Assignment]:
+    """Return what a worker is given; an attempt whose payload cannot be read ends here, alone."""
+    given = []
+    for attempt in attempts:
+        try:
+            given.append(_assignment(call, attempt))
+        except Error as broken:
+            failed = attempt.failed(type(broken).__name__, broken.detail, code=broken.code, reason="system")
+            await call.services.engine.fleet.finish(attempt, failed)
+    return given
+
+
+def _assignment(call: Call, attempt: Attempt) -> wire.Assignment:
+    run, spec = attempt.run, attempt.run.spec
+    return wire.Assignment(
+        run_id=spec.run_id,
+        job_id=spec.job_id,
+        job=spec.handler or "",
+        project_id=spec.project_id,
+        attempt=run.attempt,
+        lease_epoch=run.lease_epoch,
+        payload=attempt.payload(),
+        metadata=run.metadata,
+        tags=spec.tags,
+        idempotency_key=spec.idempotency_key,
+        rerun_unknown_steps=spec.rerun_unknown_steps,
+        timeout_secs=spec.timeout_s,
+        trace_id=spec.trace_id,
+        run_token=call.services.tenants.run_tokens.mint(spec.run_id, run.lease_epoch),
+        stop=attempt.stop_requested,
+    )
