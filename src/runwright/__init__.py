@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runwright.client.errors import RetryLater as RetryLater
     from runwright.client.errors import StepOutcomeUnknown as StepOutcomeUnknown
     from runwright.client.handlers import job as job
+    from runwright.client.remote import RemoteWorker as RemoteWorker
     from runwright.client.sync.api import Client as Client
     from runwright.client.worker import Worker as Worker
 
@@ -25,6 +26,7 @@ _HOMES = {
     "Client": "sync.api",
     "Context": "context",
     "NonRetryable": "errors",
+    "RemoteWorker": "remote",
     "RetryLater": "errors",
     "StepOutcomeUnknown": "errors",
     "SyncContext": "blocking",

@@ -24,6 +24,7 @@ app = App(
 )
 COMMANDS = (
     ("serve", "serve:serve", "Serve until SIGTERM."),
+    ("worker", "worker:worker", "Execute runs here for a server elsewhere."),
     ("up", "up:up", "Serve, and execute the sample job live in this terminal."),
     ("jobs", "jobs:app", "List, read, create, change and delete jobs."),
     ("trigger", "trigger:trigger", "Start runs of a job."),

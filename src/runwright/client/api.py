@@ -33,7 +33,7 @@ class AsyncClient:
         timeout_s: float = TIMEOUT_S,
         backoff: Backoff | None = None,
     ) -> None:
-        self._transport = transport = Transport(
+        self.transport = transport = Transport(
             url or os.environ.get("RUNWRIGHT_URL") or DEFAULT_URL,
             api_key or os.environ.get("RUNWRIGHT_API_KEY"),
             timeout_s=timeout_s,
@@ -52,11 +52,11 @@ class AsyncClient:
     @property
     def url(self) -> str:
         """The address of the server."""
-        return self._transport.url
+        return self.transport.url
 
     async def me(self) -> Me:
         """Return who the caller is, and what it may do."""
-        return await self._transport.one(Me, "GET", "/v1/me")
+        return await self.transport.one(Me, "GET", "/v1/me")
 
     def feed(self, *, project_id: str | None = None, backoff: Backoff = FEED_BACKOFF) -> FeedStream:
         """Return the state changes of all runs that the key may see, or of one project; see `FeedStream`."""
@@ -71,16 +71,16 @@ class AsyncClient:
 
     async def health(self) -> Health:
         """Return what the server says of itself; needs no key."""
-        return await self._transport.one(Health, "GET", "/healthz")
+        return await self.transport.one(Health, "GET", "/healthz")
 
     async def event_schemas(self) -> dict[str, Any]:
         """Return the catalogue of events: type → JSON Schema (2020-12) of its data."""
-        schemas: dict[str, Any] = (await self._transport.send("GET", "/v1/schemas/events")).json()
+        schemas: dict[str, Any] = (await self.transport.send("GET", "/v1/schemas/events")).json()
         return schemas
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._transport.close()
+        await self.transport.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -48,6 +48,7 @@ async def claim_runs(call: Call, body: wire.ClaimRequest) -> wire.ClaimAnswer:
         stops=list(map(_stop, found.stops)),
         drain=engine.workforce.draining(worker.worker_id),
         notice=_notice(body.sdk),
+        now=call.services.clock.now(),
         server_version=version("runwright"),
         lease_secs=settings.lease_s,
         heartbeat_secs=settings.heartbeat_s,
@@ -87,7 +88,11 @@ async def finish_attempts(call: Call, body: wire.FinishRequest) -> wire.Results:
     async def finish(item: wire.FinishItem, attempt: Attempt) -> None:
         if item.savings:
             await fleet.append(attempt, _savings(item.savings), item.number)
-        await fleet.finish(attempt, _outcome(attempt, item.outcome))
+        try:
+            outcome = _outcome(attempt, item.outcome)
+        except Error as refused:  # a result that cannot be kept ends the run, as it does in the server's own worker
+            outcome = attempt.failed(type(refused).__name__, refused.detail, retryable=False, code=refused.code)
+        await fleet.finish(attempt, outcome)
 
     return await _each(call, body.worker_id, body.items, finish)
 

@@ -81,6 +81,7 @@ class ClaimAnswer(msgspec.Struct, frozen=True, kw_only=True):
     stops: list[StopRequest]
     drain: bool
     notice: str | None
+    now: int
     server_version: str
     lease_secs: float
     heartbeat_secs: float

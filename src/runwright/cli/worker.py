@@ -1,0 +1,110 @@
+"""`runwright worker`: execute the runs of a server elsewhere, until SIGTERM."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from runwright.cli import exits, printing
+from runwright.cli.connection import HERE, Connection
+from runwright.cli.exits import CommandError
+from runwright.client.errors import ApiError
+from runwright.client.remote import RemoteWorker
+from runwright.client.worker import Worker, load_worker
+
+
+def worker(
+    handlers: str,
+    /,
+    *,
+    connection: Connection = HERE,
+    slots: Annotated[int, Parameter(validator=Number(gte=1, lte=100_000))] = 10,
+    queue: tuple[str, ...] = (),
+    name: str = "",
+    code_version: str = "",
+    drain_secs: Annotated[float, Parameter(validator=Number(gte=0))] = 30.0,
+    register: Annotated[bool, Parameter(negative="--no-register")] = True,
+) -> int:
+    """Claim runs from a server and execute their handlers here; SIGTERM drains and exits with 0.
+
+    The key needs the scope `workers:connect`, and `jobs:write` to register the jobs of the handlers. Prints
+    `ready wrk_…` when the server has answered the first claim.
+
+    Examples
+    --------
+    runwright worker app.jobs:app --url https://runs.example.com --slots 50
+    runwright worker app.jobs:app --queue gpu --name gpu-1 --code-version "$(git rev-parse --short HEAD)"
+
+    Parameters
+    ----------
+    handlers
+        The worker to load, as module:app, found from here.
+    slots
+        Runs that it executes at a time.
+    queue
+        Queue to take from; repeatable. Without it: every queue.
+    name
+        What operators see; default: the name of this machine.
+    code_version
+        Version of the handlers' code, for operators.
+    drain_secs
+        Time of running attempts to end once it drains; the rest is handed back.
+    register
+        Have a job for each handler, with the options of its decorator.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    remote = RemoteWorker(
+        _loaded(handlers),
+        *connection.resolve(),
+        slots=slots,
+        queues=queue,
+        name=name or socket.gethostname(),
+        version=code_version,
+        drain_s=drain_secs,
+        on_ready=_announce,
+    )
+    left = asyncio.run(_work(remote, register=register))
+    if left:
+        printing.note(f"{left} runs were handed back")
+    sys.stdout.flush()
+    if any(thread.name.startswith("runwright-handler") for thread in threading.enumerate()):
+        os._exit(exits.OK)  # a handler's thread that does not end does not keep the process: its run was handed back
+    return exits.OK
+
+
+def _loaded(path: str) -> Worker:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return load_worker(path)
+    except LookupError as error:
+        raise CommandError(str(error), "Give module:app, from the directory of the module.") from None
+
+
+def _announce(remote: RemoteWorker) -> None:
+    sys.stdout.write(f"ready {remote.worker_id}\n")
+    sys.stdout.flush()
+
+
+async def _work(remote: RemoteWorker, *, register: bool) -> int:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, remote.drain)
+    if register:
+        try:
+            await remote.register()
+        except ApiError as refused:
+            if refused.status != 403:
+                raise
+            printing.note(f"the jobs were not registered ({refused.message}); those that exist are served")
+    return await remote.run()

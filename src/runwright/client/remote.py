@@ -1,0 +1,341 @@
+"""A worker elsewhere: it claims runs from a server over REST, executes their handlers here, and drains on SIGTERM.
+
+It never works on under a lease that may be over: what was not confirmed by a heartbeat within the length of a lease,
+counted from when it was sent, is given up here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import version as version_of
+from typing import Any
+
+import msgspec
+
+from runwright.client.api import AsyncClient
+from runwright.client.backoff import Backoff
+from runwright.client.errors import ApiError, ClientError, LeaseLost, StopKind
+from runwright.client.execution import run_handler
+from runwright.client.outcome import Completed, Failed, Outcome, Parked, Stopped
+from runwright.client.remote_session import Assignment, RemoteSession, ServerClock
+from runwright.client.reporting import Reporter
+from runwright.client.worker import Worker
+
+PROTOCOL = 1
+WAIT_S = 20.0
+BREATH_S = 0.05
+BACKOFF = Backoff(attempts=1, initial_s=0.2, max_s=5.0)
+
+_log = logging.getLogger("runwright.worker")
+
+
+class _Stop(msgspec.Struct):
+    run_id: str
+    lease_epoch: int
+    kind: StopKind
+
+
+class _Claimed(msgspec.Struct):
+    assignments: list[Assignment]
+    stops: list[_Stop]
+    drain: bool
+    notice: str | None
+    now: int
+    lease_secs: float
+    heartbeat_secs: float
+
+
+class _Beaten(msgspec.Struct):
+    lost: list[str]
+    stops: list[_Stop]
+    drain: bool
+
+
+class RemoteWorker:
+    """Executes the handlers of a `Worker` for the server at `url`, up to `slots` runs at once.
+
+    Without `queues` it takes from every queue. `version` names the code of the handlers, for operators. `on_ready` is
+    called once, when the server has answered the first claim.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        slots: int = 10,
+        queues: Sequence[str] = (),
+        name: str = "",
+        version: str = "",
+        drain_s: float = 30.0,
+        on_ready: Callable[[RemoteWorker], None] | None = None,
+    ) -> None:
+        self.worker = worker
+        self.worker_id = _new_id()
+        self.client = AsyncClient(url, api_key, timeout_s=WAIT_S + 15, backoff=BACKOFF)
+        self._transport = self.client.transport
+        self._reporter = Reporter(self._transport, self.worker_id)
+        self._slots = slots
+        self._drain_s = drain_s
+        self._on_ready = on_ready
+        self._introduction = {
+            "worker_id": self.worker_id,
+            "protocol": PROTOCOL,
+            "name": name or socket.gethostname(),
+            "version": version,
+            "sdk": f"runwright-python/{version_of('runwright')}",
+            "queues": list(queues),
+            "jobs": list(worker.handlers),
+            "slots": slots,
+        }
+        self._threads = ThreadPoolExecutor(slots, "runwright-handler")
+        self._running: dict[str, _Running] = {}
+        self._draining = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._lease_s = 30.0
+        self._heartbeat_s = 10.0
+        self._noticed: str | None = None
+
+    def drain(self) -> None:
+        """Claim no more; `run` returns when the attempts have ended, or were handed back."""
+        self._draining.set()
+        self._freed.set()
+
+    async def register(self) -> None:
+        """Have a job for each handler, with the options of its decorator. Raises `ApiError` without the scope."""
+        for handler in self.worker.handlers.values():
+            options = handler.options.given()
+            await self.client.jobs.put(options.pop("slug"), **options)
+
+    async def run(self) -> int:
+        """Work until drained; return how many attempts were handed back. Raises `ApiError` when the server refuses."""
+        beating = asyncio.create_task(self._beat(), name="heartbeat")
+        try:
+            await self._claim_all()
+            return await self._end()
+        finally:
+            beating.cancel()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            await self.client.aclose()
+
+    # --- claiming -----------------------------------------------------------------------------------------------------
+
+    async def _claim_all(self) -> None:
+        failures, recover = 0, False
+        polling: asyncio.Task[_Claimed] | None = None
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            while not self._draining.is_set():
+                free = self._slots - len(self._running)
+                if free == 0:
+                    free = await self._breathe()
+                self._freed.clear()
+                sent_at = time.monotonic()
+                wait_s = WAIT_S if self._ready.is_set() else 0.0  # the first answer says that all is well
+                polling = asyncio.create_task(self._claim(free, wait_s=wait_s, recover=recover))
+                freed = asyncio.create_task(self._freed.wait())
+                # A slot that comes free asks anew: the server answers the claim that still waits with nothing.
+                waits: set[asyncio.Task[Any]] = {polling, draining} | ({freed} if free == 0 else set())
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                freed.cancel()
+                try:
+                    claimed = await self._claimed(polling)
+                except ApiError as refused:
+                    if refused.status not in (429, 502, 503, 504):
+                        raise
+                    failures, recover = await self._failed(refused, failures), True
+                except ClientError as failed:
+                    failures, recover = await self._failed(failed, failures), True
+                else:
+                    failures, recover = 0, False
+                    if claimed is not None:
+                        self._accept(claimed, sent_at)
+        finally:
+            draining.cancel()
+            if polling is not None:
+                polling.cancel()
+
+    async def _claimed(self, polling: asyncio.Task[_Claimed]) -> _Claimed | None:
+        """Return what a claim brought; one that has to be given up is replaced, so that nothing it brings is lost."""
+        if not polling.done():
+            replacing = asyncio.create_task(self._claim(0, wait_s=0.0))
+            await asyncio.wait({polling, replacing})
+            replaced = replacing.exception() or replacing.result()
+            if isinstance(replaced, _Claimed):
+                self._heed(replaced)
+        return await polling
+
+    async def _breathe(self) -> int:
+        """Give a full worker a moment to have room before it asks for nothing but stop requests."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._freed.wait(), BREATH_S)
+        return self._slots - len(self._running)
+
+    async def _claim(self, free: int, *, wait_s: float, recover: bool = False) -> _Claimed:
+        body = {**self._introduction, "free": free, "wait_secs": wait_s, "recover": recover}
+        if recover:
+            body["running"] = list(self._running)
+        response = await self._transport.send("POST", "/v1/worker/claim", body=body)
+        return msgspec.json.decode(response.content, type=_Claimed)
+
+    async def _failed(self, why: ClientError, failures: int) -> int:
+        failures += 1
+        _log.warning("cannot claim: %s; trying again", why)
+        asked_s = why.retry_after_s if isinstance(why, ApiError) else None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._draining.wait(), BACKOFF.delay_s(failures, asked_s))
+        return failures
+
+    def _accept(self, claimed: _Claimed, sent_at: float) -> None:
+        self._lease_s, self._heartbeat_s = claimed.lease_secs, claimed.heartbeat_secs
+        if not self._ready.is_set():
+            self._ready.set()
+            if self._on_ready is not None:
+                self._on_ready(self)
+        for assignment in claimed.assignments:
+            known = self._running.get(assignment.run_id)
+            if known is None or known.session.lease_epoch < assignment.lease_epoch:
+                clock = ServerClock(claimed.now, sent_at)
+                running = _Running(RemoteSession(assignment, self._reporter, self._transport, self.worker_id, clock))
+                running.good_until = sent_at + self._lease_s
+                self._running[assignment.run_id] = running
+                running.task = asyncio.create_task(self._execute(running))
+        self._heed(claimed)
+
+    def _heed(self, told: _Claimed | _Beaten) -> None:
+        for stop in told.stops:
+            running = self._running.get(stop.run_id)
+            if running is not None and running.session.lease_epoch == stop.lease_epoch:
+                running.session.stop.request(stop.kind)
+        if isinstance(told, _Claimed) and told.notice != self._noticed:
+            self._noticed = told.notice
+            _log.warning("%s", told.notice)
+        if told.drain and not self._draining.is_set():
+            _log.info("the server asked this worker to drain")
+            self.drain()
+
+    # --- executing ----------------------------------------------------------------------------------------------------
+
+    async def _execute(self, running: _Running) -> None:
+        session = running.session
+        lost = asyncio.create_task(session.log.lost.wait())
+        working = asyncio.create_task(self._outcome(session))
+        try:
+            await asyncio.wait({working, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if session.log.lost.is_set() and not working.done():
+                working.cancel()
+            outcome = await working
+            await self._reporter.finish(session.log, outcome)
+        except asyncio.CancelledError:
+            working.cancel()
+            await asyncio.wait({working})
+            if running.released and not session.log.lost.is_set():
+                await self._reporter.finish(session.log, {"status": "released"})
+        except LeaseLost as why:
+            _log.warning("%s", why)
+        finally:
+            lost.cancel()
+            if self._running.get(session.run_id) is running:
+                del self._running[session.run_id]
+            self._freed.set()
+
+    async def _outcome(self, session: RemoteSession) -> dict[str, Any]:
+        limit = asyncio.timeout(session.timeout_s)
+        try:
+            async with limit:
+                return wire(await run_handler(self.worker.handlers[session.job], session, threads=self._threads))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            message = f"the attempt took longer than {session.timeout_s:g} s"
+            return {"status": "failed", "error_class": "Timeout", "message": message, "reason": "timeout"}
+
+    # --- leases -------------------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        await self._ready.wait()
+        while True:
+            await asyncio.sleep(self._heartbeat_s / 2)
+            now = time.monotonic()
+            for running in list(self._running.values()):
+                if now > running.good_until:
+                    running.session.log.give_up("no heartbeat was confirmed within the lease")
+            await self._beat_once()
+
+    async def _beat_once(self) -> None:
+        sent_at = time.monotonic()
+        held = {running.session.run_id: running for running in self._running.values()}
+        runs = [{"run_id": run_id, "lease_epoch": each.session.lease_epoch} for run_id, each in held.items()]
+        body = {"worker_id": self.worker_id, "runs": runs}
+        try:
+            async with asyncio.timeout(self._lease_s / 2):
+                response = await self._transport.send("POST", "/v1/worker/heartbeat", body=body, repeatable=True)
+        except (ClientError, TimeoutError) as why:
+            _log.warning("no heartbeat: %s", str(why) or "no answer in time")
+            return
+        told = msgspec.json.decode(response.content, type=_Beaten)
+        for run_id, running in held.items():
+            if run_id in told.lost:
+                running.session.log.give_up()
+            else:
+                running.good_until = sent_at + self._lease_s
+        self._heed(told)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def _end(self) -> int:
+        tasks = [running.task for running in self._running.values() if running.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._drain_s)
+        left = [running for running in self._running.values() if running.task is not None and not running.task.done()]
+        for running in left:
+            running.released = True
+            if running.task is not None:
+                running.task.cancel()
+        if left:
+            await asyncio.wait([running.task for running in left if running.task is not None], timeout=self._lease_s)
+        with contextlib.suppress(ClientError):
+            await self._transport.send("POST", "/v1/worker/leave", body={"worker_id": self.worker_id})
+        return len(left)
+
+
+def _new_id() -> str:
+    """Return an id that sorts by the time it was made (UUIDv7)."""
+    ms = datetime.now(UTC).timestamp() * 1000
+    return f"wrk_{int(ms):012x}7{uuid.uuid4().hex[13:]}"
+
+
+class _Running:
+    """An attempt in this process. After `good_until` (monotonic seconds) its lease may be another's."""
+
+    def __init__(self, session: RemoteSession) -> None:
+        self.session = session
+        self.good_until = 0.0
+        self.released = False
+        self.task: asyncio.Task[None] | None = None
+
+
+def wire(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as the worker protocol says it."""
+    match outcome:
+        case Completed():
+            return {"status": "completed", "result": outcome.result}
+        case Parked():
+            return {"status": "parked", "wake_at": outcome.wake_at}
+        case Stopped():
+            return {"status": "stopped"}
+        case Failed():
+            told: dict[str, Any] = {"status": "failed", "error_class": outcome.error_class[:255]}
+            told |= {"message": outcome.message, "retryable": outcome.retryable, "traceback": outcome.traceback}
+            optional = {"code": outcome.code, "retry_after_secs": outcome.retry_after_s}
+            return told | {name: value for name, value in optional.items() if value is not None}

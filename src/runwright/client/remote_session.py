@@ -1,0 +1,132 @@
+"""`Session` over REST: one lease of one run in a worker elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from runwright.client.errors import LeaseLost, StopKind
+from runwright.client.reporting import Log, Reporter
+from runwright.client.session import Draft, Key, StopSignal, Value, ValueKind
+from runwright.client.transport import Transport
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that the server gave to this worker."""
+
+    run_id: str
+    job: str
+    attempt: int
+    lease_epoch: int
+    payload: Any
+    metadata: dict[str, str]
+    tags: dict[str, str]
+    idempotency_key: str | None
+    rerun_unknown_steps: bool
+    timeout_secs: float | None
+    run_token: str
+    stop: StopKind | None
+
+
+class _Kept(msgspec.Struct):
+    values: dict[str, Any]
+    next: str | None
+
+
+class ServerClock:
+    """The server's clock, from what it said (µs) in an answer to what was sent at an instant of ours (monotonic s)."""
+
+    def __init__(self, said_us: int, sent_at: float) -> None:
+        self._said_us = said_us
+        self._sent_at = sent_at
+
+    def now(self) -> int:
+        """Return the time in microseconds since the epoch, early by at most as long as that answer took."""
+        return self._said_us + int((time.monotonic() - self._sent_at) * 1e6)
+
+
+class RemoteSession:
+    """What a handler's side of a lease needs, told to and asked of the server."""
+
+    def __init__(
+        self, given: Assignment, reporter: Reporter, transport: Transport, worker_id: str, clock: ServerClock
+    ) -> None:
+        self.run_id = given.run_id
+        self.job = given.job
+        self.attempt = given.attempt
+        self.lease_epoch = given.lease_epoch
+        self.payload: Any = given.payload
+        self.metadata: Mapping[str, str] = given.metadata
+        self.tags: Mapping[str, str] = given.tags
+        self.idempotency_key = given.idempotency_key
+        self.rerun_unknown_steps = given.rerun_unknown_steps
+        self.timeout_s = given.timeout_secs
+        self.run_token = given.run_token
+        self.stop = StopSignal()
+        if given.stop is not None:
+            self.stop.request(given.stop)
+        self.log = Log(given.run_id, given.lease_epoch, self.stop)
+        self._reporter = reporter
+        self._transport = transport
+        self._worker_id = worker_id
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+
+    def now(self) -> int:
+        """Return the time in microseconds since the epoch, as the server's clock has it."""
+        return self._clock.now()
+
+    def emit(self, draft: Draft) -> None:
+        """Append an event soon: buffered, from any thread, never blocking."""
+        try:
+            on_loop = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            on_loop = False
+        if on_loop:
+            self._reporter.emit(self.log, draft)
+        else:
+            self.log.require_lease()
+            self._loop.call_soon_threadsafe(self._emit_for_thread, draft)
+
+    def _emit_for_thread(self, draft: Draft) -> None:
+        try:
+            self._reporter.emit(self.log, draft)
+        except LeaseLost:
+            pass  # the thread hears of it at its next call
+        except Exception as refusal:  # noqa: BLE001 - the thread has gone on: what cannot be kept ends the attempt
+            self.log.give_up(str(refusal))
+
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
+        """Append events, keep values and forget others in one transaction; durable when it returns."""
+        await self._reporter.save(self.log, drafts, values, removed)
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata; durable when it returns."""
+        await self._reporter.save(self.log, [], annotations=annotations)
+
+    async def values(self, kind: ValueKind) -> dict[str, Any]:
+        """Return the values of this kind that the run has kept, by key, from earlier leases too."""
+        if self.lease_epoch == 1:
+            return {}
+        found: dict[str, Any] = {}
+        after: str | None = None
+        while True:
+            self.log.require_lease()
+            body: dict[str, Any] = {
+                "worker_id": self._worker_id,
+                "run_id": self.run_id,
+                "lease_epoch": self.lease_epoch,
+                "kind": kind,
+            }
+            if after is not None:
+                body["after"] = after
+            response = await self._transport.send("POST", "/v1/worker/kept", body=body, repeatable=True)
+            page = msgspec.json.decode(response.content, type=_Kept)
+            found |= page.values
+            after = page.next
+            if after is None:
+                return found
