@@ -264,7 +264,7 @@ async def test_a_worker_of_another_organization_sees_and_takes_nothing(bare: Liv
     queue = unique("ours")
     run = await elsewhere.trigger(await elsewhere.job("by-hand", queue=queue))
     made = await said(elsewhere.client.post("/v1/organizations", json={"slug": unique("others")}), 201)
-    stranger = Speech(bare.client(made["admin_key"]["token"]))
+    stranger = Speech(bare.client(made["token"]))
     claim = introduction("by-hand", queue)
     assert (await said(stranger.client.post("/v1/worker/claim", json=claim)))["assignments"] == []
     mine = introduction("by-hand", queue)

@@ -41,6 +41,11 @@ class Jobs:
         """Change a job; every change is a version, and a run keeps the version that it started with."""
         return self._transport.one(Job, "PATCH", _path(job), params={"project_id": project_id}, body=fields)
 
+    def put(self, job: str, *, project_id: str | None = None, **fields: Unpack[JobChanges]) -> Job:
+        """Have a job of this slug with these fields: made if there is none, changed where they differ."""
+        params = {"project_id": project_id}
+        return self._transport.one(Job, "PUT", _path(job), params=params, body=fields, repeatable=True)
+
     def delete(self, job: str, *, project_id: str | None = None) -> None:
         """Delete a job; its runs stay."""
         self._transport.send("DELETE", _path(job), params={"project_id": project_id})
