@@ -35,7 +35,8 @@ def elsewhere(bare: LiveServer) -> Speech:
 @pytest.fixture(scope="module")
 async def worker(bare: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveWorker]:
     """Work for that server in a process elsewhere."""
-    live = LiveWorker(bare.url, tmp_path_factory.mktemp("worker"), "--slots", "20")
+    queues = ("--queue", "default", "--queue", "to-pause")
+    live = LiveWorker(bare.url, tmp_path_factory.mktemp("worker"), "--slots", "20", *queues)
     yield await live.start()
     await live.kill()
 
@@ -135,7 +136,7 @@ async def test_a_worker_takes_from_the_queues_that_it_names_and_its_handlers_onl
 
 
 async def test_nobody_takes_from_a_paused_queue(elsewhere: Speech, worker: LiveWorker):
-    queue = unique("paused")
+    queue = "to-pause"
     job = await elsewhere.job("echo", queue=queue)
     paused = await said(elsewhere.client.post(f"/v1/queues/{queue}/pause"))
     assert (paused["name"], paused["paused"], paused["paused_by"] is not None) == (queue, True, True)

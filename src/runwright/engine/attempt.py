@@ -171,7 +171,9 @@ class Attempt:
             if refs and drafts and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
                 drafts[-1] = self._emitter.draft(_Described(last, {**last.data, "value": refs[-1]}))
             packed.drafts.extend(drafts)
-            packed.removed.extend(saving.removed)
+            for removed in saving.removed:  # the store removes before it writes
+                packed.values[:] = [value for value in packed.values if (value.kind, value.key) != removed]
+                packed.removed.append(removed)
             if saving.annotations:
                 self._annotate(packed, saving.annotations)
         return packed

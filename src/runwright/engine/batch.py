@@ -85,14 +85,20 @@ class Batch:
                 if command.spec.replay_of is not None:
                     self.changes.replays.append((command.spec.replay_of, run.run_id))
             case c.Append() | c.Finish():
+                if isinstance(command, c.Append) and command.removed:
+                    self._remove(run.run_id, command.removed)
                 self.changes.values.extend(
                     StoredValue(run.run_id, v.kind, v.key, v.sealed, v.artifact, v.note, self.now)
                     for v in command.values
                 )
-                if isinstance(command, c.Append):
-                    self.changes.values_gone.extend((run.run_id, *removed) for removed in command.removed)
                 if isinstance(command, c.Finish) and isinstance(command.outcome, Completed):
                     self._results[run.run_id] = command.outcome.sealed
+
+    def _remove(self, run_id: str, keys: tuple[tuple[str, str], ...]) -> None:
+        # The store removes before it writes: what an earlier command of this transaction kept must not come after.
+        gone = {(run_id, *key) for key in keys}
+        self.changes.values = [v for v in self.changes.values if (v.run_id, v.kind, v.key) not in gone]
+        self.changes.values_gone.extend(sorted(gone))
 
     def _append(self, run: Run, drafts: tuple[Draft, ...], worker_id: str | None) -> Run:
         # The hot loop of the engine: number, date, salt and chain.
