@@ -60,14 +60,14 @@ class AsyncClient:
 
     def feed(self, *, project_id: str | None = None, backoff: Backoff = FEED_BACKOFF) -> FeedStream:
         """Return the state changes of all runs that the key may see, or of one project; see `FeedStream`."""
-        return FeedStream(self._transport, project_id, backoff)
+        return FeedStream(self.transport, project_id, backoff)
 
     async def stats(
         self, *, project_id: str | None = None, job_id: str | None = None, window: str | None = None
     ) -> Stats:
         """Return what became of runs in the last `window` (`30m`, `24h`, `7d`), of all, a project or a job."""
         params = {"project_id": project_id, "job_id": job_id, "window": window}
-        return await self._transport.one(Stats, "GET", "/v1/stats", params=params)
+        return await self.transport.one(Stats, "GET", "/v1/stats", params=params)
 
     async def health(self) -> Health:
         """Return what the server says of itself; needs no key."""

@@ -34,7 +34,7 @@ class Client:
         timeout_s: float = TIMEOUT_S,
         backoff: Backoff | None = None,
     ) -> None:
-        self._transport = transport = Transport(
+        self.transport = transport = Transport(
             url or os.environ.get("RUNWRIGHT_URL") or DEFAULT_URL,
             api_key or os.environ.get("RUNWRIGHT_API_KEY"),
             timeout_s=timeout_s,
@@ -53,33 +53,33 @@ class Client:
     @property
     def url(self) -> str:
         """The address of the server."""
-        return self._transport.url
+        return self.transport.url
 
     def me(self) -> Me:
         """Return who the caller is, and what it may do."""
-        return self._transport.one(Me, "GET", "/v1/me")
+        return self.transport.one(Me, "GET", "/v1/me")
 
     def feed(self, *, project_id: str | None = None, backoff: Backoff = FEED_BACKOFF) -> FeedStream:
         """Return the state changes of all runs that the key may see, or of one project; see `FeedStream`."""
-        return FeedStream(self._transport, project_id, backoff)
+        return FeedStream(self.transport, project_id, backoff)
 
     def stats(self, *, project_id: str | None = None, job_id: str | None = None, window: str | None = None) -> Stats:
         """Return what became of runs in the last `window` (`30m`, `24h`, `7d`), of all, a project or a job."""
         params = {"project_id": project_id, "job_id": job_id, "window": window}
-        return self._transport.one(Stats, "GET", "/v1/stats", params=params)
+        return self.transport.one(Stats, "GET", "/v1/stats", params=params)
 
     def health(self) -> Health:
         """Return what the server says of itself; needs no key."""
-        return self._transport.one(Health, "GET", "/healthz")
+        return self.transport.one(Health, "GET", "/healthz")
 
     def event_schemas(self) -> dict[str, Any]:
         """Return the catalogue of events: type → JSON Schema (2020-12) of its data."""
-        schemas: dict[str, Any] = (self._transport.send("GET", "/v1/schemas/events")).json()
+        schemas: dict[str, Any] = (self.transport.send("GET", "/v1/schemas/events")).json()
         return schemas
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self.transport.close()
 
     def __enter__(self) -> Self:
         return self
