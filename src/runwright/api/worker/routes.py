@@ -31,22 +31,15 @@ KEPT_BYTES = 4 << 20
 )
 async def claim_runs(call: Call, body: wire.ClaimRequest) -> wire.ClaimAnswer:
     """Return up to `free` runs, or requests to stop; wait up to `wait_secs` for either."""
-    engine, settings = call.services.engine, call.services.settings
+    workforce = call.services.engine.workforce
     worker = _introduced(call, body)
-    await engine.workforce.enrol(worker)
-    attempts = await engine.fleet.again(worker.worker_id, body.running) if body.recover else []
-    async with call.departure() as gone:
-        found = await engine.fleet.claim(
-            worker,
-            min(body.free - len(attempts), settings.claim_max),
-            0.0 if attempts else min(body.wait_secs, settings.claim_wait_s),
-            stay=lambda: not engine.workforce.draining(worker.worker_id),
-            gone=gone,
-        )
+    await workforce.enrol(worker)
+    attempts, stops = await _claimed(call, worker, body)
+    settings = call.services.settings
     return wire.ClaimAnswer(
-        assignments=await _assignments(call, [*attempts, *found.attempts]),
-        stops=list(map(_stop, found.stops)),
-        drain=engine.workforce.draining(worker.worker_id),
+        assignments=await _assignments(call, attempts),
+        stops=stops,
+        drain=workforce.draining(worker.worker_id),
         notice=_notice(body.sdk),
         now=call.services.clock.now(),
         server_version=version("runwright"),
@@ -139,6 +132,22 @@ def _introduced(call: Call, body: wire.ClaimRequest) -> Introduction:
         handlers=body.jobs,
         slots=body.slots,
     )
+
+
+async def _claimed(
+    call: Call, worker: Introduction, body: wire.ClaimRequest
+) -> tuple[list[Attempt], list[wire.StopRequest]]:
+    engine, settings = call.services.engine, call.services.settings
+    lost = await engine.fleet.again(worker.worker_id, body.running) if body.recover else []
+    async with call.departure() as gone:
+        found = await engine.fleet.claim(
+            worker,
+            max(min(body.free - len(lost), settings.claim_max), 0),
+            0.0 if lost else min(body.wait_secs, settings.claim_wait_s),
+            stay=lambda: not engine.workforce.draining(worker.worker_id),
+            gone=gone,
+        )
+    return [*lost, *found.attempts], list(map(_stop, found.stops))
 
 
 def _notice(sdk: str) -> str | None:
