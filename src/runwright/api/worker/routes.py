@@ -32,8 +32,7 @@ KEPT_BYTES = 4 << 20
 async def claim_runs(call: Call, body: wire.ClaimRequest) -> wire.ClaimAnswer:
     """Return up to `free` runs, or requests to stop; wait up to `wait_secs` for either."""
     workforce = call.services.engine.workforce
-    worker = _introduced(call, body)
-    await workforce.enrol(worker)
+    await workforce.enrol(worker := _introduced(call, body))
     attempts, stops = await _claimed(call, worker, body)
     settings = call.services.settings
     return wire.ClaimAnswer(
