@@ -34,13 +34,13 @@ def _prefixed(prefix: str, columns: Iterable[str]) -> str:
 
 _STANDING = ", ".join(f"{column} = ?" for column in rows.STANDING)
 _HEAD = ", ".join(f"{column} = ?" for column in rows.HEAD)
-_LIVE = f"r.opening, {_prefixed('r', rows.STANDING)}, {_prefixed('h', rows.HEAD)}"
+LIVE = f"r.opening, {_prefixed('r', rows.STANDING)}, {_prefixed('h', rows.HEAD)}"
 _IDS = "(SELECT value FROM json_each(?))"
 
-RUNS = f"SELECT {_LIVE} FROM runs r LEFT JOIN run_heads h USING (run_id) WHERE r.run_id IN {_IDS}"
+RUNS = f"SELECT {LIVE} FROM runs r LEFT JOIN run_heads h USING (run_id) WHERE r.run_id IN {_IDS}"
 
 RECORDS = (
-    f"SELECT {_LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at,"
+    f"SELECT {LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at,"
     " l.lease_epoch, l.worker_id, l.until, l.fence_at"
     " FROM json_each(?) wanted JOIN runs r ON r.run_id = wanted.value"
     " LEFT JOIN run_heads h ON h.run_id = r.run_id LEFT JOIN leases l ON l.run_id = r.run_id ORDER BY wanted.key"
