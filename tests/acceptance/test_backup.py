@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
+from runwright import app, config
 from tests.acceptance.live_server import Ended, LiveServer, command, environment
 from tests.acceptance.speech import Speech, said
 
@@ -125,7 +126,8 @@ DAMAGE = {
     "UPDATE run_events SET message = 'x' WHERE seq = 3": "log",
     "DELETE FROM run_events WHERE seq = 2": "log",
     "UPDATE runs SET hash = x'00'": "log",
-    "UPDATE runs SET opening = replace(opening, '\"job_version\":1', '\"job_version\":2')": "log",
+    "UPDATE runs SET opening = 'a text' WHERE erased_at IS NULL": "log",
+    "UPDATE runs SET opening = CAST(opening || ' ' AS BLOB) WHERE erased_at IS NOT NULL": "log",
     "UPDATE audit SET actor = 'x' WHERE number = 2": "audit log",
     "DELETE FROM audit WHERE number = (SELECT max(number) FROM audit)": "audit log",
     "INSERT INTO limits VALUES ('job:x', 1, 2)": "limit",
@@ -140,8 +142,9 @@ async def test_a_check_finds_what_was_touched_and_a_restore_refuses_it(small: Pa
         copy = tmp_path / f"copy{number}"
         shutil.copytree(small, copy)
         touch(copy, what)
-        found = await told("check", data_dir=copy, code=1)
-        assert where in {each["where"] for each in found["findings"]}, what
+        found = app.check(config.load({}, overrides={"data_dir": copy}), lambda *_: None)
+        assert where in {each.where for each in found}, what
+    assert (await told("check", data_dir=copy, code=1))["findings"][0]["where"] == "schema"
     whole = tmp_path / "copy"
     await told("backup", whole, data_dir=small)
     for what in ("artifact gone", "DELETE FROM run_events WHERE seq = 2"):

@@ -94,11 +94,16 @@ def _logs(connection: apsw.Connection, tell: Progress) -> Iterator[Finding]:
     live = "FROM runs r LEFT JOIN run_heads h USING (run_id) ORDER BY r.run_id"
     for number, row in enumerate(_each(connection, f"SELECT {names} {live}"), 1):
         run_id, root, erased_at, opening, *rest = row
-        run = _run(opening, rest)
-        broken = _log(connection, run, root or genesis(opening))
+        try:
+            run = _run(opening, rest)
+            broken = _log(connection, run, root or genesis(opening))
+            left = None if erased_at is None else _receipt(run, root, opening)
+        except (TypeError, ValueError) as nonsense:  # bytes that were made texts, JSON that is none
+            yield Finding("log", run_id, f"cannot be read: {nonsense}")
+            continue
         if broken is not None:
             yield Finding("log", run_id, f"event {broken.seq} was {broken.what}")
-        if erased_at is not None and receipts.get(run_id) != _receipt(run, root, opening):
+        if left is not None and receipts.get(run_id) != left:
             yield Finding("log", run_id, "what its erasure left is not what the audit log says")
         if number % BATCH == 0 or number == count:
             tell("logs", number, count)
