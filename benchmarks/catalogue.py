@@ -23,22 +23,22 @@ class Entry:
 
 
 CATALOGUE: dict[str, Entry] = {
-    "lives": Entry(inside.whole_lives, {"rounds": 5, "count": 10_000}, {"rounds": 1, "count": 500}),
+    "lives": Entry(inside.whole_lives, {"rounds": 5, "count": 6_000}, {"rounds": 1, "count": 500}),
     "start": Entry(inside.start_latency, {"rounds": 5, "count": 1_000}, {"rounds": 1, "count": 50}),
     "events": Entry(
         inside.events_delivered,
-        {"rounds": 5, "runs": 50, "batches": 20, "lines": 49},
+        {"rounds": 3, "runs": 50, "batches": 20, "lines": 49},
         {"rounds": 1, "runs": 5, "batches": 2, "lines": 9},
     ),
     "trigger": Entry(
-        triggers.singles, {"rounds": 5, "count": 6_000, "clients": 64}, {"rounds": 1, "count": 200, "clients": 8}
+        triggers.singles, {"rounds": 3, "count": 6_000, "clients": 64}, {"rounds": 1, "count": 200, "clients": 8}
     ),
     "bulk": Entry(
         triggers.bulk,
         {"rounds": 3, "count": 10_000, "items": 500, "clients": 4},
         {"rounds": 1, "count": 500, "items": 100, "clients": 2},
     ),
-    "http-start": Entry(triggers.idle_start, {"rounds": 5, "count": 500}, {"rounds": 1, "count": 20}),
+    "http-start": Entry(triggers.idle_start, {"rounds": 3, "count": 500}, {"rounds": 1, "count": 20}),
     "sse": Entry(
         streams.delivered,
         {"rounds": 3, "runs": 50, "batches": 20, "lines": 49},
@@ -60,7 +60,7 @@ CATALOGUE: dict[str, Entry] = {
     "kill": Entry(stops.killed, {"rounds": 3, "count": 200}, {"rounds": 1, "count": 5}),
     "history": Entry(
         history.growth,
-        {"rounds": 5, "runs": 200_000, "asks": 100},
+        {"rounds": 3, "runs": 200_000, "asks": 100},
         {"rounds": 1, "runs": 2_000, "asks": 20},
         patience_s=300.0,
     ),

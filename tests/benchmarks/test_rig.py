@@ -29,6 +29,14 @@ def test_a_quick_run_of_one_figure_measures_writes_and_says_what_it_left_out(tmp
     assert "| 50 followers of one run, append to reader, p99 |" in text
 
 
+def test_a_run_whose_time_is_over_begins_nothing_more_and_says_so(tmp_path: Path) -> None:
+    words = ("--only", "fan", "huey", "--budget-s", "0", "--results", str(tmp_path))
+    subprocess.run([sys.executable, "-m", "benchmarks", *words], cwd=ROOT, check=True, capture_output=True)
+    text = (tmp_path / "latest.md").read_text()
+    assert "- fan (the 0 s were over" in text
+    assert "- huey (the 0 s were over" in text
+
+
 def test_a_measurement_that_breaks_says_so_in_its_place() -> None:
     figures: list[Figure] = measured("kill", {"rounds": 1, "count": "many"}, lambda words: None)
     assert [figure.name for figure in figures] == ["kill"]
