@@ -14,15 +14,16 @@ import uvloop
 
 import runwright
 from runwright import app
-from runwright.cli import printing
+from runwright.cli import dispatched, printing
 from runwright.cli.exits import INTERRUPTED, OK, CommandError
 from runwright.cli.watching import Screen, exit_code
 from runwright.client.api import AsyncClient
 from runwright.client.models import Run
-from runwright.config import Settings, load
+from runwright.config import PREFIX, Settings, load
 
 SAMPLE = "index-repository"
 WORKERS = ("examples.index_repository:app", "examples.hello:app")
+HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def up(
@@ -33,14 +34,14 @@ def up(
     data_dir: Path | None = None,
     config: Path | None = None,
 ) -> int:
-    """Serve, execute the sample job over this repository live in the terminal, and go on serving until Ctrl-C.
+    """Serve, execute the sample jobs over this repository live in the terminal, and go on serving until Ctrl-C.
 
     Example: `runwright up --exit`
 
     Parameters
     ----------
     exit
-        Stop after the sample; exits with 0 if it completed.
+        Stop after the samples; exits with 0 if they completed.
     host
         Address to listen on; default 127.0.0.1.
     port
@@ -52,7 +53,12 @@ def up(
     """
     root = repository()
     overrides: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir, "worker": WORKERS}
+    if f"{PREFIX}LOG_LEVEL" not in os.environ:
+        overrides["log_level"] = "warning"  # the runs speak for themselves
     settings = load(os.environ, config, overrides)
+    if settings.host in HERE:  # nobody else can make jobs here: the sample's endpoint may lie on this machine
+        overrides["allow_private_endpoints"] = True
+        settings = load(os.environ, config, overrides)
     if port is None and not _is_free(settings.host, settings.port):
         printing.note(f"port {settings.port} is taken; taking a free one")
         settings = load(os.environ, config, {**overrides, "port": 0})
@@ -76,7 +82,7 @@ async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
     stop = _signals()
     async with app.running(settings) as server, AsyncClient(server.url, server.api_key) as client:
         printing.say(f"serving on {server.url}")
-        code = await _until(stop, _sample(client, root))
+        code = await _until(stop, _samples(client, root))
         if code is None:
             return INTERRUPTED
         if not stay:
@@ -86,6 +92,10 @@ async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
         printing.say("serving until Ctrl-C")
         await stop.wait()
     return OK
+
+
+async def _samples(client: AsyncClient, root: Path) -> int:
+    return await _sample(client, root) or await dispatched.sample(client, root)
 
 
 async def _sample(client: AsyncClient, root: Path) -> int:

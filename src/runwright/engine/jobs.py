@@ -134,26 +134,28 @@ class Jobs:
 
         return await self._changing(work)
 
-    async def put(self, actor: Actor, project: Project, options: Mapping[str, Any]) -> Job:
+    async def put(self, actor: Actor, project: Project, options: Mapping[str, Any]) -> Change:
         """Have a job with these options, as `register` does, for a caller who may change jobs."""
         actor.require("jobs:write")
         _require_visible(actor, project)
-        return await self.register(project, options, by=actor.label)
+        return await self._put(project, options, actor.label)
 
-    async def register(self, project: Project, options: Mapping[str, Any], by: str = REGISTRAR) -> Job:
+    async def register(self, project: Project, options: Mapping[str, Any]) -> Job:
         """Have a job for a handler: made with its options, or updated by a version where they differ.
 
         `options` are fields of the definition, `slug` among them; what they do not name stays as it is.
         """
+        return (await self._put(project, options, REGISTRAR)).job
 
-        async def work(tx: Transaction) -> Job:
+    async def _put(self, project: Project, options: Mapping[str, Any], by: str) -> Change:
+        async def work(tx: Transaction) -> Change:
             await audit.lock(tx, project.org_id)
             rows = await tx.fetch(q.JOB_BY_SLUG, project_id=project.project_id, slug=options["slug"])
             if rows:
-                return await self._merge(tx, q.job(rows[0]), options, by)
+                return await self._signed(tx, await self._merge(tx, q.job(rows[0]), options, by))
             definition = _converted({"name": options["slug"], **options})
             self._check(definition)
-            return await _insert(tx, project, definition, by)
+            return await self._signed(tx, await _insert(tx, project, definition, by))
 
         return await self._changing(work)
 

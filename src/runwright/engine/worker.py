@@ -203,8 +203,9 @@ class Worker:
 
     async def drain(self, timeout_s: float) -> int:
         """Claim no more, let attempts finish for `timeout_s`, hand the rest back; return how many those were."""
-        self._draining = True
-        report("worker.draining", worker_id=self.worker_id, busy=self.busy)
+        first, self._draining = not self._draining, True
+        if first:
+            report("worker.draining", worker_id=self.worker_id, busy=self.busy)
         await self._arrived.wait()  # a claim under way brings its runs, and nobody else would know of them
         await self._clock.wait(self._empty, timeout_s)
         left = list(self._running.values())
@@ -215,5 +216,6 @@ class Worker:
         tasks = [attempt.task for attempt in left if attempt.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=self._lease_s)
-        report("worker.drained", worker_id=self.worker_id, handed_back=len(left))
+        if first:
+            report("worker.drained", worker_id=self.worker_id, handed_back=len(left))
         return len(left)

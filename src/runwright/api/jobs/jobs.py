@@ -66,7 +66,8 @@ async def put_job(call: Call, job: str, body: wire.UpdateJobRequest, query: wire
     What is not named stays as it is. Workers register the jobs of their handlers so.
     """
     project = await call.services.tenants.resolve_project(call.actor, query.project_id)
-    return job_view(await call.services.jobs.put(call.actor, project, {**given(body), "slug": job}))
+    changed = await call.services.jobs.put(call.actor, project, {**given(body), "slug": job})
+    return job_view(changed.job, changed.secret)
 
 
 @routes.delete("/v1/jobs/{job}", scope="jobs:write", status=204, summary="Delete a job")
