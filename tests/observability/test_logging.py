@@ -66,8 +66,8 @@ async def test_at_info_a_server_tells_its_beginning_and_end_and_no_single_reques
     assert told[:2] == ["worker.started"] * 2
     assert {event: told.count(event) for event in told if event not in of_life} == {
         "worker.started": 2,
-        "worker.draining": 4,
-        "worker.drained": 4,
+        "worker.draining": 2,
+        "worker.drained": 2,
     }
     assert named(lines, "Invalid HTTP request received.")
 
