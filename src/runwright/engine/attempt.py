@@ -184,10 +184,10 @@ class Attempt:
         packed.drafts.append(Draft("run.annotated", compose({"annotations": Raw(clean)})))
         packed.annotations.update(msgspec.json.decode(clean))
 
-    async def append(self, packed: Packed) -> None:
-        """Append what is packed, durable when it returns. Raises `AttemptLost`."""
+    async def append(self, packed: Packed) -> Run:
+        """Append what is packed, durable when it returns; return the run with that. Raises `AttemptLost`."""
         try:
-            await self._emitter.save(self._buffer, packed)
+            return await self._emitter.save(self._buffer, packed)
         except Error as refusal:
             self.lose(refusal)
             raise AttemptLost from refusal

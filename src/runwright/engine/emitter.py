@@ -13,6 +13,7 @@ from runwright.clock import Clock
 from runwright.domain.commands import Append, Value
 from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level
 from runwright.domain.redaction import RedactedText, Redactor, Stream, compose
+from runwright.domain.run import Run
 from runwright.engine.commit import Commit
 from runwright.errors import Error, Internal, InvalidRequest, StoreUnavailable, TooLarge
 
@@ -194,8 +195,8 @@ class Emitter:
             if isinstance(answer, Exception):
                 buffer.lost(answer if isinstance(answer, Error) else Internal())
 
-    async def save(self, buffer: Buffer, packed: Packed) -> None:
-        """Append what waits and what is packed, in one transaction; durable when it returns.
+    async def save(self, buffer: Buffer, packed: Packed) -> Run:
+        """Append what waits and what is packed, in one transaction; durable when it returns, with the run after it.
 
         Raises `StaleLease` when the attempt's lease is over.
         """
@@ -212,8 +213,8 @@ class Emitter:
         give_up = self._clock.monotonic() + self._patience_s
         while True:
             try:
-                await self._commit.apply(append)
-                return
+                appended: Run = await self._commit.apply(append)
+                return appended
             except StoreUnavailable:  # as long as a lease may live, the store may come back
                 if self._clock.monotonic() >= give_up:
                     raise

@@ -12,6 +12,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from runwright.clock import Clock
 from runwright.domain import outcome as o
@@ -80,6 +81,7 @@ class Fleet:
         self._lease_us = int(lease_s * 1e6)
         self._attempts_max = attempts_max
         self._attempts: OrderedDict[str, Attempt] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._renewed: dict[str, float] = {}
         self._waiting: dict[str, _Waiting] = {}
         self._stops: dict[str, dict[str, Stopping]] = {}
@@ -228,23 +230,32 @@ class Fleet:
 
         Raises `NotFound`, `RunEnded` for a run that has ended, and `StaleLease` for a lease that is over or another's.
         """
-        known = self._attempts.get(run_id)
-        if known is None or known.lost or lease_epoch not in (None, known.run.lease_epoch):
+        known = self._known(run_id, lease_epoch)
+        if known is None:
             record = await self._store.record(run_id)
             if record is None:
                 raise NotFound("run", run_id)
             if record.run.terminal:
-                raise RunEnded(f"the run has ended: it is {record.run.state}")
+                raise RunEnded(f"the run has ended: it is {record.run.state}", data={"state": record.run.state})
             if record.run.state != "executing" or lease_epoch not in (None, record.run.lease_epoch):
                 raise StaleLease(f"the lease of run {run_id} has moved on; stop working on it")
-            known = self._open(record.run, record.payload, received=None)
+            # Another call may have opened it meanwhile: two of one lease would not know of each other's numbers.
+            known = self._known(run_id, record.run.lease_epoch) or self._open(record.run, record.payload, received=None)
         if worker_id is not None and known.run.worker_id != worker_id:
             raise StaleLease(f"the lease of run {run_id} is another worker's; stop working on it")
+        return known
+
+    def _known(self, run_id: str, lease_epoch: int | None) -> Attempt | None:
+        known = self._attempts.get(run_id)
+        if known is None or known.lost or lease_epoch not in (None, known.run.lease_epoch):
+            return None
         return known
 
     def _open(self, run: Run, payload: bytes | None, *, received: int | None) -> Attempt:
         attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
         attempt.received = received
+        # A run has one turn, whichever of its attempts a call still holds.
+        attempt.turn = self._turns.setdefault(run.run_id, attempt.turn)
         self._attempts[run.run_id] = attempt
         while len(self._attempts) > self._attempts_max:
             self._forget(next(iter(self._attempts)))
@@ -262,17 +273,21 @@ class Fleet:
         async with attempt.turn:
             if number is not None and number <= await self._received(attempt):
                 return
+            await self.write(attempt, savings, number)
+            if number is not None:
+                attempt.received = number
+
+    async def write(self, attempt: Attempt, savings: Sequence[Saving], number: int | None = None) -> Run:
+        """Append as `append` does, for who has the attempt's turn; return the run as its last record left it."""
+        try:
             packed = await attempt.pack(savings)
             if number is not None:
                 epoch = str(attempt.run.lease_epoch)
                 packed.values.append(Value(RECEIPT, epoch, None, None, str(number).encode()))
-            try:
-                await attempt.append(packed)
-            except AttemptLost as lost:
-                self._forget(attempt.run.run_id)
-                raise _cause(lost) from None
-            if number is not None:
-                attempt.received = number
+            return await attempt.append(packed)
+        except AttemptLost as lost:
+            self._forget(attempt.run.run_id)
+            raise _cause(lost) from None
 
     async def _received(self, attempt: Attempt) -> int:
         if attempt.received is None:
@@ -310,7 +325,11 @@ class Fleet:
 
         if await self._store.write(renew):
             self._forget(run.run_id)
-            raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
+            found = await self.attempt(run.run_id, run.lease_epoch)
+            if found.run.worker_id == run.worker_id:
+                raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
+            await self.touch(found, now=now)  # the endpoint took the run over from its dispatch meanwhile
+            return
         self._renewed[run.run_id] = self._clock.monotonic()
 
     async def kept(self, attempt: Attempt, kind: str) -> dict[str, Any]:
