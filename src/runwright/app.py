@@ -21,9 +21,11 @@ from runwright.api.admin import audit, feed, members, stats, tickets, workforce
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
-from runwright.api.jobs import erasure, jobs, records, runs, triggers
+from runwright.api.jobs import erasure, jobs, records, reports, runs, triggers
 from runwright.api.rates import Rates
 from runwright.api.routing import Routes
+from runwright.api.sdk import records as sdk_records
+from runwright.api.sdk import routes as sdk
 from runwright.api.server import announce
 from runwright.api.server import run as run_main
 from runwright.api.server import serve as serve_http
@@ -78,6 +80,9 @@ TABLES: tuple[Routes, ...] = (
     runs.routes,
     erasure.routes,
     records.routes,
+    reports.routes,
+    sdk.routes,
+    sdk_records.routes,
 )
 """Every route of the server."""
 

@@ -146,6 +146,7 @@ class Settings:
     value_inline_max_bytes: int = _setting(
         65_536, "Largest value kept in its row; larger ones become artifacts", 0, MIB
     )
+    state_value_max_bytes: int = _setting(65_536, "Largest value of a run's state", 1, MIB)
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
     # --- dispatch to endpoints
     allow_private_endpoints: bool = _setting(

@@ -7,7 +7,7 @@
     ├─ NotFound                      also: not yours
     ├─ Conflict                      InvalidTransition, StaleLease, IdempotencyMismatch, AlreadyExists
     │                                (to come: ThreadBusy, SubjectChanged, AlreadyDecided)
-    ├─ Denied                        Unauthenticated, MissingScope
+    ├─ Denied                        Unauthenticated (StaleToken), MissingScope
     │                                (to come: ApprovalRequired, SelfApproval)
     ├─ LimitExceeded                 RateLimited, QuotaExceeded, TooLarge, TooSlow, Overloaded
     │                                (to come: BudgetExceeded)
@@ -187,6 +187,13 @@ class Unauthenticated(Denied):
 
     code = "auth.unauthenticated"
     summary = "Valid credentials are required."
+
+
+class StaleToken(Unauthenticated):
+    """Refuse a run token whose lease is over: the run is not executed under it any more, so stop working on it."""
+
+    code = "auth.stale_token"
+    summary = "The lease of this run token is over; stop working on the run."
 
 
 class MissingScope(Denied):

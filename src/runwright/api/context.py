@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope
 from runwright import ids
 from runwright.api.rates import Rates, neighbourhood
 from runwright.api.sse import EventStream, Streams
+from runwright.auth.run_tokens import PREFIX as RUN_TOKEN
+from runwright.auth.run_tokens import RunToken
 from runwright.auth.tenants import Tenants
 from runwright.auth.tickets import Ticket, Tickets
 from runwright.clock import Clock
@@ -95,8 +97,8 @@ class Call:
     """Describe one request to its handler."""
 
     __slots__ = (
-        "_actor", "_demand", "answered", "began", "headers", "rate", "receive", "request_id", "scope", "services",
-        "ticket", "token", "trace_id",
+        "_actor", "_demand", "answered", "began", "headers", "lease", "rate", "receive", "request_id", "scope",
+        "services", "ticket", "token", "trace_id",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, services: Services) -> None:
@@ -119,6 +121,7 @@ class Call:
         self.began = services.clock.monotonic()
         self.rate: bytes | None = None
         self.ticket: Ticket | None = None
+        self.lease: RunToken | None = None
         self._actor: Actor | None = None
         self._demand = PUBLIC
 
@@ -139,10 +142,19 @@ class Call:
         value = self.headers.get(name.encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 
-    async def admit(self, demand: str) -> None:
-        """Let the caller in: raise `Unauthenticated` without valid credentials, `MissingScope` without the scope."""
+    async def admit(self, demand: str, *, run_tokens: bool = False) -> None:
+        """Let the caller in: raise `Unauthenticated` without valid credentials, `MissingScope` without the scope.
+
+        Where `run_tokens` are let in, `lease` is what such a token was minted for, and there is no actor.
+        """
         self._demand = demand
         if demand == PUBLIC:
+            return
+        if run_tokens and self.token is not None and self.token.startswith(RUN_TOKEN):
+            with self._counted_failures():
+                self.lease = self.services.tenants.run_tokens.read(self.token)
+                if self.lease is None:
+                    raise Unauthenticated
             return
         if b"ticket=" in self.scope["query_string"] and self.scope["method"] == "GET":
             await self._show_ticket()

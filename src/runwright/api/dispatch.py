@@ -93,13 +93,25 @@ class RouteTable(BaseRoute):
 class _Served:
     """One endpoint at work."""
 
-    __slots__ = ("_body", "_demand", "_handler", "_names", "_query", "_services", "_status", "_takes", "route")
+    __slots__ = (
+        "_body",
+        "_demand",
+        "_handler",
+        "_names",
+        "_query",
+        "_run_tokens",
+        "_services",
+        "_status",
+        "_takes",
+        "route",
+    )
 
     def __init__(self, endpoint: Endpoint, services: Services) -> None:
         self._handler = endpoint.handler
         self.route = endpoint.path
         opened = endpoint.opened_by is not None and getattr(services.settings, endpoint.opened_by)
         self._demand = PUBLIC if opened else endpoint.scope
+        self._run_tokens = endpoint.run_tokens
         self._names = endpoint.parameters
         self._status = endpoint.status
         self._query = QueryReader(endpoint.query)
@@ -113,7 +125,7 @@ class _Served:
             self._body = BodyReader(Empty, most, within_s=within_s, optional=True)
 
     async def __call__(self, call: Call, values: list[str]) -> "Answer":
-        await call.admit(self._demand)
+        await call.admit(self._demand, run_tokens=self._run_tokens)
         arguments: dict[str, Any] = dict(zip(self._names, values, strict=True))
         takes_query, takes_body = self._takes
         query = self._query.read(call.scope["query_string"])

@@ -64,7 +64,6 @@ _SECURITY = {
         "description": "What a run's code was given when it was dispatched (`rwt_…`); it ends with its lease.",
     },
 }
-_RUN_TOKENS = "/sdk/v1/"
 
 
 def document(
@@ -185,11 +184,10 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
-    if endpoint.path.startswith(_RUN_TOKENS):
-        return [{"runToken": []}]
     scopes = [] if endpoint.scope == ANYONE else [endpoint.scope]
+    own: list[dict[str, list[str]]] = [{"runToken": []}] if endpoint.run_tokens else []
     ticket = [{"ticket": scopes}] if endpoint.method == "GET" else []
-    return [{"bearer": scopes}, {"apiKey": scopes}, {"jwt": scopes}, *ticket]
+    return [*own, {"bearer": scopes}, {"apiKey": scopes}, {"jwt": scopes}, *ticket]
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
@@ -227,6 +225,8 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
 def _success(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     content: dict[str, Any] = {}
     headers = _ANSWER_HEADERS | ({} if endpoint.scope == PUBLIC else _RATE_HEADERS)
+    for name, text in endpoint.answer_headers.items():
+        headers[name] = {"description": text, "schema": {"type": "string"}}
     for kind, paged in _answers(endpoint.returns):
         if kind is EventStream:
             content[MEDIA_TYPE] = {"schema": {"type": "string", "description": "Server-sent events."}}

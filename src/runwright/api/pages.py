@@ -77,13 +77,17 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 class Page(Generic[T]):
     """A page of a list: a bare array on the wire, with the place of the next one in its headers."""
 
-    __slots__ = ("items", "next_cursor", "partial")
+    __slots__ = ("items", "more", "next_cursor", "partial")
 
     def __init__(self, items: Sequence[T], next_cursor: str | None = None, *, partial: bool = False) -> None:
-        """Hold the rows; `partial` says that the scan budget ended before the page was full."""
+        """Hold the rows; `partial` says that the scan budget ended before the page was full.
+
+        `more` are headers that tell of the whole list.
+        """
         self.items = items
         self.next_cursor = next_cursor
         self.partial = partial
+        self.more: dict[str, str] = {}
 
     @classmethod
     def of(cls, rows: Sequence[R], window: Window, view: Callable[[R], T], key: Callable[[R], str]) -> Self:
@@ -94,7 +98,9 @@ class Page(Generic[T]):
 
     def headers(self, path: str, query: bytes) -> dict[str, str]:
         """Return `Link` and `X-Next-Cursor` (for the list's last page neither), and `X-Scan` for a partial page."""
-        headers = {"x-scan": "partial"} if self.partial else {}
+        headers = dict(self.more)
+        if self.partial:
+            headers["x-scan"] = "partial"
         if self.next_cursor is not None:
             given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
             kept = [(name, value) for name, value in given if name not in ("cursor", "before")]

@@ -51,9 +51,11 @@ class Endpoint:
     tag: str
     limit: Limit
     opened_by: Opener | None
+    run_tokens: bool
     media: str | None
     listed: bool
     headers: Mapping[str, str]
+    answer_headers: Mapping[str, str]
     answers: Mapping[int, str]
     parameters: tuple[str, ...]
     query: type[msgspec.Struct] | None
@@ -104,17 +106,20 @@ class Routes:
         status: int = 200,
         limit: Limit = "body_max_bytes",
         opened_by: Opener | None = None,
+        run_tokens: bool = False,
         media: str | None = None,
         listed: bool = True,
         headers: Mapping[str, str] | None = None,
+        answer_headers: Mapping[str, str] | None = None,
         answers: Mapping[int, str] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
         `scope` is one of `domain.tenancy.SCOPES`, `ANYONE` or `PUBLIC`, and `opened_by` names the flag of the settings
-        that lets everybody in instead; `limit` names the setting that bounds the body; `media` is the type of an answer
-        that is no JSON; `headers` (name to description) and `answers` (status to meaning) are what the document shows
-        besides; a route that is not `listed` stays out of it.
+        that lets everybody in instead; with `run_tokens` those of runs are let in, too, and what they may touch is the
+        handler's to say; `limit` names the setting that bounds the body; `media` is the type of an answer that is no
+        JSON; `headers`, `answer_headers` (name to description) and `answers` (status to meaning) are what the document
+        shows besides; a route that is not `listed` stays out of it.
         """
         if scope not in SCOPES and scope not in (ANYONE, PUBLIC):
             raise ValueError(f"{method} {path}: no scope {scope!r}")
@@ -136,9 +141,11 @@ class Routes:
                 tag=self.tag,
                 limit=limit,
                 opened_by=opened_by,
+                run_tokens=run_tokens,
                 media=media,
                 listed=listed,
                 headers=headers or {},
+                answer_headers=answer_headers or {},
                 answers=answers or {},
                 parameters=parameters(path),
                 query=None if query is None else query.annotation,

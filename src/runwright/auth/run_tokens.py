@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from runwright.auth.tokens import TOKEN_MAX
 
+PREFIX = "rwt_"
+"""How every run token begins, and no other token."""
+
 _TOKEN = re.compile(r"(rwt_([0-9a-f]{32})_([1-9][0-9]{0,17}))_([A-Za-z0-9_-]{43})")
 
 
@@ -31,7 +34,7 @@ class RunTokens:
 
     def mint(self, run_id: str, lease_epoch: int) -> str:
         """Return the token of a lease: always the same one, so that a dispatch that is repeated sends it again."""
-        claim = f"rwt_{run_id.removeprefix('run_')}_{lease_epoch}"
+        claim = f"{PREFIX}{run_id.removeprefix('run_')}_{lease_epoch}"
         return f"{claim}_{self._signature(claim)}"
 
     def read(self, token: str) -> RunToken | None:

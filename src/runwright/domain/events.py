@@ -188,10 +188,12 @@ class ExpiredData(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`run.progress`: how far the work is, in percent."""
+    """`run.progress`: how far the work is, in percent; at which step, and how long it will still take."""
 
     percent: float
     message: str = ""
+    step: str | None = None
+    eta_seconds: float | None = None
 
 
 class Log(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -67,7 +67,7 @@ class Kept(Protocol):
 
     @property
     def schema(self) -> dict[str, Any] | None:
-        """What an output must be."""
+        """What an output must be; of other values, what is noted beside them."""
         ...
 
 

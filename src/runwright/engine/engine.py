@@ -13,6 +13,7 @@ from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
 from runwright.engine.batch import Terms
+from runwright.engine.calls import Calls
 from runwright.engine.commit import Commit, Committed
 from runwright.engine.control import Control
 from runwright.engine.emitter import Emitter
@@ -54,7 +55,14 @@ class Engine:
         self.store = store
         self.settings = settings
         self.redactor = redactor
-        self.values = Values(redactor, sealer, artifacts, settings.value_inline_max_bytes, settings.body_max_bytes)
+        self.values = Values(
+            redactor,
+            sealer,
+            artifacts,
+            settings.value_inline_max_bytes,
+            settings.body_max_bytes,
+            settings.state_value_max_bytes,
+        )
         ttl_us = int(settings.idempotency_ttl_h * 3_600_000_000)
         self.commit = Commit(
             store,
@@ -87,6 +95,7 @@ class Engine:
             lease_s=settings.lease_s,
             attempts_max=settings.remote_attempts_max,
         )
+        self.calls = Calls(self.fleet, store, self.values)
         self.workforce = Workforce(store)
         self.queues = Queues(store, self._wake)
         self.workers = tuple(self._worker(executor, slots, clock) for executor, slots in executors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,9 +14,11 @@ from runwright.domain.words import Shows
 from runwright.engine.values import Values
 from runwright.errors import Gone, NotFound
 from runwright.store.base import Attempt, Record, Store, StoredValue
+from runwright.store.queries.events import OF_TYPE, event_of
 from runwright.store.queries.runs import listing
 
 SCAN_PAGE = 500
+LAST = 2**63 - 1
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +44,15 @@ class Seen(msgspec.Struct, frozen=True):
     value: Any
     note: Any
     created_at: int
+
+
+class Beyond(NamedTuple):
+    """Between which seqs and instants (µs) events are looked for; all exclusive."""
+
+    after_seq: int = 0
+    before_seq: int = LAST
+    after: int = -LAST
+    before: int = LAST
 
 
 class Reader:
@@ -107,6 +118,25 @@ class Reader:
             if len(page) < 500:
                 return
             after_seq = page[-1].seq
+
+    async def of_type(
+        self, run_id: str, type: str, *, beyond: Beyond, limit: int, newest_first: bool = False
+    ) -> list[Event]:
+        """Return events of one type, of a run that the caller was shown."""
+        query = OF_TYPE[1 if newest_first else 0]
+        rows = await self._store.fetch(query, run_id=run_id, type=type, limit=limit, **beyond._asdict())
+        return [event_of(row) for row in rows]
+
+    async def all_of_type(self, run_id: str, type: str) -> AsyncIterator[Event]:
+        """Yield all events of one type, oldest first."""
+        beyond = Beyond()
+        while True:
+            page = await self.of_type(run_id, type, beyond=beyond, limit=SCAN_PAGE)
+            for each in page:
+                yield each
+            if len(page) < SCAN_PAGE:
+                return
+            beyond = Beyond(after_seq=page[-1].seq)
 
     async def attempts(self, run_id: str) -> list[Attempt]:
         """Return the ended attempts of a run that the caller was shown."""

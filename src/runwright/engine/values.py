@@ -50,13 +50,20 @@ class Values:
     """Seals and opens the values of runs; large ones live in the artifact store."""
 
     def __init__(
-        self, redactor: Redactor, sealer: Sealer, artifacts: ArtifactStore, inline_max_bytes: int, max_bytes: int
+        self,
+        redactor: Redactor,
+        sealer: Sealer,
+        artifacts: ArtifactStore,
+        inline_max_bytes: int,
+        max_bytes: int,
+        state_max_bytes: int,
     ) -> None:
         self._redactor = redactor
         self._sealer = sealer
         self._artifacts = artifacts
         self._inline_max_bytes = inline_max_bytes
         self._max_bytes = max_bytes
+        self._state_max_bytes = state_max_bytes
 
     def ref(self, encoded: bytes) -> ValueRef:
         """Return what a record says of a value: digest, size, redacted preview."""
@@ -84,8 +91,14 @@ class Values:
     async def pack(
         self, project_id: str, run_id: str, kind: str, key: str, value: Any, note: Any = None
     ) -> tuple[Value, ValueRef]:
-        """Return a value ready to be stored with a command, and what the event says of it."""
+        """Return a value ready to be stored with a command, and what the event says of it.
+
+        Raises `TooLarge` for a value of the run's state that is none of the small things it is for.
+        """
         encoded = encode(value)
+        if kind == "state" and len(encoded) > self._state_max_bytes:
+            most = f"at most {self._state_max_bytes} are kept (RUNWRIGHT_STATE_VALUE_MAX_BYTES)"
+            raise TooLarge(f"the value of the state {key[:64]!r} has {len(encoded)} bytes, {most}")
         sealed: bytes | None = self._sealer.seal(project_id, encoded, f"{run_id}/{kind}/{key}")
         artifact = None
         if len(encoded) > self._inline_max_bytes and sealed is not None:

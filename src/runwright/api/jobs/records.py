@@ -10,27 +10,31 @@ import msgspec
 from runwright.api import sse
 from runwright.api.context import Call
 from runwright.api.jobs import run_schemas as wire
+from runwright.api.jobs.reports import beyond
 from runwright.api.jobs.views import (
     attempt_view,
     checkpoint_view,
     current_attempt,
     event_view,
     output_view,
+    state_view,
 )
 from runwright.api.pages import Page, PageQuery, Window
 from runwright.api.routing import Reply, Routes
 from runwright.api.sse import EventStream
 from runwright.domain.events import CATALOGUE, Event, schemas
+from runwright.engine.reader import Beyond
 from runwright.engine.stream import Lagged
 from runwright.errors import InvalidRequest
 from runwright.store.base import Record
 
 routes = Routes(tag="runs")
 
-Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output)
+Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output, wire.RunState)
 
 ERASED = {410: "The data of the run were erased"}
 OWN_STEPS = "ctx."  # what the context keeps for itself, such as sleeps, has no effect outside
+CHUNK = "stream.chunk"
 STREAM = {204: "The stream is at or past the run's terminal event: nothing will follow"}
 
 
@@ -43,18 +47,18 @@ STREAM = {204: "The stream is at or past the run's terminal event: nothing will 
 async def list_events(call: Call, run_id: str, query: wire.EventsQuery) -> Page[wire.Event] | EventStream | Reply[None]:
     """Answer by `Accept`: `text/event-stream` gets the stream, everything else a page of JSON, oldest first."""
     if sse.is_asked_for(call.header("accept")):
-        return await _stream(call, run_id, query)
+        return await _stream(call, run_id, query, _encoder(query))
     office = call.services
     reader = office.engine.reader(call.actor)
     await reader.run(run_id)
     window = query.window(office.settings, order="asc")
     if window.newest_first:
         raise InvalidRequest.at("order", "events are read in their own order: asc")
-    seq, at = _place(window, run_id)
+    place = beyond(window, run_id)
     keep = _keep(query)
     found: list[Event] = []
     async for event in reader.matching_events(
-        run_id, max(query.after_seq or 0, seq), lambda event: event.created_at > at and keep(event)
+        run_id, max(query.after_seq or 0, place.after_seq), lambda event: event.created_at > place.after and keep(event)
     ):
         found.append(event)
         if len(found) > window.limit:
@@ -65,16 +69,31 @@ async def list_events(call: Call, run_id: str, query: wire.EventsQuery) -> Page[
 @routes.get("/v1/runs/{run_id}/stream", scope="runs:read", summary="Stream a run's events", answers=STREAM)
 async def stream_events(call: Call, run_id: str, query: wire.StreamQuery) -> EventStream | Reply[None]:
     """Stream the events after `after_seq` or `Last-Event-ID`: history first, then live, until the run ends."""
-    return await _stream(call, run_id, query)
+    return await _stream(call, run_id, query, _encoder(query))
 
 
-async def _stream(call: Call, run_id: str, query: wire.StreamQuery | wire.EventsQuery) -> EventStream | Reply[None]:
+@routes.get(
+    "/v1/runs/{run_id}/stream/chunks", scope="runs:read", summary="Stream the chunks of a run's streams", answers=STREAM
+)
+async def stream_chunks(call: Call, run_id: str, query: wire.ChunksQuery) -> EventStream | Reply[None]:
+    """Stream the `stream.chunk` events alone, as `…/stream` does all: history first, then live, until the run ends."""
+    reader = call.services.engine.reader(call.actor)
+    run = (await reader.run(run_id)).run
+    after = Beyond(sse.resume_after(query.after_seq, call.header("last-event-id")))
+    # Who comes back after the last chunk has never seen the end of the run.
+    if run.terminal and not await reader.of_type(run_id, CHUNK, beyond=after, limit=1):
+        return Reply(None, status=204)
+    return await _stream(call, run_id, query, _named_chunk if query.named else _plain_chunk)
+
+
+async def _stream(
+    call: Call, run_id: str, query: wire.ChunksQuery | wire.EventsQuery, encode: Callable[[Event], bytes]
+) -> EventStream | Reply[None]:
     engine = call.services.engine
     record = await engine.reader(call.actor).run(run_id)
     after = sse.resume_after(query.after_seq, call.header("last-event-id"))
     if record.run.terminal and after >= record.run.seq:
         return Reply(None, status=204)
-    encode = _encoder(query)
 
     async def frames() -> AsyncIterator[bytes]:
         try:
@@ -92,6 +111,14 @@ def _named(event: Event) -> bytes:
 
 def _plain(event: Event) -> bytes:
     return sse.v1_frame(event)
+
+
+def _plain_chunk(event: Event) -> bytes:
+    return sse.v1_frame(event) if event.type == CHUNK else b""
+
+
+def _named_chunk(event: Event) -> bytes:
+    return sse.v1_frame(event, named=True) if event.type == CHUNK else b""
 
 
 def _encoder(query: wire.StreamQuery | wire.EventsQuery) -> Callable[[Event], bytes]:
@@ -113,16 +140,6 @@ def _keep(query: wire.StreamQuery | wire.EventsQuery) -> Callable[[Event], bool]
     if unknown:
         raise InvalidRequest.at("types", f"there are no events of the type {unknown[0][:64]!r}")
     return lambda event: (not types or event.type in types) and (level is None or event.level == level)
-
-
-def _place(window: Window, run_id: str) -> tuple[int, int]:
-    """Return the seq and the instant beyond which a page of events begins; a cursor says only one of them."""
-    if window.cursor is None:
-        return 0, 0
-    owner, _, seq = window.cursor.rpartition(".")
-    if owner == run_id and seq.isascii() and seq.isdigit() and len(seq) <= 18:
-        return int(seq), 0
-    return 0, window.instant()
 
 
 @routes.get("/v1/runs/{run_id}/attempts", scope="runs:read", summary="List a run's attempts")
@@ -173,6 +190,15 @@ async def list_outputs(call: Call, run_id: str, query: PageQuery) -> Page[wire.O
     record = await reader.run(run_id)
     seen = sorted(await reader.values(record, "output"), key=lambda value: (value.created_at, value.key))
     return _slice(call, query, [(value.created_at, output_view(run_id, value)) for value in seen])
+
+
+@routes.get("/v1/runs/{run_id}/state", scope="runs:read", summary="List a run's state")
+async def list_state(call: Call, run_id: str, query: PageQuery) -> Page[wire.RunState]:
+    """List what the job keeps under keys, the one that was changed longest ago first."""
+    reader = call.services.engine.reader(call.actor)
+    record = await reader.run(run_id)
+    seen = sorted(await reader.values(record, "state"), key=lambda value: (value.created_at, value.key))
+    return _slice(call, query, [(value.created_at, state_view(run_id, value)) for value in seen])
 
 
 def _slice(call: Call, query: PageQuery, rows: list[tuple[int, Row]]) -> Page[Row]:

@@ -236,13 +236,18 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     named: Annotated[bool, Meta(description="Streams: add an `event:` line with the type.")] = False
 
 
-class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where in the log a stream begins, and what it leaves out."""
+class ChunksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where in the log a stream begins, and whether it waits."""
 
     after_seq: Seq | None = None
-    types: Annotated[str | None, Meta(description="Event types, separated by commas.")] = None
     follow: Annotated[bool, Meta(description="false ends after the events that are there.")] = True
     named: Annotated[bool, Meta(description="Add an `event:` line with the type.")] = False
+
+
+class StreamQuery(ChunksQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where in the log a stream begins, and what it leaves out."""
+
+    types: Annotated[str | None, Meta(description="Event types, separated by commas.")] = None
 
 
 class DispatchTrace(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,6 +306,43 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any] | None
     value: dict[str, Any]
     created_at: str
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call of a model used; the cost is in millionths of a US dollar."""
+
+    id: str
+    run_id: str
+    provider: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost_microusd: int
+    created_at: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a tool by the job; an input or output that is no object is shown as `{"value": …}`."""
+
+    id: str
+    run_id: str
+    tool_name: str
+    input: dict[str, Any] | None
+    output: dict[str, Any] | None
+    duration_ms: int
+    status: str
+    created_at: str
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that the run keeps under a key; one that is no object is shown as `{"value": …}`."""
+
+    id: str
+    run_id: str
+    state_key: str
+    value: dict[str, Any]
+    updated_at: str
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):

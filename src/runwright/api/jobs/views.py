@@ -9,8 +9,9 @@ import msgspec
 from runwright.api import instants
 from runwright.api.jobs import run_schemas as wire
 from runwright.domain import run as domain
-from runwright.domain.events import Event
+from runwright.domain.events import Event, ToolCalled, UsageReported
 from runwright.domain.words import job_word
+from runwright.engine.calls import SOURCE
 from runwright.engine.reader import Reader, Seen
 from runwright.store.base import Attempt, Record
 
@@ -213,7 +214,7 @@ def checkpoint_view(run_id: str, seen: Seen) -> wire.Checkpoint:
         id=f"{run_id}.checkpoint.{sequence}",
         run_id=run_id,
         sequence=sequence,
-        source="sdk",
+        source=seen.note["source"] if seen.note else SOURCE,
         state=_object(seen.value),
         created_at=instants.text(seen.created_at),
     )
@@ -228,6 +229,43 @@ def output_view(run_id: str, seen: Seen) -> wire.Output:
         schema=seen.note,
         value=_object(seen.value),
         created_at=instants.text(seen.created_at),
+    )
+
+
+def usage_view(event: Event) -> wire.Usage:
+    """Return what a `usage.reported` tells."""
+    told = msgspec.json.decode(event.data, type=UsageReported)
+    return wire.Usage(
+        id=event.event_id,
+        run_id=event.run_id,
+        **msgspec.structs.asdict(told),
+        created_at=instants.text(event.created_at),
+    )
+
+
+def tool_call_view(event: Event) -> wire.ToolCall:
+    """Return what a `tool.called` tells."""
+    told = msgspec.json.decode(event.data, type=ToolCalled)
+    return wire.ToolCall(
+        id=event.event_id,
+        run_id=event.run_id,
+        tool_name=told.tool_name,
+        input=None if told.input is None else _object(told.input),
+        output=None if told.output is None else _object(told.output),
+        duration_ms=told.duration_ms,
+        status=told.status,
+        created_at=instants.text(event.created_at),
+    )
+
+
+def state_view(run_id: str, seen: Seen) -> wire.RunState:
+    """Return a value that the run keeps."""
+    return wire.RunState(
+        id=f"{run_id}.state.{seen.key}",
+        run_id=run_id,
+        state_key=seen.key,
+        value=_object(seen.value),
+        updated_at=instants.text(seen.created_at),
     )
 
 

@@ -1,0 +1,82 @@
+"""What a running job's code reads back, and how it tells the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runwright.api import instants
+from runwright.api.context import Call
+from runwright.api.jobs.views import run_view
+from runwright.api.routing import Reply, Routes
+from runwright.api.sdk import schemas as wire
+from runwright.api.sdk.desk import ROUTE, Desk, working
+from runwright.domain.outcome import Outcome
+from runwright.engine.calls import Working
+from runwright.errors import NotFound
+
+routes = Routes(tag="sdk")
+
+
+@routes.get("/sdk/v1/runs/{run_id}/payload", **ROUTE, summary="Get the run's payload")
+async def get_payload(call: Call, run_id: str) -> Reply[dict[str, Any]]:
+    """Return the payload as it was given."""
+    async with working(call, run_id) as desk:
+        return desk.reply(desk.attempt.payload() or {})
+
+
+@routes.get("/sdk/v1/runs/{run_id}/state", **ROUTE, summary="List what the run keeps")
+async def list_own_state(call: Call, run_id: str) -> Reply[list[wire.OwnState]]:
+    """Return all that the run keeps, by key, exact."""
+    async with working(call, run_id) as desk:
+        kept = await call.services.engine.calls.state(desk.attempt)
+        return desk.reply([_own(run_id, value) for value in kept])
+
+
+@routes.get("/sdk/v1/runs/{run_id}/state/{key}", **ROUTE, summary="Get a value that the run keeps")
+async def get_own_state(call: Call, run_id: str, key: str) -> Reply[wire.OwnState]:
+    """Return what the run keeps under a key, exact."""
+    async with working(call, run_id) as desk:
+        kept = await call.services.engine.calls.state(desk.attempt, key)
+        if not kept:
+            raise NotFound("value", key)
+        return desk.reply(_own(run_id, kept[0]))
+
+
+@routes.delete("/sdk/v1/runs/{run_id}/state/{key}", **ROUTE, status=204, summary="Forget a value of the run")
+async def delete_state(call: Call, run_id: str, key: str) -> Reply[None]:
+    """Forget what the run keeps under a key; where nothing is kept, nothing happens."""
+    async with working(call, run_id) as desk:
+        await call.services.engine.calls.forget(desk.attempt, key)
+        return desk.reply(None)
+
+
+@routes.post("/sdk/v1/runs/{run_id}/complete", **ROUTE, summary="Complete the run")
+async def complete_run(
+    call: Call,
+    run_id: str,
+    body: wire.CompleteRequest = wire.CompleteRequest(),  # noqa: B008 - frozen
+) -> Reply[wire.EndedRun]:
+    """End the run well, with its result. It stands, even where a stop was asked for."""
+    async with working(call, run_id) as desk:
+        return await _finish(call, desk, desk.attempt.completed(body.result))
+
+
+@routes.post("/sdk/v1/runs/{run_id}/fail", **ROUTE, summary="Fail the run's attempt")
+async def fail_run(call: Call, run_id: str, body: wire.FailRequest) -> Reply[wire.EndedRun]:
+    """End the attempt badly. The job's retry policy decides what follows; a stop that was asked for is confirmed."""
+    async with working(call, run_id) as desk:
+        failed = desk.attempt.failed(body.error_class, body.error, retryable=body.retryable)
+        return await _finish(call, desk, failed)
+
+
+async def _finish(call: Call, desk: Desk, outcome: Outcome) -> Reply[wire.EndedRun]:
+    office = call.services
+    await office.engine.fleet.finish(desk.attempt, outcome)
+    reader = office.engine.reader(desk.actor)
+    run = run_view(reader, await reader.run(desk.run_id), office.clock.now(), office.lease_us)
+    return desk.over(wire.EndedRun, run)
+
+
+def _own(run_id: str, kept: Working) -> wire.OwnState:
+    at = instants.text(kept.updated_at)
+    return wire.OwnState(run_id=run_id, state_key=kept.key, value=kept.value, updated_at=at)

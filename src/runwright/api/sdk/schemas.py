@@ -1,0 +1,174 @@
+"""The shapes of what a running job's code sends and is answered: records as readers see them, and `stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from runwright.api.jobs import run_schemas as jobs
+from runwright.domain.accounts import END
+from runwright.domain.run import StopKind
+
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Text = Annotated[str, Meta(max_length=1024)]
+StateKey = Annotated[
+    str, Meta(pattern=r"^(?!\.{1,2}$)[^/]{1,256}" + END, description="Up to 256 characters, no slash.")
+]
+Percent = Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)]
+Seconds = Annotated[int, Meta(ge=0, le=10**9)] | Annotated[float, Meta(ge=0, le=10**9)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
+Synonym = Meta(description="A synonym of the other spelling: one of the two is given.")
+
+
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line for the run's log; a `type` of its own is kept in its data."""
+
+    message: str
+    level: Literal["debug", "info", "warning", "warn", "error"] = "info"
+    type: Name = "log"
+    data: dict[str, Any] = {}
+
+
+class ProgressRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far the work is."""
+
+    percent: Percent
+    message: str = ""
+    step: Text | None = None
+    eta_seconds: Seconds | None = None
+
+
+class AnnotateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to add to the run's metadata: at most 50, names of up to 128 and texts of up to 1024 characters."""
+
+    annotations: dict[str, str]
+
+
+class CheckpointRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A state to go on from; the server counts."""
+
+    state: dict[str, Any]
+    source: Annotated[str, Meta(min_length=1, max_length=64)] = "sdk"
+
+
+class OutputRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A named output; with a JSON Schema (2020-12) the value is validated."""
+
+    output_key: Name | None = None
+    key: Annotated[Name | None, Synonym] = None
+    value: Any
+    schema: dict[str, Any] | None = None
+
+
+class UsageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a call of a model used: `total_tokens` is the sum unless told, the cost is in millionths of a US dollar."""
+
+    provider: Name
+    model: Name
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    total_tokens: Count | None = None
+    cost_microusd: Count = 0
+
+
+class ToolCallRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call of a tool: with what, and what came of it."""
+
+    tool_name: Name
+    input: Any = None
+    output: Any = None
+    duration_ms: Count = 0
+    status: Annotated[str, Meta(min_length=1, max_length=64)] = "completed"
+
+
+class StreamRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A piece of a stream, for whoever follows the run; `done` ends the stream."""
+
+    chunk: str
+    stream_id: Name = "default"
+    done: bool = False
+
+
+class StateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A small JSON value that the run keeps under a key, for its later attempts and for operators."""
+
+    state_key: StateKey | None = None
+    key: Annotated[StateKey | None, Synonym] = None
+    value: Any
+
+
+class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What came of the run: an object is kept as it is, other JSON as `{"value": …}`, null as no result."""
+
+    result: Any = None
+
+
+class FailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What went wrong; unless it is `retryable`, no other attempt follows."""
+
+    error: str
+    error_class: Name = "Error"
+    retryable: bool = True
+
+
+class SavedEvent(jobs.Event, frozen=True, kw_only=True):
+    """The event that was appended, as it stands in the log."""
+
+    stop: StopKind | None
+
+
+class SavedCheckpoint(jobs.Checkpoint, frozen=True, kw_only=True):
+    """The checkpoint that was saved."""
+
+    stop: StopKind | None
+
+
+class SavedOutput(jobs.Output, frozen=True, kw_only=True):
+    """The output that was saved."""
+
+    stop: StopKind | None
+
+
+class SavedUsage(jobs.Usage, frozen=True, kw_only=True):
+    """The usage that was recorded."""
+
+    stop: StopKind | None
+
+
+class SavedToolCall(jobs.ToolCall, frozen=True, kw_only=True):
+    """The tool call that was recorded."""
+
+    stop: StopKind | None
+
+
+class EndedRun(jobs.Run, frozen=True, kw_only=True):
+    """The run after its attempt ended: finished, or waiting for its next attempt."""
+
+    stop: StopKind | None
+
+
+class OwnState(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that the run keeps, exact."""
+
+    run_id: str
+    state_key: str
+    value: Any
+    updated_at: str
+
+
+class SavedState(OwnState, frozen=True, kw_only=True):
+    """The value that was kept."""
+
+    stop: StopKind | None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Which attempt the call counted for, what the run is asked to do, and its metadata as it is now."""
+
+    run_id: str
+    attempt: int
+    lease_epoch: int
+    metadata: dict[str, str]
+    stop: StopKind | None
