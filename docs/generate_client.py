@@ -17,10 +17,11 @@ from pathlib import Path
 CLIENT = Path(__file__).parents[1] / "src" / "runwright" / "client"
 SYNC = CLIENT / "sync"
 NOTICE = "# Generated from runwright/client/{name} by `make docs`; change that one instead."
-PACKAGE = '"""The client of the API for code that is not asynchronous: `Client`, and what it gives."""\n'
+PACKAGE = '"""The client of the API for code that is not asynchronous: `Client`, what it gives, and `RunHandle`."""\n'
 
 NAMES = {
     "AsyncClient": "Client",
+    "AsyncRunHandle": "RunHandle",
     "AsyncGenerator": "Generator",
     "AsyncIterator": "Iterator",
     "__aenter__": "__enter__",
@@ -45,16 +46,16 @@ Edit = tuple[Place, Place, str]
 def sources() -> dict[str, str]:
     """Return the modules that are asynchronous, by their file names: those that define or use something async."""
     texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(CLIENT.glob("*.py"))}
-    return {name: texts[name] for name in _reached(texts, "api.py")}
+    return {name: texts[name] for name in _reached(texts, "api.py", "run_handle.py")}
 
 
-def _reached(texts: dict[str, str], start: str) -> list[str]:
-    """Return the modules that `start` needs, itself too, and that are asynchronous or import one that is."""
+def _reached(texts: dict[str, str], *starts: str) -> list[str]:
+    """Return the modules that these need, themselves too, and that are asynchronous or import one that is."""
     imported = {
         name: [f"{found}.py" for found in re.findall(r"^from runwright\.client\.(\w+) import", text, re.MULTILINE)]
         for name, text in texts.items()
     }
-    needed, waiting = {start}, [start]
+    needed, waiting = set(starts), list(starts)
     while waiting:
         more = [name for name in imported[waiting.pop()] if name not in needed]
         needed.update(more)

@@ -1,7 +1,7 @@
 """Runwright: a server that executes and governs runs.
 
-What handlers and callers need is here: `job`, `Worker`, `Context` and its kin, `Client` and `AsyncClient`. Each is
-imported when it is first asked for, so that the command line starts fast.
+What handlers and callers need is here: `job`, `Worker`, `Context` and its kin, `Client` and `AsyncClient`,
+`RunHandle` and `AsyncRunHandle`. Each is imported when it is first asked for, so that the command line starts fast.
 """
 
 import importlib
@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from runwright.client.errors import StepOutcomeUnknown as StepOutcomeUnknown
     from runwright.client.handlers import job as job
     from runwright.client.remote import RemoteWorker as RemoteWorker
+    from runwright.client.run_handle import AsyncRunHandle as AsyncRunHandle
     from runwright.client.sync.api import Client as Client
+    from runwright.client.sync.run_handle import RunHandle as RunHandle
     from runwright.client.worker import Worker as Worker
 
 _HOMES = {
     "ApiError": "errors",
     "AsyncClient": "api",
+    "AsyncRunHandle": "run_handle",
     "Client": "sync.api",
     "Context": "context",
     "NonRetryable": "errors",
     "RemoteWorker": "remote",
     "RetryLater": "errors",
+    "RunHandle": "sync.run_handle",
     "StepOutcomeUnknown": "errors",
     "SyncContext": "blocking",
     "Worker": "worker",

@@ -27,7 +27,7 @@ class Entrusted(NamedTuple):
 
     async def call(self, verb: str, body: Any = None, status: int = 201) -> Any:
         """Post to the run, and return what it is answered."""
-        options = {} if body is None else {"json": body}
+        options: Any = {} if body is None else {"json": body}
         return await ok(self.client.post(self.path(verb), **options), status)
 
     async def get(self, what: str) -> Any:
@@ -53,7 +53,7 @@ class Scene(NamedTuple):
 
     async def accepted(self, payload: dict[str, Any] | None = None, slug: str = "hook", **fields: Any) -> Entrusted:
         """Start a run and return it when the endpoint has accepted it."""
-        body = {"payload": payload or {}, **fields}
+        body = {"payload": payload or {}} | fields
         run = await ok(self.server.admin.post(f"/v1/jobs/{slug}/trigger", json=body), 201)
         return await self.entrusted(run["id"])
 
@@ -99,6 +99,6 @@ def _type(event: Event) -> bytes:
 @asynccontextmanager
 async def scene(directory: Path, **settings: Any) -> AsyncIterator[Scene]:
     """Serve over a directory, with an endpoint that accepts whatever it is sent."""
-    usual = {"allow_private_endpoints": True, "stop_grace_s": 30, "drain_s": 1}
+    usual: dict[str, Any] = {"allow_private_endpoints": True, "stop_grace_s": 30, "drain_s": 1}
     async with e.serving(always(ACCEPTED)) as endpoint, serving(directory, **usual | settings) as served:
         yield Scene(served, endpoint)

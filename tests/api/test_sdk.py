@@ -268,7 +268,7 @@ async def test_every_answer_tells_what_the_run_is_asked_to_do(world: Scene, verb
     run = await world.accepted()
     asking = asyncio.create_task(stop(world, run.run_id, verb))
     await world.seen(run.run_id, f"run.{verb}_requested")
-    calls = {
+    calls: dict[str, Any] = {
         "log": {"message": "x"},
         "progress": {"percent": 1},
         "annotate": {"annotations": {}},
@@ -281,7 +281,7 @@ async def test_every_answer_tells_what_the_run_is_asked_to_do(world: Scene, verb
         "state": {"key": "a", "value": 1},
     }
     for name, body in calls.items():
-        response = await run.client.post(run.path(name), **({} if body is None else {"json": body}))
+        response = await run.client.request("POST", run.path(name), json=body)
         assert (response.json()["stop"], response.headers["x-runwright-stop"]) == (word, word), name
     for name in ("payload", "state", "state/a"):
         assert (await run.client.get(run.path(name))).headers["x-runwright-stop"] == word

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runwright.api import instants
 from runwright.domain.outcome import Completed
 from runwright.domain.tenancy import SCOPES
 from runwright.errors import StaleLease
 from tests.api.accepted import Scene, scene
 from tests.api.served import ok, refused
 
-CALLS = [
+CALLS: list[tuple[str, str, Any]] = [
     ("GET", "payload", None), ("GET", "state", None), ("GET", "state/a", None), ("DELETE", "state/a", None),
     ("POST", "log", {"message": "x"}), ("POST", "progress", {"percent": 1}),
     ("POST", "annotate", {"annotations": {"a": "b"}}), ("POST", "heartbeat", None),
@@ -35,7 +36,7 @@ async def world(tmp_path: Path) -> AsyncIterator[Scene]:
 async def each_is_refused(client, run_id: str, status: int, code: str) -> None:
     """Make every call there is, and see it refused."""
     for method, verb, body in CALLS:
-        options = {} if body is None else {"json": body}
+        options: Any = {} if body is None else {"json": body}
         await refused(client.request(method, f"/sdk/v1/runs/{run_id}/{verb}", **options), status, code)
 
 
@@ -145,7 +146,7 @@ async def test_a_key_of_others_finds_nothing_whatever_the_state(world: Scene):
 
 
 async def test_a_key_cannot_act_where_nothing_executes(world: Scene):
-    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    later = instants.text(world.server.house.services.clock.now() + 3_600_000_000)
     run = await ok(world.server.admin.post("/v1/jobs/hook/trigger", json={"scheduled_at": later}), 201)
     await each_is_refused(world.server.admin, run["id"], 409, "runs.invalid_transition")
 

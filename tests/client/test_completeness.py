@@ -5,7 +5,8 @@ Nothing here names a route: a new one fails until the client has a method for it
 
 import inspect
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -22,6 +23,7 @@ from runwright.client.backoff import Backoff
 from runwright.client.errors import ClientError
 from runwright.client.models import Record
 from runwright.client.pages import Pages
+from runwright.client.run_handle import AsyncRunHandle
 from runwright.client.tenancy import Collection
 from tests.client.local_server import Answer, Request, serving
 
@@ -40,8 +42,15 @@ NOT_TAKEN = {
     ("list_events", "order"): "it has only one",
     ("stream_events", "follow"): "what there is so far is `runs.events`",
     ("stream_events", "named"): "for an EventSource",
+    ("stream_chunks", "follow"): "what there is so far is `runs.events`",
+    ("stream_chunks", "named"): "for an EventSource",
+    ("save_output", "output_key"): "the other spelling of `key`",
+    ("set_state", "state_key"): "the other spelling of `key`",
 }
-NOT_SHOWN = {("Run", "ok"): "`runs.cancel` reads the run behind the answer that it was accepted"}
+NOT_SHOWN = {("Run", "ok"): "`runs.cancel` reads the run behind the answer that it was accepted"} | {
+    (kind, "stop"): "`AsyncRunHandle.stop` has it, from every answer"
+    for kind in ("Run", "Event", "Checkpoint", "Output", "Usage", "ToolCall", "StateValue", "Standing")
+}
 BUILT = {("Event", "event_id"): "what the stream calls `id`"}
 """Fields of the client's records that this answer does not have."""
 
@@ -65,12 +74,22 @@ def methods(client: Any, prefix: str = "") -> Iterator[tuple[str, Callable[..., 
     """Yield the public calls of a client and of its parts, by dotted name."""
     for name in dir(client):
         member = getattr(client, name)
-        if name.startswith("_") or name in ("aclose", "url"):
+        if name.startswith("_") or name in ("aclose", "url", "of", "run_id", "stop"):
             continue
         if callable(member):
             yield prefix + name, member
         else:
             yield from methods(member, f"{name}.")
+
+
+@asynccontextmanager
+async def both_clients(url: str) -> AsyncIterator[dict[str, Callable[..., Any]]]:
+    """Make what calls the API and what calls back for a run; give their methods, by dotted name."""
+    async with (
+        AsyncClient(url, backoff=AT_ONCE) as client,
+        AsyncRunHandle("x", "rwt_x", url, backoff=AT_ONCE) as handle,
+    ):
+        yield {**dict(methods(client)), **dict(methods(handle, "run."))}
 
 
 def arguments(method: Callable[..., Any]) -> list[Any]:
@@ -103,11 +122,8 @@ async def reached() -> list[Reached]:
     for endpoint in ENDPOINTS.values():
         tree.add(endpoint.path, endpoint.method, endpoint)
     found: list[Reached] = []
-    async with (
-        serving(lambda _: Answer(200, b"null", cut=True)) as server,
-        AsyncClient(server.url, backoff=AT_ONCE) as client,
-    ):
-        for name, method in methods(client):
+    async with serving(lambda _: Answer(200, b"null", cut=True)) as server, both_clients(server.url) as named:
+        for name, method in named.items():
             server.requests.clear()
             await call(method)
             assert server.requests, f"{name} sent nothing"
@@ -140,11 +156,7 @@ async def test_what_makes_something_carries_an_idempotency_key(reached: list[Rea
 
 async def test_only_what_is_safe_to_repeat_is_sent_again(reached: list[Reached]):
     """A request whose answer is lost: reads and what carries a key are sent again, a secret is not."""
-    async with (
-        serving(lambda _: Answer(200, b"{", cut=True)) as server,
-        AsyncClient(server.url, backoff=AT_ONCE) as client,
-    ):
-        named = dict(methods(client))
+    async with serving(lambda _: Answer(200, b"{", cut=True)) as server, both_clients(server.url) as named:
         for each in reached:
             server.requests.clear()
             await call(named[each.name])

@@ -10,7 +10,8 @@ from cyclopts import Group, Parameter
 
 from runwright.cli.exits import CommandError
 from runwright.client.backoff import Backoff
-from runwright.client.sync.api import DEFAULT_URL, Client
+from runwright.client.sync.api import Client
+from runwright.client.sync.transport import DEFAULT_URL
 from runwright.config import load
 
 _GROUP = Group("Connection", sort_key=100)

@@ -65,6 +65,12 @@ def show_line(value: Any) -> None:
     sys.stdout.flush()
 
 
+def show_piece(text: str) -> None:
+    """Print a piece of a text that a job writes, at once and as it is, but for what could change the terminal."""
+    sys.stdout.write("".join(char if char in "\n\t" else printable(char) for char in text))
+    sys.stdout.flush()
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under their columns: a table on a terminal, aligned plain text elsewhere."""
     cells = [[shown(value) for value in row] for row in rows]

@@ -1,7 +1,8 @@
-"""`runwright runs attempts|children|checkpoints|outputs|effects`: what a run left behind."""
+"""`runwright runs attempts|children|checkpoints|outputs|usage|…`: what a run left behind."""
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
+from runwright.cli.watching import PATIENCE
 
 
 def attempts(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
@@ -81,3 +82,68 @@ def effects(run: str, /, *, connection: Connection = HERE) -> None:
     """
     with connection.client() as client:
         printing.show_record(client.runs.effects(run), connection.json)
+
+
+def usage(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List what the run's model calls used, oldest first.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    columns = ("provider", "model", "prompt_tokens", "completion_tokens", "total_tokens", "cost_microusd", "created_at")
+    with connection.client() as client:
+        rows = client.runs.usage(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, columns, connection.json)
+
+
+def tool_calls(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the tools that the run's code called, oldest first.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    columns = ("tool_name", "status", "duration_ms", "created_at", "input", "output")
+    with connection.client() as client:
+        rows = client.runs.tool_calls(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, columns, connection.json)
+
+
+def state(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List what the run keeps under keys.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    with connection.client() as client:
+        rows = client.runs.state(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, ("state_key", "updated_at", "value"), connection.json)
+
+
+def chunks(run: str, /, *, after_seq: int = 0, connection: Connection = HERE) -> None:
+    """Print the text of the run's streams as it is written, until the run ends.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    after_seq
+        Begin after this event.
+    """
+    with connection.client() as client:
+        for event in client.runs.chunks(run, after_seq, backoff=PATIENCE):
+            if connection.json:
+                printing.show_line(event.raw)
+            else:
+                printing.show_piece(event.data["chunk"])

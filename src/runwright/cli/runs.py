@@ -27,8 +27,12 @@ for _name, _about in (
     ("checkpoints", "List the checkpoints of a run."),
     ("outputs", "List the outputs of a run."),
     ("effects", "Tell whether it is safe to resume a run."),
+    ("usage", "List what a run's model calls used."),
+    ("tool-calls", "List the tools that a run's code called."),
+    ("state", "List what a run keeps under keys."),
+    ("chunks", "Print the text of a run's streams as it is written."),
 ):
-    app.command(f"runwright.cli.records:{_name}", name=_name, help=_about)
+    app.command(f"runwright.cli.records:{_name.replace('-', '_')}", name=_name, help=_about)
 
 
 @Parameter(name="*")

@@ -10,10 +10,8 @@ from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
 from runwright.client.runs import Runs
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
-from runwright.client.transport import Transport
+from runwright.client.transport import TIMEOUT_S, Transport, server_url
 
-DEFAULT_URL = "http://localhost:8080"
-TIMEOUT_S = 30.0
 FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
 
 
@@ -34,7 +32,7 @@ class AsyncClient:
         backoff: Backoff | None = None,
     ) -> None:
         self.transport = transport = Transport(
-            url or os.environ.get("RUNWRIGHT_URL") or DEFAULT_URL,
+            server_url(url),
             api_key or os.environ.get("RUNWRIGHT_API_KEY"),
             timeout_s=timeout_s,
             backoff=backoff or Backoff(),

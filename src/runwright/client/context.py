@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from runwright.client.errors import NotJson, Park, StepOutcomeUnknown, StepResultNotJson, StopKind
+from runwright.client.fields import Level
 from runwright.client.guard import Guard
 from runwright.client.json_values import json_copy, lenient_copy
-from runwright.client.session import Draft, Key, Level, Session, Value, ValueKind
+from runwright.client.session import Draft, Key, Session, Value, ValueKind
 from runwright.client.steps import (
     SLEEP,
     Effect,

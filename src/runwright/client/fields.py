@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+Level = Literal["debug", "info", "warning", "error"]
+
 
 class PageOptions(TypedDict, total=False):
     """How a list is read: `limit` is the size of a page."""

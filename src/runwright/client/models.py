@@ -217,6 +217,52 @@ class Output(Record, kw_only=True):
     created_at: datetime | None = None
 
 
+class Usage(Record, kw_only=True):
+    """What a call of a model used; the cost is in millionths of a US dollar."""
+
+    provider: str
+    model: str
+    id: str = ""
+    run_id: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost_microusd: int = 0
+    created_at: datetime | None = None
+
+
+class ToolCall(Record, kw_only=True):
+    """A call of a tool by a job."""
+
+    tool_name: str
+    id: str = ""
+    run_id: str = ""
+    input: Any = None
+    output: Any = None
+    duration_ms: int = 0
+    status: str = ""
+    created_at: datetime | None = None
+
+
+class StateValue(Record, kw_only=True):
+    """A value that a run keeps under a key: exact for its own code, for readers redacted and always an object."""
+
+    state_key: str
+    id: str = ""
+    run_id: str = ""
+    value: Any = None
+    updated_at: datetime | None = None
+
+
+class Standing(Record, kw_only=True):
+    """Which attempt of a run a call counted for, and the run's metadata as it is now."""
+
+    run_id: str
+    attempt: int = 0
+    lease_epoch: int = 0
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Effects(Record, kw_only=True):
     """What a run's steps did to the world, by key: finished, would repeat, and those of which nobody knows."""
 

@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from runwright.client.errors import StopKind
+from runwright.client.fields import Level
 
-Level = Literal["debug", "info", "warning", "error"]
 ValueKind = Literal["step", "checkpoint", "output", "state"]
 
 _STRENGTH: dict[StopKind, int] = {"pause": 1, "restart": 2, "cancel": 3}

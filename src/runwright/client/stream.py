@@ -34,6 +34,7 @@ class EventStream:
         transport: Transport,
         run_id: str,
         *,
+        path: str = "stream",
         after_seq: int = 0,
         types: Iterable[str] = (),
         allow_gaps: bool = False,
@@ -43,7 +44,7 @@ class EventStream:
     ) -> None:
         self.last_seq = after_seq
         self._transport = transport
-        self._path = f"/v1/runs/{run_id}/stream"
+        self._path = f"/v1/runs/{run_id}/{path}"
         self._types = frozenset(types)
         self._allow_gaps = allow_gaps
         self._backoff = backoff

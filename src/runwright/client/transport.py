@@ -1,6 +1,7 @@
 """Calls over HTTP: one place that sends, tries again, and turns every failure into an error of ours."""
 
 import asyncio
+import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +16,9 @@ from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, ClientError, ServerUnreachable, UnexpectedAnswer
 from runwright.client.models import R
 from runwright.client.pages import Page, Pages
+
+DEFAULT_URL = "http://localhost:8080"
+TIMEOUT_S = 30.0
 
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _TRY_AGAIN = frozenset({502, 503, 504})
@@ -44,7 +48,10 @@ class Transport:
 
     async def one(self, kind: type[R], method: str, path: str, **request: Any) -> R:
         """Send a request that answers with one object."""
-        response = await self.send(method, path, **request)
+        return self.read(kind, await self.send(method, path, **request))
+
+    def read(self, kind: type[R], response: httpx2.Response) -> R:
+        """Return the object of an answer."""
         try:
             return kind.read(response.content)
         except msgspec.MsgspecError as error:
@@ -58,11 +65,14 @@ class Transport:
     async def many(self, kind: type[R], path: str, params: Mapping[str, Any]) -> Page[R]:
         """Get one page of a list."""
         response = await self.send("GET", path, params=params)
+        return Page(self.read_all(kind, response), response.headers.get("x-next-cursor"))
+
+    def read_all(self, kind: type[R], response: httpx2.Response) -> list[R]:
+        """Return the objects of an answer that is a list."""
         try:
-            rows = kind.read_all(response.content)
+            return kind.read_all(response.content)
         except msgspec.MsgspecError as error:
             raise self._unexpected(response, error) from None
-        return Page(rows, response.headers.get("x-next-cursor"))
 
     def pages(self, kind: type[R], path: str, params: Mapping[str, Any]) -> Pages[R]:
         """Return the rows of a list, page by page as they are asked for."""
@@ -158,6 +168,11 @@ class _Problem(msgspec.Struct):
     message: str | None = None
     request_id: str | None = None
     details: Any = None
+
+
+def server_url(given: str | None) -> str:
+    """Return the address of the server: the one that is given, else `RUNWRIGHT_URL`, else this machine's."""
+    return given or os.environ.get("RUNWRIGHT_URL") or DEFAULT_URL
 
 
 def query(params: Mapping[str, Any]) -> list[tuple[str, str | int | float | bool | None]]:

@@ -1,1 +1,1 @@
-"""The client of the API for code that is not asynchronous: `Client`, and what it gives."""
+"""The client of the API for code that is not asynchronous: `Client`, what it gives, and `RunHandle`."""

@@ -11,10 +11,8 @@ from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
 from runwright.client.sync.runs import Runs
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
-from runwright.client.sync.transport import Transport
+from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
 
-DEFAULT_URL = "http://localhost:8080"
-TIMEOUT_S = 30.0
 FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
 
 
@@ -35,7 +33,7 @@ class Client:
         backoff: Backoff | None = None,
     ) -> None:
         self.transport = transport = Transport(
-            url or os.environ.get("RUNWRIGHT_URL") or DEFAULT_URL,
+            server_url(url),
             api_key or os.environ.get("RUNWRIGHT_API_KEY"),
             timeout_s=timeout_s,
             backoff=backoff or Backoff(),

@@ -11,7 +11,7 @@ from runwright.client import waiting
 from runwright.client.backoff import Backoff
 from runwright.client.fields import PageOptions, ReplayOptions, RunFilters
 from runwright.client.json_values import json_copy
-from runwright.client.models import Attempt, Checkpoint, Effects, Event, Output, Run
+from runwright.client.models import Attempt, Checkpoint, Effects, Event, Output, Run, StateValue, ToolCall, Usage
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.stream import EventStream, OnCut
 from runwright.client.sync.transport import Transport
@@ -100,6 +100,20 @@ class Runs:
             on_cut=on_cut,
         )
 
+    def chunks(
+        self, run_id: str, after_seq: int = 0, *, backoff: Backoff = STREAM_BACKOFF, on_cut: OnCut | None = None
+    ) -> EventStream:
+        """Return the pieces of the run's streams as they are written: its `stream.chunk` events, and no others."""
+        return EventStream(
+            self._transport,
+            quote(run_id, safe=""),
+            path="stream/chunks",
+            after_seq=after_seq,
+            allow_gaps=True,
+            backoff=backoff,
+            on_cut=on_cut,
+        )
+
     def wait(self, run_id: str, *, timeout_s: float | None = None) -> Run:
         """Return the run once it has ended. Raises `TimeoutError` after `timeout_s`; the run goes on."""
         with waiting.timeout(timeout_s):
@@ -125,6 +139,18 @@ class Runs:
     def outputs(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Output]:
         """Return the outputs of a run, the latest of each key."""
         return self._transport.pages(Output, f"{_path(run_id)}/outputs", page)
+
+    def usage(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Usage]:
+        """Return what the run's model calls used."""
+        return self._transport.pages(Usage, f"{_path(run_id)}/usage", page)
+
+    def tool_calls(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[ToolCall]:
+        """Return the tools that the run's code called."""
+        return self._transport.pages(ToolCall, f"{_path(run_id)}/tool-calls", page)
+
+    def state(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[StateValue]:
+        """Return what the run keeps under keys."""
+        return self._transport.pages(StateValue, f"{_path(run_id)}/state", page)
 
     def children(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Run]:
         """Return the runs that this run started."""

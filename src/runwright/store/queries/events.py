@@ -16,6 +16,7 @@ _of_type = rows(
     Event,
     run_events.c.run_id == bindparam("run_id"),
     run_events.c.type == bindparam("type"),
+    run_events.c.data.is_not(None),  # what was erased tells nothing
     run_events.c.seq > bindparam("after_seq", type_=Integer),
     run_events.c.seq < bindparam("before_seq", type_=Integer),
     run_events.c.created_at > bindparam("after", type_=Integer),
