@@ -126,8 +126,7 @@ class Routes:
 
         def register(handler: Handler) -> Handler:
             signature = inspect.signature(handler, eval_str=True)
-            wanted = dict(signature.parameters)
-            wanted.pop("call")
+            wanted = {name: each for name, each in signature.parameters.items() if name != "call"}
             query, body = wanted.pop("query", None), wanted.pop("body", None)
             if tuple(wanted) != parameters(path):
                 raise TypeError(f"{method} {path}: {handler.__name__} must take {parameters(path)}")

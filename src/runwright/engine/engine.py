@@ -55,14 +55,8 @@ class Engine:
         self.store = store
         self.settings = settings
         self.redactor = redactor
-        self.values = Values(
-            redactor,
-            sealer,
-            artifacts,
-            settings.value_inline_max_bytes,
-            settings.body_max_bytes,
-            settings.state_value_max_bytes,
-        )
+        most = (settings.value_inline_max_bytes, settings.body_max_bytes, settings.state_value_max_bytes)
+        self.values = Values(redactor, sealer, artifacts, *most)
         ttl_us = int(settings.idempotency_ttl_h * 3_600_000_000)
         self.commit = Commit(
             store,

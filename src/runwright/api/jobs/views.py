@@ -234,7 +234,7 @@ def output_view(run_id: str, seen: Seen) -> wire.Output:
 
 def usage_view(event: Event) -> wire.Usage:
     """Return what a `usage.reported` tells."""
-    told = msgspec.json.decode(event.data, type=UsageReported)
+    told = msgspec.json.decode(event.data or b"", type=UsageReported)
     return wire.Usage(
         id=event.event_id,
         run_id=event.run_id,
@@ -245,7 +245,7 @@ def usage_view(event: Event) -> wire.Usage:
 
 def tool_call_view(event: Event) -> wire.ToolCall:
     """Return what a `tool.called` tells."""
-    told = msgspec.json.decode(event.data, type=ToolCalled)
+    told = msgspec.json.decode(event.data or b"", type=ToolCalled)
     return wire.ToolCall(
         id=event.event_id,
         run_id=event.run_id,
