@@ -116,10 +116,9 @@ class Routes:
         """Register a handler.
 
         `scope` is one of `domain.tenancy.SCOPES`, `ANYONE` or `PUBLIC`, and `opened_by` names the flag of the settings
-        that lets everybody in instead; with `run_tokens` those of runs are let in, too, and what they may touch is the
-        handler's to say; `limit` names the setting that bounds the body; `media` is the type of an answer that is no
-        JSON; `headers`, `answer_headers` (name to description) and `answers` (status to meaning) are what the document
-        shows besides; a route that is not `listed` stays out of it.
+        that lets everybody in instead; with `run_tokens` runs are let in, to what the handler lets them touch; `limit`
+        names the setting that bounds the body; `media` is the type of an answer that is no JSON; the `headers`,
+        `answer_headers` and `answers` are told in the document; a route that is not `listed` stays out of it.
         """
         if scope not in SCOPES and scope not in (ANYONE, PUBLIC):
             raise ValueError(f"{method} {path}: no scope {scope!r}")
