@@ -10,7 +10,7 @@ import msgspec
 from runwright.api import sse
 from runwright.api.context import Call
 from runwright.api.jobs import run_schemas as wire
-from runwright.api.jobs.reports import beyond
+from runwright.api.jobs.reports import ERASED, beyond
 from runwright.api.jobs.views import (
     attempt_view,
     checkpoint_view,
@@ -32,7 +32,6 @@ routes = Routes(tag="runs")
 
 Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output, wire.RunState)
 
-ERASED = {410: "The data of the run were erased"}
 OWN_STEPS = "ctx."  # what the context keeps for itself, such as sleeps, has no effect outside
 CHUNK = "stream.chunk"
 STREAM = {204: "The stream is at or past the run's terminal event: nothing will follow"}
@@ -192,7 +191,7 @@ async def list_outputs(call: Call, run_id: str, query: PageQuery) -> Page[wire.O
     return _slice(call, query, [(value.created_at, output_view(run_id, value)) for value in seen])
 
 
-@routes.get("/v1/runs/{run_id}/state", scope="runs:read", summary="List a run's state")
+@routes.get("/v1/runs/{run_id}/state", scope="runs:read", answers=ERASED, summary="List a run's state")
 async def list_state(call: Call, run_id: str, query: PageQuery) -> Page[wire.RunState]:
     """List what the job keeps under keys, the one that was changed longest ago first."""
     reader = call.services.engine.reader(call.actor)

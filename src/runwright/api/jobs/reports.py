@@ -11,9 +11,11 @@ from runwright.api.jobs.views import tool_call_view, usage_view
 from runwright.api.pages import Page, PageQuery, Window
 from runwright.api.routing import Routes
 from runwright.domain.events import Event
-from runwright.engine.reader import Beyond, Reader
+from runwright.engine.reader import Beyond, Reader, require_data
 
 routes = Routes(tag="runs")
+
+ERASED = {410: "The data of the run were erased"}
 
 T = TypeVar("T", wire.Usage, wire.ToolCall)
 
@@ -27,12 +29,16 @@ _SUMMED = ("prompt_tokens", "completion_tokens", "total_tokens", "cost_microusd"
 
 
 @routes.get(
-    "/v1/runs/{run_id}/usage", scope="runs:read", answer_headers=TOTALS, summary="List what a run's model calls used"
+    "/v1/runs/{run_id}/usage",
+    scope="runs:read",
+    answers=ERASED,
+    answer_headers=TOTALS,
+    summary="List what a run's model calls used",
 )
 async def list_usage(call: Call, run_id: str, query: PageQuery) -> Page[wire.Usage]:
     """List what the run's code reported of its model calls, oldest first; the headers tell the totals."""
     reader = call.services.engine.reader(call.actor)
-    await reader.run(run_id)
+    require_data(await reader.run(run_id))
     page = await _page(call, reader, run_id, query, "usage.reported", usage_view)
     sums = dict.fromkeys(_SUMMED, 0)
     async for event in reader.all_of_type(run_id, "usage.reported"):
@@ -42,11 +48,11 @@ async def list_usage(call: Call, run_id: str, query: PageQuery) -> Page[wire.Usa
     return page
 
 
-@routes.get("/v1/runs/{run_id}/tool-calls", scope="runs:read", summary="List a run's tool calls")
+@routes.get("/v1/runs/{run_id}/tool-calls", scope="runs:read", answers=ERASED, summary="List a run's tool calls")
 async def list_tool_calls(call: Call, run_id: str, query: PageQuery) -> Page[wire.ToolCall]:
     """List the tools that the run's code called, oldest first."""
     reader = call.services.engine.reader(call.actor)
-    await reader.run(run_id)
+    require_data(await reader.run(run_id))
     return await _page(call, reader, run_id, query, "tool.called", tool_call_view)
 
 
