@@ -25,6 +25,8 @@ def methods(client: object, prefix: str = "") -> Iterator[str]:
     """Yield the public methods of a client and its parts, by dotted name."""
     for name in dir(client):
         member = getattr(client, name)
+        if name == "transport":
+            continue  # below the calls
         if not name.startswith("_") and callable(member):
             yield prefix + name
         elif not name.startswith("_") and not isinstance(member, str):

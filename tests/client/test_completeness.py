@@ -74,7 +74,7 @@ def methods(client: Any, prefix: str = "") -> Iterator[tuple[str, Callable[..., 
     """Yield the public calls of a client and of its parts, by dotted name."""
     for name in dir(client):
         member = getattr(client, name)
-        if name.startswith("_") or name in ("aclose", "url", "of", "run_id", "stop"):
+        if name.startswith("_") or name in ("aclose", "of", "run_id", "stop", "transport", "url"):
             continue
         if callable(member):
             yield prefix + name, member
