@@ -100,6 +100,9 @@ class Worker:
         self._hold(-len(runs))
         for run, payload in runs:
             attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
+            former = self._running.get(run.run_id)
+            if former is not None:  # its lease was lost while this process stood still: two must not work at one run
+                former.lose(StaleLease(f"the lease of run {run.run_id} has moved on"))
             self._running[run.run_id] = attempt
             self._empty.clear()
             attempt.task = asyncio.create_task(self._execute(attempt))
