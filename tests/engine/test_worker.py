@@ -363,6 +363,36 @@ async def test_an_attempt_whose_lease_is_gone_is_ended_and_leaves_nothing(open_w
     await world.check()
 
 
+async def test_an_attempt_that_its_own_worker_claims_anew_is_ended_before_the_next_begins(open_world):
+    began, heard, hold = [], [], asyncio.Event()
+
+    @job(slug="gated", retry_initial_delay_secs=0)
+    async def gated(ctx, payload):
+        began.append(ctx.lease_epoch)
+        try:
+            await hold.wait()
+            return {"epoch": ctx.lease_epoch}
+        finally:
+            heard.append(ctx.lease_epoch)
+
+    world = await open_world(gated)
+    (worker,) = world.engine.workers
+    run_id = await world.submit(world.job("gated", retry_initial_delay_secs=0))
+    await until(lambda: began == [1])
+    world.clock.advance(31)
+    await world.reap()
+    await world.past(1)
+    await world.round_of(worker.loops[0])
+    await until(lambda: began == [1, 2])  # no heartbeat told it that the first lease is lost
+    await until(lambda: heard == [1])
+    assert worker.busy == 1
+    hold.set()
+    await until(lambda: worker.busy == 0)
+    await settled(world)
+    assert world.reader().result(await world.record(run_id)) == {"epoch": 2}
+    await world.check()
+
+
 # --- drain ------------------------------------------------------------------------------------------------------------
 
 
