@@ -32,14 +32,14 @@ def _of_log(entry: Entry) -> list[str]:
     found, epoch = [], 0
     for event in entry.events:
         if event.type == "run.started":
-            started = int(msgspec.json.decode(event.data)["lease_epoch"])
+            started = int(msgspec.json.decode(event.data or b"")["lease_epoch"])
             if started <= epoch:
                 found.append(f"event {event.seq} begins lease {started} after lease {epoch}")
             epoch = started
         if event.lease_epoch != epoch:
             found.append(f"event {event.seq} ({event.type}) was written under lease {event.lease_epoch}, not {epoch}")
         if event.type == "output.saved":
-            author = int(msgspec.json.decode(event.data)["output_key"].partition("-")[0])
+            author = int(msgspec.json.decode(event.data or b"")["output_key"].partition("-")[0])
             if author != epoch:
                 found.append(f"event {event.seq} is the work of lease {author}, late, under lease {epoch}")
     return found
@@ -48,11 +48,12 @@ def _of_log(entry: Entry) -> list[str]:
 def _of_books(entry: Entry, written: list[tuple[str | int, ...]]) -> list[str]:
     """Compare what executions wrote down with what the log says they were: begun once, kept what they were told."""
     found = []
-    leases = [msgspec.json.decode(event.data)["lease_epoch"] for event in entry.events if event.type == "run.started"]
+    started = [event.data or b"" for event in entry.events if event.type == "run.started"]
+    leases = [msgspec.json.decode(data)["lease_epoch"] for data in started]
     begun = Counter(line[1] for line in written if line[0] == "begin")
     found += [f"lease {epoch} was executed {count} times" for epoch, count in begun.items() if count != 1]
     found += [f"lease {epoch} was executed and never given" for epoch in begun if epoch not in leases]
-    names = Counter(msgspec.json.decode(e.data)["output_key"] for e in entry.events if e.type == "output.saved")
+    names = Counter(msgspec.json.decode(e.data or b"")["output_key"] for e in entry.events if e.type == "output.saved")
     found += [
         f"{line[2]} was acknowledged and is not in the log"
         for line in written
