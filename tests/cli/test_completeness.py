@@ -25,11 +25,11 @@ def methods(client: object, prefix: str = "") -> Iterator[str]:
     """Yield the public methods of a client and its parts, by dotted name."""
     for name in dir(client):
         member = getattr(client, name)
-        if name == "transport":
-            continue  # below the calls
-        if not name.startswith("_") and callable(member):
+        if name.startswith("_") or name == "transport":
+            continue  # the transport lies below the calls
+        if callable(member):
             yield prefix + name
-        elif not name.startswith("_") and not isinstance(member, str):
+        elif not isinstance(member, str):
             yield from methods(member, f"{name}.")
 
 

@@ -33,7 +33,10 @@ NO_METHOD = {
     "cancel_run": "`runs.cancel` asks by `:cancel`, which may be repeated",
     "get_readiness": "for whoever sends traffic to servers, not for their callers",
     "get_metrics": "for Prometheus",
-}
+} | dict.fromkeys(
+    ("claim_runs", "heartbeat", "append_records", "finish_attempts", "read_kept", "leave"),
+    "between machines: `client/remote.py`, `remote_session.py` and `reporting.py` speak it for `RemoteWorker`",
+)
 NOT_TAKEN = {
     ("*", "cursor"): "`Pages` turns the pages",
     ("*", "before"): "a synonym of `cursor`",

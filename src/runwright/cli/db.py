@@ -28,6 +28,8 @@ def backup(target: Path, /, *, without_keys: bool = False, data_dir: DataDir = N
 
     The copy is one state of the database: every run that was answered before the backup began is in it.
 
+    Example: `runwright db backup /backups/today`
+
     Parameters
     ----------
     target
@@ -52,6 +54,8 @@ def backup(target: Path, /, *, without_keys: bool = False, data_dir: DataDir = N
 @app.command
 def restore(source: Path, /, *, data_dir: DataDir = None, json: Json = False) -> int:
     """Put a backup where no data directory is; checked first, and nothing is ever overwritten.
+
+    Example: `runwright db restore /backups/today --data-dir restored`
 
     Parameters
     ----------
@@ -80,6 +84,8 @@ def check(*, data_dir: DataDir = None, json: Json = False) -> int:
     """Check the file, its schema, every log, every artifact and every limit; exits with 1 if something is wrong.
 
     Works on a data directory, beside its server too, and on a backup.
+
+    Example: `runwright db check --data-dir /backups/today`
 
     Parameters
     ----------

@@ -7,6 +7,8 @@ from runwright.cli.connection import HERE, Connection
 def feed(*, project: str | None = None, changes: int | None = None, connection: Connection = HERE) -> None:
     """Show the state changes of all runs that the key may see, as they happen.
 
+    Example: `runwright feed --changes 10 --json`
+
     Parameters
     ----------
     project

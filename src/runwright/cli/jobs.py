@@ -219,6 +219,27 @@ def update(
 
 
 @app.command
+def put(
+    slug: str, /, *, project: str | None = None, options: Options = NO_OPTIONS, connection: Connection = HERE
+) -> None:
+    """Have a job of this slug: made if there is none, changed where an option differs.
+
+    Done twice, it is done once; what is not given stays as it is.
+
+    Example: `runwright jobs put report --queue slow --max-attempts 5`
+
+    Parameters
+    ----------
+    slug
+        Name of the job; a worker's handler of the same slug executes it.
+    project
+        Id or slug of its project; default: the key's, else `default`.
+    """
+    with connection.client() as client:
+        _show_changed(client.jobs.put(slug, project_id=project, **options.given()), connection)
+
+
+@app.command
 def rotate_secret(
     job: str,
     /,

@@ -23,6 +23,9 @@ def me(*, connection: Connection = HERE) -> None:
             ("project", project and f"{project.slug} ({project.id})"),
             ("user", user and f"{user.name} ({user.id})"),
             ("key", key and f"{key.name} ({key.id})"),
+            ("role", found.role),
+            ("memberships", ", ".join(f"{m.role} of {m.project_id or m.org_id}" for m in found.memberships)),
+            ("expires", found.expires_at),
             ("scopes", " ".join(found.scopes)),
         ]
     )

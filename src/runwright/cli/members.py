@@ -15,7 +15,10 @@ Role = Literal["viewer", "operator", "approver", "admin"]
 
 @app.command(name="list")
 def list_members(*, limit: int = 50, connection: Connection = HERE) -> None:
-    """List the members of the organization and of its projects."""
+    """List the members of the organization and of its projects.
+
+    Example: `runwright members list --json`
+    """
     with connection.client() as client:
         members = client.members.list(limit=min(limit, 500)).first(limit)
     if connection.json:
@@ -29,7 +32,15 @@ def list_members(*, limit: int = 50, connection: Connection = HERE) -> None:
 
 @app.command
 def get(member: str, /, *, connection: Connection = HERE) -> None:
-    """Show a member."""
+    """Show a member.
+
+    Example: `runwright members get MEMBER`
+
+    Parameters
+    ----------
+    member
+        Id of the member.
+    """
     with connection.client() as client:
         printing.show_record(client.members.get(member), connection.json)
 
@@ -37,6 +48,8 @@ def get(member: str, /, *, connection: Connection = HERE) -> None:
 @app.command
 def add(user: str, role: Role, /, *, project: str | None = None, connection: Connection = HERE) -> None:
     """Give a user a role.
+
+    Example: `runwright members add USER operator --project default`
 
     Parameters
     ----------
@@ -56,7 +69,17 @@ def add(user: str, role: Role, /, *, project: str | None = None, connection: Con
 
 @app.command(name="set")
 def set_role(member: str, role: Role, /, *, connection: Connection = HERE) -> None:
-    """Give a member another role; it counts from now on, for logins and keys alike."""
+    """Give a member another role; it counts from now on, for logins and keys alike.
+
+    Example: `runwright members set MEMBER viewer`
+
+    Parameters
+    ----------
+    member
+        Id of the member.
+    role
+        The new role.
+    """
     with connection.client() as client:
         printing.show_record(client.members.update(member, role=role), connection.json)
 
@@ -64,6 +87,8 @@ def set_role(member: str, role: Role, /, *, connection: Connection = HERE) -> No
 @app.command
 def remove(member: str, /, *, yes: Yes = False, connection: Connection = HERE) -> None:
     """End a membership, at once.
+
+    Example: `runwright members remove MEMBER --yes`
 
     Parameters
     ----------

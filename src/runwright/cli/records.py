@@ -87,6 +87,8 @@ def effects(run: str, /, *, connection: Connection = HERE) -> None:
 def usage(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List what the run's model calls used, oldest first.
 
+    Example: `runwright runs usage RUN --json`
+
     Parameters
     ----------
     run
@@ -102,6 +104,8 @@ def usage(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> Non
 
 def tool_calls(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List the tools that the run's code called, oldest first.
+
+    Example: `runwright runs tool-calls RUN --limit 5`
 
     Parameters
     ----------
@@ -119,6 +123,8 @@ def tool_calls(run: str, /, *, limit: int = 50, connection: Connection = HERE) -
 def state(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List what the run keeps under keys.
 
+    Example: `runwright runs state RUN --json`
+
     Parameters
     ----------
     run
@@ -133,6 +139,8 @@ def state(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> Non
 
 def chunks(run: str, /, *, after_seq: int = 0, connection: Connection = HERE) -> None:
     """Print the text of the run's streams as it is written, until the run ends.
+
+    Example: `runwright runs chunks RUN`
 
     Parameters
     ----------

@@ -200,6 +200,8 @@ def resume(*runs: str, connection: Connection = HERE) -> int:
 def erase(run: str, /, *, yes: bool = False, connection: Connection = HERE) -> None:
     """Erase what users and jobs wrote into a run that has ended, for ever; its log stays and still verifies.
 
+    Example: `runwright runs erase RUN --yes`
+
     Parameters
     ----------
     run

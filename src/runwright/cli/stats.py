@@ -9,6 +9,8 @@ def stats(
 ) -> None:
     """Show what became of runs lately, and how many are live.
 
+    Example: `runwright stats --job report --window 24h`
+
     Parameters
     ----------
     project

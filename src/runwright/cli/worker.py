@@ -38,10 +38,7 @@ def worker(
     The key needs the scope `workers:connect`, and `jobs:write` to register the jobs of the handlers. Prints
     `ready wrk_…` when the server has answered the first claim.
 
-    Examples
-    --------
-    runwright worker app.jobs:app --url https://runs.example.com --slots 50
-    runwright worker app.jobs:app --queue gpu --name gpu-1 --code-version "$(git rev-parse --short HEAD)"
+    Example: `runwright worker app.jobs:app --url https://runs.example.com --slots 50 --queue gpu --name gpu-1`
 
     Parameters
     ----------

@@ -97,6 +97,39 @@ class Me(Record, kw_only=True):
     expires_at: datetime | None = None
 
 
+class WorkerElsewhere(Record, kw_only=True):
+    """A worker elsewhere: what it takes, how many leases it holds (`busy`), and when it last spoke.
+
+    `status` is active, draining, lost or gone.
+    """
+
+    id: str
+    name: str = ""
+    status: str = ""
+    project_id: str | None = None
+    version: str = ""
+    sdk: str = ""
+    queues: list[str] = msgspec.field(default_factory=list)
+    jobs: list[str] = msgspec.field(default_factory=list)
+    slots: int = 0
+    busy: int = 0
+    started_at: datetime | None = None
+    seen_at: datetime | None = None
+    drain_requested_at: datetime | None = None
+    gone_at: datetime | None = None
+
+
+class Queue(Record, kw_only=True):
+    """A queue that holds `ready` runs (at least so many, if `capped`), or is paused."""
+
+    name: str
+    ready: int = 0
+    capped: bool = False
+    paused: bool = False
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+
+
 class AuditEntry(Record, kw_only=True):
     """An entry of the audit log: who did what to what."""
 
@@ -142,6 +175,7 @@ class Stats(Record, kw_only=True):
     retries: int = 0
     throughput_per_s: float = 0.0
     failure_rate: float | None = None
+    org_id: str = ""
     project_id: str | None = None
     job_id: str | None = None
     window: str = ""

@@ -11,6 +11,7 @@ from runwright.client.operations import Audit
 from runwright.client.runs import Runs
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.transport import TIMEOUT_S, Transport, server_url
+from runwright.client.workforce import Queues, Workers
 
 FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
 
@@ -46,6 +47,8 @@ class AsyncClient:
         self.users = Collection(transport, User, "/v1/users")
         self.members = Members(transport)
         self.tickets = Tickets(transport)
+        self.workers = Workers(transport)
+        self.queues = Queues(transport)
 
     @property
     def url(self) -> str:
