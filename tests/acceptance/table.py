@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import httpx2
 import msgspec
 
+from runwright import ids
 from runwright.api.context import ANYONE, PUBLIC
 from runwright.api.routing import Endpoint
 from runwright.app import TABLES
@@ -15,7 +16,10 @@ from tests.acceptance.speech import Json, Speech, said, unique
 ENDPOINTS = [endpoint for table in TABLES for endpoint in table.endpoints]
 GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.scope != PUBLIC]
 SCOPED = [endpoint for endpoint in GUARDED if endpoint.scope != ANYONE]
-NAMING = [endpoint for endpoint in GUARDED if endpoint.parameters]
+NAMING = [endpoint for endpoint in GUARDED if endpoint.parameters and "queue" not in endpoint.parameters]
+"""Those whose path names something. A queue is there as soon as somebody names it, and everybody's is their own."""
+FINDING = [endpoint for endpoint in NAMING if endpoint.name != "put_job"]
+"""Those that find what the path names, or answer 404; PUT makes it."""
 WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PUT", "PATCH")]
 TAKING = [endpoint for endpoint in WITH_BODY if endpoint.body is not None]
 PAGED = [
@@ -48,6 +52,18 @@ class World(NamedTuple):
         bodies: dict[str, Json] = {
             "create_job": {"slug": unique("made")},
             "update_job": {"description": "changed"},
+            "put_job": {"description": "put"},
+            "claim_runs": {"worker_id": self.idents["worker_id"], "jobs": ["echo"], "slots": 1, "free": 0},
+            "heartbeat": {"worker_id": self.idents["worker_id"]},
+            "append_records": {"worker_id": self.idents["worker_id"], "items": []},
+            "finish_attempts": {"worker_id": self.idents["worker_id"], "items": []},
+            "read_kept": {
+                "worker_id": self.idents["worker_id"],
+                "run_id": self.idents["run_id"],
+                "lease_epoch": 1,
+                "kind": "step",
+            },
+            "leave": {"worker_id": self.idents["worker_id"]},
             "trigger": {"payload": {"a": 1}},
             "trigger_bulk": {"items": [{"payload": {"a": 1}}]},
             "replay_run": {"force": True},
@@ -102,6 +118,9 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     other = await said(client.post("/v1/users", json={"name": unique("bob")}), 201)
     member = await said(client.post("/v1/members", json={"user_id": other["id"], "role": "viewer"}), 201)
     key = await api.key("runs:read")
+    worker_id = ids.new_id("wrk", 1)
+    claim = {"worker_id": worker_id, "jobs": ["nobody-asks"], "slots": 1, "free": 0}
+    await said(client.post("/v1/worker/claim", json=claim))
     me = await said(client.get("/v1/me"))
     idents = {
         "project": project,
@@ -113,6 +132,8 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "key_id": key["id"],
         "key": "a",
         "member_id": member["id"],
+        "worker_id": worker_id,
+        "queue": unique("queue"),
         "organization": me["organization"]["id"],
     }
     return World(client, idents)

@@ -63,8 +63,11 @@ async def update_job(call: Call, job: str, body: wire.UpdateJobRequest, query: w
 async def put_job(call: Call, job: str, body: wire.UpdateJobRequest, query: wire.JobQuery) -> wire.Job:
     """Have a job of this slug with the named fields: made if there is none, else changed where they differ.
 
-    What is not named stays as it is. Workers register the jobs of their handlers so.
+    What is not named stays as it is. Workers register the jobs of their handlers so. An id names a job that is there.
     """
+    if ids.is_id("job", job):
+        updated: wire.Job = await update_job(call, job, body, query)
+        return updated
     project = await call.services.tenants.resolve_project(call.actor, query.project_id)
     changed = await call.services.jobs.put(call.actor, project, {**given(body), "slug": job})
     return job_view(changed.job, changed.secret)

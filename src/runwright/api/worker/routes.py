@@ -20,6 +20,8 @@ from runwright.errors import Conflict, Error, InvalidRequest, NotFound
 
 routes = Routes("workers")
 
+UNKNOWN = {404: "The worker is not enrolled: claim first"}
+
 Item = TypeVar("Item", wire.AppendItem, wire.FinishItem)
 
 KEPT_BYTES = 4 << 20
@@ -47,7 +49,7 @@ async def claim_runs(call: Call, body: wire.ClaimRequest) -> wire.ClaimAnswer:
     )
 
 
-@routes.post("/v1/worker/heartbeat", scope="workers:connect", summary="Keep leases alive")
+@routes.post("/v1/worker/heartbeat", scope="workers:connect", answers=UNKNOWN, summary="Keep leases alive")
 async def heartbeat(call: Call, body: wire.HeartbeatRequest) -> wire.HeartbeatAnswer:
     """Extend the worker's leases; those that are not its any more are named."""
     engine = call.services.engine
@@ -89,7 +91,12 @@ async def finish_attempts(call: Call, body: wire.FinishRequest) -> wire.Results:
     return await _each(call, body.worker_id, body.items, finish)
 
 
-@routes.post("/v1/worker/kept", scope="workers:connect", summary="Read what a run has kept")
+@routes.post(
+    "/v1/worker/kept",
+    scope="workers:connect",
+    answers={404: "The run is not the caller's", 409: "The lease is over, or another's", 410: "The run has ended"},
+    summary="Read what a run has kept",
+)
 async def read_kept(call: Call, body: wire.KeptRequest) -> wire.KeptAnswer:
     """Return values that the run has kept, by key, from earlier attempts too; of checkpoints the last one."""
     attempt = await _attempt(call, body.worker_id, body.run_id, body.lease_epoch)
@@ -105,7 +112,7 @@ async def read_kept(call: Call, body: wire.KeptRequest) -> wire.KeptAnswer:
     return wire.KeptAnswer(values, None)
 
 
-@routes.post("/v1/worker/leave", scope="workers:connect", status=204, summary="Say good-bye")
+@routes.post("/v1/worker/leave", scope="workers:connect", status=204, answers=UNKNOWN, summary="Say good-bye")
 async def leave(call: Call, body: wire.LeaveRequest) -> None:
     """Note that the worker ended; leases that it still holds run out by themselves."""
     await _known(call, body.worker_id)
