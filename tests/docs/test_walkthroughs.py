@@ -24,6 +24,7 @@ WALKS = {
     "write-a-handler": ("docs/how-to/write-a-handler.md",),
     "dispatch-to-http": ("docs/how-to/dispatch-to-http.md",),
     "call-back": ("docs/how-to/call-back.md",),
+    "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,
 }
 PAGES = [page for pages in WALKS.values() for page in pages]
