@@ -16,7 +16,8 @@ from cyclopts.validators import Number
 from runwright.cli import exits, printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import CommandError
-from runwright.client.errors import ApiError
+from runwright.cli.hints import hint
+from runwright.client.errors import ApiError, ClientError
 from runwright.client.remote import RemoteWorker
 from runwright.client.worker import Worker, load_worker
 
@@ -69,13 +70,23 @@ def worker(
         drain_s=drain_secs,
         on_ready=_announce,
     )
-    left = asyncio.run(_work(remote, register=register))
-    if left:
-        printing.note(f"{left} runs were handed back")
+    return _ended(remote, register=register)
+
+
+def _ended(remote: RemoteWorker, *, register: bool) -> int:
+    """Work to the end, and return what to exit with; a handler's thread that does not end does not keep the process."""
+    code = exits.OK
+    try:
+        left = asyncio.run(_work(remote, register=register))
+        if left:
+            printing.note(f"{left} runs were handed back")
+    except ClientError as error:
+        message, advice, code, _ = hint(error)
+        printing.fail(message, advice)
     sys.stdout.flush()
     if any(thread.name.startswith("runwright-handler") for thread in threading.enumerate()):
-        os._exit(exits.OK)  # a handler's thread that does not end does not keep the process: its run was handed back
-    return exits.OK
+        os._exit(code)
+    return code
 
 
 def _loaded(path: str) -> Worker:

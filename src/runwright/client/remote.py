@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from runwright.client.api import AsyncClient
+from runwright.client.asking import told
 from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, ClientError, LeaseLost, StopKind
 from runwright.client.execution import run_handler
@@ -31,8 +32,12 @@ from runwright.client.worker import Worker
 
 PROTOCOL = 1
 WAIT_S = 20.0
+ANSWER_S = 15.0
 BREATH_S = 0.05
 BACKOFF = Backoff(attempts=1, initial_s=0.2, max_s=5.0)
+FOR_NOW = frozenset({408, 425, 429, 502, 503, 504})
+"""Refusals that pass: the worker asks again, as it does when nobody answers."""
+ENDED_MAX = 10_000
 
 _log = logging.getLogger("runwright.worker")
 
@@ -81,7 +86,7 @@ class RemoteWorker:
     ) -> None:
         self.worker = worker
         self.worker_id = _new_id()
-        self.client = AsyncClient(url, api_key, timeout_s=WAIT_S + 15, backoff=BACKOFF)
+        self.client = AsyncClient(url, api_key, timeout_s=WAIT_S + ANSWER_S, backoff=BACKOFF)
         self._transport = self.client.transport
         self._reporter = Reporter(self._transport, self.worker_id)
         self._slots = slots
@@ -99,6 +104,7 @@ class RemoteWorker:
         }
         self._threads = ThreadPoolExecutor(slots, "runwright-handler")
         self._running: dict[str, _Running] = {}
+        self._ended: dict[str, int] = {}
         self._draining = asyncio.Event()
         self._freed = asyncio.Event()
         self._ready = asyncio.Event()
@@ -112,10 +118,20 @@ class RemoteWorker:
         self._freed.set()
 
     async def register(self) -> None:
-        """Have a job for each handler, with the options of its decorator. Raises `ApiError` without the scope."""
-        for handler in self.worker.handlers.values():
-            options = handler.options.given()
-            await self.client.jobs.put(options.pop("slug"), **options)
+        """Have a job for each handler, with the options of its decorator. Raises `ApiError` without the scope.
+
+        Waits for a server that is not there yet.
+        """
+        waiting, failures = list(self.worker.handlers.values()), 0
+        while waiting and not self._draining.is_set():
+            options = waiting[-1].options.given()
+            try:
+                await self.client.jobs.put(options.pop("slug"), **options)
+            except ClientError as failed:
+                failures = await self._failed("register", failed, failures)
+            else:
+                waiting.pop()
+                failures = 0
 
     async def run(self) -> int:
         """Work until drained; return how many attempts were handed back. Raises `ApiError` when the server refuses."""
@@ -141,7 +157,8 @@ class RemoteWorker:
                     free = await self._breathe()
                 self._freed.clear()
                 sent_at = time.monotonic()
-                wait_s = WAIT_S if self._ready.is_set() else 0.0  # the first answer says that all is well
+                # The first answer says that all is well. Later ones leave at least half a lease to who gets a run.
+                wait_s = min(WAIT_S, self._lease_s / 2) if self._ready.is_set() else 0.0
                 polling = asyncio.create_task(self._claim(free, wait_s=wait_s, recover=recover))
                 freed = asyncio.create_task(self._freed.wait())
                 # A slot that comes free asks anew: the server answers the claim that still waits with nothing.
@@ -150,12 +167,8 @@ class RemoteWorker:
                 freed.cancel()
                 try:
                     claimed = await self._claimed(polling)
-                except ApiError as refused:
-                    if refused.status not in (429, 502, 503, 504):
-                        raise
-                    failures, recover = await self._failed(refused, failures), True
                 except ClientError as failed:
-                    failures, recover = await self._failed(failed, failures), True
+                    failures, recover = await self._failed("claim", failed, failures), True
                 else:
                     failures, recover = 0, False
                     if claimed is not None:
@@ -185,12 +198,15 @@ class RemoteWorker:
         body = {**self._introduction, "free": free, "wait_secs": wait_s, "recover": recover}
         if recover:
             body["running"] = list(self._running)
-        response = await self._transport.send("POST", "/v1/worker/claim", body=body)
-        return msgspec.json.decode(response.content, type=_Claimed)
+        within_s = wait_s + min(ANSWER_S, self._lease_s / 2)
+        return await told(_Claimed, self._transport, "/v1/worker/claim", body, within_s=within_s, repeatable=False)
 
-    async def _failed(self, why: ClientError, failures: int) -> int:
+    async def _failed(self, what: str, why: ClientError, failures: int) -> int:
+        """Rest after a failure, as long as the server asks; return how many there were. Raises a final refusal."""
+        if isinstance(why, ApiError) and why.status not in FOR_NOW:
+            raise why
         failures += 1
-        _log.warning("cannot claim: %s; trying again", why)
+        _log.warning("cannot %s: %s; trying again", what, why)
         asked_s = why.retry_after_s if isinstance(why, ApiError) else None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._draining.wait(), BACKOFF.delay_s(failures, asked_s))
@@ -198,29 +214,36 @@ class RemoteWorker:
 
     def _accept(self, claimed: _Claimed, sent_at: float) -> None:
         self._lease_s, self._heartbeat_s = claimed.lease_secs, claimed.heartbeat_secs
+        self._reporter.patience_s = min(ANSWER_S, self._lease_s / 2)
         if not self._ready.is_set():
             self._ready.set()
             if self._on_ready is not None:
                 self._on_ready(self)
         for assignment in claimed.assignments:
-            known = self._running.get(assignment.run_id)
-            if known is None or known.session.lease_epoch < assignment.lease_epoch:
-                clock = ServerClock(claimed.now, sent_at)
-                running = _Running(RemoteSession(assignment, self._reporter, self._transport, self.worker_id, clock))
-                running.good_until = sent_at + self._lease_s
-                self._running[assignment.run_id] = running
-                running.task = asyncio.create_task(self._execute(running))
+            # What this process gave up, or has ended as the server answered, is not begun again under the same lease.
+            if self._ended.get(assignment.run_id, 0) < assignment.lease_epoch:
+                known = self._running.get(assignment.run_id)
+                if known is None or known.session.lease_epoch < assignment.lease_epoch:
+                    if known is not None:
+                        known.session.log.give_up("its lease has moved on")
+                    self._begin(assignment, ServerClock(claimed.now, sent_at), sent_at)
         self._heed(claimed)
 
-    def _heed(self, told: _Claimed | _Beaten) -> None:
-        for stop in told.stops:
+    def _begin(self, assignment: Assignment, clock: ServerClock, sent_at: float) -> None:
+        running = _Running(RemoteSession(assignment, self._reporter, self._transport, self.worker_id, clock))
+        running.keep(sent_at + self._lease_s)
+        self._running[assignment.run_id] = running
+        running.task = asyncio.create_task(self._execute(running))
+
+    def _heed(self, said: _Claimed | _Beaten) -> None:
+        for stop in said.stops:
             running = self._running.get(stop.run_id)
             if running is not None and running.session.lease_epoch == stop.lease_epoch:
                 running.session.stop.request(stop.kind)
-        if isinstance(told, _Claimed) and told.notice != self._noticed:
-            self._noticed = told.notice
-            _log.warning("%s", told.notice)
-        if told.drain and not self._draining.is_set():
+        if isinstance(said, _Claimed) and said.notice != self._noticed:
+            self._noticed = said.notice
+            _log.warning("%s", said.notice)
+        if said.drain and not self._draining.is_set():
             _log.info("the server asked this worker to drain")
             self.drain()
 
@@ -240,14 +263,22 @@ class RemoteWorker:
             working.cancel()
             await asyncio.wait({working})
             if running.released and not session.log.lost.is_set():
-                await self._reporter.finish(session.log, {"status": "released"})
+                # An outcome that is on its way stands: what has finished is not repeated.
+                await self._reporter.finish(session.log, session.log.outcome or {"status": "released"})
         except LeaseLost as why:
             _log.warning("%s", why)
         finally:
             lost.cancel()
+            running.close()
+            self._remember(session)
             if self._running.get(session.run_id) is running:
                 del self._running[session.run_id]
             self._freed.set()
+
+    def _remember(self, session: RemoteSession) -> None:
+        self._ended[session.run_id] = max(self._ended.pop(session.run_id, 0), session.lease_epoch)
+        if len(self._ended) > ENDED_MAX:
+            del self._ended[next(iter(self._ended))]
 
     async def _outcome(self, session: RemoteSession) -> dict[str, Any]:
         limit = asyncio.timeout(session.timeout_s)
@@ -266,10 +297,6 @@ class RemoteWorker:
         await self._ready.wait()
         while True:
             await asyncio.sleep(self._heartbeat_s / 2)
-            now = time.monotonic()
-            for running in list(self._running.values()):
-                if now > running.good_until:
-                    running.session.log.give_up("no heartbeat was confirmed within the lease")
             await self._beat_once()
 
     async def _beat_once(self) -> None:
@@ -278,18 +305,16 @@ class RemoteWorker:
         runs = [{"run_id": run_id, "lease_epoch": each.session.lease_epoch} for run_id, each in held.items()]
         body = {"worker_id": self.worker_id, "runs": runs}
         try:
-            async with asyncio.timeout(self._lease_s / 2):
-                response = await self._transport.send("POST", "/v1/worker/heartbeat", body=body, repeatable=True)
-        except (ClientError, TimeoutError) as why:
-            _log.warning("no heartbeat: %s", str(why) or "no answer in time")
+            beaten = await told(_Beaten, self._transport, "/v1/worker/heartbeat", body, within_s=self._lease_s / 4)
+        except ClientError as why:
+            _log.warning("no heartbeat: %s", why)
             return
-        told = msgspec.json.decode(response.content, type=_Beaten)
         for run_id, running in held.items():
-            if run_id in told.lost:
+            if run_id in beaten.lost:
                 running.session.log.give_up()
             else:
-                running.good_until = sent_at + self._lease_s
-        self._heed(told)
+                running.keep(sent_at + self._lease_s)
+        self._heed(beaten)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -304,8 +329,9 @@ class RemoteWorker:
                 running.task.cancel()
         if left:
             await asyncio.wait([running.task for running in left if running.task is not None], timeout=self._lease_s)
-        with contextlib.suppress(ClientError):
-            await self._transport.send("POST", "/v1/worker/leave", body={"worker_id": self.worker_id})
+        with contextlib.suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(min(ANSWER_S, self._lease_s / 2)):
+                await self._transport.send("POST", "/v1/worker/leave", body={"worker_id": self.worker_id})
         return len(left)
 
 
@@ -316,13 +342,31 @@ def _new_id() -> str:
 
 
 class _Running:
-    """An attempt in this process. After `good_until` (monotonic seconds) its lease may be another's."""
+    """An attempt in this process. After `good_until` (monotonic seconds) its lease may be another's: it is given up."""
 
     def __init__(self, session: RemoteSession) -> None:
         self.session = session
         self.good_until = 0.0
         self.released = False
         self.task: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    def keep(self, until: float) -> None:
+        """Work on until then."""
+        self.good_until = until
+        if self._watch is None:
+            self._look()
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def _look(self) -> None:
+        if time.monotonic() < self.good_until:  # the loop's clock is that one
+            self._watch = asyncio.get_running_loop().call_at(self.good_until, self._look)
+        else:
+            self.session.log.give_up("no heartbeat was confirmed within the lease")
 
 
 def wire(outcome: Outcome) -> dict[str, Any]:
@@ -335,7 +379,7 @@ def wire(outcome: Outcome) -> dict[str, Any]:
         case Stopped():
             return {"status": "stopped"}
         case Failed():
-            told: dict[str, Any] = {"status": "failed", "error_class": outcome.error_class[:255]}
-            told |= {"message": outcome.message, "retryable": outcome.retryable, "traceback": outcome.traceback}
+            failed: dict[str, Any] = {"status": "failed", "error_class": outcome.error_class[:255]}
+            failed |= {"message": outcome.message, "retryable": outcome.retryable, "traceback": outcome.traceback}
             optional = {"code": outcome.code, "retry_after_secs": outcome.retry_after_s}
-            return told | {name: value for name, value in optional.items() if value is not None}
+            return failed | {name: value for name, value in optional.items() if value is not None}

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from runwright.client.errors import LeaseLost, StopKind
-from runwright.client.reporting import Log, Reporter
+from runwright.client.asking import told
+from runwright.client.errors import ApiError, ClientError, LeaseLost, StopKind
+from runwright.client.reporting import BACKOFF, FOR_NOW, OVER, Log, Reporter
 from runwright.client.session import Draft, Key, StopSignal, Value, ValueKind
 from runwright.client.transport import Transport
 
@@ -124,9 +125,25 @@ class RemoteSession:
             }
             if after is not None:
                 body["after"] = after
-            response = await self._transport.send("POST", "/v1/worker/kept", body=body, repeatable=True)
-            page = msgspec.json.decode(response.content, type=_Kept)
+            page = await self._kept(body)
             found |= page.values
             after = page.next
             if after is None:
                 return found
+
+    async def _kept(self, body: dict[str, Any]) -> _Kept:
+        """Ask for as long as the lease holds: that the line is cut is no failure of the attempt."""
+        failures = 0
+        while True:
+            self.log.require_lease()
+            try:
+                return await told(_Kept, self._transport, "/v1/worker/kept", body, within_s=self._reporter.patience_s)
+            except ApiError as refused:
+                if refused.code in OVER:
+                    self.log.give_up(refused.message)
+                elif refused.status not in FOR_NOW:
+                    raise
+            except ClientError:
+                pass
+            failures += 1
+            await asyncio.sleep(BACKOFF.delay_s(failures))

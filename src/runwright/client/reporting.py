@@ -1,7 +1,7 @@
 """Tell the server what attempts write, and how they end: many in one request, each in its own order, none twice.
 
 One sender at a time: while a request is under way the next one grows. Each attempt numbers what it sends, so that a
-request whose answer was lost can be sent again.
+request whose answer was lost can be sent again: the same under the same number, and what came since under the next.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from runwright.client.asking import told
+from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, ClientError, LeaseLost, StopKind
 from runwright.client.session import Draft, Key, StopSignal, Value
 from runwright.client.transport import Transport
@@ -21,6 +23,9 @@ FLUSH_S = 0.025
 HURRY_BYTES = 65_536
 ITEMS_MAX = 200
 BUFFER_MAX_BYTES = 8 << 20
+BACKOFF = Backoff(initial_s=0.05, max_s=1.0)
+FOR_NOW = frozenset({401, 403, 408, 425, 429, 502, 503, 504})
+"""Refusals that say nothing of what was sent: it is sent again for as long as the lease holds."""
 OVER = frozenset({"runs.stale_lease", "runs.ended", "runs.not_found", "workers.not_found", "not_found"})
 """What the server says of a lease that is over."""
 
@@ -44,13 +49,17 @@ class _Saving:
 
 
 class Log:
-    """What one attempt has not told yet. `lost` is set once the server says that its lease is over."""
+    """What one attempt has not told yet. `lost` is set once the server says that its lease is over.
+
+    The first `unsure` savings were sent under the next number, and nobody knows whether they arrived.
+    """
 
     def __init__(self, run_id: str, lease_epoch: int, stop: StopSignal) -> None:
         self.run_id = run_id
         self.lease_epoch = lease_epoch
         self.stop = stop
         self.number = 0
+        self.unsure = 0
         self.savings: list[_Saving] = []
         self.outcome: dict[str, Any] | None = None
         self.bytes = 0
@@ -67,7 +76,8 @@ class Log:
         """Keep what is to be told; events that nobody waits for join those before them."""
         last = self.savings[-1] if self.savings else None
         alone = saving.done is None and saving.parts.keys() == {"events"}
-        if last is not None and alone and last.done is None and last.parts.keys() == {"events"}:
+        joins = last is not None and last.done is None and last.parts.keys() == {"events"}
+        if last is not None and alone and joins and len(self.savings) > self.unsure:
             last.parts["events"] += saving.parts["events"]
             last.size += saving.size
         else:
@@ -84,11 +94,14 @@ class Log:
 
 
 class Reporter:
-    """Sends the logs of a worker's attempts."""
+    """Sends the logs of a worker's attempts. What is not answered within `patience_s` is sent again."""
 
-    def __init__(self, transport: Transport, worker_id: str) -> None:
+    def __init__(self, transport: Transport, worker_id: str, *, backoff: Backoff = BACKOFF) -> None:
+        self.patience_s = 15.0
+        self.failed = False
         self._transport = transport
         self._worker_id = worker_id
+        self._backoff = backoff
         self._dirty: dict[Log, None] = {}
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -139,8 +152,10 @@ class Reporter:
             self._task = asyncio.create_task(self._send_all(), name="reporter")
 
     async def _send_all(self) -> None:
+        failures = 0
         try:
             while self._dirty:
+                self.failed = False
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._hurry.wait(), FLUSH_S)
                 self._hurry.clear()
@@ -154,6 +169,9 @@ class Reporter:
                     self._send("append", [item for item in items if "outcome" not in item.body]),
                     self._send("finish", [item for item in items if "outcome" in item.body]),
                 )
+                failures = failures + 1 if self.failed else 0
+                if failures:
+                    await asyncio.sleep(self._backoff.delay_s(failures))
         finally:
             self._task = None
 
@@ -162,10 +180,12 @@ class Reporter:
             return
         body = {"worker_id": self._worker_id, "items": [item.body for item in items]}
         try:
-            response = await self._transport.send("POST", f"/v1/worker/{what}", body=body, repeatable=True)
-            results = msgspec.json.decode(response.content, type=_Results).results
+            answer = await told(_Results, self._transport, f"/v1/worker/{what}", body, within_s=self.patience_s)
         except ApiError as refused:
-            if len(items) > 1 and refused.status in (413, 422):  # one of them: apart, it fails alone
+            if refused.status in FOR_NOW:
+                for item in items:
+                    item.again(self)
+            elif len(items) > 1 and refused.status in (413, 422):  # one of them: apart, it fails alone
                 for item in items:
                     await self._send(what, [item])
             else:
@@ -175,7 +195,11 @@ class Reporter:
             for item in items:  # the lease tells how long to go on trying
                 item.again(self)
         else:
-            for item, result in zip(items, results, strict=True):
+            if [result.run_id for result in answer.results] != [item.log.run_id for item in items]:
+                for item in items:  # something answered that is not the server
+                    item.again(self)
+                return
+            for item, result in zip(items, answer.results, strict=True):
                 item.answered(result, self)
 
 
@@ -196,8 +220,8 @@ class _Item:
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        count = 1 if log.one_by_one else len(log.savings)
-        self.savings, log.savings = log.savings[:count], log.savings[count:]
+        count = log.unsure or (1 if log.one_by_one else len(log.savings))
+        self.savings, log.savings, log.unsure = log.savings[:count], log.savings[count:], 0
         log.bytes -= sum(saving.size for saving in self.savings)
         self.body: dict[str, Any] = {"run_id": log.run_id, "lease_epoch": log.lease_epoch}
         self.body["savings"] = [saving.parts for saving in self.savings]
@@ -231,7 +255,7 @@ class _Item:
             log.give_up(why.message)
         elif len(self.savings) > 1 or (self.savings and "outcome" in self.body):
             log.one_by_one = True
-            self.again(reporter)
+            self._again(reporter)
         elif "outcome" in self.body and self.body["outcome"]["status"] == "completed":
             log.outcome = {
                 "status": "failed",
@@ -240,7 +264,7 @@ class _Item:
                 "retryable": False,
                 "code": why.code,
             }
-            self.again(reporter)
+            self._again(reporter)
         elif self.savings and self.savings[0].done is not None:
             self.savings[0].answer(why)
             self._go_on(reporter)
@@ -259,8 +283,13 @@ class _Item:
         self.log.bytes += sum(saving.size for saving in self.savings)
 
     def again(self, reporter: Reporter) -> None:
-        """Put everything back, before what came since, and send it again."""
+        """Send the same again: it may have arrived, and only its number tells."""
+        reporter.failed = True
+        self._again(reporter, unsure=len(self.savings))
+
+    def _again(self, reporter: Reporter, unsure: int = 0) -> None:
         self._put_back()
+        self.log.unsure = unsure
         if self.log.lost.is_set():
             self.log.give_up()
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -179,19 +179,23 @@ class Fleet:
         if not mine:
             return []
         runs: list[Run] = await self._commit.apply(Take(mine, count, worker.worker_id))
-        return await self._opened(runs)
+        return await self._opened(runs, received=0)
 
     async def again(self, worker_id: str, running: Iterable[str]) -> list[Attempt]:
-        """Return the attempts that a worker was given and does not know of: the answer to its claim was lost."""
+        """Return the attempts that a worker was given and does not know of: the answer to its claim was lost.
+
+        Their leases begin anew.
+        """
         known = set(running)
         lost = [lease for lease in await self._store.leases_of(worker_id) if lease.run_id not in known]
         records = [await self._store.record(lease.run_id) for lease in lost]
         runs = [r.run for r in records if r is not None and r.run.state == "executing" and r.run.worker_id == worker_id]
-        return await self._opened(runs)
+        gone = await self._renew(worker_id, {run.run_id: run for run in runs})  # it counts the lease from this answer
+        return await self._opened([run for run in runs if run.run_id not in gone], received=None)
 
-    async def _opened(self, runs: Sequence[Run]) -> list[Attempt]:
+    async def _opened(self, runs: Sequence[Run], *, received: int | None) -> list[Attempt]:
         payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
-        return [self._open(run, payloads.get(run.run_id), received=0) for run in runs]
+        return [self._open(run, payloads.get(run.run_id), received=received) for run in runs]
 
     async def beat(self, worker_id: str, leases: Sequence[tuple[str, int]]) -> tuple[list[str], list[Stopping]]:
         """Extend a worker's leases (run, epoch); return those that are lost, and the runs that it must stop."""
@@ -201,6 +205,19 @@ class Fleet:
                 runs[run_id] = (await self.attempt(run_id, epoch)).run
             except Error:
                 continue
+        lost = await self._renew(worker_id, runs)
+        for run_id in lost:
+            report("worker.lease_lost", run_id=run_id, worker_id=worker_id)
+        self._stops.pop(worker_id, None)  # the answer tells them all
+        stops = [
+            Stopping(run_id, run.lease_epoch, run.stop)
+            for run_id, run in runs.items()
+            if run.stop is not None and run_id not in lost
+        ]
+        return [run_id for run_id, _ in leases if run_id not in runs or run_id in lost], stops
+
+    async def _renew(self, worker_id: str, runs: Mapping[str, Run]) -> set[str]:
+        """Extend the leases of these runs; return those that are another's by now."""
         # Its own time-out comes first, and tells more; a worker that has none is ended when its lease is.
         late_us = self._lease_us
 
@@ -212,16 +229,7 @@ class Fleet:
             ]
             return await tx.renew(worker_id, wanted)
 
-        lost = set(await self._store.write(renew)) if runs else set()
-        for run_id in lost:
-            report("worker.lease_lost", run_id=run_id, worker_id=worker_id)
-        self._stops.pop(worker_id, None)  # the answer tells them all
-        stops = [
-            Stopping(run_id, run.lease_epoch, run.stop)
-            for run_id, run in runs.items()
-            if run.stop is not None and run_id not in lost
-        ]
-        return [run_id for run_id, _ in leases if run_id not in runs or run_id in lost], stops
+        return set(await self._store.write(renew)) if runs else set()
 
     # --- one attempt --------------------------------------------------------------------------------------------------
 
