@@ -78,7 +78,7 @@ async def test_keys_are_made_listed_rotated_and_revoked(shell: Shell, server: Li
     listed = [each for each in await shell.json("keys", "list") if each["name"] == name]
     assert {each["id"] for each in listed} == {key["id"], rotated["id"]}
     assert not any("token" in each for each in listed)
-    await shell.json("keys", "revoke", rotated["id"])
+    await shell.json("keys", "revoke", rotated["id"], "--yes")
     for token in (key["token"], rotated["token"]):
         assert (await server.client(token).get("/v1/runs")).status_code == 401
 
@@ -89,7 +89,7 @@ async def test_jobs_are_made_changed_and_deleted(shell: Shell):
     changed = await shell.json("jobs", "update", slug, "--max-attempts", "4")
     assert (made["version"], changed["version"], changed["max_attempts"]) == (1, 2, 4)
     assert (await shell.json("jobs", "get", slug))["id"] == made["id"]
-    assert (await shell.run("jobs", "delete", slug, "--json")).code == 0
+    assert (await shell.run("jobs", "delete", slug, "--yes", "--json")).code == 0
 
 
 async def test_bulk_replay_and_a_dry_run(shell: Shell, api: Speech, tmp_path):

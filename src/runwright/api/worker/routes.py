@@ -188,10 +188,10 @@ async def _each(
             attempt = await _attempt(call, worker_id, item.run_id, item.lease_epoch)
             await do(item, attempt)
         except Error as refused:
-            return wire.ItemResult(
-                run_id=item.run_id, code=refused.code, error=refused.detail, retryable=refused.retryable
-            )
-        return wire.ItemResult(run_id=item.run_id, stop=attempt.stop_requested)
+            code, error, again = refused.code, refused.detail, refused.retryable
+            return wire.ItemResult(run_id=item.run_id, code=code, error=error, retryable=again, stop=None)
+        stop = attempt.stop_requested
+        return wire.ItemResult(run_id=item.run_id, code=None, error=None, retryable=False, stop=stop)
 
     return wire.Results(list(await asyncio.gather(*map(one, items))))
 

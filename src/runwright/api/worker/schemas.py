@@ -215,10 +215,10 @@ class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one item: `code` and `error` where it was refused, `stop` where somebody asked the run to stop."""
 
     run_id: str
-    code: str | None = None
-    error: str | None = None
-    retryable: bool = False
-    stop: StopKind | None = None
+    code: str | None
+    error: str | None
+    retryable: bool
+    stop: StopKind | None
 
 
 class Results(msgspec.Struct, frozen=True):
