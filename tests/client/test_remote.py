@@ -21,6 +21,7 @@ class Scripted:
         self._epoch = epoch
         self._enough = enough
         self._beat = beats
+        self.lease_s = LEASE_S
 
     def __call__(self, request: Request) -> Answer:
         match request.path.rpartition("/")[2]:
@@ -54,7 +55,7 @@ class Scripted:
             "run_token": "rwt_1",
             "stop": None,
         }
-        times = {"now": 1, "lease_secs": LEASE_S, "heartbeat_secs": LEASE_S / 4}
+        times = {"now": 1, "lease_secs": self.lease_s, "heartbeat_secs": self.lease_s / 4}
         return {"assignments": [given], "stops": [], "notice": None, "drain": self._enough(), **times}
 
 
@@ -109,6 +110,7 @@ async def test_a_run_that_comes_under_a_newer_lease_ends_the_attempt_under_the_f
         return hold.open.is_set()
 
     script = Scripted(lambda claim: min(claim, 2), enough, beaten)
+    script.lease_s = 60.0  # it is not the end of the former lease that ends it
     async with serving(script) as server:
         await hold.work(server.url)
     assert (hold.began, hold.left) == ([1, 2], [1])
