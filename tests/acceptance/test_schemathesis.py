@@ -1,0 +1,180 @@
+"""What schemathesis makes of the OpenAPI document, every operation and every caller: all is answered as documented.
+
+It generates the requests (every edge that a schema has, then random ones, valid and broken) and checks the answers. Ids
+that a valid request names are replaced by those of things that exist, or nothing would be reached but 404.
+`RUNWRIGHT_TEST_SOAK=<examples>` makes a long campaign of new random cases: of each operation and caller a tenth.
+Without it the cases are always the same.
+"""
+
+import asyncio
+import os
+import zlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.core.failures import FailureGroup
+from schemathesis.core.transport import Response
+from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, HypothesisTestMode, create_test
+from schemathesis.generation.meta import TestPhase
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import response_schema_conformance
+
+from runwright.api.context import PUBLIC
+from runwright.api.routing import Endpoint
+from runwright.api.sse import MEDIA_TYPE as EVENT_STREAM
+from runwright.clock import SystemClock
+from tests.acceptance.contract import ContractClient
+from tests.acceptance.live_server import API_KEY, LiveServer
+from tests.acceptance.speech import said
+from tests.acceptance.stage import ENDING, Stage
+from tests.acceptance.table import ENDPOINTS, name
+from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
+
+pytestmark = pytest.mark.xdist_group("acceptance-schemathesis")
+
+SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0")) // 10
+"""Random cases of an operation and a caller, of which there are hundreds."""
+LISTED = [endpoint for endpoint in ENDPOINTS if endpoint.listed]
+CALLERS = [
+    (by, endpoint)
+    for endpoint in LISTED
+    for by in ("key", "jwt", "run token", "nobody")
+    if by != "run token" or endpoint.run_tokens
+]
+FEED = "/v1/feed"
+REFUSALS = ["401", "403", "404", "405", "408", "409", "410", "413", "415", "422"]
+CONFIG: dict[str, Any] = {
+    # Who asks is ours to say.
+    "generation": {"with-security-parameters": False},
+    "checks": {
+        "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx"]},
+        "negative_data_rejection": {"expected-statuses": REFUSALS},
+        "missing_required_header": {"expected-statuses": REFUSALS},
+        # Rules of the domain refuse much that a schema lets through.
+        "positive_data_acceptance": {"enabled": False},
+        # These look at what an earlier request of the same scenario did; here each stands for itself.
+        "use_after_free": {"enabled": False},
+        "ensure_resource_availability": {"enabled": False},
+        # These send requests of their own: `test_every_route` and `test_roles` ask more of the same.
+        "ignored_auth": {"enabled": False},
+        "object_level_authorization": {"enabled": False},
+    },
+    # It never ends: its first frame tells enough.
+    "operations": [{"include-path": FEED, "max-stream-events": 1, "request-timeout": 0.5}],
+}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    return Issuer(SystemClock())
+
+
+@pytest.fixture(scope="module")
+async def house(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveServer]:
+    """Serve with an issuer whose keys lie in a file."""
+    directory = tmp_path_factory.mktemp("schemathesis")
+    (directory / "jwks.json").write_bytes(issuer.jwks())
+    live = LiveServer(directory, oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks=directory / "jwks.json")
+    await live.start()
+    yield live
+    await live.close()
+
+
+@pytest.fixture(scope="module")
+def admin(house: LiveServer) -> ContractClient:
+    return house.client()
+
+
+@pytest.fixture(scope="module")
+async def jwt(admin: ContractClient, issuer: Issuer) -> str:
+    """Return the token of a user who is an administrator."""
+    user = await said(admin.post("/v1/users", json={"name": "ada", "subject": "ada"}), 201)
+    await said(admin.post("/v1/members", json={"user_id": user["id"], "role": "admin"}), 201)
+    return issuer.token(exp=issuer.clock.now() // 1_000_000 + 86_400)
+
+
+@pytest.fixture(scope="module")
+def schema(house: LiveServer) -> BaseSchema:
+    assert house.contract is not None
+    config = schemathesis.Config.from_dict({"base-url": house.url, **CONFIG})
+    return schemathesis.openapi.from_dict(house.contract.document, config=config)
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Stage]:
+    """Return what each operation is tried on, whoever asks."""
+    return {}
+
+
+@pytest.mark.parametrize(("by", "endpoint"), CALLERS, ids=lambda part: part if isinstance(part, str) else name(part))
+async def test_no_request_is_answered_otherwise_than_documented(
+    schema: BaseSchema, stages: dict[str, Stage], admin: ContractClient, jwt: str, by: str, endpoint: Endpoint
+):
+    if endpoint.name not in stages:
+        stages[endpoint.name] = Stage(admin, endpoint)
+        await stages[endpoint.name].make()
+    stage = stages[endpoint.name]
+    loop = asyncio.get_running_loop()
+
+    def ask(case: schemathesis.Case[Any]) -> None:
+        settle(case, stage)
+        token = {"key": API_KEY, "jwt": jwt, "run token": stage.run_token}.get(by)
+        response = case.call(headers={} if token is None else {"authorization": f"Bearer {token}"})
+        check(case, response)
+        if by == "nobody" and endpoint.scope != PUBLIC:
+            assert response.status_code in (401, 405)
+        if endpoint.name in ENDING and response.status_code < 300:
+            asyncio.run_coroutine_threadsafe(stage.make(), loop).result()
+
+    await asyncio.to_thread(campaign(schema, endpoint, ask, by))
+
+
+def campaign(schema: BaseSchema, endpoint: Endpoint, ask: Callable[..., None], by: str) -> Callable[[], None]:
+    """Return the test of one operation: what the edges of its schemas are does not depend on who asks."""
+    many = HypothesisTestMode.FUZZING, HypothesisTestMode.COVERAGE
+    phases = (Phase.explicit, Phase.generate, *((Phase.shrink,) if SOAK else ()))
+    return create_test(
+        operation=schema[endpoint.path][endpoint.method],
+        test_func=ask,
+        config=HypothesisTestConfig(
+            project=schema.config,
+            modes=list(many if by == "key" else many[:1]),
+            settings=settings(
+                max_examples=1 if by == "nobody" else SOAK or 5,
+                derandomize=not SOAK,
+                database=None,
+                deadline=None,
+                phases=phases,
+                suppress_health_check=list(HealthCheck),
+            ),
+        ),
+    )
+
+
+def settle(case: schemathesis.Case[Any], stage: Stage) -> None:
+    """Let a path name what there is, but for one of three random ones; and all the rest of a request that is valid."""
+    meta = case.meta
+    assert meta is not None
+    if zlib.crc32(repr(case.path_parameters).encode()) % 3 or meta.phase.name is not TestPhase.FUZZING:
+        case.path_parameters = stage.replaced(case.path_parameters)
+    if meta.generation.mode.is_positive:
+        case.query = stage.replaced(case.query)
+        if isinstance(case.body, dict):
+            case.body = stage.replaced(case.body)
+
+
+def check(case: schemathesis.Case[Any], response: Response) -> None:
+    """Refuse an answer that is not as documented, or that lacks what its status calls for."""
+    headers = response.headers
+    # The schema of a stream is that of its whole text (OpenAPI 3.1); schemathesis holds it against each single event.
+    streamed = headers.get("content-type") == [EVENT_STREAM]
+    try:
+        case.validate_response(response, excluded_checks=[response_schema_conformance] if streamed else None)
+    except FailureGroup as failures:
+        raise AssertionError(str(failures)) from None  # one exception: a group would take the loop of the tests along
+    needed = {401: "www-authenticate", 405: "allow", 429: "retry-after"}.get(response.status_code)
+    assert needed is None or headers.get(needed), f"{case.as_curl_command()}: {response.status_code} without {needed}"
+    assert headers.get("x-request-id"), case.as_curl_command()
