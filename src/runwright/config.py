@@ -124,6 +124,7 @@ class Settings:
     drain_s: float = _setting(30.0, "Time of requests, streams and attempts to end at shutdown", 0, 3600)
     slots: int = _setting(100, "Runs that the worker in the server executes at a time", 1, 100_000)
     remote_attempts_max: int = _setting(20_000, "Attempts elsewhere that the server keeps in mind", 1, 1_000_000)
+    workers_kept_h: float = _setting(168.0, "Hours that a worker is listed after it was last seen", 0.01, 87_600)
     claim_wait_s: float = _setting(30.0, "Longest time that a worker's claim waits for work", 0, 300)
     claim_max: int = _setting(500, "Runs that a worker may claim, and report on, in one request", 1, 10_000)
     scheduler_batch: int = _setting(500, "Due runs moved in one transaction", 1, 10_000)

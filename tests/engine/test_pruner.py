@@ -2,6 +2,7 @@
 
 from runwright.domain import outcome as o
 from runwright.domain.commands import Append
+from runwright.domain.workforce import Introduction
 from tests.engine.world import World, settled, until
 
 DAY_S = 86_400
@@ -66,3 +67,13 @@ async def test_many_old_runs_go_batch_by_batch(open_world):
     await until(lambda: not world.rows("SELECT run_id FROM runs"))
     await settled(world)
     assert world.engine.pruner.loop.rounds >= 3
+
+
+async def test_workers_that_were_not_seen_for_a_week_are_forgotten(world: World):
+    fields = {"org_id": "org_1", "project_id": None, "name": "", "version": "", "sdk": "", "queues": ()}
+    for number in (1, 2):
+        said = Introduction(worker_id=f"wrk_{number}", handlers=("greet",), slots=1, **fields)  # type: ignore[arg-type]
+        await world.engine.workforce.enrol(said)
+        world.clock.advance(100 * 3600)
+    await world.round_of(world.engine.pruner.loop)
+    assert world.rows("SELECT worker_id FROM workers") == [("wrk_2",)]

@@ -30,6 +30,7 @@ class Operations:
             every_s=settings.prune_s,
             retention_days=settings.retention_days,
             idempotency_ttl_h=settings.idempotency_ttl_h,
+            workers_kept_h=settings.workers_kept_h,
             batch=settings.prune_batch,
         )
 

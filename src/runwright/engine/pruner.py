@@ -1,4 +1,4 @@
-"""Forget what is old enough: ended runs past retention, with their records, used idempotency keys."""
+"""Forget what is old enough: ended runs past retention with their records, idempotency keys, workers long unseen."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from runwright.engine.loops import Loop
 from runwright.engine.rollups import Rollups
 from runwright.store.base import Pruned, Store, Transaction
 from runwright.store.queries.runs import FORGET_KEYS
+from runwright.store.queries.workforce import FORGET_WORKERS
 from runwright.telemetry import report
 
 DAY_US = 86_400_000_000
@@ -27,6 +28,7 @@ class Pruner:
         every_s: float = 60.0,
         retention_days: float = 0,
         idempotency_ttl_h: float = 24,
+        workers_kept_h: float = 168,
         batch: int = 500,
     ) -> None:
         self._store = store
@@ -35,6 +37,7 @@ class Pruner:
         self._rollups = rollups
         self._retention_days = retention_days
         self._idempotency_ttl_h = idempotency_ttl_h
+        self._workers_kept_h = workers_kept_h
         self._batch = batch
         self.loop = Loop("pruner", self._once, clock, every_s=every_s)
 
@@ -44,6 +47,7 @@ class Pruner:
 
         async def forget(tx: Transaction) -> None:
             await tx.fetch(FORGET_KEYS, before=keys_before)
+            await tx.fetch(FORGET_WORKERS, before=now - int(self._workers_kept_h * HOUR_US))
             await self._rollups.forget(tx)
 
         await self._store.write(forget)

@@ -16,9 +16,6 @@ _this = workers.c.worker_id == bindparam("worker_id")
 WORKER = Query(rows(workers, RemoteWorker, _this))
 WORKERS = paging(rows(workers, RemoteWorker, _of_org), workers.c.worker_id)
 WORKERS_OF_PROJECT = paging(rows(workers, RemoteWorker, _of_org, _of_project), workers.c.worker_id)
-LIVE_WORKERS = Query(
-    rows(workers, RemoteWorker, _of_org, workers.c.gone_at.is_(None), workers.c.seen_at > bindparam("since"))
-)
 INSERT_WORKER = inserting(workers)
 SET_WORKER = setting(
     workers, "worker_id", "project_id", "name", "version", "sdk", "queues", "handlers", "slots", "seen_at", "gone_at"
