@@ -30,6 +30,7 @@ NAMES = {
     "aclose": "close",
     "aclosing": "closing",
     "aread": "read",
+    "aiter_bytes": "iter_bytes",
     "asynccontextmanager": "contextmanager",
     "asyncio": "waiting",
 }

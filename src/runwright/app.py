@@ -21,7 +21,7 @@ from runwright.api.admin import audit, feed, members, stats, tickets, workforce
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
-from runwright.api.jobs import erasure, jobs, records, reports, runs, triggers
+from runwright.api.jobs import artifacts, erasure, jobs, records, reports, runs, triggers
 from runwright.api.rates import Rates
 from runwright.api.routing import Routes
 from runwright.api.sdk import records as sdk_records
@@ -80,6 +80,7 @@ TABLES: tuple[Routes, ...] = (
     runs.routes,
     erasure.routes,
     records.routes,
+    artifacts.routes,
     reports.routes,
     sdk.routes,
     sdk_records.routes,
@@ -138,7 +139,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             clock,
             settings,
             sealer=keyring,
-            artifacts=FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes),
+            artifacts=FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes, clock),
             redactor=redactor,
             executors=executors,
         )

@@ -149,6 +149,7 @@ class Settings:
     )
     state_value_max_bytes: int = _setting(65_536, "Largest value of a run's state", 1, MIB)
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
+    artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)
     # --- dispatch to endpoints
     allow_private_endpoints: bool = _setting(
         False, "Whether endpoints may lie in private networks and on this machine; for development"

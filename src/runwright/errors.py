@@ -3,7 +3,7 @@
 ::
 
     Error  .code (stable)  .detail (safe to show)  .retryable  .data (details)
-    ├─ InvalidRequest (.fields)      UnsupportedMedia, MethodNotAllowed, InvalidSettings
+    ├─ InvalidRequest (.fields)      UnsupportedMedia, MethodNotAllowed, RangeNotSatisfiable, InvalidSettings
     ├─ NotFound                      also: not yours
     ├─ Conflict                      InvalidTransition, StaleLease, IdempotencyMismatch, AlreadyExists
     │                                (to come: ThreadBusy, SubjectChanged, AlreadyDecided)
@@ -111,6 +111,17 @@ class MethodNotAllowed(InvalidRequest):
     def __init__(self, allow: Sequence[str]) -> None:
         super().__init__(data={"allow": sorted(allow)})
         self.allow = sorted(allow)
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    """Refuse a range that begins behind the end of what has `size` bytes."""
+
+    code = "request.range_not_satisfiable"
+    summary = "The range lies behind the end."
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"There are {size} bytes; ask for a range that begins before their end.", data={"size": size})
+        self.size = size
 
 
 class InvalidSettings(InvalidRequest):

@@ -20,7 +20,7 @@ NAMING = [endpoint for endpoint in GUARDED if endpoint.parameters and "queue" no
 """Those whose path names something. A queue is there as soon as somebody names it, and everybody's is their own."""
 FINDING = [endpoint for endpoint in NAMING if endpoint.name != "put_job"]
 """Those that find what the path names, or answer 404; PUT makes it."""
-WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PUT", "PATCH")]
+WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PUT", "PATCH") and not endpoint.raw]
 TAKING = [endpoint for endpoint in WITH_BODY if endpoint.body is not None]
 PAGED = [
     endpoint for endpoint in ENDPOINTS if endpoint.query is not None and "cursor" in endpoint.query.__struct_fields__
@@ -122,6 +122,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     claim = {"worker_id": worker_id, "jobs": ["nobody-asks"], "slots": 1, "free": 0}
     await said(client.post("/v1/worker/claim", json=claim))
     me = await said(client.get("/v1/me"))
+    artifact = await said(client.post("/v1/artifacts", content=unique("bytes").encode()), 201)
     idents = {
         "project": project,
         "project_id": project,
@@ -131,6 +132,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "user_id": user["id"],
         "key_id": key["id"],
         "key": "a",
+        "digest": artifact["digest"],
         "member_id": member["id"],
         "worker_id": worker_id,
         "queue": unique("queue"),

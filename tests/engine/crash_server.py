@@ -79,7 +79,7 @@ async def main(mode: str, directory: Path) -> None:
         clock,
         settings,
         sealer=keyring,
-        artifacts=FileArtifacts(directory / "artifacts", 1 << 20),
+        artifacts=FileArtifacts(directory / "artifacts", 1 << 20, SystemClock()),
         redactor=Redactor(),
         executors=[(executor, SLOTS)],
     )

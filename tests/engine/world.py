@@ -61,7 +61,7 @@ class World:
         self.settings = config.load({}, overrides={"data_dir": directory, **settings})
         self.store = SqliteStore(directory, clock)
         self.redactor = Redactor(["hunter2-the-secret"])
-        self.artifacts = FileArtifacts(directory / "artifacts", self.settings.artifact_max_bytes)
+        self.artifacts = FileArtifacts(directory / "artifacts", self.settings.artifact_max_bytes, clock)
         self._handlers = tuple(handlers)
         self.executor: PythonExecutor | None = None
         self.engine: Engine

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runwright.clock import FrozenClock
 from runwright.errors import NotFound, StoreError, StoreUnavailable, TooLarge
 from runwright.store.artifacts import FileArtifacts
 
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> FileArtifacts:
-    return FileArtifacts(tmp_path / "artifacts", 1000)
+    return FileArtifacts(tmp_path / "artifacts", 1000, FrozenClock())
 
 
 def files(directory: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -51,15 +51,12 @@ class BodyReader:
         media = headers.get(b"content-type", b"")
         if media != b"application/json" and media.partition(b";")[0].strip().lower() != b"application/json":
             raise UnsupportedMedia
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise UnsupportedMedia("The body must be sent without a content encoding.")
+        _require_plain(headers)
         return self._decode(raw)
 
     async def _bytes(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         # Refused by its announced length before any of it is read, and while it is read in case nothing was announced.
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._limit:
-            raise TooLarge(f"The body is larger than {self._limit} bytes.")
+        _require_announced(headers, self._limit)
         try:
             async with asyncio.timeout(self._within_s):
                 return await self._received(receive)
@@ -93,6 +90,52 @@ class BodyReader:
         if b"\\u0000" in raw and _NUL.search(raw):
             raise InvalidRequest.at(_nul_path(msgspec.json.decode(raw)) or "", "must not contain NUL")
         return value
+
+
+class PartsReader:
+    """Hand on the bytes of a body of any type as they come; whoever takes them slowly slows their sender down."""
+
+    __slots__ = ("_limit", "_pace_bytes", "_within_s")
+
+    def __init__(self, limit: int, *, within_s: float, pace_bytes: int) -> None:
+        """Take at most `limit` bytes; each `pace_bytes` of them may take `within_s`, as a whole body does elsewhere."""
+        self._limit = limit
+        self._within_s = within_s
+        self._pace_bytes = pace_bytes
+
+    def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> AsyncGenerator[bytes]:
+        """Return the parts; raise `TooLarge` at once for what is announced as larger than the limit."""
+        _require_plain(headers)
+        _require_announced(headers, self._limit)
+        return self._parts(receive)
+
+    async def _parts(self, receive: Receive) -> AsyncGenerator[bytes]:
+        began, size, more = asyncio.get_running_loop().time(), 0, True
+        while more:
+            try:
+                async with asyncio.timeout_at(began + self._within_s * (1 + size // self._pace_bytes)):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow(f"{size} bytes of the body arrived, then too few for too long.") from None
+            if message["type"] != "http.request":
+                raise Disconnected
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > self._limit:
+                raise TooLarge(f"The body is larger than {self._limit} bytes.")
+            more = message.get("more_body", False)
+            yield part
+
+
+def _require_plain(headers: Mapping[bytes, bytes]) -> None:
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise UnsupportedMedia("The body must be sent without a content encoding.")
+
+
+def _require_announced(headers: Mapping[bytes, bytes], limit: int) -> None:
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > limit:
+        raise TooLarge(f"The body is larger than {limit} bytes.")
 
 
 class QueryReader:

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from runwright import errors
 from runwright.api.context import PUBLIC, Call, Services
-from runwright.api.decode import BodyReader, Disconnected, Empty, QueryReader
+from runwright.api.decode import BodyReader, Disconnected, Empty, PartsReader, QueryReader
 from runwright.api.errors import answer
 from runwright.api.pages import Page
 from runwright.api.routing import Endpoint, Reply
@@ -98,6 +98,7 @@ class _Served:
         "_demand",
         "_handler",
         "_names",
+        "_parts",
         "_query",
         "_run_tokens",
         "_services",
@@ -117,9 +118,12 @@ class _Served:
         self._query = QueryReader(endpoint.query)
         self._takes = (endpoint.query is not None, endpoint.body is not None)
         self._body: BodyReader | None = None
+        self._parts: PartsReader | None = None
         most: int = getattr(services.settings, endpoint.limit)
         within_s = services.settings.request_read_s
-        if endpoint.body is not None:
+        if endpoint.raw:
+            self._parts = PartsReader(most, within_s=within_s, pace_bytes=services.settings.body_max_bytes)
+        elif endpoint.body is not None:
             self._body = BodyReader(endpoint.body, most, within_s=within_s, optional=endpoint.body_optional)
         elif endpoint.method in _WITH_BODY:
             self._body = BodyReader(Empty, most, within_s=within_s, optional=True)
@@ -135,6 +139,8 @@ class _Served:
             body = await self._body.read(call.headers, call.receive)
             if takes_body and body is not msgspec.UNSET:
                 arguments["body"] = body
+        if self._parts is not None:
+            arguments["parts"] = self._parts.read(call.headers, call.receive)
         return self._response(call, await self._handler(call, **arguments))
 
     def _response(self, call: Call, result: Any) -> "Answer":

@@ -14,6 +14,7 @@ STATUS: dict[type[errors.Error], int] = {
     errors.InvalidRequest: 422,
     errors.UnsupportedMedia: 415,
     errors.MethodNotAllowed: 405,
+    errors.RangeNotSatisfiable: 416,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Denied: 403,
@@ -92,6 +93,8 @@ def _details(error: errors.Error) -> dict[str, Any] | None:
 def _headers(error: errors.Error) -> Mapping[str, str]:
     if isinstance(error, errors.MethodNotAllowed):
         return {"allow": ", ".join(error.allow)}
+    if isinstance(error, errors.RangeNotSatisfiable):
+        return {"content-range": f"bytes */{error.size}"}
     if isinstance(error, errors.TooSlow):
         return {"connection": "close"}  # the rest may still come, and nobody would read it
     if isinstance(error, errors.Unauthenticated):

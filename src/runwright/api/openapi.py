@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from runwright.api.context import ANYONE, PUBLIC
 from runwright.api.errors import Problem
+from runwright.api.files import MEDIA_TYPE as MEDIA_OF_FILES
+from runwright.api.files import FileAnswer
 from runwright.api.pages import Page, PageQuery
 from runwright.api.routing import Endpoint, Reply
 from runwright.api.sse import MEDIA_TYPE, EventStream
@@ -24,6 +26,7 @@ _MEANINGS = {
     410: "It is no longer here",
     413: "The body is too large",
     415: "The body is not JSON",
+    416: "The range begins behind the end",
     422: "The request is not valid",
     429: "Too many requests",
     500: "Something went wrong here",
@@ -43,6 +46,7 @@ _RATE_HEADERS = {
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
+_BYTES = {"type": "string", "format": "binary"}
 _SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`rw_…`)."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key (`rw_…`)."},
@@ -155,7 +159,7 @@ def _answers(returns: Any) -> list[tuple[Any, bool]]:
         return _answers(get_args(returns)[0])
     if get_origin(returns) is Page:
         return [(list[get_args(returns)[0]], True)]  # type: ignore[misc] # a type made of a value
-    return [] if returns in (None, type(None), Response) else [(returns, False)]
+    return [] if returns in (None, type(None), Response, FileAnswer) else [(returns, False)]
 
 
 def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
@@ -175,6 +179,8 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
             "required": not endpoint.body_optional,
             "content": {"application/json": {"schema": schemas.of(endpoint.body)}},
         }
+    if endpoint.raw:
+        operation["requestBody"] = {"required": True, "content": {"*/*": {"schema": _BYTES}}}
     if endpoint.scope == PUBLIC:
         operation["security"] = []
     else:
@@ -215,7 +221,7 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {str(endpoint.status): success}
     for status, meaning in endpoint.answers.items():
         if status < 400:
-            without = {name: part for name, part in success.items() if name != "content" or status != 204}
+            without = {name: part for name, part in success.items() if name != "content" or status not in (204, 304)}
             responses[str(status)] = without | {"description": meaning}
     for status in sorted(_failures(endpoint)):
         responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
@@ -234,7 +240,7 @@ def _success(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
             content["application/json"] = {"schema": schemas.of(kind)}
         headers |= _PAGE_HEADERS if paged else {}
     if endpoint.media is not None:
-        content[endpoint.media] = {"schema": {"type": "string"}}
+        content[endpoint.media] = {"schema": _BYTES if endpoint.media == MEDIA_OF_FILES else {"type": "string"}}
     response: dict[str, Any] = {"description": endpoint.summary, "headers": headers}
     if content:
         response["content"] = content

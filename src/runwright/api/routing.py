@@ -6,7 +6,9 @@ A handler takes a `Call`, the path's parameters by name (texts), and, if it want
     async def trigger(call: Call, job: str, body: TriggerRequest) -> RunView: ...
 
 It returns what is encoded as JSON with the route's status, a `Page`, a `Reply`, or an ASGI response such as a stream.
-A body or parameter with a default may be absent. Whatever a handler raises is answered by `api.errors`.
+A body or parameter with a default may be absent. A handler that takes `parts` instead of `body` gets the
+bytes of a body of any type as they come, an `AsyncIterator[bytes]`. Whatever a handler raises is answered by
+`api.errors`.
 """
 
 import inspect
@@ -22,7 +24,7 @@ from runwright.domain.tenancy import SCOPES
 
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
-Limit = Literal["body_max_bytes", "bulk_body_max_bytes"]
+Limit = Literal["body_max_bytes", "bulk_body_max_bytes", "artifact_max_bytes"]
 Opener = Literal["metrics_public"]
 
 
@@ -61,6 +63,7 @@ class Endpoint:
     query: type[msgspec.Struct] | None
     body: Any
     body_optional: bool
+    raw: bool
     returns: Any
 
     @property
@@ -117,15 +120,15 @@ class Routes:
 
         `scope` is one of `domain.tenancy.SCOPES`, `ANYONE` or `PUBLIC`, and `opened_by` names the flag of the settings
         that lets everybody in instead; with `run_tokens` runs are let in, to what the handler lets them touch; `limit`
-        names the setting that bounds the body; `media` is the type of an answer that is no JSON; the `headers`,
-        `answer_headers` and `answers` are told in the document; a route that is not `listed` stays out of it.
+        names the setting that bounds the body; `media` is the type of an answer that is no JSON; `headers`, `answers`
+        and `answer_headers` are told in the document, which holds the `listed` routes.
         """
         if scope not in SCOPES and scope not in (ANYONE, PUBLIC):
             raise ValueError(f"{method} {path}: no scope {scope!r}")
 
         def register(handler: Handler) -> Handler:
             signature = inspect.signature(handler, eval_str=True)
-            wanted = {name: each for name, each in signature.parameters.items() if name != "call"}
+            wanted = {name: each for name, each in signature.parameters.items() if name not in ("call", "parts")}
             query, body = wanted.pop("query", None), wanted.pop("body", None)
             if tuple(wanted) != parameters(path):
                 raise TypeError(f"{method} {path}: {handler.__name__} must take {parameters(path)}")
@@ -149,6 +152,7 @@ class Routes:
                 query=None if query is None else query.annotation,
                 body=None if body is None else body.annotation,
                 body_optional=body is not None and body.default is not inspect.Parameter.empty,
+                raw="parts" in signature.parameters,
                 returns=signature.return_annotation,
             )
             self.endpoints.append(endpoint)

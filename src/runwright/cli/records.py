@@ -155,3 +155,21 @@ def chunks(run: str, /, *, after_seq: int = 0, connection: Connection = HERE) ->
                 printing.show_line(event.raw)
             else:
                 printing.show_piece(event.data["chunk"])
+
+
+def artifacts(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the values of a run that lie in artifacts, oldest first.
+
+    Example: `runwright runs artifacts RUN`
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    columns = ("kind", "key", "size", "sealed", "digest", "created_at")
+    with connection.client() as client:
+        rows = client.runs.artifacts(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, columns, connection.json)

@@ -4,6 +4,7 @@ import os
 from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
+from runwright.client.artifacts import Artifacts
 from runwright.client.backoff import Backoff
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
@@ -42,6 +43,7 @@ class AsyncClient:
         self.runs = Runs(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
+        self.artifacts = Artifacts(transport)
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")

@@ -349,3 +349,24 @@ class BulkTriggered(Record, kw_only=True):
     batch_id: str | None = None
     total: int = 0
     created: int = 0
+
+
+class Artifact(Record, kw_only=True):
+    """Bytes that were uploaded, under their digest."""
+
+    digest: str = ""
+    size: int = 0
+    created_at: datetime | None = None
+
+
+class RunArtifact(Record, kw_only=True):
+    """A value of a run that lies in an artifact; a sealed one is read where the run shows the value."""
+
+    id: str = ""
+    run_id: str = ""
+    kind: str = ""
+    key: str = ""
+    digest: str = ""
+    size: int | None = None
+    sealed: bool = False
+    created_at: datetime | None = None

@@ -10,7 +10,18 @@ import msgspec
 from runwright.client.backoff import Backoff
 from runwright.client.fields import PageOptions, ReplayOptions, RunFilters
 from runwright.client.json_values import json_copy
-from runwright.client.models import Attempt, Checkpoint, Effects, Event, Output, Run, StateValue, ToolCall, Usage
+from runwright.client.models import (
+    Attempt,
+    Checkpoint,
+    Effects,
+    Event,
+    Output,
+    Run,
+    RunArtifact,
+    StateValue,
+    ToolCall,
+    Usage,
+)
 from runwright.client.pages import Pages
 from runwright.client.stream import EventStream, OnCut
 from runwright.client.transport import Transport
@@ -150,6 +161,10 @@ class Runs:
     def state(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[StateValue]:
         """Return what the run keeps under keys."""
         return self._transport.pages(StateValue, f"{_path(run_id)}/state", page)
+
+    def artifacts(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[RunArtifact]:
+        """Return the values of the run that lie in artifacts."""
+        return self._transport.pages(RunArtifact, f"{_path(run_id)}/artifacts", page)
 
     def children(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Run]:
         """Return the runs that this run started."""

@@ -7,14 +7,16 @@ waits looks at the deadline itself: `sleep` ends there, and `HttpClient` gives u
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
 from runwright.client.errors import ServerUnreachable
+
+T = TypeVar("T")
 
 _due: ContextVar[float | None] = ContextVar("due", default=None)
 _LATE_S = 0.001
@@ -41,6 +43,11 @@ def sleep(seconds: float) -> None:
     rest_s = _rest_s()
     time.sleep(max(seconds if rest_s is None else min(seconds, rest_s), 0))
     _raise_if_over(None)
+
+
+def to_thread(call: Callable[..., T], *arguments: Any) -> T:
+    """Return what a call returns: nothing else waits in this thread."""
+    return call(*arguments)
 
 
 class HttpClient(httpx2.Client):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from runwright.domain.run import Run, StopKind
@@ -27,8 +27,27 @@ class ArtifactStore(Protocol):
     async def get(self, digest: str) -> bytes:
         """Return the bytes. Raises `NotFound`, and `StoreError` when they are not what the digest says."""
 
+    async def receive(self, parts: AsyncIterator[bytes]) -> tuple[str, int]:
+        """Store bytes durably as they come, return digest and size; half of them leave nothing. Raises `TooLarge`."""
+
+    async def size(self, digest: str) -> int:
+        """Return how many bytes there are. Raises `NotFound`."""
+
+    def pieces(self, digest: str, start: int, stop: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes from `start` to before `stop`, piece by piece. Raises `NotFound`."""
+
     async def remove(self, digests: Sequence[str]) -> None:
-        """Forget the bytes; unknown digests are no error."""
+        """Remove bytes that nothing names any more, but those that were put again; unknown digests are no error."""
+
+    @property
+    def folders(self) -> int:
+        """In how many parts `aged` looks."""
+
+    async def aged(self, folder: int, before: int) -> list[str]:
+        """Return the digests in one part of the store that were last put before an instant (µs), in order."""
+
+    async def collect(self, digests: Sequence[str], before: int) -> int:
+        """Remove those of the bytes that were last put before an instant (µs); return how many."""
 
 
 class LocalWorker(Protocol):

@@ -7,8 +7,8 @@ import msgspec
 from runwright.domain.chain import genesis
 from runwright.domain.erasure import ACTION, opening_without_data, receipt, without_data
 from runwright.domain.events import Event
-from runwright.domain.ports import ArtifactStore
 from runwright.domain.tenancy import Actor
+from runwright.engine.artifacts import Artifacts
 from runwright.engine.reader import Reader
 from runwright.errors import Conflict
 from runwright.store import audit
@@ -23,7 +23,7 @@ class Eraser:
     on when it is asked for again; until then the run is not marked.
     """
 
-    def __init__(self, store: Store, artifacts: ArtifactStore, *, batch: int = 500) -> None:
+    def __init__(self, store: Store, artifacts: Artifacts, *, batch: int = 500) -> None:
         self._store = store
         self._artifacts = artifacts
         self._batch = batch
@@ -45,7 +45,7 @@ class Eraser:
         while seq is not None:
             seq = await self._events(run_id, seq)
         gone = await self._rest(actor, record)
-        await self._artifacts.remove(gone)
+        await self._artifacts.forget(gone)
         return await reader.run(run_id)
 
     async def _events(self, run_id: str, after: int) -> int | None:

@@ -1,10 +1,11 @@
-"""What a server does beside executing runs: statistics, retention, erasure."""
+"""What a server does beside executing runs: statistics, artifacts, retention, erasure."""
 
 from __future__ import annotations
 
 from runwright.clock import Clock
 from runwright.config import Settings
 from runwright.domain.ports import ArtifactStore
+from runwright.engine.artifacts import Artifacts
 from runwright.engine.erasure import Eraser
 from runwright.engine.loops import Loop
 from runwright.engine.outbox import Outbox
@@ -16,15 +17,16 @@ from runwright.store.base import Store
 class Operations:
     """The verbs and loops of operation, put together over a store."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings, artifacts: ArtifactStore) -> None:
+    def __init__(self, store: Store, clock: Clock, settings: Settings, files: ArtifactStore) -> None:
         self.rollups = Rollups(store, clock, minutes_h=settings.rollup_minutes_h, hours_days=settings.rollup_hours_days)
         self.outbox = Outbox(
             store, clock, self.rollups.consumers, every_s=settings.outbox_s, batch=settings.outbox_batch
         )
-        self.eraser = Eraser(store, artifacts, batch=settings.erase_batch)
+        self.artifacts = Artifacts(store, files, clock, orphan_h=settings.artifact_orphan_h)
+        self.eraser = Eraser(store, self.artifacts, batch=settings.erase_batch)
         self.pruner = Pruner(
             store,
-            artifacts,
+            self.artifacts,
             clock,
             self.rollups,
             every_s=settings.prune_s,

@@ -1,9 +1,9 @@
-"""Forget what is old enough: ended runs past retention with their records, idempotency keys, workers long unseen."""
+"""Forget what is old enough: ended runs with their records, idempotency keys, workers unseen, nameless files."""
 
 from __future__ import annotations
 
 from runwright.clock import Clock
-from runwright.domain.ports import ArtifactStore
+from runwright.engine.artifacts import Artifacts
 from runwright.engine.loops import Loop
 from runwright.engine.rollups import Rollups
 from runwright.store.base import Pruned, Store, Transaction
@@ -21,7 +21,7 @@ class Pruner:
     def __init__(
         self,
         store: Store,
-        artifacts: ArtifactStore,
+        artifacts: Artifacts,
         clock: Clock,
         rollups: Rollups,
         *,
@@ -51,6 +51,7 @@ class Pruner:
             await self._rollups.forget(tx)
 
         await self._store.write(forget)
+        await self._artifacts.sweep()
         if self._retention_days <= 0:
             return
         before = now - int(self._retention_days * DAY_US)
@@ -59,7 +60,7 @@ class Pruner:
             return await tx.prune(before, self._batch)
 
         pruned = await self._store.write(prune)
-        await self._artifacts.remove(pruned.artifacts)
+        await self._artifacts.forget(pruned.artifacts)
         if pruned.run_ids:
             report("pruner.pruned", runs=len(pruned.run_ids))
         if len(pruned.run_ids) == self._batch:

@@ -121,7 +121,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """What retention removed: the runs, and the artifacts that nothing names any more."""
+    """What retention removed: the runs, and the artifacts that their values named."""
 
     run_ids: list[str]
     artifacts: list[str]

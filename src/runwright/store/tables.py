@@ -118,6 +118,20 @@ run_values = _table(
     _may("note", LargeBinary),
     _need("created_at", BigInteger),
     PrimaryKeyConstraint("run_id", "kind", "key"),
+    _partial("run_values_by_artifact", "artifact", where="artifact IS NOT NULL"),
+)
+
+artifacts = _table(
+    "artifacts",
+    _need("org_id", Text),
+    _need("project_id", Text),
+    _need("digest", Text),
+    _need("size", BigInteger),
+    _need("created_at", BigInteger),
+    _need("created_by", Text),
+    PrimaryKeyConstraint("org_id", "project_id", "digest"),
+    Index("artifacts_by_digest", "digest"),
+    rowid=False,
 )
 
 attempts = _table(

@@ -1,4 +1,4 @@
-"""The records of a run: its events as JSON or as a stream, attempts, effects, checkpoints, outputs."""
+"""The records of a run: its events as JSON or as a stream, attempts, effects, checkpoints, outputs, artifacts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from runwright.api import sse
 from runwright.api.context import Call
 from runwright.api.jobs import run_schemas as wire
+from runwright.api.jobs.artifacts import RunArtifact, lying_view
 from runwright.api.jobs.reports import ERASED, beyond
 from runwright.api.jobs.views import (
     attempt_view,
@@ -23,14 +24,14 @@ from runwright.api.pages import Page, PageQuery, Window
 from runwright.api.routing import Reply, Routes
 from runwright.api.sse import EventStream
 from runwright.domain.events import CATALOGUE, Event, schemas
-from runwright.engine.reader import Beyond
+from runwright.engine.reader import Beyond, require_data
 from runwright.engine.stream import Lagged
 from runwright.errors import InvalidRequest
 from runwright.store.base import Record
 
 routes = Routes(tag="runs")
 
-Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output, wire.RunState)
+Row = TypeVar("Row", wire.Attempt, wire.Checkpoint, wire.Output, wire.RunState, RunArtifact)
 
 OWN_STEPS = "ctx."  # what the context keeps for itself, such as sleeps, has no effect outside
 CHUNK = "stream.chunk"
@@ -198,6 +199,15 @@ async def list_state(call: Call, run_id: str, query: PageQuery) -> Page[wire.Run
     record = await reader.run(run_id)
     seen = sorted(await reader.values(record, "state"), key=lambda value: (value.created_at, value.key))
     return _slice(call, query, [(value.created_at, state_view(run_id, value)) for value in seen])
+
+
+@routes.get("/v1/runs/{run_id}/artifacts", scope="runs:read", answers=ERASED, summary="List a run's artifacts")
+async def list_artifacts(call: Call, run_id: str, query: PageQuery) -> Page[RunArtifact]:
+    """List the values of the run that lie in artifacts, oldest first."""
+    engine = call.services.engine
+    require_data(await engine.reader(call.actor).run(run_id))
+    seen = await engine.operations.artifacts.of_run(run_id)
+    return _slice(call, query, [(value.created_at, lying_view(run_id, value)) for value in seen])
 
 
 def _slice(call: Call, query: PageQuery, rows: list[tuple[int, Row]]) -> Page[Row]:

@@ -4,7 +4,7 @@
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -86,23 +86,32 @@ class Transport:
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = msgspec.UNSET,
+        content: Callable[[], Any] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
+        attempts: int | None = None,
     ) -> httpx2.Response:
         """Send a request, again where that is safe, and return its successful answer.
 
         `repeatable` says that doing it twice is doing it once (default: GET). Anything is tried again if it was never
-        sent or if the server refused it for now (429). Raises `ApiError`, `ServerUnreachable` or `UnexpectedAnswer`.
+        sent or if the server refused it for now (429), at most `attempts` times. `content` gives a body that is
+        no JSON, for each try. Raises `ApiError`, `ServerUnreachable` or `UnexpectedAnswer`.
         """
         repeatable = method == "GET" if repeatable is None else repeatable
-        content = None if body is msgspec.UNSET else _encoded(body)
-        sent = {**(headers or {}), **({} if content is None else {"Content-Type": "application/json"})}
+        encoded = None if body is msgspec.UNSET else _encoded(body)
+        sent = {**(headers or {}), **({} if encoded is None else {"Content-Type": "application/json"})}
         failures = 0
         while True:
             failure: ClientError
             asked_s = None
             try:
-                response = self._http.request(method, path, params=query(params or {}), content=content, headers=sent)
+                response = self._http.request(
+                    method,
+                    path,
+                    params=query(params or {}),
+                    content=encoded if content is None else content(),
+                    headers=sent,
+                )
             except _UNSENT as error:
                 failure, again = self._unreachable(error), True
             except (httpx2.RequestError, httpx2.InvalidURL) as error:
@@ -114,7 +123,7 @@ class Transport:
                 failure, asked_s = refusal, refusal.retry_after_s if isinstance(refusal, ApiError) else None
                 again = response.status_code == 429 or (repeatable and response.status_code in _TRY_AGAIN)
             failures += 1
-            if not again or failures >= self.backoff.attempts:
+            if not again or failures >= (attempts or self.backoff.attempts):
                 raise failure
             waiting.sleep(self.backoff.delay_s(failures, asked_s))
 

@@ -170,4 +170,4 @@ def _artifacts(connection: apsw.Connection, directory: Path, tell: Progress) -> 
         tell("artifacts", number, len(named))
 
 
-NAMED = "SELECT DISTINCT artifact FROM run_values WHERE artifact IS NOT NULL"
+NAMED = "SELECT artifact FROM run_values WHERE artifact IS NOT NULL UNION SELECT digest FROM artifacts"
