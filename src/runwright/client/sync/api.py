@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
 from runwright.client.backoff import Backoff
+from runwright.client.sync.artifacts import Artifacts
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
@@ -43,6 +44,7 @@ class Client:
         self.runs = Runs(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
+        self.artifacts = Artifacts(transport)
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")
