@@ -118,10 +118,9 @@ class Routes:
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
-        `scope` is one of `domain.tenancy.SCOPES`, `ANYONE` or `PUBLIC`, and `opened_by` names the flag of the settings
-        that lets everybody in instead; with `run_tokens` runs are let in, to what the handler lets them touch; `limit`
-        names the setting that bounds the body; `media` is the type of an answer that is no JSON; `headers`, `answers`
-        and `answer_headers` are told in the document, which holds the `listed` routes.
+        `scope` is one of `SCOPES`, `ANYONE` or `PUBLIC`; `opened_by` names the flag of the settings that lets everybody
+        in; with `run_tokens` runs are let in, to what the handler lets them touch; `limit` names the setting that
+        bounds the body; `media` is the type of an answer that is no JSON; the rest is told in the document.
         """
         if scope not in SCOPES and scope not in (ANYONE, PUBLIC):
             raise ValueError(f"{method} {path}: no scope {scope!r}")
