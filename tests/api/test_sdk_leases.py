@@ -87,7 +87,7 @@ async def test_a_run_that_has_ended_is_gone_for_its_last_token_and_for_older_one
 
 async def test_a_token_that_was_not_minted_here_is_nobodys(world: Scene):
     run = await world.accepted()
-    stem, _, signature = run.token.rpartition("_")
+    stem, signature = run.token[:-44], run.token[-43:]  # a signature may hold the character that stands before it
     lease = stem.rpartition("_")[0]
     for forged in (f"{stem}_{signature[::-1]}", f"{lease}_2_{signature}", stem, "rwt_", run.token + "x"):
         await each_is_refused(world.server.client(forged), run.run_id, 401, "auth.unauthenticated")
