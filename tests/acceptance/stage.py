@@ -56,6 +56,9 @@ class Stage:
         if name == "member_id":
             body = {"user_id": self.idents["user_id"], "role": "viewer"}
             return {name: (await said(self._client.post("/v1/members", json=body), 201))["id"]}
+        if name == "digest":
+            uploaded = await self._client.post("/v1/artifacts", content=b"some bytes")
+            return {name: uploaded.json()["digest"]}
         if name == "worker_id":
             return await self._leased(self.idents["project"])
         raise LookupError(f"nothing is known to make for {{{name}}}")
