@@ -21,8 +21,6 @@ LIVE_CHILDREN = Query(
     .order_by(runs.c.run_id)
 )
 
-PROJECT_OF = Query(select(runs.c.org_id, runs.c.project_id).where(runs.c.run_id == bindparam("run_id")))
-
 _LIVE = frozenset(LIVE)
 _UNHAPPY = frozenset({"failed", "cancelled", "expired"})
 
