@@ -41,6 +41,7 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     queued_us: int
     active_us: int
     total_us: int
+    cost_microusd: int = 0
 
 
 class Shift(msgspec.Struct, frozen=True, array_like=True):
@@ -65,6 +66,7 @@ class Rollup(msgspec.Struct, omit_defaults=True):
     ends: dict[str, int] = {}
     retries: int = 0
     dead_lettered: int = 0
+    cost_microusd: int = 0
     queued: Histogram = {}
     active: Histogram = {}
     total: Histogram = {}
@@ -84,6 +86,7 @@ class Rollup(msgspec.Struct, omit_defaults=True):
         self.ends[name] = self.ends.get(name, 0) + 1
         self.retries += end.retries
         self.dead_lettered += end.dead_lettered
+        self.cost_microusd += end.cost_microusd
         for histogram, us in ((self.queued, end.queued_us), (self.active, end.active_us), (self.total, end.total_us)):
             place = bucket(us)
             histogram[place] = histogram.get(place, 0) + 1
@@ -92,6 +95,7 @@ class Rollup(msgspec.Struct, omit_defaults=True):
         """Add another rollup."""
         self.retries += other.retries
         self.dead_lettered += other.dead_lettered
+        self.cost_microusd += other.cost_microusd
         for name, count in other.ends.items():
             self.ends[name] = self.ends.get(name, 0) + count
         for mine, theirs in ((self.queued, other.queued), (self.active, other.active), (self.total, other.total)):
@@ -140,6 +144,7 @@ def moves(changed: Iterable[tuple[Run | None, Run]]) -> bytes:
                 new.queued_us,
                 new.active_us,
                 max(at - spec.created_at, 0),
+                new.usage.cost_microusd,
             )
         )
     return _encode(Moves(ends, [Shift(*place, by) for place, by in shifts.items() if by]))

@@ -126,6 +126,14 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     fallback: bool = False
 
 
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run's code has reported of its model calls, added up."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int = 0
+
+
 class Paused(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a paused run goes on: the state it left and that state's reason."""
 
@@ -169,6 +177,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered_at: int | None = None
     annotations: dict[str, str] = {}
     trace: Trace | None = None
+    usage: Usage = Usage()
 
     @property
     def run_id(self) -> str:

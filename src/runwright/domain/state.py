@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -16,7 +17,7 @@ from runwright.domain import ending
 from runwright.domain import events as e
 from runwright.domain.chain import genesis
 from runwright.domain.ending import draft
-from runwright.domain.run import Paused, Run, State
+from runwright.domain.run import Paused, Run, State, Usage
 from runwright.domain.tenancy import system
 from runwright.errors import InvalidTransition, StaleLease
 
@@ -121,10 +122,28 @@ def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
 def _append(run: Run, command: c.Append, at: int) -> c.Decision:
     if command.annotations:
         run = replace(run, annotations=run.annotations | command.annotations)
-    return c.Decision(run, command.drafts)
+    return c.Decision(_counted(run, command.drafts), command.drafts)
+
+
+def _counted(run: Run, drafts: tuple[e.Draft, ...]) -> Run:
+    """Return the run with the usage that these records report; what is no number of ours counts for nothing."""
+    reports = [draft.data for draft in drafts if draft.type == "usage.reported"]
+    for report in reports:
+        try:
+            told = msgspec.json.decode(report, type=e.UsageReported)
+        except msgspec.ValidationError:
+            continue
+        usage = Usage(
+            run.usage.input_tokens + max(told.prompt_tokens, 0),
+            run.usage.output_tokens + max(told.completion_tokens, 0),
+            run.usage.cost_microusd + max(told.cost_microusd, 0),
+        )
+        run = replace(run, usage=usage)
+    return run
 
 
 def _finish(run: Run, command: c.Finish, at: int) -> c.Decision:
+    run = _counted(run, command.drafts) if command.drafts else run
     decision = ending.end_attempt(run, command.outcome, at, command.draw)
     return c.Decision(decision.run, command.drafts + decision.events) if command.drafts else decision
 

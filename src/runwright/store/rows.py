@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from runwright.domain.run import Paused, Run, Spec, Tally, Trace
+from runwright.domain.run import Paused, Run, Spec, Tally, Trace, Usage
 from runwright.store.base import Birth, Lease, Record, Row
 
 STANDING = (
@@ -36,6 +36,7 @@ STANDING = (
     "worker_id",
     "annotations",
     "trace",
+    "usage",
 )
 """The columns of `runs` that change, in the order of `standing`."""
 
@@ -50,8 +51,10 @@ _spec = msgspec.json.Decoder(Spec).decode
 _tally = msgspec.json.Decoder(Tally).decode
 _paused = msgspec.json.Decoder(Paused).decode
 _trace = msgspec.json.Decoder(Trace).decode
+_usage = msgspec.json.Decoder(Usage).decode
 _annotations = msgspec.json.Decoder(dict[str, str]).decode
 _NO_TALLY = Tally()
+_NO_USAGE = Usage()
 
 
 def standing(run: Run) -> Row:
@@ -83,6 +86,7 @@ def standing(run: Run) -> Row:
         run.worker_id,
         _encode(run.annotations) if run.annotations else None,
         None if run.trace is None else _encode(run.trace),
+        None if run.usage == _NO_USAGE else _encode(run.usage),
     )
 
 
@@ -140,6 +144,7 @@ def run_from(opening: bytes, row: Row, live: Row | None) -> Run:
         worker_id=row[23],
         annotations={} if row[24] is None else _annotations(row[24]),
         trace=None if row[25] is None else _trace(row[25]),
+        usage=_NO_USAGE if row[26] is None else _usage(row[26]),
     )
 
 

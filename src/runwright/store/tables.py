@@ -45,6 +45,7 @@ runs = _table(
     _may("worker_id", Text),
     _may("annotations", LargeBinary),
     _may("trace", LargeBinary),
+    _may("usage", LargeBinary),
     _may("finished_at", BigInteger),
     _may("cancel_requested_at", BigInteger),
     _may("pause_requested_at", BigInteger),

@@ -12,6 +12,7 @@ from runwright import ids
 from runwright.api import instants
 from runwright.api.context import Call
 from runwright.api.routing import Routes
+from runwright.domain.money import usd
 from runwright.domain.rollups import Histogram, Rollup, quantile_us
 from runwright.domain.run import LIVE
 from runwright.engine.rollups import Stats
@@ -79,7 +80,7 @@ class StatsBucket(msgspec.Struct, frozen=True, kw_only=True):
 class StatsView(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the runs that ended between two instants, and how many are live now.
 
-    `depth` is null for a single job. `cost_usd` is 0 as long as runs record no usage.
+    `depth` is null for a single job. `cost_usd` is what the runs that ended had reported.
     """
 
     org_id: str
@@ -164,7 +165,7 @@ def _view(query: StatsQuery, org_id: str, project_id: str | None, job_id: str | 
         ends=_ends(whole),
         latency=Latencies(queued=_latency(whole.queued), active=_latency(whole.active), total=_latency(whole.total)),
         depth=None if depth is None else Depth(**{state: depth.get(state, 0) for state in LIVE}),
-        cost_usd=0.0,
+        cost_usd=usd(whole.cost_microusd),
         series=[
             StatsBucket(
                 at=instants.text(each.at),

@@ -10,6 +10,7 @@ from runwright.api import instants
 from runwright.api.jobs import run_schemas as wire
 from runwright.domain import run as domain
 from runwright.domain.events import Event, ToolCalled, UsageReported
+from runwright.domain.money import usd
 from runwright.domain.words import job_word
 from runwright.engine.calls import SOURCE
 from runwright.engine.reader import Reader, Seen
@@ -24,9 +25,6 @@ _NOT_YET: dict[str, Any] = {
     "lineage_depth": 0,
     "model": None,
     "persona_id": None,
-    "total_input_tokens": 0,
-    "total_output_tokens": 0,
-    "total_cost_usd": 0.0,
     "cache_hit_rate": None,
     "credits_used": 0,
     "retry_of": None,
@@ -102,6 +100,9 @@ def _standing(run: domain.Run, now: int) -> dict[str, Any]:
     return {
         "status": job_word(run),
         "state": run.state,
+        "total_input_tokens": run.usage.input_tokens,
+        "total_output_tokens": run.usage.output_tokens,
+        "total_cost_usd": usd(run.usage.cost_microusd),
         "metadata": run.metadata,
         "reason": run.reason,
         "attempt": run.attempt,
