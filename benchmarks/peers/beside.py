@@ -54,10 +54,10 @@ PEERS: dict[str, Entry] = {
         "DBOS", "dbos_queue", ("dbos",), "SQLite", "poll 20 ms, 100 at once; workflow status kept", single=500
     ),
     "dbos": Entry(
-        "DBOS", "dbos_queue", ("dbos",), "PostgreSQL", "poll 20 ms, 100 at once; workflow status kept", single=1_500
+        "DBOS", "dbos_queue", ("dbos",), "PostgreSQL", "poll 20 ms, 100 at once; workflow status kept", single=1_000
     ),
     "procrastinate": Entry(
-        "procrastinate", "procrastinate_queue", ("procrastinate",), "PostgreSQL", "10 at once; jobs and events kept",
+        "procrastinate", "procrastinate_queue", ("procrastinate",), "PostgreSQL", "10 at once; jobs and events kept", single=800,
         batch=1_000,
     ),
     "pgqueuer": Entry(
@@ -65,7 +65,8 @@ PEERS: dict[str, Entry] = {
         batch=20_000,
     ),
     "celery": Entry(
-        "Celery", "celery_queue", ("celery",), "Valkey", "prefork 1, acknowledged late, 64 fetched ahead, results kept"
+        "Celery", "celery_queue", ("celery",), "Valkey", "prefork 1, acknowledged late, 64 fetched ahead, results kept",
+        single=1_000,
     ),
     "taskiq": Entry(
         "taskiq", "taskiq_queue", ("taskiq", "taskiq-redis"), "Valkey", "stream with acknowledgements, results kept",
