@@ -14,7 +14,7 @@ import msgspec
 
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
-from runwright.domain.run import Run
+from runwright.domain.run import Run, Spec
 from runwright.store.query import Query
 
 T = TypeVar("T")
@@ -157,21 +157,35 @@ class ChangeSet(msgspec.Struct):
 
 
 class Transaction(Protocol):
-    """One transaction. `now` is the store's time (µs), read once; locks are taken in the order of these methods."""
+    """One transaction. `now` is the store's time (µs), read once.
+
+    Others run beside it, in this process or another. Locks are taken in one order, whoever asks: idempotency keys,
+    limits, runs, each sorted by key. Who locks a run has all its rows in `run_heads`, `ready`, `held` and `timers`, and
+    nobody else writes its log. What comes after the runs (`take`, `leases`) passes over what others hold, so it never waits.
+    """
 
     now: int
 
+    async def alone(self, duty: str) -> bool:
+        """Tell whether no other transaction is at this duty; until this one ends, none will be."""
+
     async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
+        """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`; locked, taken or not."""
+
+    async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
+        """Return the specs of the runs that exist. They never change, so nothing is locked."""
 
     async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
-        """Return the limits that exist, locked; one that nobody uses or waits for need not exist."""
+        """Return the limits that exist; locked, also those that do not: nobody uses or waits for them."""
 
-    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run]) -> dict[str, Run]:
-        """Return the runs that exist, locked. A `known` run that nobody moved since may be returned as it is."""
+    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run], *, wait: bool = True) -> dict[str, Run]:
+        """Return the runs that exist, locked. A `known` run that nobody moved since may be returned as it is.
+
+        Without `wait`, those that another transaction holds are left out.
+        """
 
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
-        """Return the leases of those runs that execute."""
+        """Return the leases of those runs that execute, locked against renewal; without those being renewed."""
 
     async def take(self, lanes: Sequence[str], count: int) -> list[str]:
         """Remove and return up to `count` ready runs of these lanes, lowest rank first; locked ones stay for others."""
@@ -179,8 +193,8 @@ class Transaction(Protocol):
     async def paused(self) -> set[str]:
         """Return the keys of the queues that are paused: nobody takes from their lanes."""
 
-    async def held(self, limit_key: str, count: int) -> list[Held]:
-        """Return the first `count` runs held by a limit, lowest rank first."""
+    async def held(self, limit_keys: Sequence[str], count: int) -> dict[str, list[Held]]:
+        """Return the first `count` runs held by each limit, lowest rank first; nothing for one that holds none."""
 
     async def floors(self, queues: Sequence[str]) -> dict[str, float]:
         """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""
@@ -264,8 +278,8 @@ class Store(Protocol):
     async def leases_of(self, worker_id: str) -> list[Lease]:
         """Return the leases that a worker holds."""
 
-    async def inbox(self, limit: int) -> list[InboxEntry]:
-        """Return the oldest entries of the inbox."""
+    async def inbox(self, before: int, limit: int) -> list[InboxEntry]:
+        """Return the oldest entries of the inbox that were written before an instant (µs)."""
 
     async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
         """Return the oldest entries of a topic."""
