@@ -57,7 +57,8 @@ PEERS: dict[str, Entry] = {
         "DBOS", "dbos_queue", ("dbos",), "PostgreSQL", "poll 20 ms, 100 at once; workflow status kept", single=1_000
     ),
     "procrastinate": Entry(
-        "procrastinate", "procrastinate_queue", ("procrastinate",), "PostgreSQL", "10 at once; jobs and events kept", single=800,
+        "procrastinate", "procrastinate_queue", ("procrastinate",), "PostgreSQL", "10 at once; jobs and events kept",
+        single=800,
         batch=1_000,
     ),
     "pgqueuer": Entry(

@@ -9,7 +9,7 @@ from runwright.client.handlers import job
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.tenancy import Cause
-from runwright.engine.commit import Admit, Committed, Request, Take
+from runwright.engine.requests import Admit, Committed, Request, Take
 from runwright.errors import InvalidTransition, NotFound, Overloaded, StaleLease, StoreError
 from tests.domain.specimens import log_line
 from tests.engine.world import ADMIN, World, failed, settled, until

@@ -53,6 +53,18 @@ async def test_heartbeats_keep_a_lease_however_long_the_work_is_silent(world: Wo
     assert await world.state(run_id) == "executing"
 
 
+async def test_a_lease_that_was_renewed_after_the_look_is_not_taken(world: World):
+    run, run_id = await leased(world)
+    world.clock.advance(31)
+    seen = (await world.store.lapsed(world.clock.now(), 10))[0]
+    assert await beat(world, run) == []
+    answers = await world.engine.commit.apply_all(
+        [c.Lose(seen.run_id, seen.lease_epoch, 0.5), c.Fence(seen.run_id, seen.lease_epoch)]
+    )
+    assert answers == [None, None]
+    assert await world.state(run_id) == "executing"
+
+
 async def test_a_lost_worker_can_change_nothing_any_more(world: World):
     run, run_id = await leased(world)
     await world.reap(31)

@@ -11,7 +11,7 @@ from runwright.client.errors import NonRetryable, RetryLater
 from runwright.client.handlers import job
 from runwright.domain import commands as c
 from runwright.domain.tenancy import Cause
-from runwright.engine.commit import Take
+from runwright.engine.requests import Take
 from tests.engine.world import SECOND, World, settled, until
 
 

@@ -33,10 +33,10 @@ from runwright.domain.lane import queue_key
 from runwright.domain.redaction import Redactor
 from runwright.domain.run import Run, StopKind
 from runwright.domain.tenancy import Actor, Cause
-from runwright.engine.commit import Submitted, Take
 from runwright.engine.engine import Engine
 from runwright.engine.loops import Loop
 from runwright.engine.reader import Reader
+from runwright.engine.requests import Submitted, Take
 from runwright.engine.submit import Order
 from runwright.executors.python import PythonExecutor
 from runwright.store.artifacts import FileArtifacts

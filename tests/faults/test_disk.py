@@ -17,7 +17,7 @@ from runwright.clock import FrozenClock
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.run import Run
-from runwright.engine.commit import Submitted
+from runwright.engine.requests import Submitted
 from runwright.errors import Error, StoreError
 from runwright.store.sqlite.connection import connect
 from tests.domain.specimens import log_line

@@ -25,7 +25,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.lane import Lane
 from runwright.domain.run import TERMINAL, Run
 from runwright.domain.tenancy import Cause
-from runwright.engine.commit import Request, Submitted, Take
+from runwright.engine.requests import Request, Submitted, Take
 from runwright.errors import Error, IdempotencyMismatch, InvalidTransition, NotFound, StaleLease
 from runwright.store.base import Transaction
 from tests.domain.specimens import log_line

@@ -53,11 +53,11 @@ async def test_held_runs_come_lowest_rank_first_and_by_their_limit(store: Store)
     runs = sorted((held(rank, "job:a") for rank in (3.0, 1.0, 2.0)), key=lambda run: run.rank or 0)
     await write(store, ChangeSet(held=[runs[2], runs[0], runs[1], held(0.1, "job:b")]))
     listed = [Held("job:a", run.rank or 0, run.run_id) for run in runs]
-    assert await within(store, "held", "job:a", 10) == listed
-    assert await within(store, "held", "job:a", 2) == listed[:2]
-    assert await within(store, "held", "job:c", 2) == []
+    assert await within(store, "held", ["job:a", "job:c"], 10) == {"job:a": listed}
+    assert await within(store, "held", ["job:a"], 2) == {"job:a": listed[:2]}
+    assert await within(store, "held", ["job:c"], 2) == {}
     await write(store, ChangeSet(unheld=[runs[0]]))
-    assert await within(store, "held", "job:a", 10) == listed[1:]
+    assert await within(store, "held", ["job:a"], 10) == {"job:a": listed[1:]}
 
 
 async def test_limits_are_made_and_changed(store: Store):

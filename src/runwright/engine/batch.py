@@ -132,8 +132,12 @@ class Batch:
 
     def limits_touched(self, entering: list[Run]) -> set[str]:
         """Return the keys of every limit that this batch takes or frees."""
-        runs = [self.after[run_id] for run_id in self._touched] + entering
-        return {limit.key for run in runs for limit in run.spec.limits}
+        moved = [run for run in map(self.after.__getitem__, self._touched) if self._owned(run) != run.owns_slots]
+        return {limit.key for run in (*moved, *entering) for limit in run.spec.limits}
+
+    def _owned(self, run: Run) -> bool:
+        old = self.before.get(run.run_id)
+        return old is not None and old.owns_slots
 
     def admit(self, entering: list[Run], reading: Reading) -> None:
         """Put the entering runs into their queue, or hold each under its first full limit; lowest rank goes first."""
@@ -170,8 +174,8 @@ class Batch:
     def _settle_slots(self, entering: list[Run], reading: Reading) -> None:
         waiting = {run.run_id for run in entering}
         for run_id in (*self._touched, *waiting.difference(self._touched)):
-            old, new = self.before.get(run_id), self.after[run_id]
-            owned = old is not None and old.owns_slots
+            new = self.after[run_id]
+            owned = self._owned(new)
             owns = new.owns_slots and run_id not in waiting
             if owned == owns and run_id not in waiting:
                 continue

@@ -14,7 +14,7 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
 from runwright.engine.batch import Terms
 from runwright.engine.calls import Calls
-from runwright.engine.commit import Commit, Committed
+from runwright.engine.commit import Commit
 from runwright.engine.control import Control
 from runwright.engine.emitter import Emitter
 from runwright.engine.feed import Feed
@@ -27,6 +27,7 @@ from runwright.engine.operations import Operations
 from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
+from runwright.engine.requests import Committed
 from runwright.engine.scheduler import Scheduler
 from runwright.engine.steady import Steady
 from runwright.engine.stream import Hub

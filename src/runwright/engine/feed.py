@@ -16,7 +16,7 @@ import msgspec
 
 from runwright.domain.events import CATALOGUE
 from runwright.domain.run import Run
-from runwright.engine.commit import Committed
+from runwright.engine.requests import Committed
 
 Encode = Callable[[Run], bytes]
 Key = tuple[str, str | None, Encode]

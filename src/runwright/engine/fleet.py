@@ -22,8 +22,9 @@ from runwright.domain.run import ENDPOINT, Run, StopKind
 from runwright.domain.workforce import Introduction
 from runwright.engine.attempt import Attempt, AttemptLost, Saving
 from runwright.engine.batch import lease_until
-from runwright.engine.commit import Commit, Committed, Take
+from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter
+from runwright.engine.requests import Committed, Take
 from runwright.engine.values import Values
 from runwright.errors import Error, NotFound, RunEnded, StaleLease
 from runwright.store.base import Store, Transaction

@@ -5,8 +5,9 @@ from __future__ import annotations
 from runwright.clock import Clock
 from runwright.domain.commands import Stop
 from runwright.domain.tenancy import Cause
-from runwright.engine.commit import Commit, Committed
+from runwright.engine.commit import Commit
 from runwright.engine.loops import Loop
+from runwright.engine.requests import Committed
 from runwright.errors import Error, InvalidTransition, NotFound
 from runwright.store.base import Store, Transaction
 from runwright.store.queries.runs import LIVE_CHILDREN
@@ -15,7 +16,10 @@ POLL_S = 5.0
 
 
 class Inbox:
-    """Entries are applied at least once and in order; each of them is harmless to apply again."""
+    """Entries are applied at least once and in order; each of them is harmless to apply again.
+
+    The process that wrote one applies it at once; what a crash left behind, whoever polls next.
+    """
 
     def __init__(self, store: Store, commit: Commit, clock: Clock, *, batch: int = 500) -> None:
         self._store = store

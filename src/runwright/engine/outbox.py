@@ -31,6 +31,8 @@ class Outbox:
 
     async def _settle(self, topic: str, consume: Consumer) -> int:
         async def work(tx: Transaction) -> int:
+            if not await tx.alone(f"outbox.{topic}"):
+                return 0
             entries = [OutboxEntry(*row) for row in await tx.fetch(TAKE_OUTBOX, topic=topic, limit=self._batch)]
             await consume(tx, entries)
             await tx.settle([entry.entry for entry in entries])

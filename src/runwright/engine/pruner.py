@@ -46,6 +46,8 @@ class Pruner:
         keys_before = now - int(self._idempotency_ttl_h * HOUR_US)
 
         async def forget(tx: Transaction) -> None:
+            if not await tx.alone("forget"):
+                return
             await tx.fetch(FORGET_KEYS, before=keys_before)
             await tx.fetch(FORGET_WORKERS, before=now - int(self._workers_kept_h * HOUR_US))
             await self._rollups.forget(tx)
@@ -57,6 +59,8 @@ class Pruner:
         before = now - int(self._retention_days * DAY_US)
 
         async def prune(tx: Transaction) -> Pruned:
+            if not await tx.alone("prune"):
+                return Pruned([], [])
             return await tx.prune(before, self._batch)
 
         pruned = await self._store.write(prune)

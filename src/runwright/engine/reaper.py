@@ -6,10 +6,12 @@ import random
 
 from runwright.clock import Clock
 from runwright.domain.commands import Fence, Lose
-from runwright.engine.commit import Commit, Committed
+from runwright.domain.run import Run
+from runwright.engine.commit import Commit
 from runwright.engine.loops import Loop
+from runwright.engine.requests import Committed
 from runwright.engine.steady import Steady
-from runwright.errors import Error, StoreError
+from runwright.errors import StoreError
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -65,7 +67,7 @@ class Reaper:
         if commands:
             answers = await self._commit.apply_all(commands)
             for command, answer in zip(commands, answers, strict=True):
-                if not isinstance(answer, Error) and answer.state != "executing":
+                if isinstance(answer, Run) and answer.state != "executing":
                     name = "reaper.lost" if isinstance(command, Lose) else "reaper.fenced"
                     report(name, run_id=command.run_id, lease_epoch=command.lease_epoch)
         passed = self._clock.monotonic()

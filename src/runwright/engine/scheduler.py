@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from runwright.clock import Clock
 from runwright.domain.commands import Due, Expire
-from runwright.engine.commit import Admit, Commit, Committed
+from runwright.engine.commit import Commit
 from runwright.engine.loops import Loop
+from runwright.engine.requests import Admit, Committed
 from runwright.engine.steady import Steady
 from runwright.store.base import Store
 

@@ -13,7 +13,7 @@ from itertools import islice
 
 from runwright.clock import Clock
 from runwright.domain.events import TERMINAL_TYPES, Event
-from runwright.engine.commit import Committed
+from runwright.engine.requests import Committed
 from runwright.store.base import Store
 from runwright.telemetry import observe
 

@@ -16,7 +16,8 @@ from runwright.domain.redaction import Redacted, Redactor
 from runwright.domain.retry import RetryPolicy, Strategy
 from runwright.domain.run import Spec, ValueRef
 from runwright.domain.tenancy import Actor, Cause
-from runwright.engine.commit import Commit, Submitted
+from runwright.engine.commit import Commit
+from runwright.engine.requests import Submitted
 from runwright.engine.values import Values, encode
 from runwright.errors import Conflict, InvalidRequest
 

@@ -12,9 +12,10 @@ from runwright.domain.lane import Lane, queue_of
 from runwright.domain.outcome import Outcome
 from runwright.domain.run import Run, StopKind
 from runwright.engine.attempt import Attempt, AttemptLost, Executor
-from runwright.engine.commit import Commit, Take
+from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter
 from runwright.engine.loops import Loop
+from runwright.engine.requests import Take
 from runwright.engine.values import Values
 from runwright.errors import Error, StaleLease
 from runwright.store.base import Store, Transaction

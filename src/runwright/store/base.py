@@ -161,7 +161,8 @@ class Transaction(Protocol):
 
     Others run beside it, in this process or another. Locks are taken in one order, whoever asks: idempotency keys,
     limits, runs, each sorted by key. Who locks a run has all its rows in `run_heads`, `ready`, `held` and `timers`, and
-    nobody else writes its log. What comes after the runs (`take`, `leases`) passes over what others hold, so it never waits.
+    nobody else writes its log. What comes after the runs (`take`, `leases`) passes over what others hold, and so
+    never waits.
     """
 
     now: int
@@ -170,7 +171,7 @@ class Transaction(Protocol):
         """Tell whether no other transaction is at this duty; until this one ends, none will be."""
 
     async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`; locked, taken or not."""
+        """Return (scope, key) → (fingerprint, target) of the keys taken after `since`; all are locked, taken or not."""
 
     async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
         """Return the specs of the runs that exist. They never change, so nothing is locked."""
@@ -278,8 +279,8 @@ class Store(Protocol):
     async def leases_of(self, worker_id: str) -> list[Lease]:
         """Return the leases that a worker holds."""
 
-    async def inbox(self, before: int, limit: int) -> list[InboxEntry]:
-        """Return the oldest entries of the inbox that were written before an instant (µs)."""
+    async def inbox(self, limit: int) -> list[InboxEntry]:
+        """Return the oldest entries of the inbox."""
 
     async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
         """Return the oldest entries of a topic."""

@@ -111,6 +111,11 @@ def head(run: Run) -> Row:
     return (run.state, run.lease_epoch, run.seq, run.hash, run.at, run.rank, run.held_by)
 
 
+def spec_from(opening: bytes) -> Spec:
+    """Return the spec that a run was made with."""
+    return _spec(opening)
+
+
 def run_from(opening: bytes, row: Row, live: Row | None) -> Run:
     """Return the run of an `opening`, its `STANDING` values and, while it lives, its `HEAD` values."""
     state, epoch, seq, digest, at, rank, held_by = live or (row[0], row[3], row[4], row[5], row[6], None, None)

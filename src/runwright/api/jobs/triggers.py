@@ -19,7 +19,7 @@ from runwright.domain.commands import Submit
 from runwright.domain.job import Job
 from runwright.domain.state import decide
 from runwright.domain.words import job_word
-from runwright.engine.commit import Submitted
+from runwright.engine.requests import Submitted
 from runwright.engine.submit import Order
 from runwright.errors import Error, FieldError, InvalidRequest
 

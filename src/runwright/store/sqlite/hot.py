@@ -47,6 +47,7 @@ RECORDS = (
 )
 
 EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+SPECS = f"SELECT run_id, opening FROM runs WHERE run_id IN {_IDS}"
 PAYLOADS = f"SELECT run_id, payload FROM runs WHERE run_id IN {_IDS}"
 LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id IN {_IDS}"
 LIMITS = f"SELECT limit_key, used, max FROM limits WHERE limit_key IN {_IDS}"

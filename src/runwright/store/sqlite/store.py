@@ -23,7 +23,7 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
-from runwright.domain.run import Run
+from runwright.domain.run import Run, Spec
 from runwright.errors import StoreUnavailable
 from runwright.store import migrations, rows
 from runwright.store.base import (
@@ -64,6 +64,10 @@ class SqliteTransaction:
         self._cursor = cursor
         self.now = now
 
+    async def alone(self, duty: str) -> bool:
+        """Tell that nobody else is at this duty: one transaction at a time writes the file."""
+        return True
+
     async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
         """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
         taken = {}
@@ -73,13 +77,17 @@ class SqliteTransaction:
                 taken[key.scope, key.key] = row
         return taken
 
+    async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
+        """Return the specs of the runs that exist."""
+        return {row[0]: rows.spec_from(row[1]) for row in self._cursor.execute(hot.SPECS, (_list(run_ids),))}
+
     async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
         """Return the limits that exist; one that nobody uses or waits for does not."""
         found = self._cursor.execute(hot.LIMITS, (_list(keys),))
         return {key: Slots(used, size) for key, used, size in found}
 
-    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run]) -> dict[str, Run]:
-        """Return the runs that exist. Known ones are right: this process alone writes the file."""
+    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run], *, wait: bool = True) -> dict[str, Run]:
+        """Return the runs that exist. Known ones are right and none is held: this process alone writes the file."""
         found = {run_id: known[run_id] for run_id in run_ids if run_id in known}
         missing = [run_id for run_id in run_ids if run_id not in found]
         if missing:
@@ -105,9 +113,14 @@ class SqliteTransaction:
         """Return the keys of the queues that are paused."""
         return {str(row[0]) for row in self._cursor.execute(hot.PAUSED)}
 
-    async def held(self, limit_key: str, count: int) -> list[Held]:
-        """Return the first `count` runs held by a limit, lowest rank first."""
-        return [Held(*row) for row in self._cursor.execute(hot.HELD, (limit_key, count))]
+    async def held(self, limit_keys: Sequence[str], count: int) -> dict[str, list[Held]]:
+        """Return the first `count` runs held by each limit, lowest rank first; nothing for one that holds none."""
+        found: dict[str, list[Held]] = {}
+        for key in limit_keys:
+            waiting = [Held(*row) for row in self._cursor.execute(hot.HELD, (key, count))]
+            if waiting:
+                found[key] = waiting
+        return found
 
     async def floors(self, queues: Sequence[str]) -> dict[str, float]:
         """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""

@@ -1,0 +1,197 @@
+"""Answer requests within one transaction: lock what they need in the one order, read, and let a batch decide.
+
+The order is the contract's: idempotency keys, limits, runs; then what passes over the rows that others hold. A run's
+limits never change, so they are known, and locked, before the run is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from runwright.domain import commands as c
+from runwright.domain.lane import queue_of
+from runwright.domain.run import Run, Spec
+from runwright.engine.batch import Batch, Reading, Terms
+from runwright.engine.requests import Admit, Fused, Recurring, Request, Reserved, Submitted, Take
+from runwright.errors import Error, IdempotencyMismatch, NotFound
+from runwright.store.base import Lease, Slots, Transaction
+
+
+class Transact:
+    """The requests of one transaction. `answers` has one list for each group; `fused` those begun as they were made."""
+
+    def __init__(
+        self,
+        groups: Iterable[Sequence[Request]],
+        known: Mapping[str, Run],
+        reserved: Mapping[str, Reserved],
+        terms: Terms,
+        *,
+        batch_max: int,
+        idempotency_ttl_us: int,
+    ) -> None:
+        self._groups = tuple(groups)
+        self._requests = [request for group in self._groups for request in group]
+        self._known = known
+        self._reserved = reserved
+        self._terms = terms
+        self._batch_max = batch_max
+        self._idempotency_ttl_us = idempotency_ttl_us
+        self._keys_taken: dict[tuple[str, str], tuple[str, str]] = {}
+        self._claimed: dict[int, list[str]] = {}
+        self._leases: dict[str, Lease] = {}
+        self._fusing: dict[str, Reserved] = {}
+        self.answers: list[list[Any]] = []
+        self.fused: list[Fused] = []
+
+    async def decide(self, tx: Transaction) -> Batch:
+        """Lock, read and decide; return the batch, ready to be sealed and written."""
+        self._keys_taken = await self._idempotent(tx)
+        slots, held = await self._limited(tx)
+        batch = Batch(tx.now, await self._runs(tx, held), self._terms)
+        for group in self._groups:
+            self.answers.append([self._answer(batch, request) for request in group])
+        _bring_up_to_date(batch, self.answers)
+        await self._admit(tx, batch, slots, held)
+        return batch
+
+    # --- locks and reads ----------------------------------------------------------------------------------------------
+
+    async def _idempotent(self, tx: Transaction) -> dict[tuple[str, str], tuple[str, str]]:
+        keys = [r.idempotency for r in self._requests if isinstance(r, c.Submit) and r.idempotency is not None]
+        return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
+
+    async def _limited(self, tx: Transaction) -> tuple[dict[str, Slots], list[str]]:
+        """Lock every limit that the requests may change; return their slots, and the held runs that may go on."""
+        asked = sorted({key for r in self._requests if isinstance(r, Admit) for key in r.limit_keys})
+        guessed = await tx.held(asked, self._batch_max) if asked else {}
+        # An append changes no slot, and it is what there is most of.
+        moved = {r.run_id for r in self._requests if not isinstance(r, c.Submit | c.Append | Take | Admit)}
+        moved.update(entry.run_id for entries in guessed.values() for entry in entries)
+        specs = await self._specs(tx, moved)
+        specs += [r.spec for r in self._requests if isinstance(r, c.Submit)]
+        keys = {limit.key for spec in specs for limit in spec.limits}.union(asked)
+        if not keys:
+            return {}, []
+        slots = await tx.limits(sorted(keys))
+        if not guessed:
+            return slots, []
+        waiting: list[str] = []
+        for key, entries in (await tx.held(asked, self._batch_max)).items():
+            free = slots[key].max - slots[key].used if key in slots else self._batch_max
+            # One that came between the guess and the lock may have limits that are not locked: its turn comes again.
+            waiting += [entry.run_id for entry in entries[: max(free, 0)] if entry.run_id in moved]
+        return slots, waiting
+
+    async def _specs(self, tx: Transaction, run_ids: Iterable[str]) -> list[Spec]:
+        wanted = list(run_ids)
+        found = [self._known[run_id].spec for run_id in wanted if run_id in self._known]
+        missing = [run_id for run_id in wanted if run_id not in self._known]
+        return found + list((await tx.specs(missing)).values()) if missing else found
+
+    async def _runs(self, tx: Transaction, held: list[str]) -> dict[str, Run]:
+        takes = [request for request in self._requests if isinstance(request, Take)]
+        recurring = {r.run_id for r in self._requests if isinstance(r, Recurring)}
+        named = {r.run_id for r in self._requests if not isinstance(r, Take | Admit | c.Submit | Recurring)}.union(held)
+        runs = await tx.runs(sorted(named), self._known) if named else {}
+        if recurring:
+            runs |= await tx.runs(sorted(recurring - named), self._known, wait=False)
+            self._leases = await tx.leases([r.run_id for r in self._requests if isinstance(r, c.Lose | c.Fence)])
+        paused = await tx.paused() if takes or self._reserved else set()
+        for take in takes:
+            self._claimed[id(take)] = await tx.take(_open(take.lanes, paused), take.count)
+        taken = [run_id for run_ids in self._claimed.values() for run_id in run_ids if run_id not in runs]
+        if taken:
+            runs |= await tx.runs(taken, self._known)
+        if self._reserved:
+            # Where nobody waits, a new run may begin in its first transaction.
+            empty = await tx.empty(_open(tuple(sorted(self._reserved)), paused))
+            self._fusing = {lane: held for lane, held in self._reserved.items() if lane in empty}
+        return runs
+
+    async def _admit(self, tx: Transaction, batch: Batch, slots: dict[str, Slots], held: list[str]) -> None:
+        entering = batch.entering(held)
+        keys = batch.limits_touched(entering)
+        reading = Reading({key: slots[key] for key in keys if key in slots})
+        if keys:
+            reading.held = await tx.held(sorted(keys), self._batch_max)
+        if entering:
+            reading.floors = await tx.floors(sorted({run.spec.queue_key for run in entering}))
+            pairs = sorted({(run.spec.queue_key, run.spec.project_id) for run in entering})
+            reading.turns = await tx.turns(pairs)
+        if entering or keys:
+            batch.admit(entering, reading)
+            batch.freed = {key for key in batch.freed if reading.held.get(key)}
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def _answer(self, batch: Batch, request: Request) -> Any:
+        try:
+            match request:
+                case c.Submit():
+                    return self._submit(batch, request)
+                case Take():
+                    run_ids = self._claimed[id(request)]
+                    batch.taken.update(run_ids)
+                    # One that was stopped earlier in this very transaction is nobody's to claim.
+                    waiting = [run_id for run_id in run_ids if batch.after[run_id].state == "queued"]
+                    return [batch.decide(c.Claim(run_id, request.worker_id)) for run_id in waiting]
+                case Admit():
+                    return None
+                case c.Due() | c.Expire() | c.Lose() | c.Fence():
+                    return batch.decide(request) if self._has_come(batch, request) else None
+                case _:
+                    if request.run_id not in batch.after:
+                        raise NotFound("run", request.run_id)
+                    return batch.decide(request)
+        except Error as refusal:
+            return refusal
+
+    def _has_come(self, batch: Batch, request: Recurring) -> bool:
+        """Tell whether nobody else has the run, and its lease is over: a worker may have renewed it meanwhile."""
+        if request.run_id not in batch.after:
+            return False
+        if isinstance(request, c.Due | c.Expire):
+            return True
+        lease = self._leases.get(request.run_id)
+        if lease is None or lease.lease_epoch != request.lease_epoch:
+            return False
+        over_at = lease.until if isinstance(request, c.Lose) else lease.fence_at
+        return over_at is not None and over_at <= batch.now
+
+    def _submit(self, batch: Batch, command: c.Submit) -> Submitted:
+        key = command.idempotency
+        if key is not None:
+            former = self._keys_taken.get((key.scope, key.key))
+            if former is not None:
+                fingerprint, run_id = former
+                if fingerprint != key.fingerprint:
+                    data = {"expected": fingerprint, "given": key.fingerprint}
+                    raise IdempotencyMismatch(
+                        "this idempotency key was used for another request; use a new key, or send the same request",
+                        data=data,
+                    )
+                return Submitted(run_id, batch.after.get(run_id), hit=True)
+        run = batch.decide(command)
+        if key is not None:
+            self._keys_taken[key.scope, key.key] = (key.fingerprint, run.run_id)
+        if self._fusing and run.state == "queued" and not run.spec.limits:
+            reserved = self._fusing.get(run.spec.lane)
+            if reserved is not None and reserved.taken < reserved.count:
+                reserved.taken += 1
+                run = batch.decide(c.Claim(run.run_id, reserved.worker.worker_id))
+                self.fused.append(Fused(reserved.worker, command))
+        return Submitted(run.run_id, run)
+
+
+def _open(lanes: tuple[str, ...], paused: set[str]) -> list[str]:
+    return [lane for lane in lanes if queue_of(lane) not in paused] if paused else list(lanes)
+
+
+def _bring_up_to_date(batch: Batch, answers: list[list[Any]]) -> None:
+    """Let each taker know its runs as the transaction leaves them: one may have been asked to stop after the claim."""
+    for answered in answers:
+        for place, answer in enumerate(answered):
+            if isinstance(answer, list):
+                answered[place] = [batch.after[run.run_id] for run in answer]
