@@ -103,3 +103,17 @@ def test_a_file_with_unknown_names_wrong_types_or_broken_text_is_refused(tmp_pat
 def test_settings_that_contradict_each_other_are_refused():
     assert faults({}, lease_s=5, heartbeat_s=6) == {"heartbeat_s": "must not be more than lease_s"}
     assert faults({}, page_default=50, page_max=10) == {"page_default": "must not be more than page_max"}
+
+
+def test_a_database_is_an_address_of_postgresql_and_its_password_is_not_shown():
+    assert faults({"RUNWRIGHT_DATABASE_URL": "mysql://root:hunter2@db/x"}) == {
+        "RUNWRIGHT_DATABASE_URL": "must be an address like postgresql://user:password@host:5432/database"
+    }
+    settings = load({"RUNWRIGHT_DATABASE_URL": "postgresql://u:hunter2@db/x", "RUNWRIGHT_MASTER_KEY": "k" * 32})
+    assert settings.database_url == "postgresql://u:hunter2@db/x"
+    assert "hunter2" not in repr(settings)
+
+
+def test_servers_that_share_a_database_need_one_master_key():
+    message = "is needed with database_url: every server must have the same"
+    assert faults({"RUNWRIGHT_DATABASE_URL": "postgresql://db/x"}) == {"master_key": message}

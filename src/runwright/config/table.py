@@ -1,27 +1,14 @@
-"""The one table of settings: every limit and interval by name, with its type, default, range and what it does.
+"""The one table of settings: every limit and interval by name, with its type, default, range and what it does."""
 
-A setting is a line of `Settings`. Its value comes from, strongest first: the command line (`overrides`), the
-environment (`RUNWRIGHT_<NAME>`; an empty value counts as not given), the TOML file that `RUNWRIGHT_CONFIG` names, the
-default. All values are checked at boot, all wrong ones are reported together, and no message repeats a secret.
-"""
-
-import difflib
 import math
-import re
-import tomllib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 import platformdirs
 
-from runwright.errors import FieldError, InvalidSettings
-
 PREFIX = "RUNWRIGHT_"
 MIB = 1 << 20
-_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +60,17 @@ class Settings:
     data_dir: Path = _setting(  # noqa: RUF009 - a `dataclasses.field`
         _data_dir, "Directory of the database, artifacts and keys", shown="the user's data directory"
     )
+    database_url: str | None = _setting(
+        None,
+        "PostgreSQL that holds everything, for any number of servers; without it, SQLite in the data directory",
+        1,
+        2000,
+        pattern=r"postgres(?:ql)?://\S+",
+        secret=True,
+    )
+    database_pool_max: int = _setting(10, "Connections of one server to PostgreSQL", 3, 1000)
+    database_connect_s: float = _setting(10.0, "Longest time until PostgreSQL is connected", 0.05, 600)
+    database_statement_s: float = _setting(30.0, "Longest time that a statement may take in PostgreSQL", 0.1, 3600)
     host: str = _setting("127.0.0.1", "Address to listen on", 1, 255)
     port: int = _setting(8080, "Port to listen on; 0 picks a free one", 0, 65535)
     api_key: str | None = _setting(None, "Bootstrap admin key at first start", 16, 256, pattern=r"[!-~]+", secret=True)
@@ -203,190 +201,3 @@ def _table() -> tuple[Setting, ...]:
 
 
 SETTINGS: tuple[Setting, ...] = _table()
-
-
-def load(
-    env: Mapping[str, str], toml_path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
-) -> Settings:
-    """Build the settings of this process, or raise `InvalidSettings` naming every wrong value.
-
-    `overrides` come from the command line; a None among them counts as not given.
-    """
-    problems: list[FieldError] = []
-    given = _of_file(toml_path or env.get(PREFIX + "CONFIG"), problems)
-    given |= _of_environment(env, problems)
-    given |= {
-        name: (f"--{name.replace('_', '-')}", value) for name, value in (overrides or {}).items() if value is not None
-    }
-    values: dict[str, Any] = {}
-    known = {setting.name: setting for setting in SETTINGS}
-    for name, (source, value) in given.items():
-        if name not in known:
-            problems.append(FieldError(source, "is not a setting" + _suggestion(name)))
-            continue
-        try:
-            values[name] = _read(known[name], value)
-        except ValueError as wrong:
-            shown = "" if known[name].secret else f", not {value!r}"
-            problems.append(FieldError(source, f"must be {wrong}{shown}"))
-    if not problems:
-        settings = Settings(**values)
-        problems = _contradictions(settings)
-        if not problems:
-            return settings
-    raise InvalidSettings(fields=problems)
-
-
-def _of_file(path: Path | str | None, problems: list[FieldError]) -> dict[str, tuple[str, Any]]:
-    if not path:
-        return {}
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            return {name: (f"{path}: {name}", value) for name, value in tomllib.load(file).items()}
-    except OSError as failure:
-        problems.append(FieldError(str(path), f"cannot be read: {failure.strerror}"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
-        problems.append(FieldError(str(path), f"is not TOML: {failure}"))
-    return {}
-
-
-def _of_environment(env: Mapping[str, str], problems: list[FieldError]) -> dict[str, tuple[str, Any]]:
-    names = {setting.env: setting.name for setting in SETTINGS}
-    for variable, value in env.items():
-        # Others own RUNWRIGHT_* names too (Kubernetes, of a service of this name): only a near miss is a mistake.
-        if value and variable.startswith(PREFIX) and variable not in names:
-            near = _suggestion(variable.removeprefix(PREFIX).lower())
-            if near:
-                problems.append(FieldError(variable, "is not a setting" + near))
-    return {name: (variable, env[variable]) for variable, name in names.items() if env.get(variable)}
-
-
-def _suggestion(name: str) -> str:
-    near = difflib.get_close_matches(name, [setting.name for setting in SETTINGS], n=1, cutoff=0.87)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _read(setting: Setting, value: Any) -> Any:
-    """Convert one given value; a `ValueError` says what it must be."""
-    reader = _READERS[setting.type]
-    return reader(setting, value)
-
-
-def _integer(setting: Setting, value: Any) -> int:
-    expected = f"a whole number {_span(setting)}"
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,18}", value.strip()):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not setting.low <= value <= setting.high:
-        raise ValueError(expected)
-    return value
-
-
-def _number(setting: Setting, value: Any) -> float:
-    expected = f"a number {_span(setting)}"
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        raise ValueError(expected) from None
-    if not setting.low <= number <= setting.high:  # also refuses nan
-        raise ValueError(expected)
-    return number
-
-
-def _text(setting: Setting, value: Any) -> str:
-    if setting.choices:
-        if value not in setting.choices:
-            raise ValueError("one of " + ", ".join(setting.choices))
-        return str(value)
-    if not isinstance(value, str) or not setting.low <= len(value) <= setting.high or "\0" in value:
-        raise ValueError(f"a text of {setting.low:g} to {setting.high:g} characters")
-    if setting.pattern and not re.fullmatch(setting.pattern, value):
-        raise ValueError("a text of printable characters without spaces")
-    return value
-
-
-def _flag(setting: Setting, value: Any) -> bool:
-    flag = _FLAGS.get(str(value).strip().lower())
-    if flag is None:
-        raise ValueError("true or false")
-    return flag
-
-
-def _path(setting: Setting, value: Any) -> Path:
-    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        raise ValueError("a path")
-    return Path(value).expanduser()
-
-
-def _texts(setting: Setting, value: Any) -> tuple[str, ...]:
-    items = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(
-        isinstance(item, str) and re.fullmatch(setting.pattern or ".+", item) for item in items
-    ):
-        shapes = {"worker": "module:app", "oidc_roles": "value=role"}
-        raise ValueError(f"a list of {shapes.get(setting.name, 'texts')}")
-    return tuple(items)
-
-
-_READERS: dict[Any, Callable[[Setting, Any], Any]] = {
-    int: _integer,
-    float: _number,
-    bool: _flag,
-    str: _text,
-    str | None: _text,
-    Path: _path,
-    tuple[str, ...]: _texts,
-}
-
-
-def _span(setting: Setting) -> str:
-    if setting.high == math.inf:
-        return f"of at least {setting.low:g}"
-    return f"from {_plain(setting.low)} to {_plain(setting.high)}"
-
-
-def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) else str(number)
-
-
-# The value of the first is at most the value of the second.
-_ORDERED = (
-    ("heartbeat_s", "lease_s"),
-    ("page_default", "page_max"),
-    ("page_max", "scan_budget"),
-    ("body_max_bytes", "bulk_body_max_bytes"),
-    ("emit_flush_bytes", "emit_buffer_max_bytes"),
-    ("value_inline_max_bytes", "artifact_max_bytes"),
-)
-
-
-def _contradictions(settings: Settings) -> list[FieldError]:
-    return [
-        FieldError(less, f"must not be more than {more}")
-        for less, more in _ORDERED
-        if getattr(settings, less) > getattr(settings, more)
-    ] + _of_oidc(settings)
-
-
-def _of_oidc(settings: Settings) -> list[FieldError]:
-    if settings.oidc_issuer is None:
-        alone = ("oidc_audience", "oidc_jwks", "oidc_role_claim", "oidc_roles", "oidc_provision")
-        return [FieldError(name, "means nothing without oidc_issuer") for name in alone if getattr(settings, name)]
-    problems = []
-    if settings.oidc_audience is None:
-        problems.append(FieldError("oidc_audience", "is needed with oidc_issuer: or tokens for others would be taken"))
-    for name in ("oidc_issuer", "oidc_jwks"):
-        given = getattr(settings, name)
-        if given is not None and (name == "oidc_issuer" or "://" in given) and not is_safe_url(given):
-            problems.append(FieldError(name, "must be an https address (http only to this machine)"))
-    if (settings.oidc_role_claim is None) != (not settings.oidc_roles):
-        problems.append(FieldError("oidc_role_claim", "and oidc_roles mean nothing without each other"))
-    if settings.oidc_provision and not settings.oidc_roles:
-        problems.append(FieldError("oidc_provision", "needs oidc_role_claim and oidc_roles: a user has a role"))
-    return problems
-
-
-def is_safe_url(url: str) -> bool:
-    """Tell whether nobody between here and there can change what an address answers."""
-    parts = urlsplit(url)
-    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and here))

@@ -1,0 +1,6 @@
+"""The settings of a process: the table, and the values that hold here."""
+
+from runwright.config.sources import is_safe_url, load
+from runwright.config.table import PREFIX, SETTINGS, Setting, Settings
+
+__all__ = ["PREFIX", "SETTINGS", "Setting", "Settings", "is_safe_url", "load"]
