@@ -1,11 +1,13 @@
 """Runs that an endpoint accepted: what it calls keeps them, silence loses them, and their time-out ends them."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from runwright.domain import outcome as o
+from runwright.engine.attempt import HELD_BACK
 from runwright.engine.calls import Said
 from runwright.errors import RunEnded, StaleLease
 from tests.engine.world import World
@@ -103,3 +105,29 @@ async def test_calls_of_one_lease_share_their_turn_however_often_it_is_found(wor
     assert len({id(each.turn) for each in found}) == 1
     made = await asyncio.gather(*(world.engine.calls.checkpoint(each, {}) for each in found))
     assert sorted(sequence for _, sequence in made) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_secret_cut_between_two_calls_is_found_by_a_process_that_did_not_see_the_first(world: World):
+    attempt = await entrusted(world)
+    run_id, fleet, calls = attempt.run.run_id, world.engine.fleet, world.engine.calls
+    await calls.stream(attempt, "the key is hunter2-the-", "out", done=False)
+    fleet._forget(run_id)  # as after a restart, or behind a load balancer
+    await calls.stream(await fleet.attempt(run_id, 1), "secret, and more", "out", done=False)
+    fleet._forget(run_id)
+    await fleet.finish(await fleet.attempt(run_id, 1), o.Completed())
+    chunks = [event.data or b"" for event in await world.events(run_id) if event.type == "stream.chunk"]
+    text = "".join(json.loads(chunk)["chunk"] for chunk in chunks)
+    assert text == "the key is [redacted:known], and more"
+    assert b"hunter2" not in b"".join(chunks)
+
+
+async def test_what_a_stream_holds_back_lies_sealed_and_is_wiped_at_the_end(world: World):
+    attempt = await entrusted(world)
+    run_id, fleet = attempt.run.run_id, world.engine.fleet
+    await world.engine.calls.stream(attempt, "hunter2-the-", "out", done=False)
+    (kept,) = await world.store.values(run_id, HELD_BACK)
+    assert kept.sealed is not None
+    assert b"hunter2" not in kept.sealed
+    await fleet.finish(attempt, o.Completed())
+    (kept,) = await world.store.values(run_id, HELD_BACK)
+    assert kept.sealed is None

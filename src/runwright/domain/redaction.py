@@ -11,7 +11,7 @@ from typing import Any, NewType
 import msgspec
 
 from runwright.domain.patterns import KNOWN, SECRET_NAME
-from runwright.domain.scan import Finder, Stream, marker, scalars, utf8
+from runwright.domain.scan import Finder, Stream, Undecided, marker, scalars, utf8
 from runwright.domain.spellings import LEAST_CHARACTERS, spellings
 
 __all__ = ["Redacted", "RedactedText", "Redactor", "Stream", "compose"]
@@ -72,9 +72,9 @@ class Redactor:
             return Redacted(json_bytes)
         return Redacted(_encode(self._walk(_decode(json_bytes))))
 
-    def stream(self) -> Stream:
-        """Start the redaction of a text that arrives in chunks: one for each (run, channel)."""
-        return Stream(self._find)
+    def stream(self, left: Undecided | None = None) -> Stream:
+        """Start the redaction of a text that arrives in chunks, one for each (run, channel), or go on with one."""
+        return Stream(self._find, left)
 
     def _walk(self, value: Any, name: str = "") -> Any:
         if isinstance(value, str):

@@ -40,22 +40,44 @@ def _sieve(sought: Collection[bytes]) -> Callable[[bytes], list[tuple[int, int, 
 _hint = _sieve([literal for literal, rows in _ROWS.items() if rows[0].kind != KEPT])
 
 
+class Undecided(msgspec.Struct, frozen=True):
+    """Where a stream stands between two chunks: the bytes that it holds back, and what it knows of them."""
+
+    text: bytes
+    at: int
+    since: int
+    start: int
+    tail: bytes | None
+
+
 class Stream:
-    """Redact one text that arrives in chunks.
+    """Redact one text that arrives in chunks; one that was left `undecided` goes on where it stood.
 
     What `feed` and `close` return is, put together, what `Redactor.text` makes of the whole. Only that is held back
     which could still turn out to begin a secret, at most 4 KiB; of a longer secret the marker is out by then.
     """
 
-    def __init__(self, find: "Finder") -> None:
+    def __init__(self, find: "Finder", left: Undecided | None = None) -> None:
         self._find = find
+        self._tail: Regex | None = None  # set while inside of a secret
         self._reset()
+        if left is not None:
+            self._text, self._at, self._since, self._from = left.text, left.at, left.since, left.start
+            if left.tail is not None:
+                self._tail = re.compile(left.tail)
+
+    @property
+    def undecided(self) -> Undecided:
+        """Return where the stream stands: at most 4 KiB, and secret until it is decided."""
+        return Undecided(
+            self._text, self._at, self._since, self._from, None if self._tail is None else self._tail.pattern
+        )
 
     def _reset(self) -> None:
         self._text = b""  # what is not decided yet, and a little of what stood before it
         self._at = 0  # the first byte that is not decided
         self._since = 0  # what stands before was replaced, so it is nobody's context
-        self._tail: Regex | None = None  # set while inside of a secret
+        self._tail = None
         self._from = 0  # inside of a secret: where known values may begin that outlast it
 
     def feed(self, chunk: str) -> str:

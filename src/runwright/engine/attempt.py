@@ -11,11 +11,12 @@ from msgspec import Raw
 
 from runwright.clock import Clock
 from runwright.domain import outcome as o
-from runwright.domain.commands import Finish
+from runwright.domain.commands import Finish, Value
 from runwright.domain.events import CATALOGUE, Draft
 from runwright.domain.lane import Lane
 from runwright.domain.redaction import compose
 from runwright.domain.run import Run, StopKind, ValueRef
+from runwright.domain.scan import Undecided
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
 from runwright.engine.schema import require_valid
@@ -42,6 +43,8 @@ class Executor(Protocol):
         ...
 
 
+HELD_BACK = "held-back"
+"""The kind of value that keeps the ends of an attempt's streams which redaction holds back, by the lease's epoch."""
 ANNOTATIONS_MAX = 50
 NAME_MAX = 128
 TEXT_MAX = 1024
@@ -111,6 +114,7 @@ class Attempt:
         self._values = values
         self._lost: Error | None = None
         self._stop: StopKind | None = run.stop
+        self._held_back = False
         self._buffer = Buffer(run.run_id, run.lease_epoch, self.lose)
 
     def payload(self) -> Any:
@@ -191,6 +195,30 @@ class Attempt:
         except Error as refusal:
             self.lose(refusal)
             raise AttemptLost from refusal
+
+    def held_back(self) -> Value | None:
+        """Return the ends of its streams that redaction holds back, sealed; None when there were and are none.
+
+        Stored with the records that they follow, they let any process take the next piece.
+        """
+        left = {stream_id: stream.undecided for stream_id, stream in self._buffer.streams.items()}
+        if not left and not self._held_back:
+            return None
+        self._held_back = bool(left)
+        spec, key = self.run.spec, str(self.run.lease_epoch)
+        if not left:
+            return Value(HELD_BACK, key, None)
+        name = f"{HELD_BACK}/{key}"
+        return Value(HELD_BACK, key, self._values.seal(spec.project_id, spec.run_id, name, msgspec.json.encode(left)))
+
+    def go_on(self, sealed: bytes | None) -> None:
+        """Take up the streams again as `held_back` left them."""
+        spec = self.run.spec
+        name = f"{HELD_BACK}/{self.run.lease_epoch}"
+        left = self._values.open(spec.project_id, spec.run_id, name, sealed) or {}
+        streams = {key: self._emitter.redactor.stream(msgspec.convert(state, Undecided)) for key, state in left.items()}
+        self._buffer.streams = streams
+        self._held_back = bool(streams)
 
     async def stored(self, kind: str, *, look: bool = False) -> dict[str, Any]:
         """Return the values of a kind that the run has kept, by key, of checkpoints the last one.
@@ -292,7 +320,9 @@ class Attempt:
     async def finish(self, outcome: o.Outcome, draw: float, patience_s: float) -> None:
         """Write the outcome; while the store is not available, try again as long as the lease may live."""
         drafts = self._emitter.close(self._buffer)
-        command = Finish(self.run.run_id, self.run.lease_epoch, outcome, draw, drafts)
+        wiped = self.held_back()  # its streams were closed with the last records
+        values = () if wiped is None else (wiped,)
+        command = Finish(self.run.run_id, self.run.lease_epoch, outcome, draw, drafts, values)
         try:
             await self._write(command, self.clock.monotonic() + patience_s)
         finally:

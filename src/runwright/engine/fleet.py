@@ -20,7 +20,7 @@ from runwright.domain.commands import Value
 from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import ENDPOINT, Run, StopKind
 from runwright.domain.workforce import Introduction
-from runwright.engine.attempt import Attempt, AttemptLost, Saving
+from runwright.engine.attempt import HELD_BACK, Attempt, AttemptLost, Saving
 from runwright.engine.batch import lease_until
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter
@@ -280,7 +280,7 @@ class Fleet:
         Raises `StaleLease`, and `InvalidRequest` for what no job may write.
         """
         async with attempt.turn:
-            if number is not None and number <= await self._received(attempt):
+            if number is not None and number <= await self._recalled(attempt):
                 return
             await self.write(attempt, savings, number)
             if number is not None:
@@ -288,8 +288,12 @@ class Fleet:
 
     async def write(self, attempt: Attempt, savings: Sequence[Saving], number: int | None = None) -> Run:
         """Append as `append` does, for who has the attempt's turn; return the run as its last record left it."""
+        await self._recalled(attempt)
         try:
             packed = await attempt.pack(savings)
+            held_back = attempt.held_back()
+            if held_back is not None:
+                packed.values.append(held_back)
             if number is not None:
                 epoch = str(attempt.run.lease_epoch)
                 packed.values.append(Value(RECEIPT, epoch, None, None, str(number).encode()))
@@ -298,11 +302,17 @@ class Fleet:
             self._forget(attempt.run.run_id)
             raise _cause(lost) from None
 
-    async def _received(self, attempt: Attempt) -> int:
+    async def _recalled(self, attempt: Attempt) -> int:
+        """Return the number of the last append; an attempt that another process began goes on as that one left it."""
         if attempt.received is None:
-            kept = await self._store.values(attempt.run.run_id, RECEIPT)
-            mine = [value.note for value in kept if value.key == str(attempt.run.lease_epoch)]
-            attempt.received = int(mine[0]) if mine and mine[0] is not None else 0
+            epoch, found = str(attempt.run.lease_epoch), {}
+            for kind in (RECEIPT, HELD_BACK):
+                kept = await self._store.values(attempt.run.run_id, kind)
+                found[kind] = next((value for value in kept if value.key == epoch), None)
+            held_back, receipt = found[HELD_BACK], found[RECEIPT]
+            if held_back is not None:
+                attempt.go_on(held_back.sealed)
+            attempt.received = int(receipt.note) if receipt is not None and receipt.note is not None else 0
         return attempt.received
 
     async def annotate(self, attempt: Attempt, annotations: dict[str, str]) -> Run:
@@ -313,6 +323,7 @@ class Fleet:
     async def finish(self, attempt: Attempt, outcome: o.Outcome) -> None:
         """End an attempt with its outcome. Raises `StaleLease` when its lease is over."""
         async with attempt.turn:
+            await self._recalled(attempt)
             await attempt.finish(outcome, random.random(), self._lease_s)
             self._forget(attempt.run.run_id)
 
