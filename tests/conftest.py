@@ -5,12 +5,26 @@ import signal
 import pytest
 from hypothesis import settings
 
+from tests import postgres
+
 # A busy machine must not fail a test that is right: what is slow is found by the durations, not by a deadline.
 settings.register_profile("runwright", deadline=None)
 settings.load_profile("runwright")
 
 # Started in the background by a shell, a process ignores SIGINT, and so do its children: some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes of this session share a PostgreSQL."""
+    if not hasattr(config, "workerinput"):
+        postgres.begin_session()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End it with the session."""
+    if not hasattr(config, "workerinput"):
+        postgres.end_session()
 
 
 @pytest.fixture(scope="session")

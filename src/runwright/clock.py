@@ -28,11 +28,21 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Read the machine's clocks and wait by the running event loop."""
+    """Read the machine's clocks and wait by the running event loop.
+
+    In a cluster the wall time is the database's: the store measures how far off this machine is, and shifts the clock.
+    """
+
+    def __init__(self) -> None:
+        self._shift_us = 0
 
     def now(self) -> int:
-        """Return the system's wall time in microseconds since the epoch (UTC)."""
-        return time.time_ns() // 1000
+        """Return the wall time in microseconds since the epoch (UTC)."""
+        return time.time_ns() // 1000 + self._shift_us
+
+    def shift(self, by_us: int) -> None:
+        """Move the wall time forward or back from now on; monotonic time and sleepers stay."""
+        self._shift_us += by_us
 
     def monotonic(self) -> float:
         """Return the system's monotonic time in seconds."""

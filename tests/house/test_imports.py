@@ -5,7 +5,7 @@ import sys
 
 from tests.house.tree import SRC, Module, everything, source
 
-HEAVY = {"apsw", "sqlalchemy", "starlette", "uvicorn"}
+HEAVY = {"apsw", "asyncpg", "sqlalchemy", "starlette", "uvicorn"}
 BANNED = {"httpx", "sqlite3"}
 PURE = {"msgspec", "ahocorasick_rs"}
 HOUSE_LINT = {"PLC0415": "imports inside functions", "TID251": "banned imports", "D1": "missing docstrings"}

@@ -6,6 +6,7 @@ import apsw
 
 from runwright.store import migrations
 from runwright.store.migrations import ddl
+from tests.postgres import empty_database, execute, rows
 
 TABLES = "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%'"
 COLUMNS = """
@@ -18,6 +19,33 @@ INDEXES = """
     WHERE t.schema = 'main' AND c.key
 """
 CONDITIONS = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql LIKE '% WHERE %'"
+
+# The same of PostgreSQL, in its own words: relations with what they are cut by and kept with, columns, keys, indexes.
+POSTGRESQL = (
+    "SELECT c.relname, c.relkind, c.reloptions, pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid)"
+    " FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace",
+    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, o.collname,"
+    " pg_get_expr(d.adbin, d.adrelid) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+    " LEFT JOIN pg_collation o ON o.oid = a.attcollation LEFT JOIN pg_attrdef d"
+    " ON d.adrelid = c.oid AND d.adnum = a.attnum"
+    " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0",
+    "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'public'::regnamespace",
+    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+)
+
+
+def test_the_postgresql_migrations_make_the_schema_of_the_metadata() -> None:
+    applied = catalog([migration.sql for migration in migrations.load("postgresql")])
+    assert applied == catalog(ddl.statements("postgresql"))
+    assert any("run_events" in line and "RANGE (run_id)" in line for line in applied)
+
+
+def catalog(statements: list[str]) -> list[str]:
+    """Return what these statements make in an empty database, as PostgreSQL's catalogs tell it."""
+    with empty_database() as url:
+        execute(url, ";".join(statements))
+        return sorted(flat(row) for query in POSTGRESQL for row in rows(url, query))
 
 
 def test_the_sqlite_migrations_make_the_schema_of_the_metadata() -> None:

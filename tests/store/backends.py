@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from runwright.clock import FrozenClock
 from runwright.store.base import Store
+from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
+from tests.postgres import new_database
 
 
 class Backend(Protocol):
@@ -31,5 +34,30 @@ class SqliteBackend:
         return SqliteStore(self.directory, self.clock)
 
 
-BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": SqliteBackend}
+class PostgresBackend:
+    """A database of the session's server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.clock = FrozenClock()
+
+    def make(self) -> Store:
+        """Return a store over the database."""
+        return PostgresStore(self.url, self.clock)
+
+
+@contextmanager
+def sqlite(directory: Path) -> Iterator[Backend]:
+    """Yield an empty file."""
+    yield SqliteBackend(directory)
+
+
+@contextmanager
+def postgresql(directory: Path) -> Iterator[Backend]:
+    """Yield an empty database, dropped afterwards."""
+    with new_database() as url:
+        yield PostgresBackend(url)
+
+
+BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {"sqlite": sqlite, "postgresql": postgresql}
 """Name → how a test gets an empty database of it. Whoever is named here passes every test of this folder."""

@@ -1,6 +1,6 @@
 """Every test of the contract runs once for each backend."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,10 @@ from tests.store.backends import BACKENDS, Backend
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """Return an empty database."""
-    return BACKENDS[request.param](tmp_path)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Yield an empty database."""
+    with BACKENDS[request.param](tmp_path) as backend:
+        yield backend
 
 
 @pytest.fixture

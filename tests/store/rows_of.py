@@ -39,6 +39,11 @@ def queued(rank: float, queue: str = "default", **given: Any) -> Run:
     return replace(History(queue=queue, **given).standing, rank=rank)
 
 
+def ready(*runs: Run) -> ChangeSet:
+    """Return what puts runs into their queue, each with the head that stands for it there."""
+    return ChangeSet(ready=list(runs), heads_new=list(runs))
+
+
 def queue(name: str = "default") -> str:
     """Return the key of a queue of the specimens' organization."""
     return queue_key("org_1", name)

@@ -3,7 +3,7 @@
 import contextlib
 
 from runwright.store.base import ChangeSet, Held, Slots, Store
-from tests.store.rows_of import held, lane, queue, queued, within, write
+from tests.store.rows_of import held, lane, queue, queued, ready, within, write
 
 
 def queues(*names: str) -> list[str]:
@@ -14,7 +14,7 @@ async def test_the_lowest_rank_is_taken_first_and_of_equals_the_oldest_run(store
     newest, oldest, middle = (queued(5.0) for _ in range(3))
     first, last = queued(1.5), queued(9.0)
     equals = sorted([newest, oldest, middle], key=lambda run: run.run_id)
-    await write(store, ChangeSet(ready=[last, newest, first, oldest, middle]))
+    await write(store, ready(last, newest, first, oldest, middle))
     expected = [run.run_id for run in (first, *equals, last)]
     assert await within(store, "take", [lane()], 2) == expected[:2]
     assert await within(store, "take", [lane()], 10) == expected[2:]
@@ -23,14 +23,14 @@ async def test_the_lowest_rank_is_taken_first_and_of_equals_the_oldest_run(store
 
 async def test_a_take_leaves_the_other_queues_alone(store: Store):
     here, there = queued(1.0), queued(0.5, queue="slow")
-    await write(store, ChangeSet(ready=[here, there]))
+    await write(store, ready(here, there))
     assert await within(store, "take", [lane()], 10) == [here.run_id]
     assert await within(store, "take", [lane("slow")], 10) == [there.run_id]
 
 
 async def test_a_take_that_is_rolled_back_took_nothing(store: Store):
     run = queued(1.0)
-    await write(store, ChangeSet(ready=[run]))
+    await write(store, ready(run))
 
     async def work(tx):
         assert await tx.take([lane()], 5) == [run.run_id]
@@ -44,7 +44,7 @@ async def test_a_take_that_is_rolled_back_took_nothing(store: Store):
 
 async def test_a_run_leaves_the_queue_untaken(store: Store):
     one, other = queued(1.0), queued(1.0)
-    await write(store, ChangeSet(ready=[one, other]))
+    await write(store, ready(one, other))
     await write(store, ChangeSet(unready=[one]))
     assert await within(store, "take", [lane()], 5) == [other.run_id]
 

@@ -2,16 +2,44 @@
 
 from typing import Any
 
-from sqlalchemy import Column, Index, MetaData, Table, text
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 
 
-def table(name: str, *items: SchemaItem, rowid: bool = True) -> Table:
-    """Draw a table into the MetaData."""
-    return Table(name, metadata, *items, sqlite_with_rowid=rowid)
+TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Text that compares byte by byte, whatever the database's language: ids sort by creation, and bounds are exact."""
+
+OFTEN = {"fillfactor": 70, "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_analyze_scale_factor": 0.05}
+"""How PostgreSQL keeps a small table whose rows come, change and go all the time."""
+
+
+def table(name: str, *items: SchemaItem, rowid: bool = True, by_month: bool = False, churns: bool = False) -> Table:
+    """Draw a table into the MetaData.
+
+    On PostgreSQL one `by_month` is cut into ranges of run ids, and one that `churns` is swept often.
+    """
+    drawn = Table(
+        name,
+        metadata,
+        *items,
+        sqlite_with_rowid=rowid,
+        postgresql_partition_by="RANGE (run_id)" if by_month else None,
+        postgresql_with=OFTEN if churns else {},
+    )
+    for column in drawn.columns:
+        if isinstance(column.type, Text):
+            column.type = TEXT
+    return drawn
+
+
+def entry() -> Column[int]:
+    """Return the number of an entry, which the database gives: a later one is larger."""
+    number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by an INTEGER alone
+    return Column("entry", number, Identity(), primary_key=True, nullable=False)
 
 
 def need(name: str, type_: type[TypeEngine[Any]]) -> Column[Any]:

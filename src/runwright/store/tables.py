@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from runwright.store.columns import entry as _entry
 from runwright.store.columns import may as _may
 from runwright.store.columns import need as _need
 from runwright.store.columns import partial as _partial
@@ -76,6 +77,7 @@ runs = _table(
         "run_id",
         where="dead_lettered_at IS NOT NULL AND dead_letter_left_at IS NULL",
     ),
+    by_month=True,
 )
 
 run_heads = _table(
@@ -89,6 +91,7 @@ run_heads = _table(
     _may("rank", Float),
     _may("held_by", Text),
     rowid=False,
+    churns=True,
 )
 
 run_events = _table(
@@ -107,6 +110,7 @@ run_events = _table(
     _may("usage", LargeBinary),
     PrimaryKeyConstraint("run_id", "seq"),
     rowid=False,
+    by_month=True,
 )
 
 run_values = _table(
@@ -120,6 +124,7 @@ run_values = _table(
     _need("created_at", BigInteger),
     PrimaryKeyConstraint("run_id", "kind", "key"),
     _partial("run_values_by_artifact", "artifact", where="artifact IS NOT NULL"),
+    by_month=True,
 )
 
 artifacts = _table(
@@ -151,6 +156,7 @@ attempts = _table(
     _may("trace", LargeBinary),
     PrimaryKeyConstraint("run_id", "lease_epoch"),
     rowid=False,
+    by_month=True,
 )
 
 ready = _table(
@@ -160,6 +166,7 @@ ready = _table(
     _need("run_id", Text),
     PrimaryKeyConstraint("lane", "rank", "run_id"),
     rowid=False,
+    churns=True,
 )
 
 paused_queues = _table(
@@ -177,6 +184,7 @@ held = _table(
     _need("run_id", Text),
     PrimaryKeyConstraint("limit_key", "rank", "run_id"),
     rowid=False,
+    churns=True,
 )
 
 limits = _table(
@@ -185,6 +193,7 @@ limits = _table(
     _need("used", Integer),
     _need("max", Integer),
     rowid=False,
+    churns=True,
 )
 
 turns = _table(
@@ -194,6 +203,7 @@ turns = _table(
     _need("last_turn", Float),
     PrimaryKeyConstraint("queue", "project_id"),
     rowid=False,
+    churns=True,
 )
 
 leases = _table(
@@ -205,6 +215,7 @@ leases = _table(
     _may("fence_at", BigInteger),
     _partial("leases_to_fence", "fence_at", where="fence_at IS NOT NULL"),
     rowid=False,
+    churns=True,
 )
 
 workers = _table(
@@ -233,6 +244,7 @@ timers = _table(
     PrimaryKeyConstraint("run_id", "name"),
     Index("timers_by_time", "at", "run_id", "name"),
     rowid=False,
+    churns=True,
 )
 
 idempotency = _table(
@@ -249,20 +261,22 @@ idempotency = _table(
 
 inbox = _table(
     "inbox",
-    Column("entry", Integer, primary_key=True, autoincrement=True, nullable=False),
+    _entry(),
     _need("run_id", Text),
     _need("command", LargeBinary),
     _need("created_at", BigInteger),
+    churns=True,
 )
 
 outbox = _table(
     "outbox",
-    Column("entry", Integer, primary_key=True, autoincrement=True, nullable=False),
+    _entry(),
     _need("topic", Text),
     _need("run_id", Text),
     _need("data", LargeBinary),
     _need("created_at", BigInteger),
     Index("outbox_by_topic", "topic", "entry"),
+    churns=True,
 )
 
 jobs = _table(

@@ -13,6 +13,11 @@ from runwright.store.tenancy_tables import organizations
 # One MetaData, into which all modules draw: that they are imported here makes it whole.
 (metadata,) = {runs.metadata, organizations.metadata, rollups.metadata}
 
+PARTITIONED = tuple(
+    table.name for table in metadata.sorted_tables if table.dialect_options["postgresql"]["partition_by"]
+)
+"""The tables that PostgreSQL cuts into months; see `store.postgres.partitions`."""
+
 _DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
 
 
@@ -24,4 +29,6 @@ def statements(dialect: str) -> list[str]:
         written.append(str(CreateTable(table).compile(dialect=made)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         written.extend(str(CreateIndex(index).compile(dialect=made)).strip() for index in indexes)
+    if dialect == "postgresql":
+        written.extend(f"CREATE TABLE {name}_default PARTITION OF {name} DEFAULT" for name in PARTITIONED)
     return written

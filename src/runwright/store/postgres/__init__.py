@@ -1,0 +1,1 @@
+"""The store on PostgreSQL: many server processes on one database, none of them special."""

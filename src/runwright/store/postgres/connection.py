@@ -1,0 +1,109 @@
+"""Connect to PostgreSQL: the settings of a session, and what its failures are called here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+from runwright.errors import SchemaMismatch, StoreError, StoreReadOnly, StoreUnavailable
+
+CONNECT_S = 5.0
+STATEMENT_S = 10.0
+ANSWER_S = STATEMENT_S + 5
+"""How long an answer is waited for: longer than the server works at it, so only a lost connection takes so long."""
+OLDEST_SERVER = 150_000
+
+SETTINGS = {
+    "application_name": "runwright",
+    "TimeZone": "UTC",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": f"{STATEMENT_S:.0f}s",
+    "lock_timeout": "5s",
+    # A process that stands still (stopped, swapped out, cut off) must not keep its locks from the others.
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    # Plans are pinned: each statement is planned once for a connection, and can only be planned as a walk from rows in
+    # hand to rows by an index. Statistics of queues are always wrong (they were empty, or full, when last looked at).
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""What says that the connection is of no use any more, or never was."""
+
+AGAIN = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+    asyncpg.InvalidCachedStatementError,
+)
+"""What a transaction may be tried again after: it changed nothing, and the next try sees what stood in its way."""
+
+_BUSY = ("08", "40", "53", "55", "57", "25P03", "25P04", "25006", "58")
+_SCHEMA = ("3F000", "42P01", "42703", "42804")
+
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+"""A connection; it is used by one caller at a time, and given back outside a transaction."""
+
+
+async def connect(url: str, **settings: str) -> Connection:
+    """Connect to the one of the URL's hosts that can be written. Raises `StoreUnavailable` when there is none."""
+    with translated():
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_S,
+            command_timeout=ANSWER_S,
+            statement_cache_size=1000,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=0,
+            server_settings={**SETTINGS, **settings},
+            target_session_attrs=SessionAttribute.read_write,
+        )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what asyncpg raises into a `StoreError`; nothing of asyncpg leaves this room."""
+    try:
+        yield
+    except asyncpg.PostgresError as broken:
+        raise named(broken) from broken
+    except asyncpg.ClientConfigurationError as broken:
+        raise StoreError(f"the database URL cannot be used: {broken}") from broken
+    except asyncpg.DataError as broken:
+        raise StoreError(f"PostgreSQL cannot store this value: {broken}") from broken
+    except asyncpg.TargetServerAttributeNotMatched as broken:
+        raise StoreUnavailable("no PostgreSQL of the database URL can be written at the moment") from broken
+    except TimeoutError as broken:
+        raise StoreUnavailable("PostgreSQL does not answer; is it reachable?") from broken
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as broken:
+        raise StoreUnavailable(f"the connection to PostgreSQL is lost: {broken}") from broken
+
+
+def named(broken: Any) -> StoreError:
+    """Return the error of ours for one of PostgreSQL's."""
+    state = broken.sqlstate or ""
+    told = f"{broken} ({state})"
+    if state == "25006":
+        return StoreUnavailable("the PostgreSQL that answers is a standby or read-only; waiting for one to write to")
+    if state.startswith(_BUSY):
+        return StoreUnavailable(f"PostgreSQL is not available: {told}")
+    if state == "42501":
+        return StoreReadOnly(f"the role of the database URL may not do this: {told}; grant it what it lacks")
+    if state == "3D000" or state.startswith("28"):
+        return StoreError(f"PostgreSQL refused the connection: {told}; look at the database URL")
+    if state in _SCHEMA:
+        return SchemaMismatch(f"the database's schema is not that of this version: {told}")
+    return StoreError(f"PostgreSQL failed: {told}")

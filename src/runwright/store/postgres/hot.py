@@ -1,0 +1,154 @@
+"""The hot statements of PostgreSQL, by hand. Lists travel as arrays; `changes` writes.
+
+READ COMMITTED: each statement sees what was committed before it began, and what it locks as it is once it is locked.
+So a lock and a reading of what it covers are two statements, unless the reading is of the locked row itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from msgspec import Struct
+
+from runwright.domain.events import Event
+from runwright.store import rows
+from runwright.store.base import Attempt, Lease, StoredValue
+from runwright.store.postgres.changes import same
+
+
+def _columns(record: type[Struct], prefix: str = "") -> str:
+    return _prefixed(prefix, record.__struct_fields__)
+
+
+def _prefixed(prefix: str, columns: Iterable[str]) -> str:
+    return ", ".join(f"{prefix}{column}" for column in columns)
+
+
+_HEAD = _prefixed("h.", rows.HEAD)
+_LIVE = f"r.opening, {_prefixed('r.', rows.STANDING)}, {_HEAD}"
+_THESE = "r.run_id = ANY ($1::text[]) AND r.run_id BETWEEN $2::text AND $3::text"
+"""Runs by id, and their span: the array says nothing to the planner, the span leaves only the partitions in it open."""
+
+# A head is locked by whoever moves its run; FOR UPDATE returns it as its last holder left it. In the order of ids, so
+# two transactions that want the same runs never hold what the other waits for.
+LOCK_HEADS = f"SELECT h.run_id, {_HEAD} FROM run_heads h WHERE h.run_id = ANY ($1::text[]) ORDER BY h.run_id FOR UPDATE"
+TRY_HEADS = f"{LOCK_HEADS} SKIP LOCKED"
+RUNS = f"SELECT r.run_id, {_LIVE} FROM runs r LEFT JOIN run_heads h ON {same('h.run_id', 'r.run_id')} WHERE {_THESE}"
+RECORDS = (
+    f"SELECT {_LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at,"
+    " l.lease_epoch, l.worker_id, l.until, l.fence_at"
+    f" FROM runs r LEFT JOIN run_heads h ON {same('h.run_id', 'r.run_id')}"
+    f" LEFT JOIN leases l ON {same('l.run_id', 'r.run_id')} WHERE {_THESE}"
+)
+SPECS = f"SELECT r.run_id, r.opening FROM runs r WHERE {_THESE}"
+PAYLOADS = f"SELECT r.run_id, r.payload FROM runs r WHERE {_THESE}"
+EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = $1 AND kind = $2 ORDER BY key"
+ATTEMPTS = f"SELECT {_columns(Attempt)} FROM attempts WHERE run_id = $1 ORDER BY lease_epoch"
+
+IDEMPOTENCY = (
+    "SELECT i.scope, i.key, i.fingerprint, i.target FROM unnest($1::text[], $2::text[]) AS n(scope, key)"
+    f" JOIN idempotency i ON {same('i.scope', 'n.scope')} AND {same('i.key', 'n.key')} WHERE i.created_at > $3"
+)
+LIMITS = "SELECT limit_key, used, max FROM limits WHERE limit_key = ANY ($1::text[])"
+HELD = (
+    "SELECT f.limit_key, f.rank, f.run_id FROM unnest($1::text[]) AS n(limit_key) CROSS JOIN LATERAL (SELECT limit_key,"
+    " rank, run_id FROM held h WHERE h.limit_key = n.limit_key ORDER BY rank, run_id LIMIT $2) f"
+)
+PAUSED = "SELECT queue FROM paused_queues"
+TURNS = (
+    "SELECT t.queue, t.project_id, t.last_turn FROM unnest($1::text[], $2::text[]) AS n(queue, project_id)"
+    f" JOIN turns t ON {same('t.queue', 'n.queue')} AND t.project_id = n.project_id"
+)
+FLOORS = (
+    "SELECT q.queue, coalesce((SELECT min(f.rank) FROM unnest($2::text[], $3::text[], $4::float8[]) AS n(queue, lane,"
+    " mark) CROSS JOIN LATERAL (SELECT r.rank FROM ready r WHERE r.lane = n.lane AND r.rank >= n.mark"
+    " ORDER BY r.lane, r.rank LIMIT 1) f WHERE n.queue = q.queue),"
+    " (SELECT max(t.last_turn) FROM turns t WHERE t.queue = q.queue), 0) FROM unnest($1::text[]) AS q(queue)"
+)
+FILLED = (
+    "SELECT n.lane FROM unnest($1::text[], $2::float8[]) AS n(lane, mark) WHERE EXISTS"
+    " (SELECT FROM ready r WHERE r.lane = n.lane AND r.rank >= n.mark ORDER BY r.lane, r.rank OFFSET 0)"
+)
+# From lane to lane by the index: however many runs wait in them, a lane costs one look.
+_LANES = (
+    "WITH RECURSIVE lanes(lane) AS ((SELECT r.lane FROM ready r WHERE r.lane >= $1 AND r.lane < $2 ORDER BY r.lane"
+    " LIMIT 1) UNION ALL SELECT (SELECT r.lane FROM ready r WHERE r.lane > lanes.lane AND r.lane < $2 ORDER BY r.lane"
+    " LIMIT 1) FROM lanes WHERE lanes.lane IS NOT NULL)"
+)
+LANES = f"{_LANES} SELECT lane FROM lanes WHERE lane IS NOT NULL"
+DEPTHS = (
+    f"{_LANES} SELECT lane, (SELECT count(*) FROM (SELECT FROM ready r WHERE r.lane = lanes.lane LIMIT 1000) f)"
+    " FROM lanes WHERE lane IS NOT NULL"
+)
+STARVED = (
+    "WITH RECURSIVE waiting(limit_key) AS ((SELECT h.limit_key FROM held h ORDER BY h.limit_key LIMIT 1) UNION ALL"
+    " SELECT (SELECT h.limit_key FROM held h WHERE h.limit_key > waiting.limit_key ORDER BY h.limit_key LIMIT 1)"
+    " FROM waiting WHERE waiting.limit_key IS NOT NULL)"
+    f" SELECT w.limit_key FROM waiting w LEFT JOIN limits l ON {same('l.limit_key', 'w.limit_key')}"
+    " WHERE w.limit_key IS NOT NULL AND coalesce(l.used < l.max, true) LIMIT $1"
+)
+
+# Whoever renews and whoever ends a lease pass each other by: neither waits, so neither needs an order.
+LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED"
+RENEW = (
+    "WITH asked AS MATERIALIZED (SELECT * FROM unnest($2::text[], $3::int[], $4::bigint[]) AS n(run_id, epoch, until)),"
+    " mine AS MATERIALIZED (SELECT a.run_id, a.until FROM asked a CROSS JOIN LATERAL (SELECT FROM leases l WHERE"
+    " l.run_id = a.run_id AND l.lease_epoch = a.epoch AND l.worker_id = $1 FOR UPDATE SKIP LOCKED) f),"
+    f" renewed AS (UPDATE leases l SET until = m.until FROM mine m WHERE {same('l.run_id', 'm.run_id')})"
+    " SELECT a.run_id FROM asked a WHERE NOT EXISTS (SELECT FROM leases l WHERE l.run_id = a.run_id"
+    " AND l.lease_epoch = a.epoch AND l.worker_id = $1 OFFSET 0)"
+)
+LEASES_OF = f"SELECT {_columns(Lease)} FROM leases WHERE worker_id = $1 ORDER BY run_id"
+LAPSED = (
+    f"SELECT {_columns(Lease)} FROM leases WHERE until <= $1 OR fence_at <= $1 ORDER BY until <= $1, until LIMIT $2"
+)
+DUE = "SELECT run_id, name, at FROM timers WHERE at <= $1 ORDER BY at LIMIT $2"
+NEXT_TIMER = "SELECT at FROM timers ORDER BY at LIMIT 1"
+INBOX = "SELECT entry, run_id, command FROM inbox ORDER BY entry LIMIT $1"
+DELIVER = "DELETE FROM inbox WHERE entry = $1"
+OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = $1 ORDER BY entry LIMIT $2"
+SETTLE = "DELETE FROM outbox WHERE entry = ANY ($1::bigint[])"
+
+PRUNABLE = "SELECT run_id FROM runs WHERE run_id < $1 AND finished_at < $2 ORDER BY run_id LIMIT $3"
+PRUNED_ARTIFACTS = (
+    "SELECT artifact FROM run_values WHERE artifact IS NOT NULL"
+    " AND run_id = ANY ($1::text[]) AND run_id BETWEEN $2::text AND $3::text"
+)
+PRUNE = tuple(
+    f"DELETE FROM {table} WHERE run_id = ANY ($1::text[]) AND run_id BETWEEN $2::text AND $3::text"
+    for table in ("run_events", "run_values", "attempts", "runs")
+)
+
+LAST = "\U0010ffff"
+"""What comes after every text that begins like the one before it."""
+
+LANES_AT_ONCE = (1, 2, 4, 8, 16, 32)
+"""For how many lanes a claim has a statement that walks them together; lanes that are missing to one are empty ones."""
+
+
+@cache
+def take(lanes: int) -> str:
+    """Return the claim of the first `$1` runs of lanes `$2`, `$4`… from the ranks `$3`, `$5`… on, and their heads.
+
+    The walk is lazy: the index gives each lane in order, the lanes are merged, and each run's head is locked before it
+    is counted, so it ends with the last run that is claimed. A head that is locked elsewhere is passed over. Once a
+    head is locked the conditions on it are looked at again, on its newest version: a run that was claimed, held or
+    moved since this statement began is not in its place any more, and stays out. Whoever moves a run holds its head:
+    so the row of `ready` still stands, and if it was taken away and put back meanwhile, DELETE does not see the new
+    one and the run is left for the next claim.
+    """
+    walks = " UNION ALL ".join(
+        f"(SELECT lane, rank, run_id FROM ready WHERE lane = ${number}::text AND rank >= ${number + 1}::float8"
+        " ORDER BY rank, run_id)"
+        for number in range(2, 2 * lanes + 2, 2)
+    )
+    return (
+        f"WITH picked AS MATERIALIZED (SELECT w.lane, w.rank, w.run_id, {_prefixed('h.', rows.HEAD[:-2])}"
+        f" FROM ({walks}) w JOIN run_heads h ON {same('h.run_id', 'w.run_id')} WHERE h.state = 'queued'"
+        " AND h.rank = w.rank AND h.held_by IS NULL ORDER BY w.rank, w.run_id LIMIT $1 FOR UPDATE OF h SKIP LOCKED)"
+        f" DELETE FROM ready r USING picked p WHERE {same('r.lane', 'p.lane')} AND {same('r.rank', 'p.rank')}"
+        f" AND {same('r.run_id', 'p.run_id')} RETURNING p.lane, p.rank, p.run_id,"
+        f" {_prefixed('p.', rows.HEAD[:-2])}, p.rank, NULL"
+    )

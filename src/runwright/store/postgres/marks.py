@@ -1,0 +1,102 @@
+"""Low-water marks: where the ready runs of a lane begin, so that a claim does not step over those long gone.
+
+What is deleted from `ready` stays in its index until no transaction can see it any more; while one transaction is held
+open for a minute, a claim that looked from the lane's beginning would step over a minute's dead entries each time.
+
+A mark is a hint of this process. It is raised after a committed claim, and lowered by whoever puts a run in before it:
+this process by itself, other processes by their hints. A hint may be lost and a claim elsewhere rolled back, so every
+`net_s` seconds a lane is looked through from its beginning: no run is hidden for longer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from runwright.clock import Clock
+from runwright.domain.lane import queue_of
+
+NET_S = 5.0
+LANES_MAX = 20_000
+
+
+class Look(msgspec.Struct, frozen=True):
+    """A look at a lane: the rank that it began at, whether at the lane's beginning, and how often it was lowered."""
+
+    lane: str
+    start: float
+    lowered: int
+    whole: bool
+
+
+class _Mark(msgspec.Struct):
+    rank: float = -math.inf
+    looked_at_s: float = -math.inf
+    lowered: int = 0
+
+
+class Marks:
+    """The marks of the lanes that this process knows."""
+
+    def __init__(self, clock: Clock, *, net_s: float = NET_S) -> None:
+        self._clock = clock
+        self._net_s = net_s
+        self._marks: dict[str, _Mark] = {}
+        self._lanes: dict[str, dict[str, None]] = {}
+        self._listed_at_s: dict[str, float] = {}
+
+    def look(self, lane: str) -> Look:
+        """Return where to look for the lane's first ready run."""
+        mark = self._mark(lane)
+        if self._clock.monotonic() - mark.looked_at_s >= self._net_s:
+            return Look(lane, -math.inf, mark.lowered, whole=True)
+        return Look(lane, mark.rank, mark.lowered, whole=False)
+
+    def passed(self, look: Look, rank: float | None) -> None:
+        """Raise the mark to the rank that a look which is committed came to; None when there was no run.
+
+        Not when the mark was lowered meanwhile: the look may have come too early for the run that it was lowered for.
+        """
+        mark = self._mark(look.lane)
+        if mark.lowered != look.lowered:
+            return
+        if look.whole:
+            mark.looked_at_s = self._clock.monotonic()
+            mark.rank = look.start
+        if rank is not None and rank > mark.rank:
+            mark.rank = rank
+
+    def lower(self, ranks: Mapping[str, float]) -> None:
+        """Lower marks to the ranks at which runs were put into these lanes."""
+        for lane, rank in ranks.items():
+            mark = self._mark(lane)
+            self._lanes.setdefault(queue_of(lane), {})[lane] = None
+            mark.lowered += 1
+            mark.rank = min(mark.rank, rank)
+
+    def start(self, lane: str) -> float:
+        """Return the lane's mark, for who may miss a run: the order of the queue is all that suffers."""
+        return self._mark(lane).rank
+
+    def lanes(self, queue: str) -> list[str] | None:
+        """Return the lanes of a queue in which something was ready; None when it is time to list them anew."""
+        if self._clock.monotonic() - self._listed_at_s.get(queue, -math.inf) >= self._net_s:
+            return None
+        return list(self._lanes.get(queue, ()))
+
+    def listed(self, queue: str, lanes: Iterable[str]) -> None:
+        """Keep the lanes of a queue as they were listed just now."""
+        self._listed_at_s[queue] = self._clock.monotonic()
+        self._lanes[queue] = dict.fromkeys(lanes)
+
+    def _mark(self, lane: str) -> _Mark:
+        mark = self._marks.get(lane)
+        if mark is None:
+            if len(self._marks) >= LANES_MAX:
+                self._marks.clear()
+                self._lanes.clear()
+                self._listed_at_s.clear()
+            mark = self._marks[lane] = _Mark()
+        return mark

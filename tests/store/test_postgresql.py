@@ -1,0 +1,99 @@
+"""What only PostgreSQL has: a schema that servers bring up together, partitions, and a session with settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from runwright.clock import FrozenClock
+from runwright.errors import SchemaMismatch, StoreError, StoreUnavailable
+from runwright.store.base import ChangeSet
+from runwright.store.postgres.escapes import escaped, plain
+from runwright.store.postgres.store import PostgresStore
+from tests.postgres import empty_database, execute, free_port, new_database, of, rows
+from tests.store.rows_of import born, held, history, write
+
+PARTITIONS = (
+    "SELECT c.relname FROM pg_class c WHERE c.relispartition AND c.relkind = 'r' AND c.relname ~ '^runs_[0-9]'"
+    " ORDER BY c.relname"
+)
+MONTH_S = 31 * 86_400
+
+
+@pytest.fixture
+def empty() -> Iterator[str]:
+    """Yield the URL of a database without a table."""
+    with empty_database() as url:
+        yield url
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Yield the URL of an empty database with the newest schema."""
+    with new_database() as url:
+        yield url
+
+
+async def test_servers_that_start_at_once_bring_up_one_schema(empty: str):
+    stores = [PostgresStore(empty, FrozenClock()) for _ in range(4)]
+    await asyncio.gather(*(store.open() for store in stores))
+    run = history()
+    await write(stores[0], born(run))
+    assert await stores[3].record(run.standing.run_id) is not None
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_database_that_is_newer_than_the_program_is_refused(url: str):
+    execute(url, "INSERT INTO migrations VALUES (999, 'later', 'x', 0)")
+    with pytest.raises(SchemaMismatch, match="upgrade Runwright"):
+        await PostgresStore(url, FrozenClock()).open()
+
+
+async def test_a_database_in_another_encoding_is_refused_with_a_way_out(url: str):
+    name = f"{url.rpartition('/')[2]}_latin"
+    execute(url, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    try:
+        with pytest.raises(StoreError, match="ENCODING 'UTF8'"):
+            await PostgresStore(of(url, name), FrozenClock()).open()
+    finally:
+        execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_a_server_that_is_not_there_is_unavailable():
+    with pytest.raises(StoreUnavailable):
+        await PostgresStore(f"postgresql://nobody@127.0.0.1:{free_port()}/none", FrozenClock()).open()
+
+
+async def test_the_partitions_of_the_months_to_come_are_made_ahead(url: str):
+    clock = FrozenClock()
+    store = PostgresStore(url, clock)
+    await store.open()
+    assert [row[0] for row in rows(url, PARTITIONS)] == ["runs_2027_01", "runs_2027_02", "runs_2027_03"]
+    clock.advance(MONTH_S)
+    await store.next_timer()
+    await store.close()  # waits for what goes on beside
+    assert [row[0] for row in rows(url, PARTITIONS)][-1] == "runs_2027_04"
+
+
+async def test_a_run_lies_with_its_records_in_the_partition_of_its_month(url: str):
+    store = PostgresStore(url, FrozenClock())
+    await store.open()
+    run = history(ended=True)
+    await write(store, born(run))
+    await store.close()
+    for table in ("runs", "run_events"):
+        assert rows(url, f"SELECT DISTINCT tableoid::regclass::text FROM {table}") == [(f"{table}_2027_01",)]
+
+
+async def test_text_holds_every_character_that_text_can_hold(url: str):
+    store = PostgresStore(url, FrozenClock())
+    await store.open()
+    for key in ("nul \0", "sub \x1a", "both \x1a0\0", "\x1a1"):
+        await write(store, ChangeSet(held=[held(1.0, key)]))
+        assert await store.starved(5) == [key]
+        await write(store, ChangeSet(unheld=[held(1.0, key)]))
+        execute(url, "DELETE FROM held")
+        assert plain([escaped(key), 1, None]) == (key, 1, None)
+    await store.close()
