@@ -10,6 +10,7 @@ from runwright.clock import FrozenClock
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.run import Run
+from runwright.engine.requests import Committed
 from runwright.engine.stream import Hub, Lagged
 from tests.domain.specimens import log_line
 from tests.engine.world import World, lines, settled, until
@@ -286,6 +287,171 @@ def test_a_follower_misses_nothing_whatever_is_committed_while_it_reads(tmp_path
             for after, task in followers:
                 assert await task == b"".join(map(lines, events[after:]))
         assert hub.channels == 0
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+# --- what other processes write ---------------------------------------------------------------------------------------
+
+
+class Shared:
+    """A hub that hears only what `mine` says was committed by its own process; everything else another one wrote."""
+
+    def __init__(self, world: World, **options: int) -> None:
+        self.hub = Hub(world.store, world.clock, **options)
+        self.mine = True
+        world.engine.commit.listeners.append(self.hear)
+
+    def hear(self, done: Committed) -> None:
+        """Pass on what is ours."""
+        if self.mine:
+            self.hub.committed(done)
+
+
+async def test_a_stream_reads_what_others_wrote_before_what_this_process_committed(world: World):
+    shared = Shared(world)
+    run = await executing(world)
+    following = asyncio.create_task(read(shared.hub, run.run_id))
+    await settled(world)
+    await say(world, run, "ours")
+    await settled(world)
+    shared.mine = False
+    await say(world, run, "theirs", "theirs too")
+    shared.mine = True
+    await say(world, run, "ours again")
+    await world.finish(run, o.Completed())
+    async with asyncio.timeout(20):
+        assert await following == await whole(world, run.run_id)
+
+
+async def test_what_is_committed_while_the_store_is_read_comes_once(world: World):
+    shared = Shared(world)
+    run = await executing(world)
+    following = asyncio.create_task(read(shared.hub, run.run_id))
+    await settled(world)
+    events_after, asked, answered = world.store.events_after, asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments):
+        found = await events_after(*arguments)
+        asked.set()
+        await answered.wait()
+        return found
+
+    world.store.events_after = slow  # type: ignore[method-assign]
+    shared.mine = False
+    await say(world, run, "theirs")
+    shared.hub.look()
+    await asked.wait()
+    shared.mine = True
+    shared.hub.committed(Committed({}, {run.run_id: await world.events(run.run_id)}))
+    await say(world, run, "ours")
+    answered.set()
+    await settled(world)
+    late = asyncio.create_task(read(shared.hub, run.run_id))
+    await settled(world)
+    await world.finish(run, o.Completed())
+    async with asyncio.timeout(20):
+        assert await following == await late == await whole(world, run.run_id)
+
+
+async def test_a_hub_that_is_told_to_look_reads_all_that_is_followed_and_nothing_else(world: World):
+    shared = Shared(world, page=2)
+    shared.mine = False
+    runs = [await executing(world) for _ in range(3)]
+    following = [asyncio.create_task(read(shared.hub, run.run_id)) for run in runs]
+    await settled(world)
+    for run in runs:
+        await say(world, run, *map(str, range(7)))
+        await world.finish(run, o.Completed())
+    await settled(world)
+    assert not any(task.done() for task in following)
+    shared.hub.look(["run_of_nobody", runs[0].run_id])
+    async with asyncio.timeout(20):
+        assert await following[0] == await whole(world, runs[0].run_id)
+        assert not following[1].done()
+        shared.hub.look()
+        for run, task in zip(runs, following, strict=True):
+            assert await task == await whole(world, run.run_id)
+    assert shared.hub.channels == 0
+
+
+async def test_a_stream_of_a_run_that_another_process_makes_later_begins_with_its_first_event(world: World):
+    shared = Shared(world)
+    shared.mine = False
+    order = world.order(world.job())
+    early = asyncio.create_task(read(shared.hub, order.run_id))
+    await settled(world)
+    await world.engine.commit.apply(order)
+    await world.stop(order.run_id)
+    shared.hub.look([order.run_id])
+    async with asyncio.timeout(20):
+        assert await early == await whole(world, order.run_id)
+
+
+async def test_waiting_for_a_run_to_leave_ends_when_another_process_ended_it(world: World):
+    shared = Shared(world)
+    shared.mine = False
+    run = await executing(world)
+    waiting = asyncio.create_task(shared.hub.left_executing(run.run_id, 2))
+    await until(lambda: world.clock.sleepers == 1)
+    shared.hub.look()
+    await settled(world)
+    assert not waiting.done()
+    await world.finish(run, o.Completed())
+    shared.hub.look([run.run_id])
+    assert await waiting is True
+
+
+async def test_a_history_that_is_all_filtered_away_is_read_to_its_end(world: World, ended: Run):
+    hub = Hub(world.store, world.clock, page=2)
+    async with asyncio.timeout(20):
+        assert await read(hub, ended.run_id, encode=lambda event: b"") == b""
+        last = await read(hub, ended.run_id, encode=lambda e: lines(e) if e.seq == ended.seq else b"", live=False)
+    assert last.startswith(b"%d " % ended.seq)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(["ours", "theirs", "both"]), st.integers(1, 4)),
+            st.tuples(st.just("follow"), st.integers(0, 6)),
+            st.tuples(st.just("look"), st.just(0)),
+            st.tuples(st.just("turns"), st.integers(1, 12)),
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 3),
+)
+def test_a_follower_misses_nothing_whichever_process_commits(tmp_path_factory, plan, page):
+    async def scenario() -> None:
+        world = await World(tmp_path_factory.mktemp("w"), FrozenClock(), ()).open()
+        shared = Shared(world, page=page)
+        run = await executing(world)
+        followers: list[tuple[int, asyncio.Task[bytes]]] = []
+        for verb, number in plan:
+            if verb == "follow":
+                followers.append((number, asyncio.create_task(read(shared.hub, run.run_id, number))))
+            elif verb == "look":
+                shared.hub.look()
+            elif verb == "turns":
+                for _ in range(number):
+                    await asyncio.sleep(0)
+            else:
+                for place in range(number):
+                    shared.mine = verb == "ours" or (verb == "both" and place % 2 == 1)
+                    await say(world, run, *("x" * number))
+        shared.mine = False
+        await world.finish(run, o.Completed())
+        events = await world.events(run.run_id)
+        async with asyncio.timeout(20):
+            while not all(task.done() for _, task in followers):  # the slow poll
+                shared.hub.look()
+                await asyncio.sleep(0)
+            for after, task in followers:
+                assert await task == b"".join(map(lines, events[after:]))
+        assert shared.hub.channels == 0
         await world.close()
 
     asyncio.run(scenario())

@@ -148,6 +148,29 @@ async def test_events_are_paged_by_seq_without_gap_or_repeat(store: Store):
 # --- attempts and values ----------------------------------------------------------------------------------------------
 
 
+async def test_the_events_of_many_runs_are_read_on_at_once_each_from_where_it_was(store: Store):
+    runs = [history(ended=ended) for ended in (True, False, True)]
+    await write(store, born(*runs))
+    first, second, third = ([event.seq for event in run.events] for run in runs)
+    after = {runs[0].standing.run_id: 0, runs[1].standing.run_id: second[-1], runs[2].standing.run_id: third[0]}
+    found = await store.events_after(after | {ids.new_id("run", T0): 0}, 2)
+    assert {run_id: [event.seq for event in events] for run_id, events in found.items()} == {
+        runs[0].standing.run_id: first[:2],
+        runs[2].standing.run_id: third[1:3],
+    }
+    assert found[runs[2].standing.run_id] == await store.events(runs[2].standing.run_id, third[0], 2)
+    assert await store.events_after({}, 2) == {}
+
+
+async def test_the_records_of_many_runs_are_read_at_once(store: Store):
+    runs = [history(ended=ended) for ended in (True, False)]
+    await write(store, born(*runs))
+    wanted = [run.standing.run_id for run in runs]
+    found = {record.run.run_id: record for record in await store.records_of([*wanted, ids.new_id("run", T0)])}
+    assert found == {run_id: await store.record(run_id) for run_id in wanted}
+    assert await store.records_of([]) == []
+
+
 async def test_attempts_come_oldest_first_with_every_field(store: Store):
     run_id = history().standing.run_id
     attempts = [

@@ -1,23 +1,28 @@
 """The stream hub: the log of a run, followed live by many, read once.
 
-A channel exists while somebody follows its run. The commit feeds it after each durable transaction; whoever is behind
-reads the store by pages. Each event is encoded once per wire form, and all followers of that form get the same bytes.
+A channel exists while somebody follows its run. The commit feeds it after each durable transaction; what other
+processes wrote is read from the store, once for all; whoever is behind reads the store by pages. Each event is encoded
+once per wire form, and all followers of that form get the same bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 
 from runwright.clock import Clock
 from runwright.domain.events import TERMINAL_TYPES, Event
 from runwright.engine.requests import Committed
+from runwright.errors import StoreError
 from runwright.store.base import Store
-from runwright.telemetry import observe
+from runwright.telemetry import observe, report
 
 Encode = Callable[[Event], bytes]
+
+RUNS_AT_ONCE = 500
+"""In how many runs one statement reads on."""
 
 
 class Lagged(Exception):
@@ -29,10 +34,14 @@ class Lagged(Exception):
 
 
 class _Channel:
-    """The live window of one run: the events committed since somebody began to follow it."""
+    """The live window of one run: what was committed since somebody began to follow it, up to the seq `end`.
+
+    `end` is None until somebody has looked where the log ends. After `start` the window holds every event.
+    """
 
     def __init__(self, window_max: int) -> None:
         self.followers = 0
+        self.end: int | None = None
         self._window: deque[Event] = deque(maxlen=window_max)
         self._frames: dict[Encode, deque[bytes]] = {}
         self._waiting: dict[asyncio.Future[None], None] = {}
@@ -40,18 +49,28 @@ class _Channel:
         self._answer = (b"", 0, False)
 
     @property
-    def first(self) -> int | None:
-        return self._window[0].seq if self._window else None
-
-    @property
-    def last(self) -> int:
-        return self._window[-1].seq if self._window else 0
+    def start(self) -> int:
+        return (self.end or 0) - len(self._window)
 
     @property
     def ended(self) -> bool:
         return bool(self._window) and self._window[-1].type in TERMINAL_TYPES
 
-    def feed(self, events: Sequence[Event]) -> None:
+    def know(self, seq: int) -> None:
+        """Begin the window after `seq`, where the log ends, unless it has begun."""
+        if self.end is None:
+            self.end = seq
+
+    def feed(self, events: Sequence[Event]) -> bool:
+        """Take in what follows, but for what is there already; return False, and take nothing, if some is missing."""
+        if self.end is not None:
+            if events[0].seq > self.end + 1:
+                return False
+            if events[0].seq <= self.end:
+                events = events[self.end + 1 - events[0].seq :]
+                if not events:
+                    return True
+        self.end = events[-1].seq
         self._window.extend(events)
         for encode, frames in self._frames.items():
             frames.extend(encode(event) for event in events)
@@ -60,6 +79,7 @@ class _Channel:
         for one in waiting:
             if not one.done():
                 one.set_result(None)
+        return True
 
     async def news(self) -> None:
         """Wait for the next feed. Each who waits has a future of their own: one may be cancelled alone."""
@@ -89,7 +109,11 @@ class _Channel:
 
 
 class Hub:
-    """Follows runs for all subscribers of a process."""
+    """Follows runs for all subscribers of a process.
+
+    Other processes write to the same runs. What this one commits may therefore come before what it does not know yet:
+    then, and when somebody tells it to `look`, it reads the store from where it stands, for all runs at once.
+    """
 
     def __init__(self, store: Store, clock: Clock, *, page: int = 500, window_max: int = 10_000) -> None:
         self._store = store
@@ -98,6 +122,8 @@ class Hub:
         self._window_max = window_max
         self._channels: dict[str, _Channel] = {}
         self._moved: dict[str, set[asyncio.Event]] = {}
+        self._behind: dict[str, None] = {}
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def channels(self) -> int:
@@ -109,13 +135,63 @@ class Hub:
         if self._channels:
             for run_id, events in done.events.items():
                 channel = self._channels.get(run_id)
-                if channel is not None:
-                    channel.feed(events)
+                if channel is not None and not channel.feed(events):
+                    self.look([run_id])
         if self._moved:
             for run_id, run in done.runs.items():
                 if run.state != "executing":
-                    for waiter in self._moved.get(run_id, ()):
-                        waiter.set()
+                    self._left(run_id)
+
+    def look(self, run_ids: Iterable[str] | None = None) -> None:
+        """Read on in these runs, or in all: another process may have written to them. Those nobody asks for are not."""
+        for run_id in self._wanted() if run_ids is None else run_ids:
+            if run_id in self._channels or run_id in self._moved:
+                self._behind[run_id] = None
+        if self._behind and self._reading is None:
+            self._reading = asyncio.create_task(self._catch_up(), name="hub")
+
+    async def close(self) -> None:
+        """Read no more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
+    def _wanted(self) -> list[str]:
+        # A copy: the sets change while the store is read.
+        return [run_id for run_id, channel in self._channels.items() if not channel.ended] + list(self._moved)
+
+    async def _catch_up(self) -> None:
+        try:
+            while self._behind:
+                run_ids = list(islice(self._behind, RUNS_AT_ONCE))
+                for run_id in run_ids:
+                    del self._behind[run_id]
+                await self._read_on(run_ids)
+        except StoreError as broken:  # whoever told us to look does so again
+            report("stream.not_read", code=broken.code, detail=broken.detail)
+        finally:
+            self._reading = None
+
+    async def _read_on(self, run_ids: Sequence[str]) -> None:
+        ends = {i: channel.end for i in run_ids if (channel := self._channels.get(i)) is not None}
+        after = {run_id: end for run_id, end in ends.items() if end is not None}
+        if after:
+            for run_id, events in (await self._store.events_after(after, self._page)).items():
+                channel = self._channels.get(run_id)
+                if channel is not None and channel.end is not None:
+                    # A channel that began anew meanwhile stands further on, or where this one stood.
+                    channel.feed(events)
+                    if len(events) == self._page:
+                        self._behind[run_id] = None
+        waited = [run_id for run_id in run_ids if run_id in self._moved]
+        if waited:
+            for record in await self._store.records_of(waited):
+                if record.run.state != "executing":
+                    self._left(record.run.run_id)
+
+    def _left(self, run_id: str) -> None:
+        for waiter in self._moved.get(run_id, ()):
+            waiter.set()
 
     async def left_executing(self, run_id: str, timeout_s: float) -> bool:
         """Wait until the run is no longer executing; return False when `timeout_s` passed first."""
@@ -140,39 +216,42 @@ class Hub:
         seq, was_live, looked = after_seq, False, False
         try:
             while True:
-                first = channel.first
-                if first is not None and channel.last > seq >= first - 1:
-                    chunk, seq, ended = channel.after(seq, encode)
-                    was_live = True
-                elif first is None or seq + 1 < first:
+                if channel.end is None or seq < channel.start:
                     if was_live:
                         observe("stream.lagged", run_id=run_id)
                         raise Lagged(seq)
                     events = await self._store.events(run_id, seq, self._page)
                     chunk = b"".join([encode(event) for event in events])
-                    ended = bool(events) and events[-1].type in TERMINAL_TYPES
+                    ended, more = bool(events) and events[-1].type in TERMINAL_TYPES, bool(events)
                     seq = events[-1].seq if events else seq
+                elif seq < channel.end:
+                    chunk, seq, ended = channel.after(seq, encode)
+                    was_live = more = True
                 else:
-                    chunk, ended = b"", False
+                    chunk, ended, more = b"", False, False
                 if chunk:
                     yield chunk
                 if ended:
                     return
-                if not chunk and (channel.first is None or channel.last <= seq):
-                    if not live or channel.ended:
+                if more or (channel.end is not None and seq < channel.end):
+                    continue
+                if not live or channel.ended:
+                    return
+                if not looked:  # who asks for what comes after the end must not wait for it
+                    looked = True
+                    if await self._ended(run_id, seq, channel):
                         return
-                    if not looked:  # who asks for what comes after the end must not wait for it
-                        looked = True
-                        if await self._ended(run_id, seq):
-                            return
-                        continue
-                    was_live = was_live or channel.first is not None
-                    await channel.news()
+                    continue
+                was_live = True
+                await channel.news()
         finally:
             channel.followers -= 1
             if channel.followers == 0 and self._channels.get(run_id) is channel:
                 del self._channels[run_id]
 
-    async def _ended(self, run_id: str, seq: int) -> bool:
+    async def _ended(self, run_id: str, seq: int, channel: _Channel) -> bool:
         record = await self._store.record(run_id)
-        return record is not None and record.run.terminal and record.run.seq <= seq
+        if record is not None and record.run.terminal and record.run.seq <= seq:
+            return True
+        channel.know(0 if record is None else record.run.seq)
+        return False

@@ -246,8 +246,14 @@ class Store(Protocol):
     async def records(self, query: Query, **params: Any) -> list[Record]:
         """Return the runs that a query of `store.queries.runs` selects, in its order."""
 
+    async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
+        """Return those of the runs that exist, in any order."""
+
     async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
         """Return up to `limit` events of a run with a larger seq, in order."""
+
+    async def events_after(self, seqs: Mapping[str, int], limit: int) -> dict[str, list[Event]]:
+        """Return run → up to `limit` of its events with a larger seq than the one given, in order; nothing for none."""
 
     async def values(self, run_id: str, kind: str) -> list[StoredValue]:
         """Return the values of one kind, by key."""
@@ -275,6 +281,9 @@ class Store(Protocol):
 
     async def depths(self, prefix: str = "") -> dict[str, int]:
         """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
+
+    def lower(self, ranks: Mapping[str, float]) -> None:
+        """Hear that another process put runs into these lanes, none before the rank given: claims begin there again."""
 
     async def leases_of(self, worker_id: str) -> list[Lease]:
         """Return the leases that a worker holds."""

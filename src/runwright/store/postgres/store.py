@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -203,13 +203,24 @@ class PostgresStore:
     async def records(self, query: Query, **params: Any) -> list[Record]:
         """Return the runs that a query of `store.queries.runs` selects, in its order."""
         chosen = [row[0] for row in await self.fetch(query, **params)]
-        found = [rows.record_from(row) for row in await self._read(hot.RECORDS, *spanned(chosen))] if chosen else []
-        by_id = {record.run.run_id: record for record in found}
+        by_id = {record.run.run_id: record for record in await self.records_of(chosen)}
         return [by_id[run_id] for run_id in chosen if run_id in by_id]
+
+    async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
+        """Return those of the runs that exist, in any order."""
+        return [rows.record_from(row) for row in await self._read(hot.RECORDS, *spanned(run_ids))] if run_ids else []
 
     async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
         """Return up to `limit` events of a run with a larger seq, in order."""
         return [Event(*row) for row in await self._read(hot.EVENTS, run_id, after_seq, limit)]
+
+    async def events_after(self, seqs: Mapping[str, int], limit: int) -> dict[str, list[Event]]:
+        """Return run → up to `limit` of its events with a larger seq than the one given, in order; nothing for none."""
+        found: dict[str, list[Event]] = {}
+        if seqs:
+            for row in await self._read(hot.EVENTS_AFTER, list(seqs), list(seqs.values()), limit):
+                found.setdefault(row[0], []).append(Event(*row))
+        return found
 
     async def values(self, run_id: str, kind: str) -> list[StoredValue]:
         """Return the values of one kind, by key."""
@@ -247,6 +258,10 @@ class PostgresStore:
     async def depths(self, prefix: str = "") -> dict[str, int]:
         """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
         return dict(await self._read(hot.DEPTHS, prefix, prefix + hot.LAST))
+
+    def lower(self, ranks: Mapping[str, float]) -> None:
+        """Hear that another process put runs into these lanes, none before the rank given: claims begin there again."""
+        self.marks.lower(ranks)
 
     async def leases_of(self, worker_id: str) -> list[Lease]:
         """Return the leases that a worker holds."""

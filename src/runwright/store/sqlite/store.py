@@ -309,11 +309,20 @@ class SqliteStore:
     async def records(self, query: Query, **params: Any) -> list[Record]:
         """Return the runs that a query of `store.queries.runs` selects, in its order."""
         chosen = [row[0] for row in await self.fetch(query, **params)]
-        return [rows.record_from(row) for row in self._read(hot.RECORDS, _list(chosen))] if chosen else []
+        return await self.records_of(chosen)
+
+    async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
+        """Return those of the runs that exist, in the order given."""
+        return [rows.record_from(row) for row in self._read(hot.RECORDS, _list(run_ids))] if run_ids else []
 
     async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
         """Return up to `limit` events of a run with a larger seq, in order."""
         return [Event(*row) for row in self._read(hot.EVENTS, run_id, after_seq, limit)]
+
+    async def events_after(self, seqs: Mapping[str, int], limit: int) -> dict[str, list[Event]]:
+        """Return run → up to `limit` of its events with a larger seq than the one given, in order; nothing for none."""
+        found = {run_id: await self.events(run_id, seq, limit) for run_id, seq in seqs.items()}
+        return {run_id: events for run_id, events in found.items() if events}
 
     async def values(self, run_id: str, kind: str) -> list[StoredValue]:
         """Return the values of one kind, by key."""
@@ -351,6 +360,9 @@ class SqliteStore:
     async def depths(self, prefix: str = "") -> dict[str, int]:
         """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
         return dict(self._read(hot.DEPTHS, prefix, prefix + _LAST))
+
+    def lower(self, ranks: Mapping[str, float]) -> None:
+        """Hear nothing: there is no other process, and a claim looks from the beginning of a lane."""
 
     async def leases_of(self, worker_id: str) -> list[Lease]:
         """Return the leases that a worker holds."""
