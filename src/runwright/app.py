@@ -58,6 +58,7 @@ from runwright.observability.health import Health
 from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Store
+from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite import backup as copies
 from runwright.store.sqlite import check as checks
 from runwright.store.sqlite.connection import FILE
@@ -116,14 +117,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     """
     clock = SystemClock()
     executor = _executor(settings)
-    store = SqliteStore(settings.data_dir, clock)
+    store = _store(settings, clock)
     watchers = contextlib.ExitStack()
     await store.open()
     try:
         traced = tracing.start(settings)
         if traced is not None:
             watchers.callback(traced.close)
-        keyring = await Keyring.unlock(store, settings.master_key, settings.data_dir)
+        keyring = await _unlocked(store, settings)
         founded = await bootstrap(
             store, keyring, settings.api_key, keep=lambda token: write_credentials(settings.data_dir, None, token)
         )
@@ -162,6 +163,18 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await store.close()
         report("process.stopped")
         watchers.close()
+
+
+def _store(settings: Settings, clock: Clock) -> Store:
+    if settings.database_url is None:
+        return SqliteStore(settings.data_dir, clock)
+    return PostgresStore(settings.database_url, clock, pool_max=settings.database_pool_max)
+
+
+async def _unlocked(store: Store, settings: Settings) -> Keyring:
+    # A key made in one server's directory would be unknown to the others of a cluster.
+    directory = settings.data_dir if settings.database_url is None else None
+    return await Keyring.unlock(store, settings.master_key, directory)
 
 
 def _services(
