@@ -56,12 +56,18 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(slots: int) -> AsyncIterator[Rig]:
+async def rig(slots: int, **settings_given: Any) -> AsyncIterator[Rig]:
     """Open a server on a new data directory and remove the directory afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="runwright-bench-"))
     settings = load(
         {},
-        overrides={"data_dir": directory, "slots": slots, "worker": ("benchmarks.rig:worker",), "log_level": "error"},
+        overrides={
+            "data_dir": directory,
+            "slots": slots,
+            "worker": ("benchmarks.rig:worker",),
+            "log_level": "error",
+            **settings_given,
+        },
     )
     try:
         async with open_house(settings) as house:
