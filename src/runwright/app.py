@@ -43,6 +43,7 @@ from runwright.client.worker import Worker, load_worker
 from runwright.clock import Clock, SystemClock
 from runwright.config import Settings
 from runwright.domain.accounts import Project
+from runwright.domain.ports import ArtifactStore
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
@@ -117,9 +118,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     """
     clock = SystemClock()
     executor = _executor(settings)
-    store = _store(settings, clock)
+    store, artifact_store = _stores(settings, clock)
     watchers = contextlib.ExitStack()
-    await store.open()
+    await _opened(store, settings)
     try:
         traced = tracing.start(settings)
         if traced is not None:
@@ -140,7 +141,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             clock,
             settings,
             sealer=keyring,
-            artifacts=FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes, clock),
+            artifacts=artifact_store,
             redactor=redactor,
             executors=executors,
         )
@@ -165,10 +166,27 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         watchers.close()
 
 
-def _store(settings: Settings, clock: Clock) -> Store:
+def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
     if settings.database_url is None:
-        return SqliteStore(settings.data_dir, clock)
-    return PostgresStore(settings.database_url, clock, pool_max=settings.database_pool_max)
+        files = FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes, clock)
+        return SqliteStore(settings.data_dir, clock, migrate=settings.migrate), files
+    store = PostgresStore(
+        settings.database_url,
+        clock,
+        pool_max=settings.database_pool_max,
+        migrate=settings.migrate,
+        migrate_wait_s=settings.migrate_wait_s,
+    )
+    return store, store.artifacts(settings.artifact_max_bytes)
+
+
+async def _opened(store: Store, settings: Settings) -> None:
+    """Open the store; what it tells meanwhile, of migrations perhaps, is logged before there is a key to hide."""
+    undo = logging.configure(settings, Redactor([each for each in (settings.api_key, settings.master_key) if each]))
+    try:
+        await store.open()
+    finally:
+        undo()
 
 
 async def _unlocked(store: Store, settings: Settings) -> Keyring:

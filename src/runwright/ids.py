@@ -9,7 +9,7 @@ import os
 import re
 from random import Random, SystemRandom
 
-PREFIXES = ("run", "job", "jobv", "org", "proj", "user", "mem", "key", "batch", "req", "wrk")
+PREFIXES = ("run", "job", "jobv", "org", "proj", "user", "mem", "key", "batch", "req", "wrk", "blob", "move")
 
 _HEADS = {prefix: f"{prefix}_" for prefix in PREFIXES}
 _VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62

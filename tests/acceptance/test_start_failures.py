@@ -9,7 +9,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from runwright.store import migrations
 from tests.acceptance.live_server import Ended, LiveServer, command, environment
+from tests.store.test_upgrades import as_of
 
 pytestmark = [pytest.mark.xdist_group("acceptance-start"), pytest.mark.slow]
 
@@ -65,14 +67,19 @@ async def test_a_database_that_is_none_and_one_of_a_newer_schema(founded: LiveSe
     newer, torn = tmp_path / "newer", tmp_path / "torn"
     shutil.copytree(founded.data_dir, newer)
     database = apsw.Connection(str(newer / "runwright.db"))
-    database.execute("INSERT INTO migrations VALUES (9999, 'from_the_future', 'x', 0)")
+    database.execute("INSERT INTO migrations VALUES (9999, 'from_the_future', 'x', 0, NULL)")
     database.close()
     torn.mkdir()
     (torn / "runwright.db").write_bytes(b"this is no database" * 1000)
     ended, other = await asyncio.gather(serve(newer), serve(torn))
-    told(ended, "[store.schema_mismatch]", "Use the version of Runwright that wrote it")
+    told(ended, "[store.schema_mismatch]", "upgrade Runwright")
     told(other, "[store.error]")
     assert (torn / "runwright.db").read_bytes() == b"this is no database" * 1000
+
+
+async def test_a_database_of_the_version_before_that_must_not_be_migrated(tmp_path: Path):
+    as_of(tmp_path, len(migrations.load("sqlite")) - 1).close()
+    told(await serve(tmp_path, migrate=False), "[store.schema_mismatch]", "runwright db upgrade", "RUNWRIGHT_MIGRATE")
 
 
 async def test_a_master_key_that_is_wrong_missing_or_none(founded: LiveServer, tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from runwright.clock import FrozenClock
 from runwright.store.base import Store
@@ -18,32 +18,37 @@ class Backend(Protocol):
     """One empty database. `make` returns a new, closed store over it; only one is open at a time."""
 
     clock: FrozenClock
+    dialect: str
 
-    def make(self) -> Store: ...
+    def make(self, **options: Any) -> Store: ...
 
 
 class SqliteBackend:
     """The embedded store in a directory of its own."""
 
+    dialect = "sqlite"
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.clock = FrozenClock()
 
-    def make(self) -> Store:
+    def make(self, **options: Any) -> Store:
         """Return a store over the directory."""
-        return SqliteStore(self.directory, self.clock)
+        return SqliteStore(self.directory, self.clock, **options)
 
 
 class PostgresBackend:
     """A database of the session's server."""
 
+    dialect = "postgresql"
+
     def __init__(self, url: str) -> None:
         self.url = url
         self.clock = FrozenClock()
 
-    def make(self) -> Store:
+    def make(self, **options: Any) -> Store:
         """Return a store over the database."""
-        return PostgresStore(self.url, self.clock)
+        return PostgresStore(self.url, self.clock, **options)
 
 
 @contextmanager

@@ -152,7 +152,7 @@ async def altered(directory: Path, statement: str, *values: object) -> None:
 
 async def test_a_newer_schema_is_refused(tmp_path: Path):
     newest = len(migrations.load("sqlite")) + 1
-    await altered(tmp_path, "INSERT INTO migrations VALUES (?, 'of_tomorrow', 'checksum', 0)", newest)
+    await altered(tmp_path, "INSERT INTO migrations VALUES (?, 'of_tomorrow', 'checksum', 0, NULL)", newest)
     why = await refused(tmp_path, SchemaMismatch)
     assert str(newest) in why.detail
     assert "upgrade" in why.detail

@@ -7,7 +7,7 @@ from runwright.errors import Error, InvalidSettings
 _BY_CODE = {
     "store.locked": "Stop the other server, or give this one a directory of its own: --data-dir DIR.",
     "store.read_only": "Make the data directory writable for this user, or choose another: --data-dir DIR.",
-    "store.schema_mismatch": "Use the version of Runwright that wrote it, or another data directory.",
+    "store.schema_mismatch": "Migrate it (`runwright db upgrade`), or use a version of Runwright for its schema.",
     "auth.unauthenticated": "Give a valid key: --api-key KEY or RUNWRIGHT_API_KEY (see `runwright doctor`).",
     "auth.missing_scope": "Use a key that has it; `runwright keys create --scope …` makes one.",
     "idempotency.mismatch": "Use another idempotency key, or exactly the request that the key was used for.",

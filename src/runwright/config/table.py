@@ -71,6 +71,10 @@ class Settings:
     database_pool_max: int = _setting(10, "Connections of one server to PostgreSQL", 3, 1000)
     database_connect_s: float = _setting(10.0, "Longest time until PostgreSQL is connected", 0.05, 600)
     database_statement_s: float = _setting(30.0, "Longest time that a statement may take in PostgreSQL", 0.1, 3600)
+    migrate: bool = _setting(True, "Whether a server that starts applies pending migrations to its database")
+    migrate_wait_s: float = _setting(
+        60.0, "How long a server that may not migrate waits at its start for `runwright db upgrade`", 0, 86_400
+    )
     host: str = _setting("127.0.0.1", "Address to listen on", 1, 255)
     port: int = _setting(8080, "Port to listen on; 0 picks a free one", 0, 65535)
     api_key: str | None = _setting(None, "Bootstrap admin key at first start", 16, 256, pattern=r"[!-~]+", secret=True)

@@ -17,10 +17,18 @@ OFTEN = {"fillfactor": 70, "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_a
 """How PostgreSQL keeps a small table whose rows come, change and go all the time."""
 
 
-def table(name: str, *items: SchemaItem, rowid: bool = True, by_month: bool = False, churns: bool = False) -> Table:
+def table(
+    name: str,
+    *items: SchemaItem,
+    rowid: bool = True,
+    by_month: bool = False,
+    churns: bool = False,
+    only: str | None = None,
+) -> Table:
     """Draw a table into the MetaData.
 
-    On PostgreSQL one `by_month` is cut into ranges of run ids, and one that `churns` is swept often.
+    On PostgreSQL one `by_month` is cut into ranges of run ids, and one that `churns` is swept often. One that is `only`
+    in one dialect is not made in the other.
     """
     drawn = Table(
         name,
@@ -29,6 +37,7 @@ def table(name: str, *items: SchemaItem, rowid: bool = True, by_month: bool = Fa
         sqlite_with_rowid=rowid,
         postgresql_partition_by="RANGE (run_id)" if by_month else None,
         postgresql_with=OFTEN if churns else {},
+        info={"only": only},
     )
     for column in drawn.columns:
         if isinstance(column.type, Text):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from runwright.store.cluster_tables import blobs
 from runwright.store.operation_tables import rollups
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
 
 # One MetaData, into which all modules draw: that they are imported here makes it whole.
-(metadata,) = {runs.metadata, organizations.metadata, rollups.metadata}
+(metadata,) = {runs.metadata, organizations.metadata, rollups.metadata, blobs.metadata}
 
 PARTITIONED = tuple(
     table.name for table in metadata.sorted_tables if table.dialect_options["postgresql"]["partition_by"]
@@ -21,11 +23,16 @@ PARTITIONED = tuple(
 _DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
 
 
+def tables(dialect: str) -> list[Table]:
+    """Return the tables that a database of this dialect has, in the order of their names."""
+    return [table for table in metadata.sorted_tables if table.info["only"] in (None, dialect)]
+
+
 def statements(dialect: str) -> list[str]:
     """Return `CREATE TABLE` and `CREATE INDEX` for every table, in the order of the MetaData's names."""
     made = _DIALECTS[dialect]()
     written = []
-    for table in metadata.sorted_tables:
+    for table in tables(dialect):
         written.append(str(CreateTable(table).compile(dialect=made)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         written.extend(str(CreateIndex(index).compile(dialect=made)).strip() for index in indexes)

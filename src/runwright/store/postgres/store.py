@@ -16,7 +16,7 @@ from typing import Any
 from runwright.clock import Clock
 from runwright.domain.events import Event
 from runwright.errors import StoreError, StoreUnavailable
-from runwright.store import rows
+from runwright.store import migrations, rows
 from runwright.store.base import (
     Attempt,
     InboxEntry,
@@ -29,7 +29,9 @@ from runwright.store.base import (
     Timer,
     Transaction,
 )
+from runwright.store.migrations import Migration
 from runwright.store.postgres import hot, partitions, schema
+from runwright.store.postgres.blobs import BlobArtifacts
 from runwright.store.postgres.connection import AGAIN, LOST, Connection, connect, translated
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.marks import Marks
@@ -48,9 +50,22 @@ class PostgresStore:
     """The store of a cluster. `url` names the database, perhaps on several hosts; `clock` is shifted to its time.
 
     `pool_max` connections at most, half of them for transactions, so that readers never keep a writer waiting.
+    Opening it applies those of the `known` migrations that are pending if it may `migrate`, or waits for who may.
     """
 
-    def __init__(self, url: str, clock: Clock, *, pool_max: int = POOL_MAX) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        pool_max: int = POOL_MAX,
+        migrate: bool = True,
+        migrate_wait_s: float = 60.0,
+        known: Sequence[Migration] | None = None,
+    ) -> None:
+        self._may_migrate = migrate
+        self._migrate_wait_s = migrate_wait_s
+        self._known = migrations.load("postgresql") if known is None else known
         self.marks = Marks(clock)
         self._clock = clock
         self._time = DatabaseTime(clock)
@@ -68,11 +83,16 @@ class PostgresStore:
         try:
             async with self._writers.connection() as connection:
                 await self._time.measure(connection, times=5)
-                await schema.migrate(connection, self._clock.now())
+                may, wait_s = self._may_migrate, self._migrate_wait_s
+                await schema.ready(connection, self._known, self._clock, may=may, wait_s=wait_s)
                 await self._prepare(connection)
         except BaseException:
             await self.close()
             raise
+
+    def artifacts(self, max_bytes: int) -> BlobArtifacts:
+        """Return the artifacts that lie in this database; they can be used while the store is open."""
+        return BlobArtifacts(self._writers, max_bytes, self._clock)
 
     async def close(self) -> None:
         """Finish the writes under way and let go of everything. May be called twice."""

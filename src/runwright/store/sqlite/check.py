@@ -24,6 +24,7 @@ from runwright.store import audit, migrations, rows
 from runwright.store.base import Row
 from runwright.store.sqlite import hot
 from runwright.store.sqlite.connection import FILE, translated
+from runwright.store.sqlite.upgrade import applied
 
 Progress = Callable[[str, int, int], None]
 BATCH = 500
@@ -59,15 +60,14 @@ def check(directory: Path, tell: Progress) -> list[Finding]:
 
 
 def schema(connection: apsw.Connection) -> int:
-    """Return the number of a database's schema. Raises `SchemaMismatch` unless it is exactly that of this program."""
-    known = migrations.load("sqlite")
-    applied: dict[int, str] = dict(_rows(connection, "SELECT number, checksum FROM migrations"))
-    missing = migrations.pending(known, applied)
-    if missing:
+    """Return the number of a database's schema. Raises `SchemaMismatch` unless this program may use it as it is."""
+    found = migrations.status(migrations.load("sqlite"), applied(connection))
+    if found.pending:
         raise SchemaMismatch(
-            f"the database has schema {len(applied)}, this version of Runwright has {len(known)}; start a server once"
+            f"the database has schema {found.schema}, this version of Runwright has {found.known};"
+            " run `runwright db upgrade`, or start a server once"
         )
-    return len(known)
+    return found.schema
 
 
 def _rows(connection: apsw.Connection, statement: str, *values: Any) -> list[Row]:

@@ -42,10 +42,13 @@ from runwright.store.base import (
     Timer,
     Transaction,
 )
+from runwright.store.migrations import Migration
 from runwright.store.query import Query
 from runwright.store.sqlite import hot
 from runwright.store.sqlite.connection import connect, lock, translated
 from runwright.store.sqlite.recovery import DISK_FAILURES, checkpointer, let_go, renewed_writer, secure_log
+from runwright.store.sqlite.upgrade import migrate
+from runwright.telemetry import report
 
 _encode = msgspec.json.Encoder().encode
 
@@ -169,11 +172,18 @@ class SqliteTransaction:
 
 
 class SqliteStore:
-    """The embedded store. One process owns `directory`; `clock` gives the store's time."""
+    """The embedded store. One process owns `directory`; `clock` gives the store's time.
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    Opening it applies those of the `known` migrations that are pending, if it may `migrate` a database that there is.
+    """
+
+    def __init__(
+        self, directory: Path, clock: Clock, *, migrate: bool = True, known: Sequence[Migration] | None = None
+    ) -> None:
         self.directory = directory
         self._clock = clock
+        self._may_migrate = migrate
+        self._known = migrations.load("sqlite") if known is None else known
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "runwright-writer")
         self._writer: apsw.Connection | None = None
@@ -188,28 +198,14 @@ class SqliteStore:
             secure_log(self.directory)
             self._writer = self._watched(connect(self.directory, writable=True))
             with translated():
-                self._migrate(self._writer)
+                made = migrate(self._writer, self._known, self._clock.now(), may=self._may_migrate)
+                for migration in made if made[:1] and made[0].number > 1 else ():
+                    report("store.migrated", number=migration.number, migration=migration.name)
                 self._writer.execute("UPDATE leases SET until = 0 WHERE worker_id LIKE 'local-%'")
             self._reader = connect(self.directory, writable=False)
         except BaseException:
             await self.close()
             raise
-
-    def _migrate(self, connection: apsw.Connection) -> None:
-        known = migrations.load("sqlite")
-        with connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS migrations"
-                " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"
-            )
-            rows_found: list[Row] = connection.execute("SELECT number, checksum FROM migrations").fetchall()
-            applied: dict[int, str] = dict(rows_found)
-            for migration in migrations.pending(known, applied):
-                connection.execute(migration.sql)
-                connection.execute(
-                    "INSERT INTO migrations VALUES (?, ?, ?, ?)",
-                    (migration.number, migration.name, migration.checksum, self._clock.now()),
-                )
 
     async def close(self) -> None:
         """Finish the write under way and let go of everything. May be called twice."""
