@@ -1,6 +1,8 @@
-"""What every test shares: the event loop it runs on."""
+"""What every test shares: the event loop it runs on, and Python's compiled files."""
 
+import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -10,6 +12,10 @@ from tests import postgres
 # A busy machine must not fail a test that is right: what is slow is found by the durations, not by a deadline.
 settings.register_profile("runwright", deadline=None)
 settings.load_profile("runwright")
+
+# Hundreds of processes start: where Python may not keep what it compiled, each compiles all it imports, for seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Started in the background by a shell, a process ignores SIGINT, and so do its children: some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
