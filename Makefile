@@ -19,7 +19,7 @@ run: setup ## serve, execute the sample runs live, go on serving (ARGS=--exit: s
 	$(BIN)/runwright up $(ARGS)
 
 test: setup ## run the whole test suite (ARGS: passed on to pytest)
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long campaign: the simulation, failing disks, every operation, new random cases (CASES: how many)
 	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest tests/simulation tests/faults/test_disk.py tests/acceptance/test_schemathesis.py --timeout 3600 $(ARGS)

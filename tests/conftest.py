@@ -1,4 +1,4 @@
-"""What every test shares: the event loop it runs on, and Python's compiled files."""
+"""What every test shares: the event loop it runs on, its PostgreSQL, their order."""
 
 import os
 import signal
@@ -31,6 +31,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End it with the session."""
     if not hasattr(config, "workerinput"):
         postgres.end_session()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow: one that began last would leave all other cores idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

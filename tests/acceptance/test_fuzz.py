@@ -16,7 +16,7 @@ from tests.acceptance.plausible import JSON, NUMBERS, TEXTS, objects, values
 from tests.acceptance.speech import Json, said, unique
 from tests.acceptance.table import ENDPOINTS, World, found_world
 
-pytestmark = pytest.mark.xdist_group("acceptance-routes")
+pytestmark = [pytest.mark.xdist_group("acceptance-routes"), pytest.mark.slow]
 
 BOUNDED = settings(
     max_examples=300,

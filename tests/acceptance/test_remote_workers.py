@@ -14,7 +14,7 @@ from tests.acceptance.live_server import LiveServer
 from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.speech import Json, Speech, refused, said, unique
 
-pytestmark = pytest.mark.xdist_group("acceptance-workers")
+pytestmark = [pytest.mark.xdist_group("acceptance-workers"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ from tests.acceptance.stage import ENDING, Stage
 from tests.acceptance.table import ENDPOINTS, name
 from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
 
-pytestmark = pytest.mark.xdist_group("acceptance-schemathesis")
+pytestmark = [pytest.mark.xdist_group("acceptance-schemathesis"), pytest.mark.slow]
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0")) // 10
 """Random cases of an operation and a caller, of which there are hundreds."""

@@ -15,7 +15,7 @@ from tests.acceptance.live_server import LiveServer
 from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.speech import Json, Speech, said
 
-pytestmark = pytest.mark.xdist_group("acceptance-workers")
+pytestmark = [pytest.mark.xdist_group("acceptance-workers"), pytest.mark.slow]
 
 TEXT = {"text": "to be or not to be"}
 HANDLERS = "tests.acceptance.three_ways:app"

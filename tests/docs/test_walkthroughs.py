@@ -40,6 +40,7 @@ def route(pages: tuple[str, ...]) -> list[Block]:
     return [block for block in before[:upto] if block.file or "export " in block.script] + own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WALKS)
 def test_every_command_succeeds_and_prints_what_its_page_shows(name: str, tmp_path: Path) -> None:
     planned = route(WALKS[name])

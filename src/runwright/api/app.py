@@ -34,9 +34,13 @@ class Application(Starlette):
 def build(tables: Sequence[Routes], services: Services, lifespan: Lifespan | None = None) -> Application:
     """Return the application of these routes, their document and its page.
 
-    `lifespan` is entered before the first request and left after the last one has been answered.
+    `lifespan` is entered before the first request and left after the last one has been answered. Two listed endpoints
+    of one name are a `ValueError`.
     """
     endpoints = [endpoint for table in tables for endpoint in table.endpoints]
+    named = [endpoint.name for endpoint in endpoints if endpoint.listed]
+    if twins := {name for name in named if named.count(name) > 1}:
+        raise ValueError(f"two endpoints are named {', '.join(sorted(twins))}")
     endpoints += docs.routes(endpoints, services.settings.page_max).endpoints
 
     @asynccontextmanager

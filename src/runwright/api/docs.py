@@ -1,7 +1,8 @@
 """Serve the OpenAPI document, and Swagger UI to read and try it; nothing is fetched from anywhere else."""
 
+import asyncio
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -56,18 +57,27 @@ def described(endpoints: Iterable[Endpoint], page_max: int) -> dict[str, Any]:
 
 
 def routes(endpoints: Iterable[Endpoint], page_max: int) -> Routes:
-    """Return the routes of `/`, `/docs` and `/openapi.json`, the last describing `endpoints`."""
-    encoded = msgspec.json.encode(described(endpoints, page_max))
+    """Return the routes of `/`, `/docs` and `/openapi.json`, the last describing `endpoints`.
+
+    The document is written when somebody first asks for it: that takes longer than all else a server does to start.
+    """
+    shown = tuple(endpoints)
     group = Routes(tag="documentation")
 
     @group.get("/openapi.json", scope=PUBLIC, summary="The OpenAPI 3.1 document", listed=False)
     async def openapi(call: Call) -> Response:
+        encoded = await asyncio.to_thread(_encoded, shown, page_max)
         return Response(encoded, media_type="application/json", headers={"cache-control": "no-cache"})
 
     group.get("/", scope=PUBLIC, summary="To the documentation", listed=False)(_root)
     group.get("/docs", scope=PUBLIC, summary="The documentation, to read and try", listed=False)(_docs)
     group.get("/docs/{name}", scope=PUBLIC, summary="A file of the documentation", listed=False)(_file)
     return group
+
+
+@lru_cache(maxsize=1)
+def _encoded(endpoints: tuple[Endpoint, ...], page_max: int) -> bytes:
+    return msgspec.json.encode(described(endpoints, page_max))
 
 
 async def _root(call: Call) -> Response:

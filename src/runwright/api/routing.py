@@ -40,9 +40,9 @@ class Reply(Generic[T]):
         self.headers = headers or {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Endpoint:
-    """Describe one route: what it takes, answers and demands."""
+    """Describe one route: what it takes, answers and demands. It is equal to itself only."""
 
     method: str
     path: str

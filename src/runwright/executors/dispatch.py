@@ -10,6 +10,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 
 import httpcore2
@@ -57,6 +58,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     phases: Phases
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    return httpcore2.default_ssl_context()
+
+
 class Dispatcher:
     """Posts to endpoints over one pool of connections. To be closed."""
 
@@ -72,7 +78,7 @@ class Dispatcher:
         self._clock = clock
         self._bounds = bounds
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=certificates or httpcore2.default_ssl_context(),
+            ssl_context=certificates or _certificates(),
             max_connections=bounds.connections,
             keepalive_expiry=bounds.keepalive_s,
             network_backend=Guard(clock, allow_private=allow_private, resolver=resolver),
