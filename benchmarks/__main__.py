@@ -31,7 +31,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=known, metavar="NAME", help=f"of: {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="a tiny run of everything: does it work?")
     parser.add_argument("--rounds", type=int, help="rounds of each figure, instead of its own number")
-    parser.add_argument("--runs", type=int, help="finished runs behind the figures of `history` (default 200000)")
+    parser.add_argument(
+        "--runs", type=int, help="finished runs behind the figures of `history` and `pg-history` (default 200000)"
+    )
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the peers, too")
     parser.add_argument("--budget-s", type=float, default=540.0, help="begin nothing after so many seconds")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write latest.md and latest.json")
@@ -80,7 +82,7 @@ def _parameters(name: str, asked: argparse.Namespace) -> dict[str, object]:
     chosen = dict(entry.quick if asked.quick else entry.usual)
     if asked.rounds is not None:
         chosen["rounds"] = asked.rounds
-    if asked.runs is not None and name == "history":
+    if asked.runs is not None and name in ("history", "pg-history"):
         chosen["runs"] = asked.runs
     return chosen
 

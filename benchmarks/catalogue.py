@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import history, inside, stops, streams, triggers
+from benchmarks import history, inside, labour, stops, streams, triggers
+from benchmarks.database import POSTGRESQL
 from benchmarks.figures import Figure
 
 Measure = Callable[..., Awaitable[list[Figure]]]
@@ -20,6 +21,11 @@ class Entry:
     usual: dict[str, Any]
     quick: dict[str, Any]
     patience_s: float = 120.0
+
+
+def _pg(usual: dict[str, Any], quick: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters of the same measurement on PostgreSQL."""
+    return {**usual, "on": POSTGRESQL}, {**quick, "on": POSTGRESQL}
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -63,6 +69,53 @@ CATALOGUE: dict[str, Entry] = {
         {"rounds": 3, "runs": 200_000, "asks": 100},
         {"rounds": 1, "runs": 2_000, "asks": 20},
         patience_s=300.0,
+    ),
+    "pg-lives": Entry(inside.whole_lives, *_pg({"rounds": 3, "count": 6_000}, {"rounds": 1, "count": 500})),
+    "pg-workers": Entry(
+        labour.whole_lives,
+        *_pg(
+            {"rounds": 3, "count": 10_000, "items": 500, "clients": 4},
+            {"rounds": 1, "count": 500, "items": 100, "clients": 2},
+        ),
+    ),
+    "pg-start": Entry(inside.start_latency, *_pg({"rounds": 3, "count": 500}, {"rounds": 1, "count": 50})),
+    "pg-http-start": Entry(triggers.idle_start, *_pg({"rounds": 3, "count": 300}, {"rounds": 1, "count": 20})),
+    "pg-trigger": Entry(
+        triggers.singles,
+        *_pg({"rounds": 2, "count": 4_000, "clients": 64}, {"rounds": 1, "count": 200, "clients": 8}),
+    ),
+    "pg-bulk": Entry(
+        triggers.bulk,
+        *_pg(
+            {"rounds": 2, "count": 10_000, "items": 500, "clients": 4},
+            {"rounds": 1, "count": 500, "items": 100, "clients": 2},
+        ),
+    ),
+    "pg-events": Entry(
+        inside.events_delivered,
+        *_pg(
+            {"rounds": 3, "runs": 50, "batches": 20, "lines": 49},
+            {"rounds": 1, "runs": 5, "batches": 2, "lines": 9},
+        ),
+    ),
+    "pg-sse": Entry(
+        streams.delivered,
+        *_pg(
+            {"rounds": 2, "runs": 50, "batches": 20, "lines": 49},
+            {"rounds": 1, "runs": 3, "batches": 2, "lines": 9},
+        ),
+    ),
+    "pg-lag": Entry(
+        streams.lag,
+        *_pg(
+            {"rounds": 2, "runs": 100, "seconds": 4.0, "rate": 10.0},
+            {"rounds": 1, "runs": 5, "seconds": 0.5, "rate": 10.0},
+        ),
+    ),
+    "pg-history": Entry(
+        history.growth,
+        *_pg({"rounds": 2, "runs": 200_000, "asks": 100}, {"rounds": 1, "runs": 20_000, "asks": 10}),
+        patience_s=1800.0,
     ),
 }
 """By name: what `--only` takes."""

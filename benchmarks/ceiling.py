@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from benchmarks.server import scratch
 from runwright import ids
 from runwright.clock import SystemClock
 from runwright.domain.commands import Claim, Finish, Submit
 from runwright.domain.outcome import Completed
-from runwright.domain.redaction import Redactor, compose
+from runwright.domain.redaction import RedactedText, Redactor, compose
 from runwright.domain.run import Run, Spec, ValueRef
 from runwright.domain.tenancy import Cause
 from runwright.engine.batch import Batch, Terms
 from runwright.store.base import ChangeSet
-from runwright.store.sqlite import hot
+from runwright.store.postgres import changes as postgres
+from runwright.store.postgres.connection import connect
+from runwright.store.postgres.store import PostgresStore
+from runwright.store.sqlite import hot as sqlite
 from runwright.store.sqlite.store import SqliteStore
 
 BATCH = 100
@@ -43,6 +46,7 @@ class Owner(NamedTuple):
 
 
 Seal = Callable[[str, str, bytes], bytes]
+Write = Callable[[ChangeSet, int], Awaitable[None]]
 
 
 def _noise(run_id: str, name: str, value: bytes) -> bytes:
@@ -58,10 +62,11 @@ def lives(
     begins: list[ChangeSet] = []
     ends: list[ChangeSet] = []
     text = Redactor().text
+    previewed = text('{"n":1}')
     for start in range(0, count, BATCH):
         batch = Batch(now, {}, TERMS)
         for number in range(start, start + BATCH):
-            spec = _spec(ids.new_id("run", now + number), now, owner)
+            spec = _spec(ids.new_id("run", now + number), now, owner, previewed)
             batch.decide(
                 Submit(
                     spec=spec,
@@ -81,8 +86,7 @@ def lives(
     return begins, ends
 
 
-def _spec(run_id: str, now: int, owner: Owner) -> Spec:
-    preview = Redactor().text('{"n":1}')
+def _spec(run_id: str, now: int, owner: Owner, preview: RedactedText) -> Spec:
     spec = Spec(
         run_id=run_id,
         org_id=owner.org_id,
@@ -101,33 +105,62 @@ def _spec(run_id: str, now: int, owner: Owner) -> Spec:
     return replace(spec, created_by_user_id="user_bench")
 
 
-async def lives_per_second(count: int) -> float:
+async def lives_per_second(count: int, settings: Mapping[str, str]) -> float:
     """Write whole lives (create and begin, end: two transactions a batch of 100) and return lives per second."""
     clock = SystemClock()
     begins, ends = lives(count, clock.now())
-    return await _rate(begins, ends, count)
+    return await _rate(begins, ends, count, settings)
 
 
-async def events_per_second(count: int) -> float:
+async def events_per_second(count: int, settings: Mapping[str, str]) -> float:
     """Write events alone, 100 in a transaction, and return events per second."""
     clock = SystemClock()
     begins, _ = lives(count // 2, clock.now())
-    return await _rate([ChangeSet(events=change.events) for change in begins], [], count)
+    return await _rate([ChangeSet(events=change.events) for change in begins], [], count, settings)
 
 
-async def _rate(first: list[ChangeSet], second: list[ChangeSet], count: int) -> float:
-    directory = Path(tempfile.mkdtemp(prefix="runwright-ceiling-"))
-    store = SqliteStore(directory, SystemClock())
+async def _rate(first: list[ChangeSet], second: list[ChangeSet], count: int, settings: Mapping[str, str]) -> float:
+    with scratch() as directory:
+        writing = on_postgresql(settings["database_url"]) if settings else on_sqlite(directory)
+        async with writing as write:
+            begun = time.perf_counter()
+            for changes in (*first, *second):
+                await write(changes, 0)
+            return count / (time.perf_counter() - begun)
+
+
+@asynccontextmanager
+async def on_sqlite(data_dir: Path) -> AsyncIterator[Write]:
+    """Open the database of a data directory, alone, and yield what writes a change set in a transaction."""
+    store = SqliteStore(data_dir, SystemClock())
+    await store.open()
+    cursor = store.raw_writer().cursor()
+
+    async def write(changes: ChangeSet, now: int) -> None:
+        cursor.execute("BEGIN IMMEDIATE")
+        sqlite.apply(cursor, changes, now)
+        cursor.execute("COMMIT")
+
     try:
-        await store.open()
-        writer = store.raw_writer()
-        begun = time.perf_counter()
-        for changes in (*first, *second):
-            cursor = writer.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            hot.apply(cursor, changes, 0)
-            cursor.execute("COMMIT")
-        return count / (time.perf_counter() - begun)
+        yield write
     finally:
         await store.close()
-        shutil.rmtree(directory, ignore_errors=True)
+
+
+@asynccontextmanager
+async def on_postgresql(url: str) -> AsyncIterator[Write]:
+    """Open a database and yield what writes a change set in a transaction of one connection."""
+    store = PostgresStore(url, SystemClock())
+    await store.open()
+    await store.close()
+    connection = await connect(url)
+
+    async def write(changes: ChangeSet, now: int) -> None:
+        await connection.execute("BEGIN")
+        await postgres.apply(connection, changes, now)
+        await connection.execute("COMMIT")
+
+    try:
+        yield write
+    finally:
+        await connection.close()

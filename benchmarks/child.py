@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.catalogue import CATALOGUE
+from benchmarks.database import SQLITE
 from benchmarks.figures import Figure
 from benchmarks.server import REPOSITORY
 from runwright.api.server import run
@@ -40,7 +41,10 @@ def main(name: str, given: str) -> None:
     async def measured() -> list[Figure]:
         return await measure(**parameters, tell=lambda words: say(Line(told=words)))
 
-    say(Line(figures=run(measured())))
+    found = run(measured())
+    for figure in found:
+        figure.database = parameters.get("on", SQLITE)
+    say(Line(figures=found))
 
 
 def measured(name: str, parameters: dict[str, Any], tell: Callable[[str], None]) -> list[Figure]:

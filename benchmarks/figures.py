@@ -16,6 +16,7 @@ class Figure(msgspec.Struct, kw_only=True):
 
     name: str
     unit: str
+    database: str = "SQLite"
     rounds: list[float] = []
     ceiling: list[float] = []
     goal: str | None = None

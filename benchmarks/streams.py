@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable
 from itertools import islice
 
+from benchmarks.database import SQLITE, databases
 from benchmarks.figures import Figure, cores, percentile
 from benchmarks.follow import Follower, Reading
 from benchmarks.handlers import GO
@@ -21,25 +22,26 @@ OPENING = 50
 """Streams that are opened at a time: as many as arrive together would wait for each other."""
 
 
-async def delivered(rounds: int, runs: int, batches: int, lines: int, tell: Progress) -> list[Figure]:
+async def delivered(rounds: int, runs: int, batches: int, lines: int, tell: Progress, on: str = SQLITE) -> list[Figure]:
     """Measure events appended as fast as jobs can, to one follower a run."""
     rates, shares, lost = [], [], 0
     total = runs * (batches * (lines + 1) + 3)
-    for number in range(rounds):
-        tell(f"round {number + 1} of {rounds}")
-        with serving() as (server, _):
-            asking = await connections(server, 1)
-            server_s, own_s, begun = server.cpu_s, time.process_time(), time.perf_counter()
-            reading = Reading()
-            payload = {"batches": batches, "lines": lines}
-            made = [run_id(await asking[0].ask(trigger("chatty", payload))) for _ in range(runs)]
-            followers = [await Follower.to(server, reading, each) for each in made]
-            await asyncio.gather(*(follower.ended for follower in followers))
-            wall_s = time.perf_counter() - begun
-            shares.append(cores(server.cpu_s - server_s, time.process_time() - own_s, wall_s))
-        seen = sum(follower.events for follower in followers)
-        lost += total - seen + sum(follower.lost for follower in followers)
-        rates.append(seen / wall_s)
+    with databases(on) as fresh:
+        for number in range(rounds):
+            tell(f"round {number + 1} of {rounds}")
+            with serving(**fresh()) as (server, _):
+                asking = await connections(server, 1)
+                server_s, own_s, begun = server.cpu_s, time.process_time(), time.perf_counter()
+                reading = Reading()
+                payload = {"batches": batches, "lines": lines}
+                made = [run_id(await asking[0].ask(trigger("chatty", payload))) for _ in range(runs)]
+                followers = [await Follower.to(server, reading, each) for each in made]
+                await asyncio.gather(*(follower.ended for follower in followers))
+                wall_s = time.perf_counter() - begun
+                shares.append(cores(server.cpu_s - server_s, time.process_time() - own_s, wall_s))
+            seen = sum(follower.events for follower in followers)
+            lost += total - seen + sum(follower.lost for follower in followers)
+            rates.append(seen / wall_s)
     conditions = f"{runs} runs, {lines} lines a durable batch; {GENERATOR}; {shares[-1]}"
     return [
         Figure(
@@ -49,23 +51,26 @@ async def delivered(rounds: int, runs: int, batches: int, lines: int, tell: Prog
     ]  # fmt: skip
 
 
-async def lag(rounds: int, runs: int, seconds: float, rate: float, tell: Progress) -> list[Figure]:
+async def lag(rounds: int, runs: int, seconds: float, rate: float, tell: Progress, on: str = SQLITE) -> list[Figure]:
     """Measure how late events come at many streams, each run writing a line every so often."""
     from_line, from_commit, shares, lost = [], [], [], 0
     count = int(seconds * rate)
-    for number in range(rounds):
-        tell(f"round {number + 1} of {rounds}")
-        with serving(stamps=1) as (server, stamps):
-            asking = await Connection.to(server)
-            payloads = [{"count": count, "every_s": 1 / rate, "offset_s": place / runs / rate} for place in range(runs)]
-            made = [run_id(await asking.ask(trigger("ticker", payload))) for payload in payloads]
-            reading = Reading()
-            followers = [await Follower.to(server, reading, each) for each in made]
-            shares.append(await _watch(server, stamps, followers))
-            await settled(asking)
-        lost += sum(follower.lost for follower in followers)
-        from_line.append(percentile(_all(followers, line=True), 0.99))
-        from_commit.append(_all(followers, line=False))
+    with databases(on) as fresh:
+        for number in range(rounds):
+            tell(f"round {number + 1} of {rounds}")
+            with serving(stamps=1, **fresh()) as (server, stamps):
+                asking = await Connection.to(server)
+                payloads = [
+                    {"count": count, "every_s": 1 / rate, "offset_s": place / runs / rate} for place in range(runs)
+                ]
+                made = [run_id(await asking.ask(trigger("ticker", payload))) for payload in payloads]
+                reading = Reading()
+                followers = [await Follower.to(server, reading, each) for each in made]
+                shares.append(await _watch(server, stamps, followers))
+                await settled(asking)
+            lost += sum(follower.lost for follower in followers)
+            from_line.append(percentile(_all(followers, line=True), 0.99))
+            from_commit.append(_all(followers, line=False))
     conditions = f"{runs} runs at {rate:g} lines/s, one follower each; {GENERATOR}; {shares[-1]}; {lost} lost"
     bound = (
         "the commit and the loop's turn; before it, from the line, up to `RUNWRIGHT_EMIT_FLUSH_MS` (25) of gathering"

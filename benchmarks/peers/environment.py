@@ -59,9 +59,3 @@ def versions(python: Path, packages: tuple[str, ...]) -> str:
     code = "import sys, importlib.metadata as m; print(' + '.join(m.version(p) for p in sys.argv[1:]))"
     ended = subprocess.run([python, "-c", code, *packages], check=True, capture_output=True, text=True)
     return ended.stdout.strip()
-
-
-def packages_of(python: Path) -> Path:
-    """Return the directory of an environment's packages."""
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    return Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())

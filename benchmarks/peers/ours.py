@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import uvloop
 
+from benchmarks.database import MASTER_KEY
 from benchmarks.peers.stage import Peer, Place, perform
 from benchmarks.server import Server
 from benchmarks.wire import Connection, ask_all, request, trigger
@@ -21,7 +22,8 @@ class Runwright(Peer):
         directory = place.directory / place.name
         directory.mkdir(exist_ok=True)
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self._server = Server(directory, stamps=place.stamps)
+        settings = {"database_url": f"{place.url}/{place.name}", "master_key": MASTER_KEY} if place.url else {}
+        self._server = Server(directory, stamps=place.stamps, **settings)
         self._kept = directory / "port"
         self._line: Connection | None = None
 

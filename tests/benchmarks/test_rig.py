@@ -1,12 +1,17 @@
 """The rig runs: one figure in a tiny size through the real command, and followers that notice what they miss."""
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
+from benchmarks.catalogue import CATALOGUE
 from benchmarks.child import measured
 from benchmarks.figures import Figure
 from benchmarks.follow import Follower, Reading
@@ -27,6 +32,35 @@ def test_a_quick_run_of_one_figure_measures_writes_and_says_what_it_left_out(tmp
     text = (tmp_path / "latest.md").read_text()
     assert "- kill: left out of this run" in text
     assert "| 50 followers of one run, append to reader, p99 |" in text
+
+
+def test_a_figure_on_postgresql_has_a_server_of_its_own_that_ends_with_it(tmp_path: Path) -> None:
+    words = ("--quick", "--only", "pg-workers", "--results", str(tmp_path))
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-m", "benchmarks", *words], cwd=ROOT, check=True, capture_output=True, env=env)
+    (figure,) = msgspec.json.decode((tmp_path / "latest.json").read_bytes(), type=Report).figures
+    assert (figure.missing, figure.database, len(figure.rounds), len(figure.ceiling)) == (None, "PostgreSQL", 1, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest.json", "latest.md"]
+
+
+def test_a_server_ends_when_who_asked_for_it_is_killed() -> None:
+    code = "from benchmarks.database import postgresql\nwith postgresql() as s: print(s.url, flush=True); input()"
+    words = [sys.executable, "-c", code]
+    asking = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert asking.stdout is not None
+    port = urlsplit(asking.stdout.readline().strip()).port
+    asking.kill()
+    asking.communicate()
+    while True:
+        with closing(socket.socket()) as knocking:
+            if knocking.connect_ex(("127.0.0.1", port)):
+                return
+
+
+def test_stocked_runs_on_postgresql_are_listed_read_and_streamed_like_others() -> None:
+    figures = measured("pg-history", CATALOGUE["pg-history"].quick, lambda words: None)
+    assert [figure.missing for figure in figures] == [None] * len(figures)
+    assert {"list by time, from the middle, p99", "claim of a run over REST, p99"} < {figure.name for figure in figures}
 
 
 def test_a_run_whose_time_is_over_begins_nothing_more_and_says_so(tmp_path: Path) -> None:

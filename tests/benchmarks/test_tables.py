@@ -4,7 +4,7 @@ import msgspec
 
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.figures import Figure, Peer, percentile
-from benchmarks.goals import GOALS, NOT_YET
+from benchmarks.goals import GOALS, NOT_YET, goal_on
 from benchmarks.report import Report, markdown, report
 
 
@@ -32,7 +32,8 @@ def test_a_row_has_median_spread_goal_ceiling_bound_and_conditions() -> None:
         bound="Python",
     )
     assert row(markdown(found(figure)), "lives") == [
-        "lives", "5 000 runs/s", "4 000 to 6 000", "≥ 20 000 runs/s", "25%", "15 000", "33%", "Python", "alone",
+        "lives", "SQLite", "5 000 runs/s", "4 000 to 6 000", "≥ 20 000 runs/s", "25%", "15 000", "33%", "Python",
+        "alone",
     ]  # fmt: skip
 
 
@@ -40,8 +41,8 @@ def test_a_goal_that_is_an_upper_bound_is_met_by_less() -> None:
     late = Figure(name="late", unit="ms", rounds=[50.0], goal="lag_p99")
     lost = Figure(name="lost", unit="events", rounds=[0.0], goal="lost")
     text = markdown(found(late, lost))
-    assert row(text, "late")[3:5] == ["≤ 25 ms", "50%"]
-    assert row(text, "lost")[3:5] == ["≤ 0 events", "met"]
+    assert row(text, "late")[4:6] == ["≤ 25 ms", "50%"]
+    assert row(text, "lost")[4:6] == ["≤ 0 events", "met"]
     assert GOALS["lost"].reached(3.0) == 0.0
 
 
@@ -61,6 +62,29 @@ def test_a_peer_stands_beside_us_with_version_and_ratio() -> None:
     cells = row(markdown(found(peers=[ours, peer])), "huey")
     assert cells[1:7] == ["3.5.4", "SQLite", "7.00 [7.00 to 7.00]", "–", "4 500 [3 000 to 4 600]", "2.00×"]
     assert row(markdown(found(peers=[ours, peer])), "Runwright")[6] == "–"
+
+
+def test_a_peer_is_compared_with_us_on_its_own_database() -> None:
+    ours = [
+        Peer(name="Runwright", version="", store="SQLite", executed=[9000.0]),
+        Peer(name="Runwright", version="", store="PostgreSQL 18", executed=[6000.0]),
+    ]
+    others = [
+        Peer(name="huey", version="", store="SQLite", executed=[3000.0]),
+        Peer(name="dbos", version="", store="PostgreSQL 18", executed=[3000.0]),
+        Peer(name="arq", version="", store="Valkey 8", executed=[3000.0]),
+    ]
+    text = markdown(found(peers=[*ours, *others]))
+    assert [row(text, name)[6] for name in ("huey", "dbos", "arq")] == ["3.00×", "2.00×", "3.00×"]
+
+
+def test_a_figure_on_postgresql_says_so_and_has_the_goals_that_are_set_for_it() -> None:
+    assert goal_on("start_p99", "PostgreSQL") == "start_p99 on PostgreSQL"
+    assert goal_on("bulk", "PostgreSQL") == "bulk"
+    assert goal_on("lives", "PostgreSQL") is None
+    assert goal_on("start_p99", "SQLite") == "start_p99"
+    slow = Figure(name="slow", unit="ms", database="PostgreSQL", rounds=[4.0], goal="start_p99 on PostgreSQL")
+    assert row(markdown(found(slow)), "slow")[1:6] == ["PostgreSQL", "4.00 ms", "4.00 to 4.00", "≤ 8 ms", "200%"]
 
 
 def test_peers_that_nobody_asked_for_are_named_as_such() -> None:
