@@ -50,7 +50,6 @@ from runwright.engine.attempt import Executor
 from runwright.engine.endpoints import Endpoints
 from runwright.engine.engine import Engine
 from runwright.engine.job_secrets import JobSecrets
-from runwright.errors import StoreError
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
 from runwright.executors.python import PythonExecutor
@@ -60,9 +59,6 @@ from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Store
 from runwright.store.postgres.store import PostgresStore
-from runwright.store.sqlite import backup as copies
-from runwright.store.sqlite import check as checks
-from runwright.store.sqlite.connection import FILE
 from runwright.store.sqlite.store import SqliteStore
 from runwright.telemetry import report
 
@@ -342,24 +338,3 @@ def serve(settings: Settings) -> int:
 
 def _has_stuck_threads() -> bool:
     return any(thread.name.startswith("runwright-handler") for thread in threading.enumerate())
-
-
-Finding = checks.Finding
-Manifest = copies.Manifest
-
-
-def backup(settings: Settings, target: Path, tell: copies.Progress, *, keys: bool = True) -> Manifest:
-    """Copy the data directory, beside its server too; see `store.sqlite.backup`."""
-    return copies.backup(settings.data_dir, target, SystemClock().now(), tell, keys=keys)
-
-
-def restore(settings: Settings, source: Path, tell: copies.Progress) -> list[Finding]:
-    """Make a data directory of a backup that is whole; otherwise return what is wrong with it."""
-    return copies.restore(source, settings.data_dir, tell)
-
-
-def check(settings: Settings, tell: copies.Progress) -> list[Finding]:
-    """Return what is wrong with the data directory."""
-    if not (settings.data_dir / FILE).is_file():
-        raise StoreError(f"{settings.data_dir} holds no database; name a data directory with --data-dir")
-    return checks.check(settings.data_dir, tell)

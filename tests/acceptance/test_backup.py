@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import pytest
 
-from runwright import app, config
+from runwright import config, upkeep
 from runwright.cli.main import main
 from tests.acceptance.live_server import Ended, LiveServer
 from tests.acceptance.speech import Speech, said
@@ -154,7 +154,7 @@ async def test_a_check_finds_what_was_touched_and_a_restore_refuses_it(small: Pa
         copy = tmp_path / f"copy{number}"
         shutil.copytree(small, copy)
         touch(copy, what)
-        found = app.check(config.load({}, overrides={"data_dir": copy}), lambda *_: None)
+        found = await upkeep.check(config.load({}, overrides={"data_dir": copy}), lambda *_: None)
         assert where in {each.where for each in found}, what
     assert (await told("check", data_dir=copy, code=1))["findings"][0]["where"] == "schema"
     whole = tmp_path / "copy"

@@ -106,7 +106,7 @@ async def test_uploads_and_sweeps_at_once_lose_nothing(open_world):
         world.clock.advance(2 * DAY_S)
         digests, *_ = await asyncio.gather(asyncio.gather(*(upload(world, each) for each in data)), sweep(world))
         assert set(digests) <= names(world), turn
-        assert check(world.directory, lambda *_: None) == []
+        assert await check(world.directory, lambda *_: None) == []
 
 
 @pytest.mark.parametrize("how", ["erase", "prune"])
@@ -142,8 +142,8 @@ async def test_a_backup_holds_uploads_and_a_check_misses_them(open_world, tmp_pa
     await world.artifacts.put(b"orphan")
     target = tmp_path / "backup"
     assert backup(world.directory, target, 0, lambda *_: None).artifacts == 1
-    assert check(target, lambda *_: None) == []
+    assert await check(target, lambda *_: None) == []
     await world.artifacts.remove([digest])
-    assert [(found.where, found.what, found.how) for found in check(world.directory, lambda *_: None)] == [
+    assert [(found.where, found.what, found.how) for found in await check(world.directory, lambda *_: None)] == [
         ("artifact", digest, "is missing")
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -29,16 +30,66 @@ _LEAST = len(VERSION) + _NONCE + 16
 _random = os.urandom
 
 
-class Keyring:
-    """Hold the unwrapped keys of this process; a `Sealer` with the key of each project."""
+class Keys:
+    """The unwrapped keys of this process; a `Sealer` with the key of each project."""
 
-    def __init__(self, store: Store, master: bytes) -> None:
-        self._store = store
+    def __init__(self, master: bytes) -> None:
         self._wrapping = AESGCM(hmac.digest(master, b"runwright wrapping key", "sha256"))
         self._fingerprint = hmac.digest(master, b"runwright fingerprint", "sha256")
         self._projects: dict[str, AESGCM] = {}
         self.pepper = b""
         self.run_token_key = b""
+
+    @classmethod
+    def of(cls, master: bytes, entries: Mapping[str, bytes]) -> Keys:
+        """Return the keys that lie in a keyring. Raises `StoreError` for another master key's."""
+        keys = Keys(master)
+        keys._match(entries.get(MASTER, b""))
+        keys._read(entries)
+        return keys
+
+    def seal(self, project_id: str, data: bytes, context: str) -> bytes:
+        """Return `data` encrypted with the project's key and bound to the project and the context."""
+        nonce = _random(_NONCE)
+        return VERSION + nonce + self._key(project_id).encrypt(nonce, data, f"{project_id}/{context}".encode())
+
+    def open(self, project_id: str, sealed: bytes, context: str) -> bytes:
+        """Return what was sealed for this project and context. Raises `StoreError` for anything else."""
+        return _decrypt(self._key(project_id), sealed, f"{project_id}/{context}")
+
+    def _key(self, project_id: str) -> AESGCM:
+        try:
+            return self._projects[project_id]
+        except KeyError:
+            raise StoreError(f"the keyring has no key of the project {project_id}", code="keyring.no_key") from None
+
+    def _match(self, fingerprint: bytes) -> None:
+        if not hmac.compare_digest(fingerprint, self._fingerprint):
+            raise StoreError(
+                "this database was made with another master key; give the one it was made with (RUNWRIGHT_MASTER_KEY,"
+                f" or {MASTER_KEY} in the data directory): without it nothing that is sealed can be read",
+                code="keyring.wrong_master_key",
+            )
+
+    def _read(self, entries: Mapping[str, bytes]) -> None:
+        self.pepper = self._unwrap(PEPPER, entries[PEPPER])
+        self.run_token_key = self._unwrap(RUN_TOKENS, entries[RUN_TOKENS])
+        self._projects = {
+            name.removeprefix("project:"): AESGCM(self._unwrap(name, wrapped))
+            for name, wrapped in entries.items()
+            if name.startswith("project:")
+        }
+
+    def _unwrap(self, name: str, wrapped: bytes) -> bytes:
+        return _decrypt(self._wrapping, wrapped, _wrapped(name))
+
+
+class Keyring(Keys):
+    """The keys of a store: those that are missing are made."""
+
+    def __init__(self, store: Store, master: bytes) -> None:
+        super().__init__(master)
+        self._store = store
 
     @classmethod
     async def unlock(cls, store: Store, master_key: str | None, data_dir: Path | None) -> Keyring:
@@ -63,26 +114,15 @@ class Keyring:
 
     async def _load(self) -> None:
         await self._store.write(self._prepare)
-        entries: dict[str, bytes] = dict(await self._store.fetch(KEYRING))
-        self.pepper = self._unwrap(PEPPER, entries[PEPPER])
-        self.run_token_key = self._unwrap(RUN_TOKENS, entries[RUN_TOKENS])
-        self._projects = {
-            name.removeprefix("project:"): AESGCM(self._unwrap(name, wrapped))
-            for name, wrapped in entries.items()
-            if name.startswith("project:")
-        }
+        self._read(dict(await self._store.fetch(KEYRING)))
 
     async def _prepare(self, tx: Transaction) -> None:
         await tx.fetch(LOCK_KEYRING)
         found = await tx.fetch(KEYRING_ENTRY, name=MASTER)
         if not found:
             await tx.fetch(INSERT_KEYRING_ENTRY, name=MASTER, wrapped=self._fingerprint, created_at=tx.now)
-        elif not hmac.compare_digest(found[0][0], self._fingerprint):
-            raise StoreError(
-                "this database was made with another master key; give the one it was made with (RUNWRIGHT_MASTER_KEY,"
-                f" or {MASTER_KEY} in the data directory): without it nothing that is sealed can be read",
-                code="keyring.wrong_master_key",
-            )
+        else:
+            self._match(found[0][0])
         for name in (PEPPER, RUN_TOKENS):
             await self._mint(tx, name)
         for (project_id,) in await tx.fetch(PROJECT_IDS):
@@ -103,23 +143,6 @@ class Keyring:
             found = await self._store.fetch(KEYRING_ENTRY, name=name)
         self._projects[project_id] = AESGCM(self._unwrap(name, found[0][0]))
 
-    def seal(self, project_id: str, data: bytes, context: str) -> bytes:
-        """Return `data` encrypted with the project's key and bound to the project and the context."""
-        try:
-            key = self._projects[project_id]
-        except KeyError:
-            raise _no_key(project_id) from None
-        nonce = _random(_NONCE)
-        return VERSION + nonce + key.encrypt(nonce, data, f"{project_id}/{context}".encode())
-
-    def open(self, project_id: str, sealed: bytes, context: str) -> bytes:
-        """Return what was sealed for this project and context. Raises `StoreError` for anything else."""
-        try:
-            key = self._projects[project_id]
-        except KeyError:
-            raise _no_key(project_id) from None
-        return _decrypt(key, sealed, f"{project_id}/{context}")
-
     async def _mint(self, tx: Transaction, name: str) -> None:
         await tx.fetch(LOCK_KEYRING)  # or two servers would each make a key of this name
         if await tx.fetch(KEYRING_ENTRY, name=name):
@@ -127,9 +150,6 @@ class Keyring:
         nonce = _random(_NONCE)
         wrapped = VERSION + nonce + self._wrapping.encrypt(nonce, _random(KEY_BYTES), _wrapped(name).encode())
         await tx.fetch(INSERT_KEYRING_ENTRY, name=name, wrapped=wrapped, created_at=tx.now)
-
-    def _unwrap(self, name: str, wrapped: bytes) -> bytes:
-        return _decrypt(self._wrapping, wrapped, _wrapped(name))
 
 
 def _entry(project_id: str) -> str:
@@ -147,10 +167,6 @@ def _decrypt(key: AESGCM, sealed: bytes, context: str) -> bytes:
         return key.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], context.encode())
     except InvalidTag:
         raise _not_sealed(context) from None
-
-
-def _no_key(project_id: str) -> StoreError:
-    return StoreError(f"the keyring has no key of the project {project_id}", code="keyring.no_key")
 
 
 def _not_sealed(context: str) -> StoreError:

@@ -1,24 +1,28 @@
-"""`runwright db`: copy, put back and check the database of a server on this machine, running or not."""
+"""`runwright db`: copy, put back, check and migrate the database of a server, running or not."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 
-from runwright import app as server
+from runwright import upkeep
 from runwright.cli import printing
 from runwright.cli.exits import FAILED, OK, CommandError
 from runwright.cli.progress import Bar
-from runwright.config import Settings, load
+from runwright.config import PREFIX, Settings, load
 
-app = App(name="db", help="Back up, restore and check the database of a server on this machine.")
+app = App(name="db", help="Check and migrate the database of a server; back up and restore its data directory.")
 
-DataDir = Annotated[Path | None, Parameter(env_var="RUNWRIGHT_DATA_DIR")]
+DataDir = Path | None
+DatabaseUrl = str | None
+URL = f"{PREFIX}DATABASE_URL"
 Json = Annotated[bool, Parameter(negative="")]
 
 
@@ -42,7 +46,7 @@ def backup(target: Path, /, *, without_keys: bool = False, data_dir: DataDir = N
         Print JSON for programs.
     """
     with _bars() as tell:
-        manifest = server.backup(_settings(data_dir), target, tell, keys=not without_keys)
+        manifest = upkeep.backup(_settings(data_dir), target, tell, keys=not without_keys)
     if json:
         printing.show_json({"target": str(target), **msgspec.structs.asdict(manifest)})
     else:
@@ -68,7 +72,7 @@ def restore(source: Path, /, *, data_dir: DataDir = None, json: Json = False) ->
     """
     settings = _settings(data_dir)
     with _bars() as tell:
-        findings = server.restore(settings, source, tell)
+        findings = asyncio.run(upkeep.restore(settings, source, tell))
     if findings:
         _show(findings, json)
         raise CommandError(f"{source} is not whole; nothing was restored", "Take another backup.")
@@ -80,36 +84,103 @@ def restore(source: Path, /, *, data_dir: DataDir = None, json: Json = False) ->
 
 
 @app.command
-def check(*, data_dir: DataDir = None, json: Json = False) -> int:
-    """Check the file, its schema, every log, every artifact and every limit; exits with 1 if something is wrong.
+def check(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: Json = False) -> int:
+    """Check the schema, every log, sealed value, artifact and limit; exits with 1 if something is wrong.
 
-    Works on a data directory, beside its server too, and on a backup.
+    Works on a PostgreSQL database and on a data directory, beside their servers too, and on a backup. Sealed values are
+    opened if the master key is at hand.
 
     Example: `runwright db check --data-dir /backups/today`
 
     Parameters
     ----------
+    database_url
+        PostgreSQL to check.
     data_dir
         Data directory or backup to check.
     json
         Print JSON for programs.
     """
+    settings = _settings(data_dir, database_url)
     with _bars() as tell:
-        findings = server.check(_settings(data_dir), tell)
+        findings = asyncio.run(upkeep.check(settings, tell))
+    opened = upkeep.opens_sealed_values(settings)
     if json:
-        printing.show_json({"whole": not findings, "findings": findings})
+        printing.show_json({"whole": not findings, "sealed_values_opened": opened, "findings": findings})
     elif findings:
         _show(findings, json)
     else:
         printing.say("whole")
+    if not opened:
+        printing.note("sealed values were not opened: give RUNWRIGHT_MASTER_KEY")
     return FAILED if findings else OK
 
 
-def _settings(data_dir: Path | None) -> Settings:
-    return load(os.environ, None, {"data_dir": data_dir})
+@app.command
+def upgrade(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: Json = False) -> int:
+    """Apply the migrations that this version brings, as the owner of the database.
+
+    On PostgreSQL the servers go on working; on SQLite stop the server first, or let it migrate at its start.
+
+    Example: `runwright db upgrade --database-url postgresql://owner@db/runwright`
+
+    Parameters
+    ----------
+    database_url
+        PostgreSQL to migrate; its role must own the tables.
+    data_dir
+        Data directory to migrate.
+    json
+        Print JSON for programs.
+    """
+    settings = _settings(data_dir, database_url)
+    with _bars() as tell:
+        made = asyncio.run(upkeep.upgrade(settings, tell))
+    if json:
+        printing.show_json({"applied": [{"number": each.number, "name": each.name} for each in made]})
+    elif made:
+        printing.table(("applied", "name"), [(each.number, each.name) for each in made])
+    else:
+        printing.say("nothing to do")
+    return OK
 
 
-def _show(findings: list[server.Finding], json: bool) -> None:
+@app.command
+def status(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: Json = False) -> int:
+    """Show the schema of the database and what this version would change; exits with 1 if migrations are pending.
+
+    Example: `runwright db status`
+
+    Parameters
+    ----------
+    database_url
+        PostgreSQL to look at.
+    data_dir
+        Data directory to look at.
+    json
+        Print JSON for programs.
+    """
+    found = asyncio.run(upkeep.status(_settings(data_dir, database_url)))
+    if json:
+        printing.show_json(msgspec.structs.asdict(found))
+    else:
+        shown = [("schema", found.schema), ("this version's schema", found.known)]
+        printing.detail(
+            [*shown, ("least schema of code", found.least), ("pending", ", ".join(found.pending) or "none")]
+        )
+    return FAILED if found.pending else OK
+
+
+def _settings(data_dir: Path | None, database_url: str | None = None) -> Settings:
+    # A server must have a master key with a database; who only looks at the schema need not.
+    environment = {name: value for name, value in os.environ.items() if name != URL}
+    settings = load(environment, None, {"data_dir": data_dir})
+    if database_url is None and data_dir is None:
+        database_url = os.environ.get(URL) or settings.database_url
+    return replace(settings, database_url=database_url)  # what is named here counts, not what the servers use
+
+
+def _show(findings: list[upkeep.Finding], json: bool) -> None:
     if not json:
         printing.table(("where", "what", "how"), [(each.where, each.what, each.how) for each in findings])
 

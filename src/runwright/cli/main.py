@@ -44,7 +44,7 @@ COMMANDS = (
     ("stats", "stats:stats", "Show throughput, latencies, failures and depth."),
     ("feed", "feed:feed", "Show the state changes of all runs, as they happen."),
     ("audit", "audit:app", "Read and verify the audit log."),
-    ("db", "db:app", "Back up, restore and check the database of a server on this machine."),
+    ("db", "db:app", "Check, migrate, back up and restore the database of a server."),
     ("doctor", "doctor:doctor", "Check this machine, the settings and the server."),
     ("version", "version:version", "Print the version."),
 )

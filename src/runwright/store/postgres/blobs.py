@@ -14,6 +14,8 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 import asyncpg
 
@@ -21,8 +23,7 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.errors import NotFound, StoreError, StoreUnavailable, TooLarge
 from runwright.store.artifacts import FOLDERS, INCOMING
-from runwright.store.postgres.connection import LOST, translated
-from runwright.store.postgres.pool import Pool
+from runwright.store.postgres.connection import LOST, Connection, translated
 
 PART_BYTES = 1 << 20
 
@@ -56,12 +57,19 @@ FORGET = _GONE.format(which="digest IS NULL AND put_at < $1")
 DROP = _GONE.format(which="blob_id = $1 AND digest IS NULL")
 
 
+class Lender(Protocol):
+    """Who lends connections: a pool, or a transaction that lends its own."""
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection."""
+
+
 class BlobArtifacts:
     """`ArtifactStore` in the tables `blobs` and `blob_parts`: 1 MiB a part, and none is readable before all are."""
 
     folders = len(FOLDERS)
 
-    def __init__(self, pool: Pool, max_bytes: int, clock: Clock) -> None:
+    def __init__(self, pool: Lender, max_bytes: int, clock: Clock) -> None:
         self._pool = pool
         self._max_bytes = max_bytes
         self._clock = clock

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 
 from runwright.clock import Clock
 from runwright.errors import SchemaMismatch, StoreError, StoreReadOnly
 from runwright.store import migrations
+from runwright.store.inspection import Progress
 from runwright.store.migrations import Applied, Migration, Status
 from runwright.store.postgres import locks
 from runwright.store.postgres.connection import OLDEST_SERVER, Connection, translated
@@ -25,8 +26,6 @@ THERE = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('migratio
 RECORD = "INSERT INTO migrations (number, name, checksum, applied_at, least) VALUES ($1, $2, $3, $4, $5)"
 SERVER = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
 LOCK = locks.hashed("duty", "migrations")
-
-Progress = Callable[[str, int, int], None]
 
 
 async def applied(connection: Connection) -> list[Applied]:

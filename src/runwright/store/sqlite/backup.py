@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,8 @@ import apsw
 import msgspec
 
 from runwright.errors import StoreError, StoreReadOnly
-from runwright.store.sqlite.check import NAMED, Finding, check, schema
+from runwright.store.inspection import Finding, Progress
+from runwright.store.sqlite.check import NAMED, check, reading, schema
 from runwright.store.sqlite.connection import FILE, LOCK, lock, translated
 
 ARTIFACTS = "artifacts"
@@ -26,9 +27,6 @@ MANIFEST = "backup.json"
 SECRETS = ("master.key", "credentials.json")
 PAGES = 256
 TRIES = 3
-
-Progress = Callable[[str, int, int], None]
-"""Told what is done (`database`, `artifacts` …), how much of it, of how much."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +94,7 @@ def _copy_database(directory: Path, beside: Path, tell: Progress) -> tuple[list[
     """Copy one state of the database; return the artifacts that it names and its schema's number."""
     for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal"):
         (beside / name).unlink(missing_ok=True)
-    with translated(), closing(opened(directory)) as source, closing(apsw.Connection(str(beside / FILE))) as copy:
+    with translated(), closing(reading(directory)) as source, closing(apsw.Connection(str(beside / FILE))) as copy:
         source.execute("BEGIN")
         number = schema(source)  # this read fixes the state: what is written from now on is not in it
         with copy.backup("main", source, "main") as steps:
@@ -110,7 +108,7 @@ def _copy_database(directory: Path, beside: Path, tell: Progress) -> tuple[list[
     return named, number
 
 
-def restore(source: Path, directory: Path, tell: Progress) -> list[Finding]:
+async def restore(source: Path, directory: Path, tell: Progress) -> list[Finding]:
     """Put a backup where no data directory is yet, after it was checked; return what the check found.
 
     Nothing is written when something was found. Raises `StoreError` for what is no backup or would be overwritten.
@@ -120,7 +118,7 @@ def restore(source: Path, directory: Path, tell: Progress) -> list[Finding]:
         raise StoreError(f"{directory} holds data; move it away, or name another directory with --data-dir")
     if _digest(source / FILE) != manifest.database_sha256:
         return [Finding("database", FILE, "is not the one that was backed up")]
-    found = check(source, tell)
+    found = await check(source, tell)
     if found:
         return found
     descriptor = lock(directory)
@@ -146,14 +144,6 @@ def _manifest(source: Path) -> Manifest:
         return msgspec.json.decode((source / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError) as broken:
         raise StoreError(f"{source} is no backup: its {MANIFEST} cannot be read") from broken
-
-
-def opened(directory: Path) -> apsw.Connection:
-    """Open a database for reading beside the server that writes to it; it never makes one."""
-    connection = apsw.Connection(str(directory / FILE), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.set_busy_timeout(10_000)
-    connection.execute("PRAGMA query_only = 1")
-    return connection
 
 
 def _there(directory: Path) -> list[str]:

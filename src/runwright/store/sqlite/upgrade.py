@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import apsw
 
 from runwright.store import migrations
+from runwright.store.inspection import Progress
 from runwright.store.migrations import Applied, Migration, Status
 from runwright.store.sqlite.connection import FILE, connect, lock, translated
 from runwright.store.sqlite.recovery import secure_log
-
-Progress = Callable[[str, int, int], None]
-"""Told what is done (`database`, `artifacts` …), how much of it, of how much."""
 
 
 def applied(connection: apsw.Connection) -> list[Applied]:

@@ -1,0 +1,228 @@
+"""Inspect one state of a database, whichever it is: every log, every sealed value, every artifact, every limit.
+
+What is special to a database (its file, its schema) is looked at by that database's own check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from runwright.domain.chain import Break, genesis, verify
+from runwright.domain.erasure import ACTION, receipt
+from runwright.domain.events import Event
+from runwright.domain.ports import ArtifactStore, Sealer
+from runwright.domain.run import Run
+from runwright.errors import Error, NotFound, StoreError
+from runwright.store import audit, rows
+from runwright.store.base import Row
+from runwright.store.queries import artifacts as artifact_sql
+from runwright.store.queries import inspection as sql
+from runwright.store.queries.audit import ENTRIES
+from runwright.store.queries.auth import KEYRING
+from runwright.store.query import Query
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done (`logs`, `artifacts` …), how much of it, of how much."""
+
+Unlock = Callable[[dict[str, bytes]], Sealer]
+"""Makes a sealer of a keyring's entries. Raises `StoreError` when they were wrapped with another master key."""
+
+BATCH = 500
+ORPHANS_MAX = 20
+_HEADS = tuple(f"{number:02x}" for number in range(256))
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that is not as it must be: where, of what, and how."""
+
+    where: str
+    what: str
+    how: str
+
+
+class State(Protocol):
+    """One state of a database, whatever is written meanwhile."""
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a read-only query and return its rows."""
+
+
+async def inspect(
+    state: State, artifacts: ArtifactStore, runs: int, tell: Progress, unlock: Unlock | None
+) -> list[Finding]:
+    """Return everything that is wrong with a database of about so many runs; who can `unlock` opens what is sealed."""
+    sealer, locked = await _unlocked(state, unlock)
+    looks = (
+        _logs(state, runs, tell, sealer),
+        _orphans(state, tell),
+        _values(state, tell, sealer),
+        _audit_logs(state),
+        _limits(state),
+        _artifacts(state, artifacts, tell),
+    )
+    return locked + [finding for look in looks async for finding in look]
+
+
+async def _unlocked(state: State, unlock: Unlock | None) -> tuple[Sealer | None, list[Finding]]:
+    if unlock is None:
+        return None, []
+    try:
+        return unlock(dict(await state.fetch(KEYRING))), []
+    except (Error, KeyError) as broken:
+        return None, [Finding("keyring", "master key", getattr(broken, "detail", f"the key {broken} is missing"))]
+
+
+async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
+    receipts = {target: msgspec.json.decode(data) for target, data in await state.fetch(sql.RECEIPTS, action=ACTION)}
+    after, done = "", 0
+    while page := await state.fetch(sql.RUNS, after=after, limit=BATCH):
+        logs = _Logs(state, page[0][0], page[-1][0])
+        for run_id, root, erased_at, payload, result, opening, *standing in page:
+            events = await logs.of(run_id)
+            try:
+                run = _run(opening, standing)
+                broken = verify(root or genesis(opening), (event.link() for event in events), run.hash)
+                left = None if erased_at is None else _receipt(run, root, opening)
+                unopened = _unopened(sealer, run, {"payload": payload, "result": result})
+            except (TypeError, ValueError) as nonsense:  # bytes that were made texts, JSON that is none
+                yield Finding("log", run_id, f"cannot be read: {nonsense}")
+                continue
+            if broken is not None:
+                yield Finding("log", run_id, f"event {broken.seq} was {broken.what}")
+            if left is not None and receipts.get(run_id) != left:
+                yield Finding("log", run_id, "what its erasure left is not what the audit log says")
+            for finding in unopened:
+                yield finding
+        after, done = page[-1][0], done + len(page)
+        tell("logs", done, max(count, done))
+
+
+class _Logs:
+    """The events of a page of runs, run by run, read in batches."""
+
+    def __init__(self, state: State, first: str, last: str) -> None:
+        self._state = state
+        self._span = {"first": first, "last": last}
+        self._read: list[Event] = []
+        self._place = (first, 0)
+        self._whole = False
+
+    async def of(self, run_id: str) -> list[Event]:
+        """Return the events of the next run; those of runs that are not there are passed over."""
+        found: list[Event] = []
+        while True:
+            for number, event in enumerate(self._read):
+                if event.run_id > run_id:
+                    del self._read[:number]
+                    return found
+                if event.run_id == run_id:
+                    found.append(event)
+            self._read = []
+            if self._whole:
+                return found
+            run, seq = self._place
+            page = await self._state.fetch(sql.EVENTS, **self._span, run_id=run, seq=seq, limit=BATCH * 4)
+            self._read = [Event(*row) for row in page]
+            self._whole = len(page) < BATCH * 4
+            if page:
+                self._place = (self._read[-1].run_id, self._read[-1].seq)
+
+
+def _run(opening: bytes, row: list[Any]) -> Run:
+    after = len(rows.STANDING)
+    live = tuple(row[after:])
+    return rows.run_from(opening, tuple(row[:after]), live if live[0] is not None else None)
+
+
+def _receipt(run: Run, root: bytes | None, opening: bytes) -> dict[str, Any]:
+    return msgspec.structs.asdict(receipt(run.seq, run.hash, root or b"", opening))
+
+
+def _unopened(sealer: Sealer | None, run: Run, sealed: dict[str, bytes | None]) -> list[Finding]:
+    if sealer is None:
+        return []
+    places = ((f"{run.run_id}/{name}", data) for name, data in sealed.items() if data is not None)
+    return [each for context, data in places for each in _opened(sealer, run.spec.project_id, data, context)]
+
+
+def _opened(sealer: Sealer, project_id: str, sealed: bytes, context: str) -> Iterator[Finding]:
+    try:
+        sealer.open(project_id, sealed, context)
+    except (Error, TypeError):
+        yield Finding("sealed value", context, "is not what was sealed there")
+
+
+async def _values(state: State, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
+    place, done = {"run_id": "", "kind": "", "key": ""}, 0
+    while sealer is not None and (page := await state.fetch(sql.SEALED, **place, limit=BATCH)):
+        for run_id, kind, key, sealed, project_id in page:
+            if sealed is not None:
+                for finding in _opened(sealer, project_id, sealed, f"{run_id}/{kind}/{key}"):
+                    yield finding
+        place, done = dict(zip(place, page[-1][:3], strict=True)), done + len(page)
+        tell("sealed values", done, done)
+
+
+async def _orphans(state: State, tell: Progress) -> AsyncIterator[Finding]:
+    for number, (table, query) in enumerate(sql.ORPHANS.items(), 1):
+        for (run_id,) in await state.fetch(query, limit=ORPHANS_MAX):
+            yield Finding("row", f"{table} of {run_id}", "tells of a run that is not there")
+        tell("orphaned rows", number, len(sql.ORPHANS))
+
+
+async def _audit_logs(state: State) -> AsyncIterator[Finding]:
+    for org_id, number, head in await state.fetch(sql.AUDIT_HEADS):
+        entries: list[audit.Entry] = []
+        while page := await state.fetch(
+            ENTRIES, org_id=org_id, after=entries[-1].number if entries else 0, limit=BATCH
+        ):
+            entries += [audit.Entry(*row) for row in page]
+        broken = audit.verify(org_id, entries, head)
+        if broken is None and len(entries) != number:
+            broken = Break(len(entries) + 1, "dropped")
+        if broken is not None:
+            yield Finding("audit log", org_id, f"entry {broken.seq} was {broken.what}")
+
+
+async def _limits(state: State) -> AsyncIterator[Finding]:
+    owners: Counter[str] = Counter()
+    after = ""
+    while page := await state.fetch(sql.LIVE, after=after, limit=BATCH):
+        after = page[-1][0]
+        for _, opening, *standing in page:
+            try:
+                run = _run(opening, standing)
+            except (TypeError, ValueError):
+                continue  # its log was found already
+            for limit in run.spec.limits if run.owns_slots else ():
+                owners[limit.key] += 1
+    used: dict[str, int] = dict(await state.fetch(sql.LIMITS))
+    for key in sorted(used.keys() | owners.keys()):
+        if used.get(key, 0) != owners[key]:
+            yield Finding("limit", key, f"{used.get(key, 0)} slots are used, {owners[key]} runs own one")
+
+
+async def _artifacts(state: State, artifacts: ArtifactStore, tell: Progress) -> AsyncIterator[Finding]:
+    for number, head in enumerate(_HEADS, 1):
+        for (digest,) in await state.fetch(artifact_sql.NAMED, first=head, last=f"{head}g"):
+            wrong = await _artifact(artifacts, digest)
+            if wrong is not None:
+                yield Finding("artifact", digest, wrong)
+        tell("artifacts", number, len(_HEADS))
+
+
+async def _artifact(artifacts: ArtifactStore, digest: str) -> str | None:
+    found = hashlib.sha256()
+    try:
+        async for piece in artifacts.pieces(digest, 0, await artifacts.size(digest)):
+            found.update(piece)
+    except NotFound:
+        return "is missing"
+    except StoreError as broken:
+        return broken.detail
+    return None if found.hexdigest() == digest else "has other bytes than its digest says"

@@ -1,0 +1,99 @@
+"""Look at a PostgreSQL from beside its servers: check it, bring its schema up to date, or tell where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from runwright.clock import Clock
+from runwright.errors import SchemaMismatch
+from runwright.store import migrations
+from runwright.store.base import Row
+from runwright.store.inspection import Finding, Progress, Unlock, inspect
+from runwright.store.migrations import Migration, Status
+from runwright.store.postgres import partitions, schema
+from runwright.store.postgres.blobs import BlobArtifacts
+from runwright.store.postgres.connection import Connection, connect, translated
+from runwright.store.postgres.escapes import escaped, plain
+from runwright.store.query import Query
+
+COUNT = "SELECT greatest(coalesce(sum(reltuples), 0), 0)::bigint FROM pg_class WHERE relname LIKE 'runs\\_%'"
+PATIENT = {
+    "application_name": "runwright db",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "plan_cache_mode": "auto",
+    "enable_seqscan": "on",
+    "enable_bitmapscan": "on",
+    "enable_hashjoin": "on",
+    "enable_mergejoin": "on",
+}
+"""What a session sets that reads everything once, instead of a little very often."""
+LONG_S = 86_400.0
+
+
+class PostgresState:
+    """What one connection sees within its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        """Run a query and return its rows."""
+        statement, values = query.bind("postgresql", params)
+        found = await self._connection.fetch(statement, *map(escaped, values), timeout=LONG_S)
+        return [plain(row) for row in found]
+
+
+class Lender:
+    """A pool of the one connection that is in a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """Lend the connection."""
+        yield self._connection
+
+
+@asynccontextmanager
+async def session(url: str) -> AsyncGenerator[Connection]:
+    """Connect for long statements, and let go in the end."""
+    connection = await connect(url, **PATIENT)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def check(url: str, clock: Clock, tell: Progress, unlock: Unlock | None = None) -> list[Finding]:
+    """Return everything that is wrong with a database, nothing for one that is whole; servers may write meanwhile."""
+    async with session(url) as connection:
+        with translated():
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                found = await schema.status(connection, migrations.load("postgresql"))
+            except SchemaMismatch as wrong:
+                return [Finding("schema", "migrations", wrong.detail)]
+            if found.pending:
+                told = f"lacks {', '.join(found.pending)}; run `runwright db upgrade`"
+                return [Finding("schema", "migrations", told)]
+            runs = int(await connection.fetchval(COUNT))
+            artifacts = BlobArtifacts(Lender(connection), 0, clock)
+            return await inspect(PostgresState(connection), artifacts, runs, tell, unlock)
+
+
+async def upgrade(url: str, known: Sequence[Migration], clock: Clock, tell: Progress) -> list[Migration]:
+    """Apply what is pending and make the partitions of the months to come. Raises what `schema.migrate` raises."""
+    async with session(url) as connection:
+        made = await schema.migrate(connection, known, clock.now(), tell)
+        await partitions.prepare(connection, clock.now())
+        return made
+
+
+async def status(url: str, known: Sequence[Migration]) -> Status:
+    """Tell where a database stands, beside its servers."""
+    async with session(url) as connection:
+        return await schema.status(connection, known)

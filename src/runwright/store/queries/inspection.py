@@ -1,0 +1,77 @@
+"""Statements that read a whole database, page by page in the order of its keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import Integer, bindparam, exists, select, tuple_
+
+from runwright.domain.events import Event
+from runwright.store import rows, tables
+from runwright.store.query import Query
+from runwright.store.tables import limits, run_events, run_heads, run_values, runs
+from runwright.store.tenancy_tables import audit, audit_heads
+
+_limit = bindparam("limit", type_=Integer)
+_live = (
+    runs.c.opening,
+    *(runs.c[name] for name in rows.STANDING),
+    *(run_heads.c[name].label(f"head_{name}") for name in rows.HEAD),
+)
+_with_heads = runs.outerjoin(run_heads, run_heads.c.run_id == runs.c.run_id)
+
+RUNS = Query(
+    select(runs.c.run_id, runs.c.genesis, runs.c.erased_at, runs.c.payload, runs.c.result, *_live)
+    .select_from(_with_heads)
+    .where(runs.c.run_id > bindparam("after"))
+    .order_by(runs.c.run_id)
+    .limit(_limit)
+)
+LIVE = Query(
+    select(run_heads.c.run_id, *_live)
+    .select_from(run_heads.join(runs, run_heads.c.run_id == runs.c.run_id))
+    .where(run_heads.c.run_id > bindparam("after"))
+    .order_by(run_heads.c.run_id)
+    .limit(_limit)
+)
+EVENTS = Query(
+    select(*(run_events.c[name] for name in Event.__struct_fields__))
+    .where(
+        run_events.c.run_id >= bindparam("first"),
+        run_events.c.run_id <= bindparam("last"),
+        tuple_(run_events.c.run_id, run_events.c.seq) > tuple_(bindparam("run_id"), bindparam("seq", type_=Integer)),
+    )
+    .order_by(run_events.c.run_id, run_events.c.seq)
+    .limit(_limit)
+)
+SEALED = Query(
+    select(run_values.c.run_id, run_values.c.kind, run_values.c.key, run_values.c.sealed, runs.c.project_id)
+    .select_from(run_values.join(runs, runs.c.run_id == run_values.c.run_id))
+    .where(
+        tuple_(run_values.c.run_id, run_values.c.kind, run_values.c.key)
+        > tuple_(bindparam("run_id"), bindparam("kind"), bindparam("key")),
+    )
+    .order_by(run_values.c.run_id, run_values.c.kind, run_values.c.key)
+    .limit(_limit)
+)
+LIMITS = Query(select(limits.c.limit_key, limits.c.used).where(limits.c.used != 0))
+RECEIPTS = Query(select(audit.c.target, audit.c.data).where(audit.c.action == bindparam("action")))
+AUDIT_HEADS = Query(select(audit_heads.c.org_id, audit_heads.c.number, audit_heads.c.hash))
+
+ORPHANS = {
+    table.name: Query(
+        select(table.c.run_id)
+        .where(~exists(select(runs.c.run_id).where(runs.c.run_id == table.c.run_id)))
+        .order_by(table.c.run_id)
+        .limit(_limit)
+    )
+    for table in (
+        tables.run_heads,
+        tables.run_events,
+        tables.run_values,
+        tables.attempts,
+        tables.ready,
+        tables.held,
+        tables.leases,
+        tables.timers,
+    )
+}
+"""Table → the rows that tell of a run which is not there."""

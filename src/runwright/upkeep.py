@@ -1,0 +1,77 @@
+"""The second composition root: what is done to a database beside its servers, or while there are none."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from runwright.auth.keyring import Keys
+from runwright.auth.secret_files import parse_master_key, read_master_key
+from runwright.clock import SystemClock
+from runwright.config import Settings
+from runwright.errors import StoreError
+from runwright.store import migrations
+from runwright.store.inspection import Finding, Progress, Unlock
+from runwright.store.migrations import Migration, Status
+from runwright.store.postgres import check as cluster
+from runwright.store.sqlite import backup as copies
+from runwright.store.sqlite import check as files
+from runwright.store.sqlite import upgrade as directory
+from runwright.store.sqlite.backup import Manifest
+from runwright.store.sqlite.connection import FILE
+
+__all__ = ["Finding", "Manifest", "backup", "check", "opens_sealed_values", "restore", "status", "upgrade"]
+
+
+def backup(settings: Settings, target: Path, tell: Progress, *, keys: bool = True) -> Manifest:
+    """Copy the data directory, beside its server too; see `store.sqlite.backup`."""
+    if settings.database_url is not None:
+        raise StoreError(
+            "this copies data directories; back PostgreSQL up with its own tools, pg_basebackup or pg_dump,"
+            " or leave RUNWRIGHT_DATABASE_URL unset"
+        )
+    return copies.backup(settings.data_dir, target, SystemClock().now(), tell, keys=keys)
+
+
+async def restore(settings: Settings, source: Path, tell: Progress) -> list[Finding]:
+    """Make a data directory of a backup that is whole; otherwise return what is wrong with it."""
+    return await copies.restore(source, settings.data_dir, tell)
+
+
+async def check(settings: Settings, tell: Progress) -> list[Finding]:
+    """Return what is wrong with the database, and with the artifacts that it names."""
+    unlock = _unlock(settings)
+    if settings.database_url is not None:
+        return await cluster.check(settings.database_url, SystemClock(), tell, unlock)
+    return await files.check(_there(settings), tell, unlock)
+
+
+def opens_sealed_values(settings: Settings) -> bool:
+    """Tell whether there is a master key, so that `check` opens what is sealed."""
+    return _unlock(settings) is not None
+
+
+async def upgrade(settings: Settings, tell: Progress) -> list[Migration]:
+    """Apply the migrations that are pending and return them."""
+    if settings.database_url is not None:
+        return await cluster.upgrade(settings.database_url, migrations.load("postgresql"), SystemClock(), tell)
+    return directory.upgrade(_there(settings), migrations.load("sqlite"), SystemClock().now(), tell)
+
+
+async def status(settings: Settings) -> Status:
+    """Tell which schema the database has, and which this program needs. Raises `SchemaMismatch` when it is too new."""
+    if settings.database_url is not None:
+        return await cluster.status(settings.database_url, migrations.load("postgresql"))
+    return directory.status(_there(settings), migrations.load("sqlite"))
+
+
+def _there(settings: Settings) -> Path:
+    if not (settings.data_dir / FILE).is_file():
+        raise StoreError(f"{settings.data_dir} holds no database; name a data directory with --data-dir")
+    return settings.data_dir
+
+
+def _unlock(settings: Settings) -> Unlock | None:
+    given = settings.master_key
+    master = parse_master_key(given) if given is not None else read_master_key(settings.data_dir)
+    return None if master is None else partial(Keys.of, master)

@@ -1,0 +1,111 @@
+"""Whatever is wrong in a database is found, in words that name it, on whichever database it is."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import apsw
+import pytest
+
+from runwright.auth.keyring import Keyring, Keys
+from runwright.clock import SystemClock
+from runwright.domain.ports import ArtifactStore
+from runwright.store.artifacts import FileArtifacts
+from runwright.store.base import ChangeSet, Slots, Store
+from runwright.store.inspection import Finding, Unlock
+from runwright.store.postgres import check as cluster
+from runwright.store.sqlite import check as directory
+from tests.postgres import execute
+from tests.store.backends import BACKENDS, PostgresBackend, SqliteBackend
+from tests.store.rows_of import born, history, value, write
+
+MASTER, OTHER = bytes(32), bytes([1]) * 32
+
+TOUCHED = {
+    "UPDATE run_events SET message = 'x' WHERE seq = 2": "log",
+    "DELETE FROM run_events WHERE seq = 1": "log",
+    "UPDATE runs SET hash = {bytes}": "log",
+    "UPDATE runs SET payload = {bytes}": "sealed value",
+    "UPDATE run_values SET sealed = {bytes}": "sealed value",
+    "UPDATE limits SET used = 3": "limit",
+    "DELETE FROM runs WHERE finished_at IS NULL": "row",
+    "UPDATE run_values SET artifact = 'ab', sealed = NULL": "artifact",
+    "UPDATE migrations SET checksum = 'x' WHERE number = 1": "schema",
+}
+
+
+class Checked:
+    """A database that holds something, which can be touched and checked."""
+
+    def __init__(self, backend: SqliteBackend | PostgresBackend) -> None:
+        self.backend = backend
+
+    def artifacts(self, store: Store) -> ArtifactStore:
+        if isinstance(self.backend, SqliteBackend):
+            return FileArtifacts(self.backend.directory / "artifacts", 1000, self.backend.clock)
+        return store.artifacts(1000)  # type: ignore[attr-defined, no-any-return]
+
+    async def fill(self) -> None:
+        store = self.backend.make()
+        await store.open()
+        keyring = await Keyring.unlock(store, MASTER.hex(), None)
+        await keyring.ensure("proj_1")
+        runs = [history(), history(ended=True), history(ended=True)]
+        changes = born(*runs)
+        changes.births = [
+            type(birth)(birth.run, birth.opening, keyring.seal("proj_1", b"{}", f"{birth.run.run_id}/payload"))
+            for birth in changes.births
+        ]
+        run_id = runs[1].standing.run_id
+        digest = await self.artifacts(store).put(b"an artifact")
+        changes.values = [
+            value(run_id, "output", "a\0b", keyring.seal("proj_1", b"1", f"{run_id}/output/a\0b")),
+            value(run_id, "output", "large", None, digest),
+        ]
+        changes.limits = {"job:idle": Slots(0, 5)}
+        await write(store, changes)
+        await write(store, ChangeSet(limits={"job:used": Slots(0, 5)}, held=[]))
+        await store.close()
+
+    def touch(self, statement: str) -> None:
+        if isinstance(self.backend, SqliteBackend):
+            connection = apsw.Connection(str(self.backend.directory / "runwright.db"))
+            connection.execute(statement.format(bytes="x'00'"))
+            connection.close()
+        else:
+            execute(self.backend.url, statement.format(bytes="'\\x00'"))
+
+    async def check(self, unlock: Unlock | None) -> list[Finding]:
+        if isinstance(self.backend, SqliteBackend):
+            return await directory.check(self.backend.directory, _silent, unlock)
+        return await cluster.check(self.backend.url, SystemClock(), _silent, unlock)
+
+
+def _silent(*_: object) -> None:
+    """Tell nobody."""
+
+
+@pytest.fixture(params=BACKENDS)
+def checked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Checked]:
+    with BACKENDS[request.param](tmp_path) as backend:
+        yield Checked(backend)  # type: ignore[arg-type]
+
+
+async def test_a_whole_database_has_nothing_wrong_and_each_touch_is_found(checked: Checked):
+    await checked.fill()
+    assert await checked.check(partial(Keys.of, MASTER)) == []
+    assert await checked.check(None) == []
+    assert [each.where for each in await checked.check(partial(Keys.of, OTHER))] == ["keyring"]
+    checked.touch("INSERT INTO limits (limit_key, used, max) VALUES ('job:x', 0, 5)")
+    assert await checked.check(partial(Keys.of, MASTER)) == []
+    for statement, where in TOUCHED.items():
+        checked.touch(statement)
+        found = {each.where for each in await checked.check(partial(Keys.of, MASTER))}
+        assert where in found, (statement, found)
+
+
+async def test_events_of_many_runs_are_read_in_batches_that_end_anywhere(checked: Checked, monkeypatch):
+    await checked.fill()
+    for batch in (1, 2, 3):
+        monkeypatch.setattr("runwright.store.inspection.BATCH", batch)
+        assert await checked.check(partial(Keys.of, MASTER)) == [], batch
