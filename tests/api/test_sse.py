@@ -135,6 +135,18 @@ async def test_a_stream_lives_on_while_its_key_cannot_be_checked(server: Server,
         await reader.rest()
 
 
+async def test_a_stream_whose_store_is_away_ends_behind_what_was_read_and_breaks_nothing(
+    server: Server, caplog: pytest.LogCaptureFixture
+):
+    async with server.stream() as response:
+        server.kit.source.items.put_nowait(b"id: 1\n\n")
+        server.kit.source.items.put_nowait(StoreUnavailable("no answer"))
+        assert (await Reader(response).rest()).endswith("id: 1\n\n")
+    assert server.kit.source.closed.is_set()
+    assert "a stream ended early" in caplog.text
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
 async def test_a_draining_server_ends_streams_with_retry_and_answers_what_it_began(server: Server):
     slow = asyncio.create_task(server.client.get("/v1/slow"))
     async with server.stream() as response:

@@ -1,8 +1,8 @@
 """Stream events: bytes that were encoded once, written as they are, with one timer and two tasks a connection.
 
 A stream begins with `retry:`, sends a comment every `stream_keepalive_s`, checks its caller's credentials as often, and
-ends when its source ends, its reader goes, its credentials go, or the server drains. In the last case `retry: 200`
-makes the reader come back soon, to whoever listens then.
+ends when its source ends, its reader goes, its credentials go, the store is away, or the server drains. In the last
+case `retry: 200` makes the reader come back soon, to whoever listens then.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from runwright.api import instants
 from runwright.config import Settings
 from runwright.domain.events import Event
-from runwright.errors import Denied, Error, InvalidRequest, RateLimited
+from runwright.errors import Denied, Error, InvalidRequest, RateLimited, StoreUnavailable
 
 MEDIA_TYPE = "text/event-stream"
 
@@ -125,6 +125,8 @@ class EventStream:
             if not self._ended:
                 raise  # not by `end`: the server gives this connection up
             self._task.uncancel()
+        except StoreUnavailable as away:  # the reader comes back, and is told 503 until there is more to read
+            _log.warning("a stream ended early: %s", away)
         finally:
             self._ended = True
             self._streams.leave(self, self._key)
