@@ -43,7 +43,7 @@ from runwright.client.worker import Worker, load_worker
 from runwright.clock import Clock, SystemClock
 from runwright.config import Settings
 from runwright.domain.accounts import Project
-from runwright.domain.ports import ArtifactStore
+from runwright.domain.ports import ArtifactStore, Bus
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
@@ -58,6 +58,7 @@ from runwright.observability.health import Health
 from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Store
+from runwright.store.postgres.bus import PostgresBus
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
 from runwright.telemetry import report
@@ -140,8 +141,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             artifacts=artifact_store,
             redactor=redactor,
             executors=executors,
+            bus=_bus(settings, clock),
         )
-        tenants = _tenants(store, keyring, clock, settings)
+        tenants = _tenants(engine, keyring, clock)
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
@@ -214,15 +216,32 @@ def _services(
     )
 
 
-def _tenants(store: Store, keyring: Keyring, clock: Clock, settings: Settings) -> Tenants:
-    return Tenants.of(
-        store,
+def _bus(settings: Settings, clock: Clock) -> Bus | None:
+    url = settings.database_listen_url or settings.database_url
+    if url is None:
+        return None
+    return PostgresBus(
+        url,
+        clock,
+        interval_s=settings.bus_interval_ms / 1000,
+        payload_max_bytes=settings.bus_payload_max_bytes,
+        payloads_max=settings.bus_payloads_max,
+    )
+
+
+def _tenants(engine: Engine, keyring: Keyring, clock: Clock) -> Tenants:
+    settings = engine.settings
+    tenants = Tenants.of(
+        engine.store,
         keyring,
         clock,
         key_cache_s=settings.key_cache_s,
         idempotency_ttl_h=settings.idempotency_ttl_h,
         oidc=Oidc(settings, clock, fetcher(settings)) if settings.oidc_issuer is not None else None,
+        tell=engine.changed,
     )
+    engine.caches["projects"], engine.caches["logins"] = tenants.projects.forget, tenants.authenticator.forget
+    return tenants
 
 
 def _dispatching(settings: Settings, clock: Clock, store: Store, keyring: Keyring) -> HttpExecutor:

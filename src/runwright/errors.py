@@ -5,7 +5,7 @@
     Error  .code (stable)  .detail (safe to show)  .retryable  .data (details)
     ├─ InvalidRequest (.fields)      UnsupportedMedia, MethodNotAllowed, RangeNotSatisfiable, InvalidSettings
     ├─ NotFound                      also: not yours
-    ├─ Conflict                      InvalidTransition, StaleLease, IdempotencyMismatch, AlreadyExists
+    ├─ Conflict                      InvalidTransition, StaleLease, Overtaken, IdempotencyMismatch, AlreadyExists
     │                                (to come: ThreadBusy, SubjectChanged, AlreadyDecided)
     ├─ Denied                        Unauthenticated (StaleToken), MissingScope
     │                                (to come: ApprovalRequired, SelfApproval)
@@ -167,6 +167,14 @@ class StaleLease(Conflict):
 
     code = "runs.stale_lease"
     summary = "The lease of this attempt is over."
+
+
+class Overtaken(Conflict):
+    """Refuse a write that was made by a view of the run's log which is old; nothing changed, try again."""
+
+    code = "runs.overtaken"
+    summary = "Another process wrote to the run."
+    retryable = True
 
 
 class IdempotencyMismatch(Conflict):

@@ -100,7 +100,7 @@ async def test_calls_of_one_lease_share_their_turn_however_often_it_is_found(wor
     attempt = await entrusted(world)
     run_id, fleet = attempt.run.run_id, world.engine.fleet
     found = [await fleet.attempt(run_id, 1)]
-    fleet._forget(run_id)
+    fleet._known.forget(run_id)
     found += await asyncio.gather(*(fleet.attempt(run_id, 1) for _ in range(5)))
     assert len({id(each.turn) for each in found}) == 1
     made = await asyncio.gather(*(world.engine.calls.checkpoint(each, {}) for each in found))
@@ -111,9 +111,9 @@ async def test_a_secret_cut_between_two_calls_is_found_by_a_process_that_did_not
     attempt = await entrusted(world)
     run_id, fleet, calls = attempt.run.run_id, world.engine.fleet, world.engine.calls
     await calls.stream(attempt, "the key is hunter2-the-", "out", done=False)
-    fleet._forget(run_id)  # as after a restart, or behind a load balancer
+    fleet._known.forget(run_id)  # as after a restart, or behind a load balancer
     await calls.stream(await fleet.attempt(run_id, 1), "secret, and more", "out", done=False)
-    fleet._forget(run_id)
+    fleet._known.forget(run_id)
     await fleet.finish(await fleet.attempt(run_id, 1), o.Completed())
     chunks = [event.data or b"" for event in await world.events(run_id) if event.type == "stream.chunk"]
     text = "".join(json.loads(chunk)["chunk"] for chunk in chunks)

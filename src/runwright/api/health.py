@@ -22,7 +22,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether the server can do its work, check by check: `ok`, or what is wrong."""
+    """Whether the server can do its work, check by check: `ok`, what is wrong, or `degraded: …` if it does without."""
 
     status: str
     checks: dict[str, str]
@@ -38,8 +38,9 @@ async def get_health(call: Call) -> Health:
     "/readyz", scope=PUBLIC, summary="Tell whether the server is ready for work", answers={503: "It is not, see checks"}
 )
 async def get_readiness(call: Call) -> Readiness | Reply[Readiness]:
-    """Write a transaction, look at the loops and the backlog, and tell whether the server drains."""
+    """Write a transaction, look at the loops, the backlog and the bus, and tell whether the server drains."""
     checks = await call.services.health.checks()
-    if all(found == "ok" for found in checks.values()):
-        return Readiness("ready", checks)
+    wrong = [found for found in checks.values() if found != "ok"]
+    if all(found.startswith("degraded:") for found in wrong):
+        return Readiness("degraded" if wrong else "ready", checks)
     return Reply(Readiness("not ready", checks), status=503)

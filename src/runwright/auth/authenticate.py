@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
@@ -52,17 +53,25 @@ class TokenAuthenticator:
     """Turn tokens into actors; an `Authenticator` of the API.
 
     A checked token is believed for `cache_s` seconds without another look. What this process revokes, rotates,
-    disables or gives another role it forgets at once; another process's change is seen after `cache_s` at the latest.
+    disables or gives another role it forgets at once; another process's change as it hears of it, and after `cache_s`
+    at the latest.
     """
 
     def __init__(
-        self, store: Store, keyring: Keyring, clock: Clock, cache_s: float, logins: Logins | None = None
+        self,
+        store: Store,
+        keyring: Keyring,
+        clock: Clock,
+        cache_s: float,
+        logins: Logins | None = None,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._keyring = keyring
         self._clock = clock
         self._cache_s = cache_s
         self._logins = logins
+        self._tell = tell
         # What is believed lies under a salted hash, so that no token stays in memory; the HMAC costs three times that.
         self._salt = os.urandom(32)
         self._believed: dict[bytes, _Believed] = {}
@@ -119,6 +128,11 @@ class TokenAuthenticator:
             raise Unauthenticated
         self._remember(name, fresh, generation)
         return fresh
+
+    def changed(self) -> None:
+        """Let this process and all others look again: a key, a user or a membership was changed here."""
+        self.forget()
+        self._tell()
 
     def forget(self) -> None:
         """Believe nobody any more without a look: a key, a user or a membership has changed."""

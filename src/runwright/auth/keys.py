@@ -174,7 +174,7 @@ class Keys:
             return await self._store.write(work)
         finally:
             # Also when the caller went away meanwhile: the transaction may have been written all the same.
-            self._authenticator.forget()
+            self._authenticator.changed()
 
 
 async def add_key(tx: Transaction, keyring: Keyring, made: ApiKey, token: str) -> Minted:

@@ -125,7 +125,7 @@ class Members:
             return await self._store.write(work)
         finally:
             # Also when the caller went away meanwhile: the transaction may have been written all the same.
-            self._authenticator.forget()
+            self._authenticator.changed()
 
 
 async def add_member(tx: Transaction, made: Member) -> None:

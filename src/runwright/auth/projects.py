@@ -26,12 +26,18 @@ CACHE_MAX = 10_000
 
 
 class Projects:
-    """Make, change and find projects. What was found is kept in memory: this process makes all changes itself."""
+    """Make, change and find projects. What was found is kept in memory until somebody, here or elsewhere, changes one.
 
-    def __init__(self, store: Store, keyring: Keyring, idempotency_ttl_us: int) -> None:
+    `tell` is called after each change.
+    """
+
+    def __init__(
+        self, store: Store, keyring: Keyring, idempotency_ttl_us: int, tell: Callable[[], None] = lambda: None
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._ttl_us = idempotency_ttl_us
+        self._tell = tell
         self._known: dict[tuple[str, str], Project] = {}
         self._generation = 0
 
@@ -126,8 +132,13 @@ class Projects:
             return await self._store.write(work)
         finally:
             # Also when the caller went away meanwhile: the transaction may have been written all the same.
-            self._generation += 1
-            self._known.clear()
+            self.forget()
+            self._tell()
+
+    def forget(self) -> None:
+        """Look every project up again: one has changed."""
+        self._generation += 1
+        self._known.clear()
 
 
 async def add_project(tx: Transaction, keyring: Keyring, made: Project, by: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from runwright.auth.authenticate import TokenAuthenticator
@@ -16,6 +18,7 @@ from runwright.auth.run_tokens import RunTokens
 from runwright.auth.users import Users
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
+from runwright.domain.hints import Kept
 from runwright.domain.tenancy import Actor
 from runwright.store.base import Store
 
@@ -45,14 +48,18 @@ class Tenants(msgspec.Struct, frozen=True):
         key_cache_s: float = 5.0,
         idempotency_ttl_h: float = 24.0,
         oidc: Oidc | None = None,
+        tell: Callable[[Kept], None] = lambda kept: None,
     ) -> Tenants:
-        """Build the verbs over one store; the durations are the settings of these names."""
+        """Build the verbs over one store; the durations are the settings of these names.
+
+        `tell` is told what was changed of that which other processes keep in memory.
+        """
         ttl_us = round(idempotency_ttl_h * HOUR_US)
         logins = None if oidc is None else OidcLogins(store, oidc)
-        authenticator = TokenAuthenticator(store, keyring, clock, key_cache_s, logins)
+        authenticator = TokenAuthenticator(store, keyring, clock, key_cache_s, logins, lambda: tell("logins"))
         return cls(
             Organizations(store, keyring, ttl_us),
-            Projects(store, keyring, ttl_us),
+            Projects(store, keyring, ttl_us, lambda: tell("projects")),
             Users(store, authenticator, None if oidc is None else oidc.issuer, ttl_us),
             Members(store, authenticator, ttl_us),
             Keys(store, keyring, authenticator, ttl_us),

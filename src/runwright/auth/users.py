@@ -104,7 +104,7 @@ class Users:
         try:
             return await self._store.write(work)
         finally:
-            self._authenticator.forget()
+            self._authenticator.changed()
 
     def _issuer_of(self, subject: str | None) -> str | None:
         if subject is not None and self._issuer is None:

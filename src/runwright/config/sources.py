@@ -98,6 +98,8 @@ def _contradictions(settings: Settings) -> list[FieldError]:
 
 
 def _of_database(settings: Settings) -> list[FieldError]:
+    if settings.database_url is None and settings.database_listen_url is not None:
+        return [FieldError("database_listen_url", "means nothing without database_url")]
     if settings.database_url is None or settings.master_key is not None:
         return []
     return [FieldError("master_key", "is needed with database_url: every server must have the same")]

@@ -75,6 +75,20 @@ class Settings:
     migrate_wait_s: float = _setting(
         60.0, "How long a server that may not migrate waits at its start for `runwright db upgrade`", 0, 86_400
     )
+    database_listen_url: str | None = _setting(
+        None,
+        "The same PostgreSQL for the connection that hears other servers; needed behind a pooler of transactions",
+        1,
+        2000,
+        pattern=r"postgres(?:ql)?://\S+",
+        secret=True,
+    )
+    bus_interval_ms: float = _setting(10.0, "Least time between two hints to other servers", 1, 1000)
+    bus_payload_max_bytes: int = _setting(7900, "Largest hint to other servers", 512, 7900)
+    bus_payloads_max: int = _setting(4, "Hints to other servers at once; what is more becomes one: look", 1, 100)
+    bus_poll_s: float = _setting(
+        1.0, "Interval at which a server looks for what others did, also without a hint", 0.05, 60
+    )
     host: str = _setting("127.0.0.1", "Address to listen on", 1, 255)
     port: int = _setting(8080, "Port to listen on; 0 picks a free one", 0, 65535)
     api_key: str | None = _setting(None, "Bootstrap admin key at first start", 16, 256, pattern=r"[!-~]+", secret=True)

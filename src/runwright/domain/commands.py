@@ -58,7 +58,8 @@ class Claim(msgspec.Struct, frozen=True):
 class Append(msgspec.Struct, frozen=True):
     """Append records of an executing attempt to the log, in one transaction with what they tell of.
 
-    `values` are stored; `removed` (kind, key) are forgotten; `annotations` join the run's metadata.
+    `values` are stored; `removed` (kind, key) are forgotten; `annotations` join the run's metadata. With `after`,
+    nothing is written unless the run still stands there (`Run.place`): another process may have written since.
     """
 
     run_id: str
@@ -67,10 +68,13 @@ class Append(msgspec.Struct, frozen=True):
     values: tuple[Value, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
     annotations: dict[str, str] = {}
+    after: tuple[int, int] | None = None
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """End an attempt with its outcome and its last records. `draw` in [0, 1) is the jitter's randomness."""
+    """End an attempt with its outcome and its last records. `draw` in [0, 1) is the jitter's randomness; `after` as in
+    `Append`.
+    """
 
     run_id: str
     lease_epoch: int
@@ -78,6 +82,7 @@ class Finish(msgspec.Struct, frozen=True):
     draw: float
     drafts: tuple[Draft, ...] = ()
     values: tuple[Value, ...] = ()
+    after: tuple[int, int] | None = None
 
 
 class Stop(msgspec.Struct, frozen=True):

@@ -320,6 +320,11 @@ CATALOGUE: dict[str, EventType] = {
 }
 """Every event type: its kind, the shape of its data, and whether a job's own code may append it."""
 
+CHANGES: frozenset[str] = frozenset(
+    n for n, entry in CATALOGUE.items() if entry.kind == "lifecycle" and not entry.by_job
+)
+"""The event types that say that a run's state changed, or that it was asked to."""
+
 TERMINAL_TYPES: frozenset[str] = frozenset({"run.completed", "run.failed", "run.cancelled", "run.expired"})
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol
 
+from runwright.domain.hints import Hint
 from runwright.domain.run import Run, StopKind
 
 
@@ -16,6 +17,30 @@ class Sealer(Protocol):
 
     def open(self, project_id: str, sealed: bytes, context: str) -> bytes:
         """Return what was sealed. Raises `StoreError` when the bytes are not what was sealed in that context."""
+
+    async def ensure(self, project_id: str) -> None:
+        """Have the key of a project at hand, so that `seal` and `open` find it: another process may have made it."""
+
+
+class Bus(Protocol):
+    """Carries hints between the server processes of one database. Any of them may be lost; nobody waits for one."""
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether hints come and go at the moment."""
+
+    @property
+    def peers(self) -> int:
+        """Return from how many other processes something was heard lately."""
+
+    def open(self, hear: Callable[[Hint], None]) -> None:
+        """Begin, and go on until closed: `hear` hears what others send, and after an interruption: look."""
+
+    def send(self, hint: Hint) -> None:
+        """Give others a hint soon."""
+
+    async def close(self) -> None:
+        """Send what waits and end."""
 
 
 class ArtifactStore(Protocol):

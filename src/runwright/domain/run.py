@@ -208,6 +208,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return None if timeout_s is None or self.state != "executing" else self.since_at + int(timeout_s * 1_000_000)
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Return how far the run has come: another place, and somebody has written to it."""
+        return (self.seq, self.at)
+
+    @property
     def metadata(self) -> dict[str, str]:
         """Return what the run was given, with what its job has added since."""
         return self.spec.metadata | self.annotations if self.annotations else self.spec.metadata

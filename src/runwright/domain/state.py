@@ -19,7 +19,7 @@ from runwright.domain.chain import genesis
 from runwright.domain.ending import draft
 from runwright.domain.run import Paused, Run, State, Usage
 from runwright.domain.tenancy import system
-from runwright.errors import InvalidTransition, StaleLease
+from runwright.errors import InvalidTransition, Overtaken, StaleLease
 
 TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     (None, "submit"): ("scheduled", "queued"),
@@ -75,6 +75,8 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
         return _submit(command, at)
     if name in FENCED and (run.state != "executing" or run.lease_epoch != command.lease_epoch):  # type: ignore[union-attr]
         raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
+    if isinstance(command, c.Append | c.Finish) and command.after not in (None, run.place):
+        raise Overtaken(f"another process wrote to run {run.run_id}; look where its log ends and write again")
     allowed = TRANSITIONS.get((run.state, name))
     if allowed is None:
         if name in TIMED:
@@ -122,6 +124,8 @@ def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
 def _append(run: Run, command: c.Append, at: int) -> c.Decision:
     if command.annotations:
         run = replace(run, annotations=run.annotations | command.annotations)
+    if command.after is not None and not command.drafts:
+        run = replace(run, at=max(at, run.at + 1))  # values alone leave no event, and must show all the same
     return c.Decision(_counted(run, command.drafts), command.drafts)
 
 

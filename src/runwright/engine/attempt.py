@@ -21,7 +21,7 @@ from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
 from runwright.engine.schema import require_valid
 from runwright.engine.values import Values, encode
-from runwright.errors import Error, FieldError, Internal, InvalidRequest, StoreError, StoreUnavailable
+from runwright.errors import Error, FieldError, Internal, InvalidRequest, Overtaken, StoreError, StoreUnavailable
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -107,6 +107,7 @@ class Attempt:
         self.released = False
         self.turn = asyncio.Lock()
         self.received: int | None = 0
+        self.place = run.place
         self._sealed_payload = payload
         self._commit = commit
         self._store = store
@@ -189,9 +190,14 @@ class Attempt:
         packed.annotations.update(msgspec.json.decode(clean))
 
     async def append(self, packed: Packed) -> Run:
-        """Append what is packed, durable when it returns; return the run with that. Raises `AttemptLost`."""
+        """Append what is packed, durable when it returns; return the run with that.
+
+        Raises `AttemptLost`, and `Overtaken` as `Append` says.
+        """
         try:
             return await self._emitter.save(self._buffer, packed)
+        except Overtaken:
+            raise
         except Error as refusal:
             self.lose(refusal)
             raise AttemptLost from refusal
@@ -317,12 +323,17 @@ class Attempt:
             report("attempt.broken", run_id=self.run.run_id, error=repr(bug))
             return self.failed(type(bug).__name__, str(bug) or repr(bug))
 
-    async def finish(self, outcome: o.Outcome, draw: float, patience_s: float) -> None:
-        """Write the outcome; while the store is not available, try again as long as the lease may live."""
+    async def finish(
+        self, outcome: o.Outcome, draw: float, patience_s: float, after: tuple[int, int] | None = None
+    ) -> None:
+        """Write the outcome; while the store is not available, try again as long as the lease may live.
+
+        Raises `Overtaken` where the run does not stand at `after`: nothing was written, `go_on` before the next try.
+        """
         drafts = self._emitter.close(self._buffer)
         wiped = self.held_back()  # its streams were closed with the last records
         values = () if wiped is None else (wiped,)
-        command = Finish(self.run.run_id, self.run.lease_epoch, outcome, draw, drafts, values)
+        command = Finish(self.run.run_id, self.run.lease_epoch, outcome, draw, drafts, values, after)
         try:
             await self._write(command, self.clock.monotonic() + patience_s)
         finally:

@@ -14,7 +14,7 @@ CACHE_MAX = 10_000
 
 
 class JobDirectory:
-    """Find jobs by id or slug. It is exact: whoever changes a job in this process calls `forget`."""
+    """Find jobs by id or slug. Whoever changes a job here, or hears that another process did, calls `forget`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

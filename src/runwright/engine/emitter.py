@@ -52,6 +52,8 @@ class Packed(NamedTuple):
     values: list[Value]
     removed: list[tuple[str, str]]
     annotations: dict[str, str]
+    after: tuple[int, int] | None = None
+    """Where the run must stand when this is written."""
 
 
 class Buffer:
@@ -198,7 +200,8 @@ class Emitter:
     async def save(self, buffer: Buffer, packed: Packed) -> Run:
         """Append what waits and what is packed, in one transaction; durable when it returns, with the run after it.
 
-        Raises `StaleLease` when the attempt's lease is over.
+        Raises `StaleLease` when the attempt's lease is over, and `Overtaken` as `Append` says: then
+        what waited is gone, too, for its streams go on from where the other process left them.
         """
         waiting = buffer.take(self.redactor)
         self._dirty.pop(buffer, None)
@@ -209,6 +212,7 @@ class Emitter:
             tuple(packed.values),
             tuple(packed.removed),
             packed.annotations,
+            packed.after,
         )
         give_up = self._clock.monotonic() + self._patience_s
         while True:

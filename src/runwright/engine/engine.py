@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 
 from runwright import ids
 from runwright.clock import Clock
 from runwright.config import Settings
-from runwright.domain.ports import ArtifactStore, Sealer
+from runwright.domain.hints import Kept
+from runwright.domain.ports import ArtifactStore, Bus, Sealer
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
@@ -23,6 +25,7 @@ from runwright.engine.inbox import Inbox
 from runwright.engine.job_secrets import JobSecrets
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
+from runwright.engine.neighbours import Neighbours
 from runwright.engine.operations import Operations
 from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
@@ -40,7 +43,10 @@ from runwright.telemetry import report
 
 
 class Engine:
-    """Everything that happens to runs in this process. Each of `executors`, with so many slots, makes it a worker."""
+    """Everything that happens to runs in this process. Each of `executors`, with so many slots, makes it a worker.
+
+    With a `bus` it is one of several processes that work on the same store.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Engine:
         artifacts: ArtifactStore,
         redactor: Redactor,
         executors: Iterable[tuple[Executor, int]] = (),
+        bus: Bus | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -59,16 +66,16 @@ class Engine:
         most = (settings.value_inline_max_bytes, settings.body_max_bytes, settings.state_value_max_bytes)
         self.values = Values(redactor, sealer, artifacts, *most)
         ttl_us = int(settings.idempotency_ttl_h * 3_600_000_000)
-        self.commit = Commit(
-            store,
-            clock,
-            Terms(int(settings.lease_s * 1e6), int(settings.stop_grace_s * 1e6)),
-            batch_max=settings.commit_batch_max,
-            backlog_max=settings.commit_backlog_max,
-            idempotency_ttl_us=ttl_us,
-        )
+        self.commit = self._commit(clock, ttl_us)
         self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
-        self.jobs = Jobs(store, JobSecrets(store, sealer), ttl_us, allow_private=settings.allow_private_endpoints)
+        self.jobs = Jobs(
+            store,
+            JobSecrets(store, sealer),
+            ttl_us,
+            allow_private=settings.allow_private_endpoints,
+            tell=lambda: self.changed("jobs"),
+        )
+        self.caches: dict[Kept, Callable[[], None]] = {"jobs": self.jobs.directory.forget}
         self.submitter = Submitter(self.commit, self.values, redactor, clock)
         self.control = Control(self.commit, self.hub)
         steady = Steady(clock, settings.lease_s)
@@ -77,26 +84,59 @@ class Engine:
             store, self.commit, clock, steady, every_s=settings.reaper_s, grace_s=settings.stop_grace_s
         )
         self.inbox = Inbox(store, self.commit, clock, batch=settings.inbox_batch)
-        self.feed = Feed(window_max=settings.feed_window)
+        self.feed = Feed(store, window_max=settings.feed_window)
         self.operations = Operations(store, clock, settings, artifacts)
         self.pruner = self.operations.pruner
         self.emitter = self._emitter(clock)
-        self.fleet = Fleet(
-            store,
-            self.commit,
-            self.emitter,
-            self.values,
-            clock,
-            lease_s=settings.lease_s,
-            attempts_max=settings.remote_attempts_max,
-        )
+        self.fleet = self._fleet(clock, math.inf if bus is None else settings.bus_poll_s)
         self.calls = Calls(self.fleet, store, self.values)
-        self.workforce = Workforce(store)
+        self.workforce = Workforce(store, self._drained)
         self.queues = Queues(store, self._wake)
         self.workers = tuple(self._worker(executor, slots, clock) for executor, slots in executors)
         self.commit.workers = self.workers
         self.commit.listeners += [self._tell_workers, self.fleet.committed, self.hub.committed, self.feed.committed]
         self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
+        self.bus = bus
+        self.neighbours = None if bus is None else self._neighbours(bus, clock)
+        if self.neighbours is not None:
+            self.commit.listeners.append(self.neighbours.committed)
+
+    def _neighbours(self, bus: Bus, clock: Clock) -> Neighbours:
+        return Neighbours(
+            self.store,
+            bus,
+            clock,
+            hub=self.hub,
+            feed=self.feed,
+            fleet=self.fleet,
+            workforce=self.workforce,
+            workers=self.workers,
+            caches=self.caches,
+            every_s=self.settings.bus_poll_s,
+        )
+
+    def _commit(self, clock: Clock, idempotency_ttl_us: int) -> Commit:
+        settings = self.settings
+        return Commit(
+            self.store,
+            clock,
+            Terms(int(settings.lease_s * 1e6), int(settings.stop_grace_s * 1e6)),
+            batch_max=settings.commit_batch_max,
+            backlog_max=settings.commit_backlog_max,
+            idempotency_ttl_us=idempotency_ttl_us,
+        )
+
+    def _fleet(self, clock: Clock, believed_s: float) -> Fleet:
+        return Fleet(
+            self.store,
+            self.commit,
+            self.emitter,
+            self.values,
+            clock,
+            lease_s=self.settings.lease_s,
+            attempts_max=self.settings.remote_attempts_max,
+            believed_s=believed_s,
+        )
 
     def _emitter(self, clock: Clock) -> Emitter:
         settings = self.settings
@@ -128,7 +168,8 @@ class Engine:
     def loops(self) -> tuple[Loop, ...]:
         """Return the loops of this process, in the order in which they are started."""
         own = [loop for worker in self.workers for loop in worker.loops]
-        return (self.reaper.loop, self.scheduler.loop, self.inbox.loop, *self.operations.loops, *own)
+        others = () if self.neighbours is None else (self.neighbours.loop,)
+        return (self.reaper.loop, self.scheduler.loop, self.inbox.loop, *self.operations.loops, *own, *others)
 
     def reader(self, actor: Actor) -> Reader:
         """Return the reads that this caller may make."""
@@ -140,12 +181,17 @@ class Engine:
             report("worker.started", worker_id=worker.worker_id, slots=worker.slots)
         for loop in self.loops:
             loop.start()
+        if self.bus is not None and self.neighbours is not None:
+            self.bus.open(self.neighbours.heard)
 
     async def drain(self) -> int:
         """Let running attempts finish, or hand them back, then stop the loops; return how many were handed back."""
         left = await self.drain_workers()
         await asyncio.gather(*(loop.stop() for loop in self.loops))
         await self.commit.idle()
+        if self.bus is not None:
+            await self.bus.close()
+        await asyncio.gather(self.hub.close(), self.feed.close())
         return left
 
     async def drain_workers(self) -> int:
@@ -158,6 +204,17 @@ class Engine:
         for worker in self.workers:
             worker.wake(ready)
         self.fleet.wake(ready)
+        if self.neighbours is not None:
+            self.neighbours.wake(ready)
+
+    def changed(self, kept: Kept) -> None:
+        """Let other processes know that what they keep in memory was changed here."""
+        if self.neighbours is not None:
+            self.neighbours.changed(kept)
+
+    def _drained(self, worker_id: str) -> None:
+        if self.neighbours is not None:
+            self.neighbours.drained(worker_id)
 
     def _tell_workers(self, done: Committed) -> None:
         for worker in self.workers:

@@ -8,25 +8,27 @@ its answer was lost on the way, is written once.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
 
 from runwright.clock import Clock
 from runwright.domain import outcome as o
 from runwright.domain.commands import Value
+from runwright.domain.hints import Asked
 from runwright.domain.lane import Lane, queue_key
-from runwright.domain.run import ENDPOINT, Run, StopKind
+from runwright.domain.run import ENDPOINT, Run
 from runwright.domain.workforce import Introduction
 from runwright.engine.attempt import HELD_BACK, Attempt, AttemptLost, Saving
 from runwright.engine.batch import lease_until
 from runwright.engine.commit import Commit
-from runwright.engine.emitter import Emitter
+from runwright.engine.emitter import Emitter, Packed
+from runwright.engine.known_attempts import KnownAttempts, stand
 from runwright.engine.requests import Committed, Take
+from runwright.engine.stops import Stopping, Stops
 from runwright.engine.values import Values
-from runwright.errors import Error, NotFound, RunEnded, StaleLease
+from runwright.errors import Error, NotFound, Overtaken, RunEnded, StaleLease
 from runwright.store.base import Store, Transaction
 from runwright.telemetry import report
 
@@ -34,14 +36,6 @@ RECEIPT = "receipt"
 LOOK_AGAIN_S = 5.0
 RENEW_AFTER = 0.25
 """The part of a heartbeat's time after which a call of an endpoint renews its lease."""
-
-
-class Stopping(NamedTuple):
-    """A run that somebody asked to stop, to be told to the worker that executes it."""
-
-    run_id: str
-    lease_epoch: int
-    kind: StopKind
 
 
 class Claimed(NamedTuple):
@@ -60,7 +54,10 @@ class _Waiting:
 
 
 class Fleet:
-    """Hands runs to workers elsewhere, and takes what they and endpoints write about them."""
+    """Hands runs to workers elsewhere, and takes what they and endpoints write about them.
+
+    They may talk to another process each time. So an attempt is known here for `believed_s`, then it is looked up.
+    """
 
     def __init__(
         self,
@@ -72,6 +69,7 @@ class Fleet:
         *,
         lease_s: float,
         attempts_max: int,
+        believed_s: float = math.inf,
     ) -> None:
         self._store = store
         self._commit = commit
@@ -80,42 +78,32 @@ class Fleet:
         self._clock = clock
         self._lease_s = lease_s
         self._lease_us = int(lease_s * 1e6)
-        self._attempts_max = attempts_max
-        self._attempts: OrderedDict[str, Attempt] = OrderedDict()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._renewed: dict[str, float] = {}
+        self._known = KnownAttempts(clock, attempts_max, believed_s)
         self._waiting: dict[str, _Waiting] = {}
-        self._stops: dict[str, dict[str, Stopping]] = {}
+        self.stops = Stops()
         self._closed = False
 
     # --- what the commit tells ----------------------------------------------------------------------------------------
 
     def committed(self, done: Committed) -> None:
         """Hear which runs moved, which became ready, and which were asked to stop."""
-        for run_id in self._attempts.keys() & done.runs.keys():
-            run, attempt = done.runs[run_id], self._attempts[run_id]
-            if run.state == "executing" and run.lease_epoch == attempt.run.lease_epoch:
-                attempt.take_note(run)
-            else:
-                self._forget(run_id)
-        if self._stops:
-            self._settle(done)
+        self._known.committed(done)
+        self.stops.settle(done)
         for run in done.stops:
-            if run.worker_id is not None and run.worker_id.startswith("wrk_") and run.stop is not None:
-                stops = self._stops.setdefault(run.worker_id, {})
-                stops[run.run_id] = Stopping(run.run_id, run.lease_epoch, run.stop)
-                self.nudge(run.worker_id)
+            if run.worker_id is not None and run.stop is not None:
+                self.asked(Asked(run.run_id, run.lease_epoch, run.worker_id, run.stop))
         if self._waiting and done.ready:
             self.wake(done.ready)
 
-    def _settle(self, done: Committed) -> None:
-        for worker_id, stops in list(self._stops.items()):
-            for run_id in [
-                run_id for run_id in stops if run_id in done.runs and done.runs[run_id].state != "executing"
-            ]:
-                del stops[run_id]
-            if not stops:
-                del self._stops[worker_id]
+    def asked(self, asked: Asked) -> None:
+        """Hear that a run was asked to stop, here or by way of another process; its worker hears of it once."""
+        if self.stops.add(asked):
+            self.nudge(asked.worker_id)
+        self._known.asked(asked.run_id, asked.kind)
+
+    def moved(self, run_ids: Iterable[str]) -> None:
+        """Hear that another process moved runs: what is known of them here is looked up before it is used again."""
+        self._known.doubt(run_ids)
 
     def wake(self, lanes: Iterable[str]) -> None:
         """Hear that runs of these lanes may be taken."""
@@ -156,7 +144,7 @@ class Fleet:
                 waiting.news.clear()
                 mine = self._waiting.get(worker.worker_id) is waiting and not gone.is_set() and not self._closed
                 attempts = await self._take(worker, count) if mine and count and stay() else []
-                stops = list(self._stops.pop(worker.worker_id, {}).values()) if mine else []
+                stops = self.stops.take(worker.worker_id) if mine else []
                 left = until - self._clock.monotonic()
                 if attempts or stops or left <= 0 or not mine or not stay():
                     return Claimed(attempts, stops)
@@ -196,6 +184,7 @@ class Fleet:
 
     async def _opened(self, runs: Sequence[Run], *, received: int | None) -> list[Attempt]:
         payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
+        await self._values.ensure(run.spec.project_id for run in runs)
         return [self._open(run, payloads.get(run.run_id), received=received) for run in runs]
 
     async def beat(self, worker_id: str, leases: Sequence[tuple[str, int]]) -> tuple[list[str], list[Stopping]]:
@@ -209,7 +198,7 @@ class Fleet:
         lost = await self._renew(worker_id, runs)
         for run_id in lost:
             report("worker.lease_lost", run_id=run_id, worker_id=worker_id)
-        self._stops.pop(worker_id, None)  # the answer tells them all
+        self.stops.take(worker_id)  # the answer tells them all
         stops = [
             Stopping(run_id, run.lease_epoch, run.stop)
             for run_id, run in runs.items()
@@ -239,7 +228,7 @@ class Fleet:
 
         Raises `NotFound`, `RunEnded` for a run that has ended, and `StaleLease` for a lease that is over or another's.
         """
-        known = self._known(run_id, lease_epoch)
+        known = self._known.find(run_id, lease_epoch)
         if known is None:
             record = await self._store.record(run_id)
             if record is None:
@@ -248,31 +237,16 @@ class Fleet:
                 raise RunEnded(f"the run has ended: it is {record.run.state}", data={"state": record.run.state})
             if record.run.state != "executing" or lease_epoch not in (None, record.run.lease_epoch):
                 raise StaleLease(f"the lease of run {run_id} has moved on; stop working on it")
-            # Another call may have opened it meanwhile: two of one lease would not know of each other's numbers.
-            known = self._known(run_id, record.run.lease_epoch) or self._open(record.run, record.payload, received=None)
+            await self._values.ensure([record.run.spec.project_id])
+            known = self._known.brought_up(record.run) or self._open(record.run, record.payload, received=None)
         if worker_id is not None and known.run.worker_id != worker_id:
             raise StaleLease(f"the lease of run {run_id} is another worker's; stop working on it")
-        return known
-
-    def _known(self, run_id: str, lease_epoch: int | None) -> Attempt | None:
-        known = self._attempts.get(run_id)
-        if known is None or known.lost or lease_epoch not in (None, known.run.lease_epoch):
-            return None
         return known
 
     def _open(self, run: Run, payload: bytes | None, *, received: int | None) -> Attempt:
         attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
         attempt.received = received
-        # A run has one turn, whichever of its attempts a call still holds.
-        attempt.turn = self._turns.setdefault(run.run_id, attempt.turn)
-        self._attempts[run.run_id] = attempt
-        while len(self._attempts) > self._attempts_max:
-            self._forget(next(iter(self._attempts)))
-        return attempt
-
-    def _forget(self, run_id: str) -> None:
-        self._attempts.pop(run_id, None)
-        self._renewed.pop(run_id, None)
+        return self._known.add(attempt)
 
     async def append(self, attempt: Attempt, savings: Sequence[Saving], number: int | None = None) -> None:
         """Append what an attempt wrote, durable when it returns; with a number, once, however often it is sent.
@@ -280,27 +254,45 @@ class Fleet:
         Raises `StaleLease`, and `InvalidRequest` for what no job may write.
         """
         async with attempt.turn:
-            if number is not None and number <= await self._recalled(attempt):
-                return
             await self.write(attempt, savings, number)
-            if number is not None:
-                attempt.received = number
 
     async def write(self, attempt: Attempt, savings: Sequence[Saving], number: int | None = None) -> Run:
         """Append as `append` does, for who has the attempt's turn; return the run as its last record left it."""
-        await self._recalled(attempt)
-        try:
-            packed = await attempt.pack(savings)
-            held_back = attempt.held_back()
-            if held_back is not None:
-                packed.values.append(held_back)
-            if number is not None:
-                epoch = str(attempt.run.lease_epoch)
-                packed.values.append(Value(RECEIPT, epoch, None, None, str(number).encode()))
-            return await attempt.append(packed)
-        except AttemptLost as lost:
-            self._forget(attempt.run.run_id)
-            raise _cause(lost) from None
+        while True:
+            if await self._recalled(attempt) >= (math.inf if number is None else number):
+                return attempt.run
+            try:
+                packed = await self._packed(attempt, savings, number)
+                run = await attempt.append(packed._replace(after=attempt.place))
+            except Overtaken:
+                await self._catch_up(attempt)
+                continue
+            except AttemptLost as lost:
+                self._known.forget(attempt.run.run_id)
+                raise _cause(lost) from None
+            attempt.received = number if number is not None else attempt.received
+            attempt.place = run.place
+            return run
+
+    async def _packed(self, attempt: Attempt, savings: Sequence[Saving], number: int | None) -> Packed:
+        packed = await attempt.pack(savings)
+        held_back = attempt.held_back()
+        if held_back is not None:
+            packed.values.append(held_back)
+        if number is not None:
+            epoch = str(attempt.run.lease_epoch)
+            packed.values.append(Value(RECEIPT, epoch, None, None, str(number).encode()))
+        return packed
+
+    async def _catch_up(self, attempt: Attempt) -> None:
+        """Take an attempt to where another process left it. Raises `StaleLease` when its lease is over."""
+        record = await self._store.record(attempt.run.run_id)
+        run = None if record is None else record.run
+        if run is None or run.state != "executing" or run.lease_epoch != attempt.run.lease_epoch:
+            self._known.forget(attempt.run.run_id)
+            raise StaleLease(f"the lease of run {attempt.run.run_id} has moved on; stop working on it")
+        attempt.take_note(run)
+        stand(attempt, run)
 
     async def _recalled(self, attempt: Attempt) -> int:
         """Return the number of the last append; an attempt that another process began goes on as that one left it."""
@@ -310,8 +302,7 @@ class Fleet:
                 kept = await self._store.values(attempt.run.run_id, kind)
                 found[kind] = next((value for value in kept if value.key == epoch), None)
             held_back, receipt = found[HELD_BACK], found[RECEIPT]
-            if held_back is not None:
-                attempt.go_on(held_back.sealed)
+            attempt.go_on(None if held_back is None else held_back.sealed)
             attempt.received = int(receipt.note) if receipt is not None and receipt.note is not None else 0
         return attempt.received
 
@@ -323,9 +314,14 @@ class Fleet:
     async def finish(self, attempt: Attempt, outcome: o.Outcome) -> None:
         """End an attempt with its outcome. Raises `StaleLease` when its lease is over."""
         async with attempt.turn:
-            await self._recalled(attempt)
-            await attempt.finish(outcome, random.random(), self._lease_s)
-            self._forget(attempt.run.run_id)
+            while True:
+                await self._recalled(attempt)
+                try:
+                    await attempt.finish(outcome, random.random(), self._lease_s, after=attempt.place)
+                    break
+                except Overtaken:
+                    await self._catch_up(attempt)
+            self._known.forget(attempt.run.run_id)
 
     async def touch(self, attempt: Attempt, *, now: bool = False) -> None:
         """Renew the lease of a run that its endpoint works on: a call of it is a sign of life.
@@ -334,7 +330,7 @@ class Fleet:
         """
         run = attempt.run
         length_s = self._lease_s if run.spec.heartbeat_ms is None else run.spec.heartbeat_ms / 1000
-        renewed = self._renewed.get(run.run_id)
+        renewed = self._known.renewed_s.get(run.run_id)
         fresh = renewed is not None and self._clock.monotonic() - renewed < length_s * RENEW_AFTER
         if run.worker_id is None or (fresh and not now) or not (run.entrusted or now):
             return
@@ -344,13 +340,13 @@ class Fleet:
             return await tx.renew(run.worker_id or ENDPOINT, [(run.run_id, run.lease_epoch, until)])
 
         if await self._store.write(renew):
-            self._forget(run.run_id)
+            self._known.forget(run.run_id)
             found = await self.attempt(run.run_id, run.lease_epoch)
             if found.run.worker_id == run.worker_id:
                 raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
             await self.touch(found, now=now)  # the endpoint took the run over from its dispatch meanwhile
             return
-        self._renewed[run.run_id] = self._clock.monotonic()
+        self._known.renewed_s[run.run_id] = self._clock.monotonic()
 
     async def kept(self, attempt: Attempt, kind: str) -> dict[str, Any]:
         """Return the values of a kind that the run has kept, by key, of checkpoints the last one."""

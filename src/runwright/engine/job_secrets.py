@@ -61,6 +61,7 @@ class JobSecrets:
         Read each time: whoever replaced one in another process is heard at once.
         """
         rows = await self._store.fetch(q.SECRET, job_id=job_id)
+        await self._sealer.ensure(project_id)
         return tuple(self._open(project_id, job_id, sealed) for sealed in _valid(rows, now))
 
     def _new(self, job: Job) -> tuple[str, bytes]:

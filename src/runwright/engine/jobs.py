@@ -35,16 +35,23 @@ class Change(NamedTuple):
 class Jobs:
     """Make, change and delete jobs; `directory` finds them, and is never behind these verbs.
 
-    `allow_private` lets their endpoints lie in private networks.
+    `allow_private` lets their endpoints lie in private networks; `tell` is called after each change.
     """
 
     def __init__(
-        self, store: Store, secrets: JobSecrets, idempotency_ttl_us: int, *, allow_private: bool = False
+        self,
+        store: Store,
+        secrets: JobSecrets,
+        idempotency_ttl_us: int,
+        *,
+        allow_private: bool = False,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._secrets = secrets
         self._ttl_us = idempotency_ttl_us
         self._allow_private = allow_private
+        self._tell = tell
         self.directory = JobDirectory(store)
 
     async def create(
@@ -196,6 +203,7 @@ class Jobs:
         finally:
             # Also when the caller went away meanwhile: the transaction may have been written all the same.
             self.directory.forget()
+            self._tell()
 
     def _check(self, definition: JobDefinition) -> None:
         found = problems(definition, allow_private=self._allow_private)

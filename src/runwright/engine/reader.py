@@ -69,6 +69,7 @@ class Reader:
         record = await self._store.record(run_id)
         if record is None or not self._actor.sees(record.run.spec.org_id, record.run.spec.project_id):
             raise NotFound("run", run_id)
+        await self._values.ensure([record.run.spec.project_id])
         return record
 
     async def runs(self, wanted: Filter, *, bound: str | None, limit: int, newest_first: bool = True) -> Listed:
@@ -86,6 +87,7 @@ class Reader:
             query = listing(frozenset(params), wanted.shown, newest_first=newest_first)
             page = min(limit + 1 if wanted.keep is None else max(limit + 1, SCAN_PAGE), budget)
             records = await self._store.records(query, **params, limit=page)
+            await self._values.ensure(record.run.spec.project_id for record in records)
             for record in records:
                 if not self._keeps(record, wanted.keep):
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -64,6 +65,11 @@ class Values:
         self._inline_max_bytes = inline_max_bytes
         self._max_bytes = max_bytes
         self._state_max_bytes = state_max_bytes
+
+    async def ensure(self, project_ids: Iterable[str]) -> None:
+        """Have the keys of these projects at hand: another process may have made them."""
+        for project_id in set(project_ids):
+            await self._sealer.ensure(project_id)
 
     def ref(self, encoded: bytes) -> ValueRef:
         """Return what a record says of a value: digest, size, redacted preview."""

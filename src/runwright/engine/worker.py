@@ -111,7 +111,7 @@ class Worker:
     def stop(self, run_id: str, lease_epoch: int, kind: StopKind) -> None:
         """Tell an executing attempt that a stop was asked for."""
         attempt = self._running.get(run_id)
-        if attempt is not None and attempt.run.lease_epoch == lease_epoch:
+        if attempt is not None and attempt.run.lease_epoch == lease_epoch and attempt.stop_requested != kind:
             attempt.stop(kind)
 
     def wake(self, lanes: Iterable[str]) -> None:
@@ -162,6 +162,7 @@ class Worker:
         try:
             runs: list[Run] = await self._commit.apply(Take(tuple(lanes), count, self.worker_id))
             payloads = await self._store.payloads([run.run_id for run in runs]) if runs else {}
+            await self._values.ensure(run.spec.project_id for run in runs)
         except BaseException:
             self._hold(-count)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -25,16 +26,32 @@ class Listed(NamedTuple):
 
 
 class Workforce:
-    """Enrol, list and drain workers. A worker is enrolled by its first claim, and again when it says something new."""
+    """Enrol, list and drain workers. A worker is enrolled by its first claim, and again when it says something new.
 
-    def __init__(self, store: Store) -> None:
+    `tell` is told whom this process asked to drain, for others to hear.
+    """
+
+    def __init__(self, store: Store, tell: Callable[[str], None]) -> None:
         self._store = store
+        self._tell = tell
         self._enrolled: dict[str, Introduction] = {}
         self._draining: set[str] = set()
 
     def draining(self, worker_id: str) -> bool:
         """Tell whether a worker was asked to take no more, as far as this process has heard."""
         return worker_id in self._draining
+
+    def heard(self, worker_id: str) -> None:
+        """Hear that a worker was asked to take no more, by way of another process."""
+        self._draining.add(worker_id)
+
+    async def refresh(self) -> set[str]:
+        """Look who was asked to take no more; return those that this process had not heard of."""
+        former = set(self._draining)
+        draining = {worker_id for (worker_id,) in await self._store.fetch(q.DRAINING)}
+        self._draining -= former - draining  # they are gone
+        self._draining |= draining
+        return draining - former
 
     async def enrol(self, said: Introduction) -> None:
         """Remember a worker. Raises `Conflict` for an id that is another organization's."""
@@ -97,6 +114,7 @@ class Workforce:
 
         drained = await self._store.write(work)
         self._draining.add(worker_id)
+        self._tell(worker_id)
         return drained
 
     async def page(self, actor: Actor, part: Slice) -> list[Listed]:

@@ -89,6 +89,14 @@ STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are
 STREAMS_LAGGED = Metric(
     "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
 )
+BUS_CONNECTED = Metric("runwright_bus_connected", "gauge", "1 while hints of other servers can be heard")
+BUS_PEERS = Metric("runwright_bus_peers", "gauge", "Other servers that were heard lately")
+BUS_SENT = Metric("runwright_bus_hints_sent_total", "counter", "Hints sent to other servers")
+BUS_MISSED = Metric("runwright_bus_hints_missed_total", "counter", "Hints of other servers that never came")
+BUS_LOSSES = Metric("runwright_bus_losses_total", "counter", "Times that the connection for hints was lost or not made")
+BUS_LAG = Metric(
+    "runwright_bus_lag_seconds", "histogram", "Time from sending a hint of another server to hearing it", (), _BRIEF
+)
 HTTP_REQUESTS = Metric(
     "runwright_http_requests_total",
     "counter",
@@ -129,6 +137,12 @@ METRICS: tuple[Metric, ...] = (
     SLOTS_BUSY,
     STREAMS_OPEN,
     STREAMS_LAGGED,
+    BUS_CONNECTED,
+    BUS_PEERS,
+    BUS_SENT,
+    BUS_MISSED,
+    BUS_LOSSES,
+    BUS_LAG,
     HTTP_REQUESTS,
     HTTP_SECONDS,
     BUILD,

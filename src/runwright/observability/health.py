@@ -34,7 +34,13 @@ class Health:
             "backlog": OK if self._engine.commit.backlog < settings.commit_backlog_max else "full",
             "drain": "draining" if self._draining() else OK,
         }
+        if self._engine.bus is not None:
+            found["bus"] = OK if self._engine.bus.connected else self._deaf
         return found | {f"loop.{loop.name}": self._loop(loop) for loop in self._engine.loops}
+
+    @property
+    def _deaf(self) -> str:
+        return f"degraded: hears no other server, and looks every {self._engine.settings.bus_poll_s:g} s instead"
 
     def _loop(self, loop: Loop) -> str:
         if not loop.alive:

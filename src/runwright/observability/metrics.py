@@ -56,6 +56,10 @@ class Metrics:
         self._fences = self._show(Counter(m.FENCES))
         self._loop_failures = self._show(Counter(m.LOOP_FAILURES))
         self._lagged = self._show(Counter(m.STREAMS_LAGGED))
+        self._hints_sent = self._show(Counter(m.BUS_SENT))
+        self._hints_missed = self._show(Counter(m.BUS_MISSED))
+        self._bus_losses = self._show(Counter(m.BUS_LOSSES))
+        self._bus_lag = self._show(Histogram(m.BUS_LAG))
         self._requests = self._show(Counter(m.HTTP_REQUESTS))
         self._request_seconds = self._show(Histogram(m.HTTP_SECONDS))
         self._show_gauges(streams_open)
@@ -104,6 +108,8 @@ class Metrics:
             (m.SLOTS, lambda: sum(worker.slots for worker in engine.workers)),
             (m.SLOTS_BUSY, lambda: sum(worker.busy for worker in engine.workers)),
             (m.STREAMS_OPEN, streams_open),
+            (m.BUS_CONNECTED, lambda: engine.bus is not None and engine.bus.connected),
+            (m.BUS_PEERS, lambda: 0 if engine.bus is None else engine.bus.peers),
         )
         for metric, read in samples:
             self._show(Gauge(metric, _unlabelled(read)))
@@ -120,6 +126,10 @@ class Metrics:
             "reaper.fenced": lambda **_: self._fences.add(),
             "loop.failed": lambda loop, **_: self._loop_failures.add((loop,)),
             "loop.broken": lambda loop, **_: self._loop_failures.add((loop,)),
+            "bus.sent": lambda hints: self._hints_sent.add((), hints),
+            "bus.missed": lambda hints: self._hints_missed.add((), hints),
+            "bus.lost": lambda **_: self._bus_losses.add(),
+            "bus.heard": self._bus_lag.observe,
             "stream.lagged": lambda **_: self._lagged.add(),
             "http.answered": self._answered,
         }

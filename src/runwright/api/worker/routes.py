@@ -15,7 +15,7 @@ from runwright.api.worker import schemas as wire
 from runwright.domain import outcome as o
 from runwright.domain.workforce import PROTOCOL, Introduction
 from runwright.engine.attempt import Attempt, Saving
-from runwright.engine.fleet import Stopping
+from runwright.engine.stops import Stopping
 from runwright.errors import Conflict, Error, InvalidRequest, NotFound
 
 routes = Routes("workers")

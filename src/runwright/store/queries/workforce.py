@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from runwright.domain.workforce import PausedQueue, RemoteWorker
 from runwright.store.queries.shapes import inserting, paging, rows, setting
 from runwright.store.query import Query
-from runwright.store.tables import leases, paused_queues, workers
+from runwright.store.tables import leases, paused_queues, runs, workers
 
 _of_org = workers.c.org_id == bindparam("org_id")
 _of_project = workers.c.project_id == bindparam("project_id")
@@ -24,6 +24,12 @@ SEEN = Query(update(workers).where(_this).values(seen_at=bindparam("seen_at")).r
 DRAIN = setting(workers, "worker_id", "drain_at")
 GONE = setting(workers, "worker_id", "gone_at")
 FORGET_WORKERS = Query(delete(workers).where(workers.c.seen_at < bindparam("before")))
+DRAINING = Query(select(workers.c.worker_id).where(workers.c.drain_at.is_not(None), workers.c.gone_at.is_(None)))
+STOPPING = Query(
+    select(leases.c.run_id, leases.c.lease_epoch, leases.c.worker_id, runs.c.cancel_requested_at)
+    .join(runs, runs.c.run_id == leases.c.run_id)
+    .where(leases.c.fence_at.is_not(None))
+)
 BUSY = Query(select(leases.c.worker_id, func.count()).group_by(leases.c.worker_id))
 
 PAUSED = Query(
