@@ -18,6 +18,10 @@ class Sealer(Protocol):
     def open(self, project_id: str, sealed: bytes, context: str) -> bytes:
         """Return what was sealed. Raises `StoreError` when the bytes are not what was sealed in that context."""
 
+
+class ProjectSealer(Sealer, Protocol):
+    """A sealer of all projects, those that are made meanwhile too."""
+
     async def ensure(self, project_id: str) -> None:
         """Have the key of a project at hand, so that `seal` and `open` find it: another process may have made it."""
 

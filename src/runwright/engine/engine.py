@@ -10,7 +10,7 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.config import Settings
 from runwright.domain.hints import Kept
-from runwright.domain.ports import ArtifactStore, Bus, Sealer
+from runwright.domain.ports import ArtifactStore, Bus, ProjectSealer
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
@@ -54,7 +54,7 @@ class Engine:
         clock: Clock,
         settings: Settings,
         *,
-        sealer: Sealer,
+        sealer: ProjectSealer,
         artifacts: ArtifactStore,
         redactor: Redactor,
         executors: Iterable[tuple[Executor, int]] = (),

@@ -11,7 +11,7 @@ import os
 import msgspec
 
 from runwright.domain.job import Job
-from runwright.domain.ports import Sealer
+from runwright.domain.ports import ProjectSealer
 from runwright.domain.signing import SECRET_BYTES, spelled
 from runwright.errors import Conflict
 from runwright.store.base import Row, Store, Transaction
@@ -23,7 +23,7 @@ GRACE_S = 86_400.0
 class JobSecrets:
     """Keeps one secret a job, and beside it the one that it replaced until its grace is over."""
 
-    def __init__(self, store: Store, sealer: Sealer) -> None:
+    def __init__(self, store: Store, sealer: ProjectSealer) -> None:
         self._store = store
         self._sealer = sealer
 

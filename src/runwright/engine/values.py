@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from runwright.domain.commands import Value
-from runwright.domain.ports import ArtifactStore, Sealer
+from runwright.domain.ports import ArtifactStore, ProjectSealer
 from runwright.domain.redaction import RedactedText, Redactor, shorten
 from runwright.domain.run import ValueRef
 from runwright.errors import InvalidRequest, TooLarge
@@ -53,7 +53,7 @@ class Values:
     def __init__(
         self,
         redactor: Redactor,
-        sealer: Sealer,
+        sealer: ProjectSealer,
         artifacts: ArtifactStore,
         inline_max_bytes: int,
         max_bytes: int,
