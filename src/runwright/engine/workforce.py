@@ -103,10 +103,10 @@ class Workforce:
         actor.require("runs:write")
 
         async def work(tx: Transaction) -> RemoteWorker:
+            await audit.lock(tx, actor.org_id)
             found = await tx.fetch(q.WORKER, worker_id=worker_id)
             known = self._visible(actor, found, worker_id)
             if known.drain_at is None:
-                await audit.lock(tx, known.org_id)
                 await tx.fetch(q.DRAIN, row=worker_id, drain_at=tx.now)
                 await audit.append(tx, known.org_id, actor.label, "worker.drained", worker_id)
                 known = msgspec.structs.replace(known, drain_at=tx.now)

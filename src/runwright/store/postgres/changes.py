@@ -12,6 +12,7 @@ are anybody's, and nobody waits for them: an old turn that another transaction i
 
 A condition reads `= ANY (ARRAY[n.x])` instead of `= n.x` where it must be the way into an index: an equality could also
 be read from the table's side, row by row through all of it, and would be, for a table that was empty when last counted.
+`EXISTS (… OFFSET 0)` is looked up for each row, and never turned into a join, for the same reason.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ FIELDS: dict[str, Field] = {
         tables.turns,
         ("queue", "project_id", "last_turn"),
         "INSERT INTO turns (queue, project_id, last_turn) SELECT queue, project_id, last_turn FROM {rows}"
-        f" WHERE NOT EXISTS (SELECT FROM turns t WHERE {same('t.queue', 'n.queue')} AND t.project_id = n.project_id)"
+        " WHERE NOT EXISTS (SELECT FROM turns t WHERE t.queue = n.queue AND t.project_id = n.project_id OFFSET 0)"
         " ORDER BY queue, project_id ON CONFLICT DO NOTHING",
         lambda item: (*item[0], item[1]),
     ),
@@ -147,7 +148,7 @@ FIELDS: dict[str, Field] = {
         ("queue", "project_id", "last_turn"),
         "UPDATE turns t SET last_turn = n.last_turn FROM (SELECT f.ctid AS place, n.last_turn FROM {rows}"
         " CROSS JOIN LATERAL (SELECT t.ctid FROM turns t WHERE t.queue = n.queue AND t.project_id = n.project_id"
-        " FOR UPDATE SKIP LOCKED) f) n WHERE t.ctid = ANY (ARRAY[n.place])",
+        " FOR UPDATE SKIP LOCKED) f) n WHERE t.ctid = n.place",
         lambda item: (*item[0], item[1]),
     ),
     "leases_gone": Field(
@@ -243,7 +244,7 @@ _FREED = Field(
     tables.limits,
     ("limit_key", "used", "max"),
     # Every concurrency key has a limit: those that nobody uses or waits for would pile up for ever.
-    "WITH n AS MATERIALIZED (SELECT n.*, EXISTS (SELECT FROM held h WHERE h.limit_key = n.limit_key) AS waited"
+    "WITH n AS MATERIALIZED (SELECT n.*, EXISTS (SELECT FROM held h WHERE h.limit_key = n.limit_key OFFSET 0) AS waited"
     " FROM {rows}), gone AS (DELETE FROM limits l USING n"
     f" WHERE NOT n.waited AND {same('l.limit_key', 'n.limit_key')})"
     " INSERT INTO limits (limit_key, used, max) SELECT limit_key, used, max FROM n WHERE waited"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from runwright.errors import SchemaMismatch, StoreError, StoreReadOnly, StoreUnavailable
 
-CONNECT_S = 5.0
+CONNECT_S = 10.0
+"""For how long a connection is tried for; several hosts share it."""
 STATEMENT_S = 10.0
 ANSWER_S = STATEMENT_S + 5
 """How long an answer is waited for: longer than the server works at it, so only a lost connection takes so long."""
@@ -39,8 +41,16 @@ SETTINGS = {
     "jit": "off",
 }
 
-LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""What says that the connection is of no use any more, or never was."""
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # it was told that it is ended, while nobody listened
+    ConnectionError,
+)
+"""What says that the connection is of no use any more: a reading may be repeated on another at once."""
 
 AGAIN = (
     asyncpg.DeadlockDetectedError,
@@ -58,17 +68,47 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 """A connection; it is used by one caller at a time, and given back outside a transaction."""
 
 
-async def connect(url: str, **settings: str) -> Connection:
-    """Connect to the one of the URL's hosts that can be written. Raises `StoreUnavailable` when there is none."""
+class Hosts:
+    """The hosts of a URL: one of them can be written, and which one may change."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        user, at, places = parts.netloc.rpartition("@")
+        self._urls = [urlunsplit(parts._replace(netloc=f"{user}{at}{place}")) for place in places.split(",")]
+
+    async def connect(self) -> Connection:
+        """Connect to the host that can be written, the last one that could first.
+
+        One that swallows everything must not keep the next from being asked: each has its share of `CONNECT_S`. Raises
+        `StoreUnavailable` when there is none at the moment.
+        """
+        failure = StoreUnavailable("no PostgreSQL of the database URL can be written at the moment")
+        for url in tuple(self._urls):
+            try:
+                connection = await _connect(url, CONNECT_S / len(self._urls))
+            except StoreUnavailable as unavailable:
+                failure = unavailable
+                continue
+            self._urls.sort(key=lambda each: each != url)
+            return connection
+        raise failure
+
+
+async def connect(url: str) -> Connection:
+    """Connect to the one of a URL's hosts that can be written."""
+    return await Hosts(url).connect()
+
+
+async def _connect(url: str, timeout_s: float) -> Connection:
     with translated():
         return await asyncpg.connect(
             url,
-            timeout=CONNECT_S,
+            timeout=timeout_s,
             command_timeout=ANSWER_S,
             statement_cache_size=1000,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
-            server_settings={**SETTINGS, **settings},
+            server_settings=SETTINGS,
             target_session_attrs=SessionAttribute.read_write,
         )
 

@@ -36,6 +36,9 @@ class Pool:
         connection = await self.take()
         try:
             yield connection
+        except StoreUnavailable:
+            connection.terminate()
+            raise
         finally:
             self.give_back(connection)
 

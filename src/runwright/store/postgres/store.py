@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from runwright.clock import Clock
@@ -32,7 +31,7 @@ from runwright.store.base import (
 from runwright.store.migrations import Migration
 from runwright.store.postgres import hot, partitions, schema
 from runwright.store.postgres.blobs import BlobArtifacts
-from runwright.store.postgres.connection import AGAIN, LOST, Connection, connect, translated
+from runwright.store.postgres.connection import AGAIN, LOST, Connection, Hosts, translated
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.marks import Marks
 from runwright.store.postgres.offset import DatabaseTime
@@ -48,6 +47,8 @@ ROLLBACK_S = 5.0
 
 class PostgresStore:
     """The store of a cluster. `url` names the database, perhaps on several hosts; `clock` is shifted to its time.
+
+    `marks` may be lowered on a hint from another process; `retried` counts transactions that were tried again.
 
     `pool_max` connections at most, half of them for transactions, so that readers never keep a writer waiting.
     Opening it applies those of the `known` migrations that are pending if it may `migrate`, or waits for who may.
@@ -67,11 +68,12 @@ class PostgresStore:
         self._migrate_wait_s = migrate_wait_s
         self._known = migrations.load("postgresql") if known is None else known
         self.marks = Marks(clock)
+        self.retried = 0
         self._clock = clock
         self._time = DatabaseTime(clock)
-        open_one = partial(connect, url)
-        self._writers = Pool(open_one, max(pool_max // 2, 1))
-        self._readers = Pool(open_one, max(pool_max - pool_max // 2, 1))
+        hosts = Hosts(url)
+        self._writers = Pool(hosts.connect, max(pool_max // 2, 1))
+        self._readers = Pool(hosts.connect, max(pool_max - pool_max // 2, 1))
         self._writers.closed = self._readers.closed = True
         self._partitions_at_s = -math.inf
         self._keeping: asyncio.Task[None] | None = None
@@ -114,6 +116,7 @@ class PostgresStore:
             except StoreError as failure:
                 if tried == TRIES or not isinstance(failure.__cause__, AGAIN):
                     raise
+                self.retried += 1
         raise AssertionError("unreachable")
 
     async def _write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
