@@ -212,7 +212,7 @@ def _services(
         strangers=Rates(
             "address", settings.auth_failures_per_s, settings.auth_failures_burst, settings.rates_max, clock
         ),
-        tickets=Tickets(settings, clock),
+        tickets=Tickets(engine.store, settings, clock),
     )
 
 

@@ -16,7 +16,6 @@ from runwright.api.pages import Page, PageQuery
 from runwright.api.rates import Rates
 from runwright.api.routing import Reply, Routes
 from runwright.api.sse import EventStream, Streams
-from runwright.auth.tickets import Tickets
 from runwright.clock import FrozenClock
 from runwright.domain.tenancy import Actor
 from runwright.errors import (
@@ -121,7 +120,6 @@ class Kit:
             "streams": self.streams,
             "rates": Rates("key", self.settings.rate_per_s, self.settings.rate_burst, 1000, self.clock),
             "strangers": Rates("address", self.settings.auth_failures_per_s, 3, 1000, self.clock),
-            "tickets": Tickets(self.settings, self.clock),
         }
         whole: dict[str, Any] = {each.name: used.get(each.name) for each in dataclasses.fields(Services)}
         self.services = Services(**whole)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from runwright.auth.tickets import Tickets
 from runwright.client.handlers import Handler, job
 from runwright.domain import outcome as o
 from runwright.domain.commands import Append, Finish, Stop
@@ -20,7 +21,7 @@ from runwright.domain.tenancy import Actor, Cause
 from runwright.engine import fleet, worker
 from runwright.engine.attempt import Saving
 from runwright.engine.calls import Said
-from runwright.errors import Conflict
+from runwright.errors import Conflict, Unauthenticated
 from runwright.store.postgres import bus as bus_module
 from runwright.telemetry import attach
 from tests.domain.specimens import log_line
@@ -302,6 +303,18 @@ async def until_found(find: Callable[[], Any], wanted: object) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while await find() != wanted:
             await asyncio.sleep(0)
+
+
+async def test_a_ticket_of_one_node_opens_its_path_on_another(quick: Cluster):
+    async with quick((), ()) as (a, b):
+        one, other = (Tickets(node.store, node.settings, node.clock) for node in (a, b))
+        token, _ = await one.issue(ADMIN, "/v1/runs")
+        used = await other.enter(token, "/v1/runs")
+        assert used.actor == ADMIN
+        await one.keep(used)
+        await other.leave(used)
+        with pytest.raises(Unauthenticated):
+            await other.enter(token, "/v1/jobs")
 
 
 # --- the feed ---------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """Retention forgets ended runs with everything of theirs, and never a live one."""
 
+from runwright.auth.tickets import Tickets
 from runwright.domain import outcome as o
 from runwright.domain.commands import Append
 from runwright.domain.workforce import Introduction
-from tests.engine.world import World, until
+from tests.engine.world import ADMIN, World, until
 
 DAY_S = 86_400
 
@@ -66,6 +67,16 @@ async def test_many_old_runs_go_batch_by_batch(open_world):
     world.engine.pruner.loop.start()
     await until(lambda: not world.rows("SELECT run_id FROM runs"))
     await until(lambda: world.engine.pruner.loop.rounds >= 3)
+
+
+async def test_tickets_that_are_over_are_forgotten(world: World):
+    tickets = Tickets(world.store, world.settings, world.clock)
+    await tickets.issue(ADMIN, "/v1/runs")
+    world.clock.advance(30)
+    await tickets.issue(ADMIN, "/v1/jobs")
+    world.clock.advance(30)
+    await world.round_of(world.engine.pruner.loop)
+    assert world.rows("SELECT path FROM tickets") == [("/v1/jobs",)]
 
 
 async def test_workers_that_were_not_seen_for_a_week_are_forgotten(world: World):

@@ -190,6 +190,8 @@ class Call:
 
     async def recheck(self) -> None:
         """Admit the caller again, as a long stream does from time to time; the actor stays the same."""
+        if self.ticket is not None:
+            await self.services.tickets.keep(self.ticket)
         actor = await self._authenticated()
         if self._demand not in (PUBLIC, ANYONE):
             actor.require(self._demand)

@@ -101,11 +101,13 @@ class Settings:
         (), "Queues that the handlers in the server take from; none named: all", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*"
     )
     # --- limits of callers
-    rate_per_s: float = _setting(2000.0, "Requests a second of one key or login; 0 does not limit them", 0, 1_000_000)
+    rate_per_s: float = _setting(
+        2000.0, "Requests a second of one key or login, at one server; 0 does not limit them", 0, 1_000_000
+    )
     rate_burst: int = _setting(10_000, "Requests of one key or login at once", 1, 10_000_000)
     rates_max: int = _setting(100_000, "Keys, logins and addresses whose requests are counted", 1, 10_000_000)
     auth_failures_per_s: float = _setting(
-        20.0, "Wrong credentials a second from one address before it must wait; 0 does not limit them", 0, 1_000_000
+        20.0, "Wrong credentials a second from one address, at one server; 0 does not limit them", 0, 1_000_000
     )
     auth_failures_burst: int = _setting(200, "Wrong credentials from one address at once", 1, 10_000_000)
     ticket_ttl_s: float = _setting(60.0, "How long a ticket is good until it is used, and after each cut", 1, 3600)
@@ -196,7 +198,7 @@ class Settings:
     stream_lag_max: int = _setting(10_000, "Events that a stream's reader may be behind", 1, 10_000_000)
     stream_page: int = _setting(500, "Events of a backlog read at once", 1, 10_000)
     feed_window: int = _setting(10_000, "State changes that a reader of the feed may be behind", 1, 10_000_000)
-    streams_per_key: int = _setting(10_000, "Open streams of one key", 1, 10_000_000)
+    streams_per_key: int = _setting(10_000, "Open streams of one key at one server", 1, 10_000_000)
     # --- health, metrics, traces and logs
     tracing: bool = _setting(False, "Send traces as the OTEL_* variables say; needs the extra otel")
     ready_timeout_s: float = _setting(2.0, "Time of the store to answer before /readyz says 503", 0.01, 60)

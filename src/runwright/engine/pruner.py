@@ -1,4 +1,4 @@
-"""Forget what is old enough: ended runs with their records, idempotency keys, workers unseen, nameless files."""
+"""Forget what is old enough: ended runs with their records, keys, tickets, workers unseen, nameless files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from runwright.engine.loops import Loop
 from runwright.engine.rollups import Rollups
 from runwright.store.base import Pruned, Store, Transaction
 from runwright.store.queries.runs import FORGET_KEYS
+from runwright.store.queries.tickets import FORGET_TICKETS
 from runwright.store.queries.workforce import FORGET_WORKERS
 from runwright.telemetry import report
 
@@ -50,6 +51,7 @@ class Pruner:
                 return
             await tx.fetch(FORGET_KEYS, before=keys_before)
             await tx.fetch(FORGET_WORKERS, before=now - int(self._workers_kept_h * HOUR_US))
+            await tx.fetch(FORGET_TICKETS, before=tx.now)
             await self._rollups.forget(tx)
 
         await self._store.write(forget)

@@ -119,3 +119,16 @@ audit_heads = table(
     need("hash", LargeBinary),
     rowid=False,
 )
+
+tickets = table(
+    "tickets",
+    Column("name", Text, primary_key=True, nullable=False),
+    need("owner", Text),
+    need("path", Text),
+    need("actor", LargeBinary),
+    need("until", BigInteger),
+    Index("tickets_by_owner", "owner", "until"),
+    Index("tickets_until", "until"),
+    rowid=False,
+    churns=True,
+)
