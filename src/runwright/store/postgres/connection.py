@@ -69,9 +69,10 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Hosts:
-    """The hosts of a URL: one of them can be written, and which one may change."""
+    """The hosts of a URL: one of them can be written, and which one may change. `settings` are the session's own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **settings: str) -> None:
+        self._settings = {**SETTINGS, **settings}
         parts = urlsplit(url)
         user, at, places = parts.netloc.rpartition("@")
         self._urls = [urlunsplit(parts._replace(netloc=f"{user}{at}{place}")) for place in places.split(",")]
@@ -85,7 +86,7 @@ class Hosts:
         failure = StoreUnavailable("no PostgreSQL of the database URL can be written at the moment")
         for url in tuple(self._urls):
             try:
-                connection = await _connect(url, CONNECT_S / len(self._urls))
+                connection = await _connect(url, CONNECT_S / len(self._urls), self._settings)
             except StoreUnavailable as unavailable:
                 failure = unavailable
                 continue
@@ -94,12 +95,12 @@ class Hosts:
         raise failure
 
 
-async def connect(url: str) -> Connection:
-    """Connect to the one of a URL's hosts that can be written."""
-    return await Hosts(url).connect()
+async def connect(url: str, **settings: str) -> Connection:
+    """Connect to the one of a URL's hosts that can be written, with settings of the session's own."""
+    return await Hosts(url, **settings).connect()
 
 
-async def _connect(url: str, timeout_s: float) -> Connection:
+async def _connect(url: str, timeout_s: float, settings: dict[str, str]) -> Connection:
     with translated():
         return await asyncpg.connect(
             url,
@@ -108,7 +109,7 @@ async def _connect(url: str, timeout_s: float) -> Connection:
             statement_cache_size=1000,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
-            server_settings=SETTINGS,
+            server_settings=settings,
             target_session_attrs=SessionAttribute.read_write,
         )
 
