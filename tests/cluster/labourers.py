@@ -3,6 +3,7 @@
 `toil` is on the loop, where it is cancelled when its lease is over; `labour` is in a thread, where it is not.
 """
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ async def toil(ctx: Context, payload: Payload) -> dict[str, int]:
     book.note("begin")
     for place in range(payload["outputs"]):
         if "gate" in payload and place == payload["outputs"] - 1:
-            await pass_gate(payload["gate"], payload.get("word") or str(ctx.lease_epoch))
+            await pass_gate(payload["gate"], str(ctx.lease_epoch))
         ctx.log(f"line {place}")
         heard, noted = False, book.saving(f"{ctx.lease_epoch}-{place}")
         try:
@@ -53,10 +54,14 @@ async def toil(ctx: Context, payload: Payload) -> dict[str, int]:
 
 @job(retry_initial_delay_secs=0, max_attempts=100)
 def labour(ctx: SyncContext, payload: Payload) -> dict[str, int]:
-    """Save outputs, one after the other."""
+    """Save outputs, one after the other; wait at the gate before the last, if there is one."""
     book = Book(payload["file"], ctx.run_id, ctx.lease_epoch)
     book.note("begin")
     for place in range(payload["outputs"]):
+        if "gate" in payload and place == payload["outputs"] - 1:
+            with socket.create_connection(("127.0.0.1", payload["gate"])) as gate:
+                gate.sendall(f"{ctx.lease_epoch}\n".encode())
+                gate.recv(8)
         heard, noted = False, book.saving(f"{ctx.lease_epoch}-{place}")
         try:
             ctx.output(f"{ctx.lease_epoch}-{place}", {"epoch": ctx.lease_epoch})

@@ -33,7 +33,7 @@ SOAK_S = SOAK / 8
 MASTER_KEY = "a-master-key-for-a-town-of-tests-0123456789"
 LABOURERS = "tests.cluster.labourers:app"
 LEASE_S = 2.0
-PATIENCE_S = 300.0
+PATIENCE_S = 90.0
 OFTEN: dict[str, Any] = {"max_attempts": 100}
 SETTINGS: dict[str, Any] = {
     "master_key": MASTER_KEY,
@@ -122,7 +122,7 @@ class Town:
         found = judge(history)
         if found:
             history.dump(self.directory / "history.json")
-        return "\n".join(found[:10])
+        return "\n".join(found[:20])
 
     async def _audited(self, jobs: set[str]) -> dict[str, str | None]:
         """Return the runs that the store itself has of these jobs, each with what an auditor finds wrong in its log."""
