@@ -5,22 +5,28 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from runwright import ids
 from runwright.auth.keyring import Keys
 from runwright.auth.secret_files import parse_master_key, read_master_key
 from runwright.clock import SystemClock
 from runwright.config import Settings
 from runwright.errors import StoreError
-from runwright.store import migrations
+from runwright.store import migrations, moving
 from runwright.store.inspection import Finding, Progress, Unlock
 from runwright.store.migrations import Migration, Status
+from runwright.store.moving import Mark, Moved
 from runwright.store.postgres import check as cluster
+from runwright.store.postgres.arrival import arriving
 from runwright.store.sqlite import backup as copies
 from runwright.store.sqlite import check as files
 from runwright.store.sqlite import upgrade as directory
 from runwright.store.sqlite.backup import Manifest
 from runwright.store.sqlite.connection import FILE
+from runwright.store.sqlite.departure import departing
 
-__all__ = ["Finding", "Manifest", "backup", "check", "opens_sealed_values", "restore", "status", "upgrade"]
+__all__ = [
+    "Finding", "Manifest", "Moved", "backup", "check", "move", "opens_sealed_values", "restore", "status", "upgrade",
+]  # fmt: skip
 
 
 def backup(settings: Settings, target: Path, tell: Progress, *, keys: bool = True) -> Manifest:
@@ -63,6 +69,21 @@ async def status(settings: Settings) -> Status:
     if settings.database_url is not None:
         return await cluster.status(settings.database_url, migrations.load("postgresql"))
     return directory.status(_there(settings), migrations.load("sqlite"))
+
+
+async def move(settings: Settings, target: str, tell: Progress) -> tuple[Moved, list[Finding]]:
+    """Move the data directory into an empty PostgreSQL, or return what is wrong: then nothing was moved."""
+    unlock = _unlock(settings)
+    if unlock is None:
+        raise StoreError(
+            f"{settings.data_dir} has no master.key: give RUNWRIGHT_MASTER_KEY, the key that it was made with",
+            code="keyring.wrong_master_key",
+        )
+    clock = SystemClock()
+    with departing(settings.data_dir, clock) as source:
+        async with arriving(target, clock, settings.artifact_max_bytes) as arrival:
+            mark = Mark(ids.new_id("move", clock.now()), source.name, arrival.name, clock.now())
+            return await moving.move(source, arrival, mark, tell, unlock)
 
 
 def _there(settings: Settings) -> Path:

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +13,7 @@ from cyclopts import App, Parameter
 from runwright import upkeep
 from runwright.cli import printing
 from runwright.cli.exits import FAILED, OK, CommandError
-from runwright.cli.progress import Bar
+from runwright.cli.progress import bars
 from runwright.config import PREFIX, Settings, load
 
 app = App(name="db", help="Check and migrate the database of a server; back up and restore its data directory.")
@@ -45,7 +43,7 @@ def backup(target: Path, /, *, without_keys: bool = False, data_dir: DataDir = N
     json
         Print JSON for programs.
     """
-    with _bars() as tell:
+    with bars(sys.stderr) as tell:
         manifest = upkeep.backup(_settings(data_dir), target, tell, keys=not without_keys)
     if json:
         printing.show_json({"target": str(target), **msgspec.structs.asdict(manifest)})
@@ -71,7 +69,7 @@ def restore(source: Path, /, *, data_dir: DataDir = None, json: Json = False) ->
         Print JSON for programs.
     """
     settings = _settings(data_dir)
-    with _bars() as tell:
+    with bars(sys.stderr) as tell:
         findings = asyncio.run(upkeep.restore(settings, source, tell))
     if findings:
         _show(findings, json)
@@ -102,7 +100,7 @@ def check(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: J
         Print JSON for programs.
     """
     settings = _settings(data_dir, database_url)
-    with _bars() as tell:
+    with bars(sys.stderr) as tell:
         findings = asyncio.run(upkeep.check(settings, tell))
     opened = upkeep.opens_sealed_values(settings)
     if json:
@@ -134,7 +132,7 @@ def upgrade(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json:
         Print JSON for programs.
     """
     settings = _settings(data_dir, database_url)
-    with _bars() as tell:
+    with bars(sys.stderr) as tell:
         made = asyncio.run(upkeep.upgrade(settings, tell))
     if json:
         printing.show_json({"applied": [{"number": each.number, "name": each.name} for each in made]})
@@ -183,14 +181,3 @@ def _settings(data_dir: Path | None, database_url: str | None = None) -> Setting
 def _show(findings: list[upkeep.Finding], json: bool) -> None:
     if not json:
         printing.table(("where", "what", "how"), [(each.where, each.what, each.how) for each in findings])
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Draw a bar for what is told of, on a terminal only."""
-    with Bar("", sys.stderr) as bar:
-
-        def tell(what: str, done: int, of: int) -> None:
-            bar.show(done / of if of else 1.0, what)
-
-        yield tell

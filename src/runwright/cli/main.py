@@ -45,6 +45,7 @@ COMMANDS = (
     ("feed", "feed:feed", "Show the state changes of all runs, as they happen."),
     ("audit", "audit:app", "Read and verify the audit log."),
     ("db", "db:app", "Check, migrate, back up and restore the database of a server."),
+    ("migrate-store", "migrate_store:migrate_store", "Move a data directory into PostgreSQL."),
     ("doctor", "doctor:doctor", "Check this machine, the settings and the server."),
     ("version", "version:version", "Print the version."),
 )

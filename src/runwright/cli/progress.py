@@ -3,6 +3,8 @@
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self, TextIO
 
 from runwright.cli import printing
@@ -62,3 +64,14 @@ class Bar:
             )
             self._stream.write(_CLEAR + text[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
+
+
+@contextmanager
+def bars(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what draws a bar for what it is told of (what, how much of it, of how much), on a terminal only."""
+    with Bar("", stream) as bar:
+
+        def tell(what: str, done: int, of: int) -> None:
+            bar.show(done / of if of else 1.0, what)
+
+        yield tell

@@ -18,7 +18,10 @@ from runwright.store.postgres.connection import Connection, connect, translated
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.query import Query
 
-COUNT = "SELECT greatest(coalesce(sum(reltuples), 0), 0)::bigint FROM pg_class WHERE relname LIKE 'runs\\_%'"
+COUNT = (
+    "SELECT greatest(coalesce(sum(reltuples), 0), 0)::bigint FROM pg_class"
+    " WHERE relkind = 'r' AND relname LIKE 'runs\\_%'"
+)
 PATIENT = {
     "application_name": "runwright db",
     "statement_timeout": "0",

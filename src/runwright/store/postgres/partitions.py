@@ -19,6 +19,8 @@ from runwright.telemetry import report
 
 AHEAD = 2
 """How many months are made ahead."""
+MONTHS_MAX = 240
+"""How many months are made for runs that come from elsewhere; later ones lie in the DEFAULT partitions."""
 EVERY_S = 3600.0
 LOCK_WAIT = "2s"
 """For how long a new partition may make everybody wait behind it: if it takes longer, the next try is soon enough."""
@@ -43,6 +45,18 @@ async def prepare(connection: Connection, now: int) -> None:
         report("partitions.not_made", error=str(refused))
 
 
+async def make(connection: Connection, first: int, last: int) -> None:
+    """Make the partitions of every month from one instant to another, in the caller's transaction."""
+    for month in range(MONTHS_MAX):
+        if month and _instant(*_later(first, month)) > last:
+            return
+        wanted = dict(_month(first, month))
+        there = {row[0] for row in await connection.fetch(THERE, list(wanted))}
+        for name, statement in wanted.items():
+            if name not in there:
+                await connection.execute(statement)
+
+
 async def _missing(connection: Connection, now: int) -> dict[str, str]:
     wanted = dict(statement for month in range(AHEAD + 1) for statement in _month(now, month))
     with translated():
@@ -52,8 +66,7 @@ async def _missing(connection: Connection, now: int) -> dict[str, str]:
 
 def _month(now: int, ahead: int) -> list[tuple[str, str]]:
     """Return the name of each table's partition and the statement that makes it, so many months from an instant."""
-    year, month = _calendar(now)
-    year, month = year + (month - 1 + ahead) // 12, (month - 1 + ahead) % 12 + 1
+    year, month = _later(now, ahead)
     low = ids.floor("run", _instant(year, month))
     high = ids.floor("run", _instant(year + month // 12, month % 12 + 1))
     made = []
@@ -61,6 +74,12 @@ def _month(now: int, ahead: int) -> list[tuple[str, str]]:
         name = f"{table}_{year:04}_{month:02}"
         made.append((name, f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{low}') TO ('{high}')"))
     return made
+
+
+def _later(now: int, months: int) -> tuple[int, int]:
+    """Return the year and month so many months after that of an instant."""
+    year, month = _calendar(now)
+    return year + (month - 1 + months) // 12, (month - 1 + months) % 12 + 1
 
 
 def _calendar(now: int) -> tuple[int, int]:

@@ -46,6 +46,7 @@ from runwright.store.migrations import Migration
 from runwright.store.query import Query
 from runwright.store.sqlite import hot
 from runwright.store.sqlite.connection import connect, lock, translated
+from runwright.store.sqlite.moved import refuse_moved
 from runwright.store.sqlite.recovery import DISK_FAILURES, checkpointer, let_go, renewed_writer, secure_log
 from runwright.store.sqlite.upgrade import migrate
 from runwright.telemetry import report
@@ -195,6 +196,7 @@ class SqliteStore:
         """Open, lock and migrate; end the leases of workers that lived in a former owner of the directory."""
         self._lock = lock(self.directory)
         try:
+            refuse_moved(self.directory)
             secure_log(self.directory)
             self._writer = self._watched(connect(self.directory, writable=True))
             with translated():
