@@ -129,7 +129,7 @@ class Metrics:
             "bus.sent": lambda hints: self._hints_sent.add((), hints),
             "bus.missed": lambda hints: self._hints_missed.add((), hints),
             "bus.lost": lambda **_: self._bus_losses.add(),
-            "bus.heard": self._bus_lag.observe,
+            "bus.heard": self._heard,
             "stream.lagged": lambda **_: self._lagged.add(),
             "http.answered": self._answered,
         }
@@ -179,6 +179,9 @@ class Metrics:
         if phases is not None:
             for phase in _PHASES:
                 self._dispatch_seconds.observe(getattr(phases, f"{phase}_us") / 1e6, (phase,))
+
+    def _heard(self, seconds: float) -> None:
+        self._bus_lag.observe(seconds)
 
     def _answered(self, method: str, route: str, status: int | None, seconds: float, **_: Any) -> None:
         shown = "aborted" if status is None else f"{status // 100}xx"

@@ -1,0 +1,66 @@
+"""Two servers on one PostgreSQL, as `app.py` puts them together: they hear each other, and say so, or say that not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from runwright import config
+from runwright.app import Running, running
+from runwright.telemetry import attach
+from tests.engine.world import MASTER_KEY, PATIENCE_S, until
+from tests.postgres import execute, new_database
+
+KEY = "rw_local_admin_key_0000"
+KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'runwright bus'"
+
+
+def told(directory: Path, url: str) -> config.Settings:
+    """Return the settings of a server."""
+    given = {"data_dir": directory, "database_url": url, "master_key": MASTER_KEY, "port": 0, "api_key": KEY}
+    return config.load({}, overrides=given)
+
+
+def asking(server: Running) -> httpx2.AsyncClient:
+    """Return a client of a server."""
+    return httpx2.AsyncClient(base_url=server.url, headers={"x-api-key": KEY})
+
+
+async def metric(client: httpx2.AsyncClient, name: str) -> float:
+    """Return what a server shows for a metric of ours that has no labels."""
+    page = (await client.get("/metrics")).text
+    return next(float(line.split()[1]) for line in page.splitlines() if line.split()[0] == f"runwright_bus_{name}")
+
+
+async def test_servers_show_that_they_hear_each_other_and_when_they_do_not(tmp_path: Path, monkeypatch: Any):
+    lost: list[str] = []
+    detach = attach(lambda name, fields: lost.append(name), "bus.lost")
+    try:
+        with new_database() as url:
+            async with (
+                asyncio.timeout(3 * PATIENCE_S),
+                running(told(tmp_path / "a", url)) as one,
+                running(told(tmp_path / "b", url)) as other,
+                asking(one) as a,
+                asking(other) as b,
+            ):
+                buses = [server.house.services.engine.bus for server in (one, other)]
+                await until(lambda: all(bus is not None and bus.peers for bus in buses))
+                made = (await a.post("/v1/jobs", json={"slug": "x"})).json()
+                assert (await b.post(f"/v1/jobs/{made['id']}/trigger", json={})).status_code == 201
+                assert (await a.get("/readyz")).json()["checks"]["bus"] == "ok"
+                while await metric(a, "lag_seconds_count") < 2 or await metric(a, "hints_sent_total") < 2:
+                    pass
+                assert (await metric(b, "connected"), await metric(b, "peers")) == (1, 1)
+                monkeypatch.setattr("runwright.store.postgres.bus.BACKOFF_S", (3600.0, 3600.0))
+                execute(url, KILL)
+                await until(lambda: len(lost) == 2)
+                ready = await b.get("/readyz")
+                assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+                assert ready.json()["checks"]["bus"].startswith("degraded:")
+                assert (await metric(b, "connected"), await metric(b, "losses_total")) == (0, 2)
+    finally:
+        detach()
