@@ -12,7 +12,7 @@ import pytest
 
 from runwright.clock import FrozenClock
 from runwright.store import queries
-from runwright.store.postgres import changes, hot, locks
+from runwright.store.postgres import changes, hot, locks, partitions
 from runwright.store.postgres.connection import connect
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.queries.runs import CONDITIONS, listing
@@ -118,8 +118,6 @@ async def test_what_is_asked_of_one_run_opens_its_month_only(connection: Any):
         "EVENTS": [run_id, 0, 9],
         "VALUES": [run_id, "output"],
         "ATTEMPTS": [run_id],
-        "write moved": changes._arrays(changes.FIELDS["moved"], [(made.standing, None)]),
-        "write values_gone": changes._arrays(changes.FIELDS["values_gone"], [(run_id, "output", "a")]),
     }
     for name, values in asked.items():
         text = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {STATEMENTS[name]}"
@@ -127,6 +125,21 @@ async def test_what_is_asked_of_one_run_opens_its_month_only(connection: Any):
         read = {step["Relation Name"] for step in steps(found[0]["Plan"]) if "Relation Name" in step}
         assert read & MONTHS, name
         assert not {table for table in read - MONTHS - set(PARTITIONED) if table.startswith(PARTITIONED)}, name
+
+
+async def test_what_is_moved_opens_no_month_before_that_of_the_oldest_run(connection: Any):
+    for _, statement in partitions._month(FrozenClock().now(), -1):
+        await connection.execute(statement)
+    made = SPECIMENS["executing"]()
+    asked = {
+        "write moved": changes._arrays(changes.FIELDS["moved"], [(made.standing, None)]),
+        "write values_gone": changes._arrays(changes.FIELDS["values_gone"], [(made.standing.run_id, "output", "a")]),
+    }
+    for name, values in asked.items():
+        found = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {STATEMENTS[name]}", *values))
+        read = {step["Relation Name"] for step in steps(found[0]["Plan"]) if "Relation Name" in step}
+        assert read & MONTHS, name
+        assert not {table for table in read if table.endswith("_2026_12")}, name
 
 
 async def test_runs_that_are_asked_for_by_their_ids_open_their_months_only(connection: Any):

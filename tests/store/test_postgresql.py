@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from runwright.clock import FrozenClock
 from runwright.errors import SchemaMismatch, StoreError, StoreUnavailable
 from runwright.store.base import ChangeSet
+from runwright.store.postgres import changes
+from runwright.store.postgres.connection import connect
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import empty_database, execute, free_port, new_database, of, rows
@@ -43,6 +46,31 @@ async def test_servers_that_start_at_once_bring_up_one_schema(empty: str):
     await write(stores[0], born(run))
     assert await stores[3].record(run.standing.run_id) is not None
     await asyncio.gather(*(store.close() for store in stores))
+
+
+@pytest.mark.parametrize("counted", ["never", "while empty", "with rows"])
+async def test_each_row_that_is_moved_is_looked_up_by_its_id_alone(url: str, counted: str):
+    store = PostgresStore(url, FrozenClock())
+    await store.open()
+    if counted == "while empty":
+        execute(url, "ANALYZE")
+    if counted != "never":
+        await write(store, born(*(history() for _ in range(100))))
+        execute(url, "INSERT INTO run_values SELECT run_id, 'state', 'a', NULL, NULL, NULL, 0 FROM runs")
+    if counted == "with rows":
+        execute(url, "ANALYZE")
+    written = [changes._together((name,)) for name in ("moved", "values_gone")] + [changes._alone(changes._REPLAYS)]
+    connection = await connect(url)
+    try:
+        for statement in written:
+            await connection.execute(f"PREPARE asked AS {statement}")
+            nothing = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", statement))))
+            plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE asked ({nothing})")]
+            await connection.execute("DEALLOCATE asked")
+            assert not [step for step in plan if "Join Filter" in step], plan
+    finally:
+        await connection.close()
+        await store.close()
 
 
 async def test_a_database_that_is_newer_than_the_program_is_refused(url: str):

@@ -46,8 +46,8 @@ class Field(NamedTuple):
     sql: str
     row: Callable[[Any], Row]
     key: Callable[[Any], Any] | None = None
-    spans: bool = False
-    """Whether `{low}` and `{high}` stand for the smallest and largest run id: so only their partitions are opened."""
+    floored: bool = False
+    """Whether `{low}` stands for the smallest run id, so that no older partition is opened."""
 
 
 def same(column: str, value: str) -> str:
@@ -75,7 +75,11 @@ def _held(run: Run) -> Row:
 
 _BIRTHS = (*rows.IDENTITY, *rows.STANDING)
 _STANDING = ", ".join(f"{column} = n.{column}" for column in rows.STANDING)
-_SPAN = "BETWEEN {low} AND {high}"
+# The planner takes what lies between two unknown bounds for next to nothing, and would read all of it instead of the
+# rows in hand; what lies beyond one bound it takes for a third of the table. The rows in hand it takes for one, if an
+# unknown limit stands over them: so they come first, however small it believes the table to be.
+_FLOOR = ">= {low}"
+_FEW = "(SELECT * FROM {rows} LIMIT {count}) AS n"
 _READY, _HELD = ("lane", "rank", "run_id"), ("limit_key", "rank", "run_id")
 _VALUE = ("run_id", "kind", "key")
 
@@ -90,9 +94,9 @@ FIELDS: dict[str, Field] = {
         tables.runs,
         ("run_id", "result", *rows.STANDING),
         f"UPDATE runs r SET {_STANDING}, result = coalesce(n.result, r.result) FROM {{rows}}"
-        f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {_SPAN}",
+        f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {_FLOOR}",
         lambda moved: (moved[0].run_id, moved[1], *rows.standing(moved[0])),
-        spans=True,
+        floored=True,
     ),
     "heads_new": Field(
         tables.run_heads,
@@ -188,9 +192,9 @@ FIELDS: dict[str, Field] = {
         tables.run_values,
         _VALUE,
         f"DELETE FROM run_values v USING {{rows}} WHERE {same('v.run_id', 'n.run_id')}"
-        f" AND v.kind = n.kind AND v.key = n.key AND v.run_id {_SPAN}",
+        f" AND v.kind = n.kind AND v.key = n.key AND v.run_id {_FLOOR}",
         lambda value: value,
-        spans=True,
+        floored=True,
     ),
     "values": Field(
         tables.run_values,
@@ -256,9 +260,9 @@ _REPLAYS = Field(
     ("run_id", "replayed_as", "dead_letter_left_at"),
     "UPDATE runs r SET replayed_as = n.replayed_as, dead_letter_left_at = CASE WHEN r.dead_lettered_at IS NOT NULL"
     f" THEN coalesce(r.dead_letter_left_at, n.dead_letter_left_at) END FROM {{rows}}"
-    f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {_SPAN}",
+    f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {_FLOOR}",
     lambda replay: replay,
-    spans=True,
+    floored=True,
 )
 
 
@@ -298,14 +302,14 @@ def _items(changes: ChangeSet, name: str) -> Sequence[Any]:
 
 
 def _arrays(field: Field, items: Sequence[Any], at: int | None = None) -> list[Any]:
-    """Return the items as one array for each column, and their span of run ids."""
+    """Return the items as one array for each column, with their smallest run id and number where asked for."""
     columns = [list(column) for column in zip(*map(field.row, items), strict=True)]
     if at is not None:
         columns.append([at] * len(items))
     for place, name in enumerate(field.columns):
         if name in _FREE_TEXT:
             columns[place] = list(map(escaped, columns[place]))
-    return [*columns, min(columns[0]), max(columns[0])] if field.spans else columns
+    return [*columns, min(columns[0]), len(items)] if field.floored else columns
 
 
 def _written(field: Field, first: int) -> tuple[str, int]:
@@ -313,11 +317,12 @@ def _written(field: Field, first: int) -> tuple[str, int]:
     types = [_ARRAYS[type(field.table.c[name].type)] for name in field.columns]
     numbers = range(first, first + len(types))
     arrays = ", ".join(f"${number}::{kind}" for number, kind in zip(numbers, types, strict=True))
-    sql = field.sql.replace("{rows}", f"unnest({arrays}) AS n({', '.join(field.columns)})")
-    after = numbers.stop
-    if field.spans:
-        sql = sql.replace("{low}", f"${after}::text").replace("{high}", f"${after + 1}::text")
+    sql, after = field.sql, numbers.stop
+    if field.floored:
+        few = _FEW.replace("{count}", f"${after + 1}::bigint")
+        sql = sql.replace("{low}", f"${after}::text").replace("{rows}", few)
         after += 2
+    sql = sql.replace("{rows}", f"unnest({arrays}) AS n({', '.join(field.columns)})")
     return sql, after
 
 
