@@ -1,6 +1,7 @@
-"""Worlds for the tests of the engine: a real store, real encryption, a clock that stands still."""
+"""Worlds for the tests of the engine: each real store in turn, real encryption, a clock that stands still."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,35 @@ import pytest
 
 from runwright.client.handlers import Handler
 from runwright.clock import FrozenClock
+from tests.engine.databases import DATABASES, Database
 from tests.engine.world import World
 
+NewDatabase = Callable[[], AbstractContextManager[Database]]
 Opener = Callable[..., Awaitable[World]]
 
 
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Name each database in turn."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def open_world(tmp_path: Path) -> AsyncIterator[Opener]:
-    """Return what opens a world in the test's directory; each crashes in the end, if the test did not close it.
+def new_database(database_kind: str, tmp_path_factory: pytest.TempPathFactory) -> NewDatabase:
+    """Return what makes an empty database, for tests that play many cases."""
+    return lambda: DATABASES[database_kind](tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture
+def database(database_kind: str, tmp_path: Path) -> Iterator[Database]:
+    """Yield an empty database."""
+    with DATABASES[database_kind](tmp_path / "data") as made:
+        yield made
+
+
+@pytest.fixture
+async def open_world(database: Database, tmp_path: Path) -> AsyncIterator[Opener]:
+    """Return what opens a world over the test's database; each crashes in the end, if the test did not close it.
 
     A drain would wait for handlers that a failed test left in the middle of their work, by a clock that stands still.
     """
@@ -23,13 +45,13 @@ async def open_world(tmp_path: Path) -> AsyncIterator[Opener]:
     clock = FrozenClock()
 
     async def opened(*handlers: Handler[..., Any], **settings: Any) -> World:
-        world = World(tmp_path / "data", clock, handlers, **settings)
+        world = World(tmp_path / "data", clock, handlers, database, **settings)
         worlds.append(world)
         return await world.open()
 
     yield opened
     for world in worlds:
-        if world.store._writer is not None:
+        if world.opened:
             await world.crash()
 
 

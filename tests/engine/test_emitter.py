@@ -189,13 +189,11 @@ async def test_records_that_break_a_transaction_hurt_no_other_attempt(world: Wor
 
 
 async def test_records_outlive_an_outage_of_the_store_in_their_order(pen: Pen):
-    store = pen.world.store
     pen.write(line("one"))
-    writer, store._writer = store._writer, None
-    await pen.flushed()
-    assert pen.losses == []
-    pen.write(line("two"))
-    store._writer = writer
+    with pen.world.database.unwritable():
+        await pen.flushed()
+        assert pen.losses == []
+        pen.write(line("two"))
     await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], [], {}))
     assert await pen.lines() == ["one", "two", "three"]
     pen.world.clock.advance(1)
@@ -205,25 +203,21 @@ async def test_records_outlive_an_outage_of_the_store_in_their_order(pen: Pen):
 
 
 async def test_records_that_come_while_a_flush_fails_come_after_it(pen: Pen):
-    store = pen.world.store
     pen.write(line("one"))
     await settled(pen.world)
-    writer, store._writer = store._writer, None
-    pen.world.clock.advance(0.025)
-    await until(lambda: not pen.buffer.drafts)  # the flush has taken it, and does not know yet that it fails
-    pen.write(line("two"))
-    await settled(pen.world)
-    store._writer = writer
+    with pen.world.database.unwritable():
+        pen.world.clock.advance(0.025)
+        await until(lambda: not pen.buffer.drafts)  # the flush has taken it, and does not know yet that it fails
+        pen.write(line("two"))
+        await settled(pen.world)
     await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], [], {}))
     assert await pen.lines() == ["one", "two", "three"]
 
 
 async def test_a_flush_is_tried_again_when_the_store_is_back(pen: Pen):
-    store = pen.world.store
     pen.write(line("one"))
-    writer, store._writer = store._writer, None
-    await pen.flushed()
-    store._writer = writer
+    with pen.world.database.unwritable():
+        await pen.flushed()
     pen.world.clock.advance(0.2)
     await settled(pen.world)
     await pen.flushed()
@@ -232,20 +226,18 @@ async def test_a_flush_is_tried_again_when_the_store_is_back(pen: Pen):
 
 async def test_a_save_waits_for_the_store_as_long_as_a_lease_may_live(world: World):
     pen = await pen_of(world, patience_s=30)
-    writer, world.store._writer = world.store._writer, None
-    saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("one"))], [], [], {})))
-    await until(lambda: world.clock.sleepers)
-    world.store._writer = writer
+    with world.database.unwritable():
+        saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("one"))], [], [], {})))
+        await until(lambda: world.clock.sleepers)
     world.clock.advance(0.2)
     await saving
     assert await pen.lines() == ["one"]
-    world.store._writer = None
-    saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("two"))], [], [], {})))
-    await until(lambda: world.clock.sleepers)
-    world.clock.advance(31)
-    with pytest.raises(StoreUnavailable):
-        await saving
-    world.store._writer = writer
+    with world.database.unwritable():
+        saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("two"))], [], [], {})))
+        await until(lambda: world.clock.sleepers)
+        world.clock.advance(31)
+        with pytest.raises(StoreUnavailable):
+            await saving
     assert await pen.lines() == ["one"]
 
 
@@ -307,9 +299,9 @@ PIECES = st.lists(
 
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(PIECES)
-def test_merged_streams_lose_nothing_and_add_nothing_wherever_they_are_cut(tmp_path_factory, pieces):
+def test_merged_streams_lose_nothing_and_add_nothing_wherever_they_are_cut(database, tmp_path, pieces):
     async def scenario() -> None:
-        world = await World(tmp_path_factory.mktemp("w"), FrozenClock(), ()).open()
+        world = await World(tmp_path, FrozenClock(), (), database).open()
         pen = await pen_of(world)
         for stream_id, text, flush in pieces:
             pen.write(chunk(text, stream_id))

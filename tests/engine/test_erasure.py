@@ -17,7 +17,7 @@ NEEDLE = "needle-in-the-hay"
 
 async def written(world: World) -> str:
     """Make an organization, and a run that has a text of a user's in every place that holds one."""
-    world.store.raw_writer().execute("INSERT OR IGNORE INTO organizations VALUES ('org_1', 'o', 'O', 0)")
+    world.database.change("INSERT INTO organizations VALUES ('org_1', 'o', 'O', 0) ON CONFLICT DO NOTHING")
     job = world.job(max_attempts=2, retry_initial_delay_secs=0)
     run_id = await world.submit(
         job,
@@ -40,7 +40,7 @@ async def written(world: World) -> str:
 def places(world: World) -> list[str]:
     """Return where the needle, or what is sealed, can be found in the database and beside it."""
     found = []
-    for (table,) in world.rows("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+    for table in world.database.tables():
         found += [table for row in world.rows(f"SELECT * FROM {table}") if NEEDLE in str(row)]
     sealed = world.rows("SELECT 1 FROM runs WHERE payload IS NOT NULL OR result IS NOT NULL")
     files = [path for path in (world.directory / "artifacts").rglob("*") if path.is_file()]
@@ -73,10 +73,10 @@ async def test_the_chain_and_the_audit_log_bind_what_is_left(open_world):
     await world.check()
     for column, value in (("level", "error"), ("message", "x"), ("lease_epoch", 7), ("created_at", 1), ("actor", "x")):
         kept = world.rows(f"SELECT {column} FROM run_events WHERE seq = 2")[0][0]
-        world.store.raw_writer().execute(f"UPDATE run_events SET {column} = ? WHERE seq = 2", (value,))
+        world.database.change(f"UPDATE run_events SET {column} = ? WHERE seq = 2", value)
         with pytest.raises(AssertionError):
             await world.check()
-        world.store.raw_writer().execute(f"UPDATE run_events SET {column} = ? WHERE seq = 2", (kept,))
+        world.database.change(f"UPDATE run_events SET {column} = ? WHERE seq = 2", kept)
     await world.check()
 
 

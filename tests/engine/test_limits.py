@@ -12,6 +12,7 @@ from runwright.clock import FrozenClock
 from runwright.domain import outcome as o
 from runwright.domain.accounts import Project
 from runwright.domain.limits import concurrency_key, job_key, project_key
+from tests.engine.databases import Database
 from tests.engine.world import PROJECT, World, failed, settled, until
 
 NARROW = Project("proj_2", "org_1", "narrow", "Narrow", 1.0, 1, 0)
@@ -200,8 +201,7 @@ async def test_held_runs_go_on_after_a_crash(open_world):
 
 async def test_the_scheduler_finds_a_free_slot_that_nobody_was_told_of(world: World):
     run_ids = [await world.submit(world.job(max_concurrency=1)) for _ in range(3)]
-    assert world.store._writer is not None
-    world.store._writer.execute("UPDATE limits SET max = 2")
+    world.database.change("UPDATE limits SET max = 2")
     await world.round_of(world.engine.scheduler.loop)
     await settled(world)
     assert [run.run_id for run in await world.take(5)] == run_ids[:2]
@@ -246,9 +246,9 @@ async def test_a_lowered_limit_lets_nobody_in_until_enough_have_left(world: Worl
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_used_slots_are_owned_whatever_happens(tmp_path_factory, data):
-    async def scenario() -> None:
-        world = await World(tmp_path_factory.mktemp("w"), FrozenClock(), ()).open()
+def test_used_slots_are_owned_whatever_happens(new_database, tmp_path_factory, data):
+    async def scenario(database: Database) -> None:
+        world = await World(tmp_path_factory.mktemp("w"), FrozenClock(), (), database).open()
         definition = world.job("a", project=NARROW, max_concurrency=2, max_concurrency_per_key=1, run_ttl_secs=100)
         projects = {"proj_1": PROJECT, "proj_2": NARROW}
         jobs = [definition, world.job("b", max_concurrency=1), world.job("c", max_concurrency_per_key=2)]
@@ -282,4 +282,5 @@ def test_used_slots_are_owned_whatever_happens(tmp_path_factory, data):
             assert world.rows("SELECT limit_key FROM limits WHERE used > max OR used < 0") == []
         await world.close()
 
-    asyncio.run(scenario())
+    with new_database() as database:
+        asyncio.run(scenario(database))

@@ -57,7 +57,7 @@ async def upgraded(backend: Backend, *texts: str) -> None:
 async def world_over(backend: Backend, tmp_path: Path, **settings: Any) -> World:
     """Return the engine of today over a database of the backend."""
     world = World(tmp_path / "files", backend.clock, (), **settings)
-    world.store = backend.make()  # type: ignore[assignment]
+    world.store = backend.make()
     return await world.open()
 
 

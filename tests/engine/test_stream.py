@@ -87,7 +87,7 @@ async def test_all_who_keep_up_are_given_the_very_same_bytes_and_each_form_its_o
     async with asyncio.TaskGroup() as group:
         for place, encode in enumerate((lines, lines, short)):
             group.create_task(follow(place, encode))
-        await settled(world)
+            await settled(world)  # those who ask for the same wait one behind the other
         await say(world, run, "one", "two")
         await settled(world)
         await world.finish(run, o.Completed())
@@ -264,9 +264,9 @@ async def test_a_reader_of_history_never_lags_however_slow_it_is(world: World):
     ),
     st.integers(1, 3),
 )
-def test_a_follower_misses_nothing_whatever_is_committed_while_it_reads(tmp_path_factory, plan, page):
+def test_a_follower_misses_nothing_whatever_is_committed_while_it_reads(database, tmp_path, plan, page):
     async def scenario() -> None:
-        world = await World(tmp_path_factory.mktemp("w"), FrozenClock(), ()).open()
+        world = await World(tmp_path, FrozenClock(), (), database).open()
         hub = Hub(world.store, world.clock, page=page)
         world.engine.commit.listeners.append(hub.committed)
         run = await executing(world)
@@ -424,9 +424,9 @@ async def test_a_history_that_is_all_filtered_away_is_read_to_its_end(world: Wor
     ),
     st.integers(1, 3),
 )
-def test_a_follower_misses_nothing_whichever_process_commits(tmp_path_factory, plan, page):
+def test_a_follower_misses_nothing_whichever_process_commits(database, tmp_path, plan, page):
     async def scenario() -> None:
-        world = await World(tmp_path_factory.mktemp("w"), FrozenClock(), ()).open()
+        world = await World(tmp_path, FrozenClock(), (), database).open()
         shared = Shared(world, page=page)
         run = await executing(world)
         followers: list[tuple[int, asyncio.Task[bytes]]] = []

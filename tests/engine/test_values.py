@@ -1,7 +1,5 @@
 """Working values come back exact to the attempt, redacted to readers, and lie in the database as ciphertext only."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,9 +31,10 @@ async def keeper(ctx, payload):
     return deep(MARKS["result"])
 
 
-def on_disk(directory: Path) -> bytes:
-    """Return every byte under the data directory."""
-    return b"".join(path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file())
+def stored(world: World) -> bytes:
+    """Return every byte of the database and of the files beside it."""
+    files = [path.read_bytes() for path in sorted(world.directory.rglob("*")) if path.is_file()]
+    return b"".join([world.database.content(), *files])
 
 
 @pytest.mark.parametrize("inline", [65_536, 0])
@@ -52,7 +51,7 @@ async def test_the_plaintext_of_working_values_is_nowhere_on_disk(open_world, in
     assert [seen.value for seen in await reader.values(record, "output")] == [deep(MARKS["output"])]
     assert [seen.value for seen in await reader.values(record, "checkpoint")] == [deep(MARKS["checkpoint"])]
     assert bool(list((world.directory / "artifacts").rglob("*"))) == (inline == 0)
-    found = on_disk(world.directory)
+    found = stored(world)
     assert b"keeper" in found, "the search finds what is there"
     assert [name for name, mark in MARKS.items() if mark.encode() in found] == []
 
@@ -63,7 +62,7 @@ async def test_previews_are_short_and_redacted(world: World):
     assert SECRET not in spec["payload"]["preview"]
     assert len(spec["payload"]["preview"]) <= PREVIEW_CHARS + 1
     assert spec["payload"]["bytes"] == len(encode({"password": SECRET, "text": "x" * 1000}))
-    assert SECRET.encode() not in on_disk(world.directory)
+    assert SECRET.encode() not in stored(world)
 
 
 async def test_a_secret_that_the_preview_cuts_does_not_show_its_beginning(world: World):

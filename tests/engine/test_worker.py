@@ -222,8 +222,7 @@ async def test_a_payload_that_cannot_be_opened_fails_the_attempt_and_not_the_wor
     gates = Gates()
     world = await open_world(gates.handler())
     run_id = await world.submit(world.job("gated", max_concurrency=9, max_attempts=1))
-    assert world.store._writer is not None
-    world.store._writer.execute("UPDATE runs SET payload = x'00'")
+    world.database.change("UPDATE runs SET payload = opening")
     world.engine.start()
     await all_ended(world)
     run = await world.run(run_id)

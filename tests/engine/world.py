@@ -1,20 +1,17 @@
-"""An engine over a real store in a directory, under a clock that stands still until a test moves it.
+"""An engine over a real store, under a clock that stands still until a test moves it.
 
 The loops do not run by themselves: a test starts them, or asks for one round of one loop. A world can crash: then
-everything that lived in memory is gone, and another world over the same directory finds what was durable.
+everything that lived in memory is gone, and another world over the same database finds what was durable.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 
 from runwright import config
@@ -41,7 +38,7 @@ from runwright.engine.submit import Order
 from runwright.executors.python import PythonExecutor
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Record
-from runwright.store.sqlite.store import SqliteStore
+from tests.engine.databases import Database, SqliteDatabase
 
 ADMIN = Actor(kind="user", id="user_1", org_id="org_1", scopes=frozenset({"admin"}))
 PROJECT = Project("proj_1", "org_1", "default", "Default", 1.0, None, 0)
@@ -54,12 +51,19 @@ class World:
     """One process with an engine in it."""
 
     def __init__(
-        self, directory: Path, clock: FrozenClock, handlers: Iterable[Handler[..., Any]], **settings: Any
+        self,
+        directory: Path,
+        clock: FrozenClock,
+        handlers: Iterable[Handler[..., Any]],
+        database: Database | None = None,
+        **settings: Any,
     ) -> None:
         self.directory = directory
         self.clock = clock
         self.settings = config.load({}, overrides={"data_dir": directory, **settings})
-        self.store = SqliteStore(directory, clock)
+        self.database = database or SqliteDatabase(directory)
+        self.store = self.database.make(clock)
+        self.opened = False
         self.redactor = Redactor(["hunter2-the-secret"])
         self.artifacts = FileArtifacts(directory / "artifacts", self.settings.artifact_max_bytes, clock)
         self._handlers = tuple(handlers)
@@ -69,6 +73,7 @@ class World:
     async def open(self) -> World:
         """Open the store and put the engine together; nothing runs yet."""
         await self.store.open()
+        self.opened = True
         self.keyring = await Keyring.unlock(self.store, MASTER_KEY, None)
         for project_id in ("proj_1", "proj_2", "proj_3"):
             await self.keyring.ensure(project_id)
@@ -92,6 +97,7 @@ class World:
         """End in order."""
         await self.engine.drain()
         await self.store.close()
+        self.opened = False
         if self.executor is not None:
             self.executor.close()
 
@@ -104,14 +110,8 @@ class World:
             task.cancel()
         if lost:
             await asyncio.wait(lost)
-        self.store._thread.shutdown(wait=True)
-        for connection in (self.store._reader, self.store._writer):
-            if connection is not None:
-                with contextlib.suppress(apsw.Error):  # the disk may have gone before the process
-                    connection.close(True)
-        if self.store._lock is not None:
-            os.close(self.store._lock)
-        self.store._reader = self.store._writer = self.store._lock = None
+        await self.database.crash()
+        self.opened = False
         if self.executor is not None:
             self.executor.close()
 
@@ -212,7 +212,7 @@ class World:
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return what SQL says of the durable state."""
-        return self.store._read(statement, *values)
+        return self.database.rows(statement, *values)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -322,6 +322,7 @@ async def settled(world: World) -> None:
         await world.engine.commit.idle()
         for _ in range(10):
             await asyncio.sleep(0)
+            await until(lambda: world.database.quiet)
     await world.engine.commit.idle()
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -26,9 +27,10 @@ from runwright.domain.lane import Lane
 from runwright.domain.run import TERMINAL, Run
 from runwright.domain.tenancy import Cause
 from runwright.engine.requests import Request, Submitted, Take
-from runwright.errors import Error, IdempotencyMismatch, InvalidTransition, NotFound, StaleLease
+from runwright.errors import Error, IdempotencyMismatch, InvalidTransition, NotFound, StaleLease, StoreUnavailable
 from runwright.store.base import Transaction
 from tests.domain.specimens import log_line
+from tests.engine.databases import DATABASES
 from tests.engine.world import PROJECT, SECOND, World, failed, settled
 
 T = TypeVar("T")
@@ -99,11 +101,15 @@ class Hands:
 class Runs(RuleBasedStateMachine):
     """A server, its callers, its workers, and the operator who kills it."""
 
+    database_kind = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         ids._random.seed(0)  # ids order the runs of one instant: a case that is tried again must meet the same order
         self.loop = asyncio.new_event_loop()
         self.directory = Path(tempfile.mkdtemp(prefix="runwright-simulation-"))
+        self.borrowed = contextlib.ExitStack()
+        self.database = self.borrowed.enter_context(DATABASES[self.database_kind](self.directory))
         self.clock = FrozenClock()
         self.acknowledged: list[str] = []
         self.leases: list[Run] = []
@@ -115,7 +121,7 @@ class Runs(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.world = World(self.directory, self.clock, ())
+        self.world = World(self.directory, self.clock, (), self.database)
         self.do(self.world.open())
         self.hands = Hands()
         self.world.engine.commit.workers = (self.hands,)
@@ -128,6 +134,7 @@ class Runs(RuleBasedStateMachine):
         finally:
             ids._reseed()
             self.loop.close()
+            self.borrowed.close()
             shutil.rmtree(self.directory, ignore_errors=True)
 
     # --- callers ------------------------------------------------------------------------------------------------------
@@ -463,13 +470,23 @@ def _outcome_of(task: asyncio.Task[Any]) -> Any:
     """Return what a caller was told before the end, or None when it was told nothing."""
     if not task.done() or task.cancelled():
         return None
-    return task.exception() or task.result()
+    # A process that is being killed tells nobody that it lost its database.
+    return None if isinstance(task.exception(), StoreUnavailable) else task.exception() or task.result()
 
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 SEARCH = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target)
+
+
+class RunsInPostgresql(Runs):
+    """The same on PostgreSQL."""
+
+    database_kind = "postgresql"
+
+
 TestRuns = Runs.TestCase
-TestRuns.settings = settings(
+TestRunsInPostgresql = RunsInPostgresql.TestCase
+TestRuns.settings = TestRunsInPostgresql.settings = settings(
     max_examples=SOAK or 100,
     stateful_step_count=80 if SOAK else 30,
     derandomize=not SOAK,

@@ -1,0 +1,244 @@
+"""What a world stands on: a database that outlives it, and ways around the store to look at it and to trouble it.
+
+Each makes stores, one for each process that a test plays; what else it can do, it does to the last one that it made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import apsw
+import asyncpg
+
+from runwright.clock import Clock
+from runwright.store.base import Store
+from runwright.store.postgres.connection import Connection
+from runwright.store.postgres.store import PostgresStore
+from runwright.store.sqlite.store import SqliteStore
+from tests.postgres import new_database
+
+Rows = list[tuple[Any, ...]]
+OTHERS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+class Database(Protocol):
+    """One database."""
+
+    def make(self, clock: Clock) -> Store:
+        """Return a closed store over it."""
+
+    def rows(self, statement: str, *values: Any) -> Rows:
+        """Return what SQL says of the durable state."""
+
+    def change(self, statement: str, *values: Any) -> None:
+        """Write behind everybody's back."""
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables."""
+
+    def content(self) -> bytes:
+        """Return all that is stored, as it is stored."""
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether nobody waits for an answer of the database."""
+
+    async def crash(self) -> None:
+        """Let go of the database as a process that is killed does: no farewell, and nothing after it."""
+
+    def unwritable(self) -> contextlib.AbstractContextManager[None]:
+        """Refuse every write meanwhile."""
+
+    def unreadable(self) -> contextlib.AbstractContextManager[None]:
+        """Refuse every reading meanwhile."""
+
+
+class SqliteDatabase:
+    """A file in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._store: SqliteStore
+
+    def make(self, clock: Clock) -> SqliteStore:
+        self._store = SqliteStore(self._directory, clock)
+        return self._store
+
+    def rows(self, statement: str, *values: Any) -> Rows:
+        return self._store._read(statement, *values)
+
+    def change(self, statement: str, *values: Any) -> None:
+        self._store.raw_writer().execute(statement, values)
+
+    def tables(self) -> list[str]:
+        return [name for (name,) in self.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+
+    def content(self) -> bytes:
+        files = sorted(self._directory.glob("runwright.db*"))
+        return b"".join(path.read_bytes() for path in files)
+
+    quiet = True
+    """An answer comes within a turn of the loop, or with the commit that `idle` waits for."""
+
+    async def crash(self) -> None:
+        store = self._store
+        store._thread.shutdown(wait=True)
+        for connection in (store._reader, store._writer):
+            if connection is not None:
+                with contextlib.suppress(apsw.Error):  # the disk may have gone before the process
+                    connection.close(True)
+        if store._lock is not None:
+            os.close(store._lock)
+        store._reader = store._writer = store._lock = None
+
+    @contextlib.contextmanager
+    def unwritable(self) -> Iterator[None]:
+        store = self._store
+        writer, store._writer = store._writer, None
+        try:
+            yield
+        finally:
+            store._writer = writer
+
+    @contextlib.contextmanager
+    def unreadable(self) -> Iterator[None]:
+        store = self._store
+        reader, store._reader = store._reader, None
+        try:
+            yield
+        finally:
+            store._reader = reader
+
+
+class PostgresDatabase:
+    """A database of the session's PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._store: PostgresStore
+        self._made: list[Connection] = []
+
+    def make(self, clock: Clock) -> PostgresStore:
+        store = self._store = PostgresStore(self.url, clock)
+        made = self._made = []
+        for pool in (store._writers, store._readers):
+            pool._connect = _noting(pool._connect, made)
+        return store
+
+    def rows(self, statement: str, *values: Any) -> Rows:
+        return [tuple(row) for row in _asked(self.url, _numbered(statement), values)]
+
+    def change(self, statement: str, *values: Any) -> None:
+        _asked(self.url, _numbered(statement), values)
+
+    def tables(self) -> list[str]:
+        return [
+            name
+            for (name,) in self.rows(
+                "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+                " AND relnamespace = 'public'::regnamespace"
+            )
+        ]
+
+    def content(self) -> bytes:
+        cells = (cell for table in self.tables() for row in self.rows(f"SELECT * FROM {table}") for cell in row)
+        return b"\0".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells)
+
+    @property
+    def quiet(self) -> bool:
+        return not (self._store._writers.in_use or self._store._readers.in_use)
+
+    async def crash(self) -> None:
+        store = self._store
+        store._writers.closed = store._readers.closed = True
+        for connection in self._made:
+            connection.terminate()
+        for _ in range(2):
+            await asyncio.sleep(0)  # the loop closes their sockets
+        # What was being committed is, or is not: PostgreSQL ends the sessions of a lost client before they are gone.
+        while self.rows(OTHERS):
+            await asyncio.sleep(0)
+
+    @contextlib.contextmanager
+    def unwritable(self) -> Iterator[None]:
+        pool = self._store._writers
+        pool.closed = True
+        try:
+            yield
+        finally:
+            pool.closed = False
+
+    @contextlib.contextmanager
+    def unreadable(self) -> Iterator[None]:
+        pool = self._store._readers
+        pool.closed = True
+        try:
+            yield
+        finally:
+            pool.closed = False
+
+
+@contextlib.contextmanager
+def sqlite(directory: Path) -> Iterator[Database]:
+    """Yield an empty file."""
+    yield SqliteDatabase(directory)
+
+
+@contextlib.contextmanager
+def postgresql(directory: Path) -> Iterator[Database]:
+    """Yield an empty database, dropped afterwards."""
+    with new_database() as url:
+        yield PostgresDatabase(url)
+
+
+DATABASES = {"sqlite": sqlite, "postgresql": postgresql}
+"""Name → how a test gets an empty one."""
+
+
+def _noting(connect: Any, made: list[Connection]) -> Any:
+    async def noted() -> Connection:
+        made.append(await connect())
+        return made[-1]
+
+    return noted
+
+
+def _numbered(statement: str) -> str:
+    """Write the places of values as PostgreSQL does."""
+    first, *rest = statement.split("?")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
+
+
+class _Onlooker:
+    """One connection in a thread of its own, so that a test may look while its loop stands still."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.url = ""
+        self.connection: asyncpg.Connection[Any] | None = None
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    async def ask(self, url: str, statement: str, values: tuple[Any, ...]) -> Any:
+        if self.connection is None or self.url != url or self.connection.is_closed():
+            if self.connection is not None:
+                self.connection.terminate()
+            self.connection, self.url = await asyncpg.connect(url), url
+        return await self.connection.fetch(statement, *values)
+
+
+_onlookers: list[_Onlooker] = []
+
+
+def _asked(url: str, statement: str, values: tuple[Any, ...]) -> Any:
+    if not _onlookers:
+        _onlookers.append(_Onlooker())
+    return _onlookers[0].wait(_onlookers[0].ask(url, statement, values))
