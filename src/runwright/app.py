@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp
 
@@ -59,6 +60,7 @@ from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Store
 from runwright.store.postgres.bus import PostgresBus
+from runwright.store.postgres.connection import Patience
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
 from runwright.telemetry import report
@@ -126,8 +128,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         founded = await bootstrap(
             store, keyring, settings.api_key, keep=lambda token: write_credentials(settings.data_dir, None, token)
         )
-        secrets = [secret for secret in (settings.api_key, settings.master_key, founded.token) if secret]
-        redactor = Redactor(secrets)
+        redactor = Redactor([*secrets_of(settings), *([founded.token] if founded.token else [])])
         watchers.callback(logging.configure(settings, redactor))
         dispatching = _dispatching(settings, clock, store, keyring)
         executors: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
@@ -171,6 +172,7 @@ def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
     store = PostgresStore(
         settings.database_url,
         clock,
+        patience=Patience(settings.database_connect_s, settings.database_statement_s),
         pool_max=settings.database_pool_max,
         migrate=settings.migrate,
         migrate_wait_s=settings.migrate_wait_s,
@@ -180,11 +182,18 @@ def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
 
 async def _opened(store: Store, settings: Settings) -> None:
     """Open the store; what it tells meanwhile, of migrations perhaps, is logged before there is a key to hide."""
-    undo = logging.configure(settings, Redactor([each for each in (settings.api_key, settings.master_key) if each]))
+    undo = logging.configure(settings, Redactor(secrets_of(settings)))
     try:
         await store.open()
     finally:
         undo()
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return what must stand in no log, not even in a message of a library's."""
+    named = [urlsplit(url).password for url in (settings.database_url, settings.database_listen_url) if url]
+    passwords = [spelled for password in named if password for spelled in (password, unquote(password))]
+    return [secret for secret in (settings.api_key, settings.master_key, *passwords) if secret]
 
 
 async def _unlocked(store: Store, settings: Settings) -> Keyring:

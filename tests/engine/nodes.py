@@ -44,6 +44,7 @@ class Node:
         given = {"data_dir": directory, "database_url": url, "master_key": MASTER_KEY, **settings}
         self.settings = config.load({}, overrides=given)
         self.clock = SystemClock()
+        self.listen = listen
         self.store = PostgresStore(url, self.clock, pool_max=4)
         self.bus = PostgresBus(listen, self.clock, interval_s=self.settings.bus_interval_ms / 1000)
         self._handlers = tuple(handlers)
@@ -151,7 +152,7 @@ async def opened(*nodes: Node) -> AsyncIterator[tuple[Node, ...]]:
         for node in nodes:
             await node.open()
             ready.append(node)
-        if len({node.bus._url for node in nodes}) == 1:
+        if len({node.listen for node in nodes}) == 1:
             await until(lambda: all(node.bus.peers == len(nodes) - 1 for node in nodes))
             await quiet(*nodes)
         yield tuple(ready)

@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import func, select
 
 from runwright.clock import FrozenClock
 from runwright.errors import SchemaMismatch, StoreError, StoreUnavailable
 from runwright.store.base import ChangeSet
 from runwright.store.postgres import changes
-from runwright.store.postgres.connection import connect
+from runwright.store.postgres.connection import Patience, connect
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.store import PostgresStore
+from runwright.store.query import Query
 from tests.postgres import empty_database, execute, free_port, new_database, of, rows
 from tests.store.rows_of import born, held, history, write
 
@@ -92,6 +94,16 @@ async def test_a_database_in_another_encoding_is_refused_with_a_way_out(url: str
 async def test_a_server_that_is_not_there_is_unavailable():
     with pytest.raises(StoreUnavailable):
         await PostgresStore(f"postgresql://nobody@127.0.0.1:{free_port()}/none", FrozenClock()).open()
+
+
+async def test_a_statement_that_takes_too_long_is_ended_and_the_store_goes_on(url: str):
+    store = PostgresStore(url, FrozenClock(), patience=Patience(statement_s=0.05))
+    await store.open()
+    slow = Query(select(func.pg_sleep(30)))
+    with pytest.raises(StoreUnavailable, match="statement timeout"):
+        await store.fetch(slow)
+    assert await store.lanes() == []
+    await store.close()
 
 
 async def test_the_partitions_of_the_months_to_come_are_made_ahead(url: str):

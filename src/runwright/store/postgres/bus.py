@@ -22,7 +22,7 @@ import msgspec
 from runwright.clock import Clock
 from runwright.domain.hints import Hint, packed
 from runwright.errors import StoreError, StoreUnavailable
-from runwright.store.postgres.connection import LOST, Connection, Hosts
+from runwright.store.postgres.connection import LOST, Connection, Hosts, Patience
 from runwright.telemetry import observe, report
 
 CHANNEL = "runwright"
@@ -53,8 +53,7 @@ class PostgresBus:
     def __init__(
         self, url: str, clock: Clock, *, interval_s: float = 0.01, payload_max_bytes: int = 7900, payloads_max: int = 4
     ) -> None:
-        self._url = url
-        self._hosts = Hosts(url, **SETTINGS)
+        self._hosts = Hosts(url, Patience(), **SETTINGS)
         self._clock = clock
         self._interval_s = interval_s
         self._payloads_max = payloads_max
@@ -107,8 +106,6 @@ class PostgresBus:
                 told = "the connection that hears other servers was closed"
             except (StoreError, asyncpg.PostgresError, *LOST) as broken:
                 told = getattr(broken, "detail", None) or str(broken) or type(broken).__name__
-            except Exception as bug:  # noqa: BLE001 - a bug of ours is reported, and must not leave this server deaf
-                told = repr(bug)
             pause_s = BACKOFF_S[0] if self._connected else min(pause_s * 2, BACKOFF_S[1])
             self._connected = False
             report("bus.lost", detail=told, retry_s=pause_s)

@@ -14,7 +14,7 @@ from runwright.store.inspection import Finding, Progress, Unlock, inspect
 from runwright.store.migrations import Migration, Status
 from runwright.store.postgres import partitions, schema
 from runwright.store.postgres.blobs import BlobArtifacts
-from runwright.store.postgres.connection import Connection, connect, translated
+from runwright.store.postgres.connection import Connection, Patience, connect, translated
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.query import Query
 
@@ -24,7 +24,6 @@ COUNT = (
 )
 PATIENT = {
     "application_name": "runwright db",
-    "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "plan_cache_mode": "auto",
     "enable_seqscan": "on",
@@ -64,7 +63,7 @@ class Lender:
 @asynccontextmanager
 async def session(url: str) -> AsyncGenerator[Connection]:
     """Connect for long statements, and let go in the end."""
-    connection = await connect(url, **PATIENT)
+    connection = await connect(url, Patience(statement_s=None), **PATIENT)
     try:
         yield connection
     finally:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -12,18 +12,14 @@ from asyncpg.connect_utils import SessionAttribute
 
 from runwright.errors import SchemaMismatch, StoreError, StoreReadOnly, StoreUnavailable
 
-CONNECT_S = 10.0
-"""For how long a connection is tried for; several hosts share it."""
-STATEMENT_S = 10.0
-ANSWER_S = STATEMENT_S + 5
-"""How long an answer is waited for: longer than the server works at it, so only a lost connection takes so long."""
+ANSWER_S = 5.0
+"""How much longer an answer is waited for than the server works at it: only a lost connection takes so long."""
 OLDEST_SERVER = 150_000
 
 SETTINGS = {
     "application_name": "runwright",
     "TimeZone": "UTC",
     "default_transaction_isolation": "read committed",
-    "statement_timeout": f"{STATEMENT_S:.0f}s",
     "lock_timeout": "5s",
     # A process that stands still (stopped, swapped out, cut off) must not keep its locks from the others.
     "idle_in_transaction_session_timeout": "10s",
@@ -68,11 +64,19 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 """A connection; it is used by one caller at a time, and given back outside a transaction."""
 
 
-class Hosts:
-    """The hosts of a URL: one of them can be written, and which one may change. `settings` are the session's own."""
+class Patience(NamedTuple):
+    """How long a connection is tried for, by all hosts together, and how long a statement may take; None: for ever."""
 
-    def __init__(self, url: str, **settings: str) -> None:
-        self._settings = {**SETTINGS, **settings}
+    connect_s: float = 10.0
+    statement_s: float | None = 10.0
+
+
+class Hosts:
+    """The hosts of a URL: one of them can be written, and which one may change. `settings` are those of the session."""
+
+    def __init__(self, url: str, patience: Patience = Patience(), **settings: str) -> None:  # noqa: B008 - frozen
+        self._patience = patience
+        self._settings = settings
         parts = urlsplit(url)
         user, at, places = parts.netloc.rpartition("@")
         self._urls = [urlunsplit(parts._replace(netloc=f"{user}{at}{place}")) for place in places.split(",")]
@@ -80,13 +84,14 @@ class Hosts:
     async def connect(self) -> Connection:
         """Connect to the host that can be written, the last one that could first.
 
-        One that swallows everything must not keep the next from being asked: each has its share of `CONNECT_S`. Raises
+        One that swallows everything must not keep the next from being asked: each has its share of the time. Raises
         `StoreUnavailable` when there is none at the moment.
         """
+        patience = self._patience._replace(connect_s=self._patience.connect_s / len(self._urls))
         failure = StoreUnavailable("no PostgreSQL of the database URL can be written at the moment")
         for url in tuple(self._urls):
             try:
-                connection = await _connect(url, CONNECT_S / len(self._urls), self._settings)
+                connection = await _connect(url, patience, self._settings)
             except StoreUnavailable as unavailable:
                 failure = unavailable
                 continue
@@ -95,21 +100,22 @@ class Hosts:
         raise failure
 
 
-async def connect(url: str, **settings: str) -> Connection:
-    """Connect to the one of a URL's hosts that can be written, with settings of the session's own."""
-    return await Hosts(url, **settings).connect()
+async def connect(url: str, patience: Patience = Patience(), **settings: str) -> Connection:  # noqa: B008 - frozen
+    """Connect to the one of a URL's hosts that can be written."""
+    return await Hosts(url, patience, **settings).connect()
 
 
-async def _connect(url: str, timeout_s: float, settings: dict[str, str]) -> Connection:
+async def _connect(url: str, patience: Patience, settings: Mapping[str, str]) -> Connection:
+    limit_s = patience.statement_s
     with translated():
         return await asyncpg.connect(
             url,
-            timeout=timeout_s,
-            command_timeout=ANSWER_S,
+            timeout=patience.connect_s,
+            command_timeout=None if limit_s is None else limit_s + ANSWER_S,
             statement_cache_size=1000,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
-            server_settings=settings,
+            server_settings={**SETTINGS, "statement_timeout": f"{(limit_s or 0) * 1000:.0f}", **settings},
             target_session_attrs=SessionAttribute.read_write,
         )
 

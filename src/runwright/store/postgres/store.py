@@ -31,7 +31,7 @@ from runwright.store.base import (
 from runwright.store.migrations import Migration
 from runwright.store.postgres import hot, partitions, schema
 from runwright.store.postgres.blobs import BlobArtifacts
-from runwright.store.postgres.connection import AGAIN, LOST, Connection, Hosts, translated
+from runwright.store.postgres.connection import AGAIN, LOST, Connection, Hosts, Patience, translated
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.marks import Marks
 from runwright.store.postgres.offset import DatabaseTime
@@ -59,6 +59,7 @@ class PostgresStore:
         url: str,
         clock: Clock,
         *,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
         pool_max: int = POOL_MAX,
         migrate: bool = True,
         migrate_wait_s: float = 60.0,
@@ -71,7 +72,7 @@ class PostgresStore:
         self.retried = 0
         self._clock = clock
         self._time = DatabaseTime(clock)
-        hosts = Hosts(url)
+        hosts = Hosts(url, patience)
         self._writers = Pool(hosts.connect, max(pool_max // 2, 1))
         self._readers = Pool(hosts.connect, max(pool_max - pool_max // 2, 1))
         self._writers.closed = self._readers.closed = True
