@@ -32,7 +32,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tiny run of everything: does it work?")
     parser.add_argument("--rounds", type=int, help="rounds of each figure, instead of its own number")
     parser.add_argument(
-        "--runs", type=int, help="finished runs behind the figures of `history` and `pg-history` (default 200000)"
+        "--runs",
+        type=int,
+        help="finished runs behind the figures of `history` and `pg-history` (default 50000 and 100000)",
     )
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the peers, too")
     parser.add_argument("--budget-s", type=float, default=540.0, help="begin nothing after so many seconds")
@@ -47,6 +49,7 @@ def main() -> None:
     names = asked.only or [*CATALOGUE, *(PEERS if asked.peers else ())]
     figures: list[Figure] = []
     peers: list[Peer] = []
+    took: dict[str, float] = {}
     left_out = [name for name in CATALOGUE if name not in names]
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -60,15 +63,18 @@ def main() -> None:
                 left_out.append(f"{name} (the {asked.budget_s:g} s were over; ask for it by `--only {name}`)")
                 continue
             tell("begins")
+            name_begun = time.perf_counter()
             if name in CATALOGUE:
                 figures += measured(name, _parameters(name, asked), tell)
             else:
                 peers.append(beside(name, quick=asked.quick, rounds=asked.rounds, tell=tell))
+            took[name] = time.perf_counter() - name_begun
             progress.advance(task)
     found = report(
         figures,
         peers,
         took_s=time.perf_counter() - begun,
+        took_each_s=took,
         quick=asked.quick,
         peers_asked=any(name in PEERS for name in names),
         left_out=left_out,

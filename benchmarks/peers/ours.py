@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import uvloop
 
@@ -22,7 +23,9 @@ class Runwright(Peer):
         directory = place.directory / place.name
         directory.mkdir(exist_ok=True)
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        settings = {"database_url": f"{place.url}/{place.name}", "master_key": MASTER_KEY} if place.url else {}
+        settings: dict[str, Any] = (
+            {"database_url": f"{place.url}/{place.name}", "master_key": MASTER_KEY} if place.url else {}
+        )
         self._server = Server(directory, stamps=place.stamps, **settings)
         self._kept = directory / "port"
         self._line: Connection | None = None

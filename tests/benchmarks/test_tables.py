@@ -11,7 +11,13 @@ from benchmarks.report import Report, markdown, report
 def found(*figures: Figure, peers: list[Peer] | None = None, left_out: list[str] | None = None) -> Report:
     """Return a report of these."""
     return report(
-        list(figures), peers or [], took_s=1.0, quick=False, peers_asked=peers is not None, left_out=left_out or []
+        list(figures),
+        peers or [],
+        took_s=1.0,
+        took_each_s={"lives": 9.6},
+        quick=False,
+        peers_asked=peers is not None,
+        left_out=left_out or [],
     )
 
 
@@ -89,6 +95,10 @@ def test_a_figure_on_postgresql_says_so_and_has_the_goals_that_are_set_for_it() 
 
 def test_peers_that_nobody_asked_for_are_named_as_such() -> None:
     assert "Not asked for in this run" in markdown(found())
+
+
+def test_a_report_says_what_its_time_went_to() -> None:
+    assert "Time: lives 10 s." in markdown(found())
 
 
 def test_the_report_for_machines_reads_back() -> None:
