@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -32,6 +33,8 @@ from runwright.store.base import Transaction
 from tests.domain.specimens import log_line
 from tests.engine.databases import DATABASES
 from tests.engine.world import PROJECT, SECOND, World, failed, settled
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 T = TypeVar("T")
 
