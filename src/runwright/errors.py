@@ -324,6 +324,13 @@ class StoreUnavailable(StoreError):
     retryable = True
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """Report a commit whose answer was lost: it may have been written. With an idempotency key, ask again."""
+
+    code = "store.outcome_unknown"
+    summary = "The database was lost while it committed; what was asked may have been done."
+
+
 class StoreLocked(StoreError):
     """Refuse to open a data directory that another server holds."""
 

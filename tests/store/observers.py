@@ -103,3 +103,16 @@ class Observer:
         )
         yield
         await self.execute(f"DROP TRIGGER break_off ON {table}")
+
+    @asynccontextmanager
+    async def halting_at_commit(self, table: str) -> AsyncIterator[None]:
+        """Hold up everybody who inserted into a table, in the middle of the commit, until the block ends."""
+        await self.execute(
+            "CREATE FUNCTION halt_commit() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN PERFORM pg_advisory_xact_lock_shared(43); RETURN new; END$$;"
+            f"CREATE CONSTRAINT TRIGGER halt_commit AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION halt_commit();"
+            "SELECT pg_advisory_lock(43)"
+        )
+        yield
+        await self.execute("SELECT pg_advisory_unlock(43)")

@@ -20,9 +20,13 @@ from runwright.domain.run import Run
 from runwright.engine.batch import Batch, Terms
 from runwright.engine.requests import Admit, Committed, Fused, Request, Reserved
 from runwright.engine.transact import Transact
-from runwright.errors import Overloaded, StoreReadOnly, StoreUnavailable
+from runwright.engine.witness import written
+from runwright.errors import OutcomeUnknown, Overloaded, StoreReadOnly, StoreUnavailable
 from runwright.store.base import Store, Transaction
 from runwright.telemetry import observe, report
+
+OUTCOME_S = 30.0
+"""How long a database is waited for that was lost in a commit; the transactions after it wait, too."""
 
 
 class _Group(msgspec.Struct):
@@ -77,7 +81,7 @@ class Commit:
 
         Raises `Overloaded`, before anything is kept, when too many requests wait and these would make new runs: what
         exists can always be written, stopped and finished. Raises `StoreError` when the transaction failed: then
-        nothing of it was written.
+        nothing of it was written, but for `OutcomeUnknown`.
         """
         full = self._backlog + len(requests) > self._backlog_max
         if full and any(isinstance(request, c.Submit) for request in requests):
@@ -112,7 +116,7 @@ class Commit:
         reserved = self._reserve(groups)
         begun = self._clock.monotonic()
         try:
-            batch, done = await self._store.write(lambda tx: self._transact(tx, groups, reserved))
+            batch, done = await self._settled(groups, reserved)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the callers must hear of it
             for held in reserved.values():
                 held.worker.give_back(held.count)
@@ -137,6 +141,23 @@ class Commit:
         for group, answered in zip(groups, done.answers, strict=True):
             if not group.answer.done():
                 group.answer.set_result(answered)
+
+    async def _settled(self, groups: list[_Group], reserved: dict[str, Reserved]) -> tuple[Batch, Transact]:
+        """Return what was written; a commit whose answer was lost is looked for, so that nobody does it twice."""
+        tried: list[tuple[Batch, Transact]] = []
+
+        async def work(tx: Transaction) -> None:
+            tried.append(await self._transact(tx, groups, reserved))
+
+        try:
+            await self._store.write(work)
+        except OutcomeUnknown as unknown:
+            found = await written(self._store, tried[-1][0], self._clock, OUTCOME_S)
+            if found is None:
+                raise
+            if not found:
+                raise StoreUnavailable("the database was lost before it committed") from unknown
+        return tried[-1]
 
     async def _transact(
         self, tx: Transaction, groups: list[_Group], reserved: dict[str, Reserved]

@@ -14,7 +14,7 @@ from typing import Any
 
 from runwright.clock import Clock
 from runwright.domain.events import Event
-from runwright.errors import StoreError, StoreUnavailable
+from runwright.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from runwright.store import migrations, rows
 from runwright.store.base import (
     Attempt,
@@ -163,7 +163,7 @@ class PostgresStore:
             tx.committed()
         except StoreUnavailable as unknown:
             connection.terminate()
-            raise StoreUnavailable(
+            raise OutcomeUnknown(
                 "the connection to PostgreSQL was lost during a commit: only PostgreSQL knows whether it was written"
             ) from unknown
         finally:

@@ -30,6 +30,13 @@ OF_TYPE = (
 )
 """The events of one type between two seqs and two instants (µs), all exclusive: oldest first, newest first."""
 
+LINK = Query(
+    select(run_events.c.hash).where(
+        run_events.c.run_id == bindparam("run_id"), run_events.c.seq == bindparam("seq", type_=Integer)
+    )
+)
+"""The link of the chain at a seq: no two transactions write the same one."""
+
 LAST_CHECKPOINT = Query(
     select(func.max(cast(run_values.c.key, Integer))).where(
         run_values.c.run_id == bindparam("run_id"), run_values.c.kind == "checkpoint"
