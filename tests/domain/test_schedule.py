@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.domain.schedule import LATE_US, Schedule, cron_problem, due, fires, next_fire, timezone_problem
+from runwright.domain.schedule import Cron, Due, cron_problem, due, fires, next_fire, timezone_problem
 
 HOUR = 3_600_000_000
+LATE_US = 60_000_000
 BERLIN = "Europe/Berlin"
 EXPRESSIONS = ["30 2 * * *", "0 3 * * *", "*/15 * * * *", "0 */6 * * *", "5 4 1 * *", "0 9 * * MON-FRI", "0 0 L * *"]
-SCHEDULES = st.builds(Schedule, st.sampled_from(EXPRESSIONS), st.sampled_from(["UTC", BERLIN, "America/New_York"]))
+SCHEDULES = st.builds(Cron, st.sampled_from(EXPRESSIONS), st.sampled_from(["UTC", BERLIN, "America/New_York"]))
 INSTANTS = st.integers(1_704_067_200, 1_924_992_000).map(lambda seconds: seconds * 1_000_000)
 
 
@@ -25,28 +26,28 @@ def wall(zone: str, *parts: int, fold: int = 0) -> int:
     return us(datetime(*parts, fold=fold, tzinfo=ZoneInfo(zone)))  # type: ignore[arg-type, misc]
 
 
-def first(schedule: Schedule, after: int, count: int) -> list[int]:
+def first(schedule: Cron, after: int, count: int) -> list[int]:
     return list(islice(fires(schedule, after), count))
 
 
 def test_a_schedule_fires_by_the_clock_of_its_time_zone():
-    found = first(Schedule("30 9 * * *", "America/New_York"), wall("UTC", 2026, 3, 7), 3)
+    found = first(Cron("30 9 * * *", "America/New_York"), wall("UTC", 2026, 3, 7), 3)
     assert found == [wall("America/New_York", 2026, 3, day, 9, 30) for day in (7, 8, 9)]
     assert [b - a for a, b in pairwise(found)] == [23 * HOUR, 24 * HOUR]
 
 
 def test_a_fixed_time_in_the_missing_hour_fires_once_right_after_it():
-    found = first(Schedule("30 2 * * *", BERLIN), wall(BERLIN, 2026, 3, 28, 12), 2)
+    found = first(Cron("30 2 * * *", BERLIN), wall(BERLIN, 2026, 3, 28, 12), 2)
     assert found == [wall(BERLIN, 2026, 3, 29, 3, 0), wall(BERLIN, 2026, 3, 30, 2, 30)]
 
 
 def test_a_fixed_time_in_the_doubled_hour_fires_once_in_the_first():
-    found = first(Schedule("30 2 * * *", BERLIN), wall(BERLIN, 2026, 10, 24, 12), 2)
+    found = first(Cron("30 2 * * *", BERLIN), wall(BERLIN, 2026, 10, 24, 12), 2)
     assert found == [wall(BERLIN, 2026, 10, 25, 2, 30, fold=0), wall(BERLIN, 2026, 10, 26, 2, 30)]
 
 
 def test_an_expression_of_elapsed_time_fires_in_both_of_the_doubled_hours():
-    found = first(Schedule("*/30 * * * *", BERLIN), wall(BERLIN, 2026, 10, 25, 1, 45), 5)
+    found = first(Cron("*/30 * * * *", BERLIN), wall(BERLIN, 2026, 10, 25, 1, 45), 5)
     assert [b - a for a, b in pairwise(found)] == [HOUR // 2] * 4
 
 
@@ -79,7 +80,7 @@ def test_what_is_no_time_zone_is_refused(name: str):
 
 
 @given(SCHEDULES, INSTANTS)
-def test_fires_come_in_order_and_none_is_between_two_neighbours(schedule: Schedule, after: int):
+def test_fires_come_in_order_and_none_is_between_two_neighbours(schedule: Cron, after: int):
     found = first(schedule, after, 4)
     assert found[0] > after
     assert found == sorted(set(found))
@@ -88,33 +89,41 @@ def test_fires_come_in_order_and_none_is_between_two_neighbours(schedule: Schedu
 
 
 @given(SCHEDULES, INSTANTS, st.integers(0, 40), st.integers(1, 10))
-def test_all_that_was_missed_is_made_up_for_up_to_the_cap(schedule: Schedule, after: int, missed: int, most: int):
+def test_all_that_was_missed_is_made_up_for_up_to_the_cap(schedule: Cron, after: int, missed: int, most: int):
     known = first(schedule, after, missed + 2)
     now = known[missed]
-    made, again = due(schedule, known[0], now, "all", most)
-    assert made == known[: missed + 1][-most:]
-    assert again == known[missed + 1]
-    assert due(schedule, known[0], now, "one", most) == (made[-1:], again)
+    found = due(schedule, known[0], now, "all", most=most, late_us=0)
+    assert found.fires == known[: missed + 1][-most:]
+    assert found.dropped == min(missed + 1 - len(found.fires), most)
+    assert found.next_fire_at == known[missed + 1]
+    one = due(schedule, known[0], now, "one", most=most, late_us=0)
+    assert one == Due(found.fires[-1:], min(missed, most), found.next_fire_at)
 
 
 @given(SCHEDULES, INSTANTS, st.integers(0, 40), st.integers(0, 3 * LATE_US))
-def test_who_skips_makes_only_the_fires_that_are_not_late(schedule: Schedule, after: int, missed: int, late: int):
+def test_who_skips_makes_only_the_fires_that_are_not_late(schedule: Cron, after: int, missed: int, late: int):
     known = first(schedule, after, missed + 2)
     now = min(known[missed] + late, known[missed + 1] - 1)
-    made, again = due(schedule, known[0], now, "skip", 100)
-    assert made == [at for at in known[: missed + 1] if at >= now - LATE_US]
-    assert again == known[missed + 1]
+    found = due(schedule, known[0], now, "skip", most=100, late_us=LATE_US)
+    assert found.fires == [at for at in known[: missed + 1] if at >= now - LATE_US]
+    assert found.dropped == missed + 1 - len(found.fires)
+    assert found.next_fire_at == known[missed + 1]
 
 
 @given(SCHEDULES, INSTANTS)
-def test_before_its_time_nothing_fires(schedule: Schedule, now: int):
+def test_before_its_time_nothing_fires(schedule: Cron, now: int):
     at = next_fire(schedule, now)
     assert at is not None
-    assert due(schedule, at, now, "all", 10) == ([], at)
+    assert due(schedule, at, now, "all", most=10, late_us=0) == Due([], 0, at)
 
 
 def test_years_of_missed_minutes_cost_no_more_than_the_cap():
-    schedule, now = Schedule("* * * * *"), wall("UTC", 2026, 11, 22, 12, 0)
-    made, again = due(schedule, wall("UTC", 1999, 1, 1), now, "all", 3)
-    assert made == [now - 120_000_000, now - 60_000_000, now]
-    assert again == now + 60_000_000
+    schedule, now = Cron("* * * * *"), wall("UTC", 2026, 11, 22, 12, 0)
+    found = due(schedule, wall("UTC", 1999, 1, 1), now, "all", most=3, late_us=0)
+    assert found == Due([now - 120_000_000, now - 60_000_000, now], 3, now + 60_000_000)
+
+
+@given(st.text("0123456789*/,-#LW MON", max_size=40) | st.text(max_size=30))
+def test_any_text_is_an_expression_or_is_told_why_not(text: str):
+    problem = cron_problem(text)
+    assert problem is not None or first(Cron(text, BERLIN), 0, 1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -18,34 +17,56 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 CatchUp = Literal["skip", "one", "all"]
-"""What becomes of fires that were missed: nothing, the last of them, or all of them, up to a cap."""
+"""What becomes of fires that were missed: nothing, the latest of them is made, or all of them are, up to a cap."""
 
 Overlap = Literal["allow", "skip", "cancel"]
 """What a fire does while a run of the schedule is unfinished: start beside it, stay out, or cancel it first."""
 
 FIELDS = 5
-LATE_US = 60_000_000
-"""A fire that is later than this was missed: whoever should have seen to it was not there."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
 
-class Schedule(msgspec.Struct, frozen=True):
+class Cron(msgspec.Struct, frozen=True):
     """A cron expression, and the time zone whose clock it reads."""
 
-    cron: str
+    expression: str
     timezone: str = "UTC"
 
 
-def cron_problem(cron: str) -> str | None:
+class Schedule(msgspec.Struct, frozen=True):
+    """Where the schedule of a job stands: which fire comes next, if any does, and the latest that made a run.
+
+    `job_version_id` is the version of the job that says so, so that whoever saw another one notices.
+    """
+
+    job_id: str
+    org_id: str
+    project_id: str
+    job_version_id: str
+    next_fire_at: int | None
+    last_fired_at: int | None = None
+    last_run_id: str | None = None
+
+
+class Due(msgspec.Struct, frozen=True):
+    """What a look at a schedule comes to: fires to make, oldest first, how many were dropped, and the next one."""
+
+    fires: list[int]
+    dropped: int
+    next_fire_at: int | None
+
+
+def cron_problem(expression: str) -> str | None:
     """Return what is wrong with an expression; one that never matches is wrong, too."""
-    if len(cron.split()) != FIELDS:
+    if len(expression.split()) != FIELDS:
         return "must have five fields: minute hour day-of-month month day-of-week"
     try:
-        found = next(CronSim(cron, _EPOCH.replace(year=2024)), None)
+        found = next(CronSim(expression, _EPOCH.replace(year=2024)), None)
     except CronSimError as wrong:
         return f"is no cron expression: {wrong}"
+    except (AssertionError, TypeError, ValueError):  # the library trips over some of what it does not know
+        return "is no cron expression"
     return None if found is not None else "never matches"
 
 
@@ -58,38 +79,43 @@ def timezone_problem(name: str) -> str | None:
     return None
 
 
-def fires(schedule: Schedule, after: int) -> Iterator[int]:
-    """Yield the instants (µs) at which a schedule fires, beyond `after`, earliest first."""
-    begin = (_EPOCH + after * _US).astimezone(_zone(schedule.timezone))
-    for fire in CronSim(schedule.cron, begin):
+def fires(cron: Cron, after: int) -> Iterator[int]:
+    """Yield the instants (µs) at which an expression fires, beyond `after`, earliest first."""
+    begin = (_EPOCH + after * _US).astimezone(_zone(cron.timezone))
+    for fire in CronSim(cron.expression, begin):
         at = (fire - _EPOCH) // _US
         if at > after:
             yield at
 
 
-def next_fire(schedule: Schedule, after: int) -> int | None:
+def next_fire(cron: Cron, after: int) -> int | None:
     """Return the first instant beyond `after`; None when there is none in our time."""
-    return next(fires(schedule, after), None)
+    return next(fires(cron, after), None)
 
 
-def due(schedule: Schedule, next_at: int, now: int, catch_up: CatchUp, most: int) -> tuple[list[int], int | None]:
-    """Return the fires to make now, oldest first, and when to look again.
+def due(cron: Cron, next_at: int, now: int, catch_up: CatchUp, *, most: int, late_us: int) -> Due:
+    """Return what is to be done at `now`, when `next_at` is the earliest fire that nobody has seen to.
 
-    `next_at` is the earliest fire that nobody has made; of those up to `now` at most `most` are made, the last ones.
+    `one` makes the latest fire and `all` the `most` latest; `skip` makes those that are no later than `late_us`: what
+    is later was missed. Of the others at most `most` are counted as dropped.
     """
     if next_at > now:
-        return [], next_at
+        return Due([], 0, next_at)
     # Backwards from now: what was missed may be years of minutes.
-    begin = (_EPOCH + (now + 1) * _US).astimezone(_zone(schedule.timezone))
-    wanted = {"skip": most, "one": 1, "all": most}[catch_up]
-    earliest = max(next_at, now - LATE_US) if catch_up == "skip" else next_at
-    found = []
-    for fire in islice(CronSim(schedule.cron, begin, reverse=True), wanted):
+    begin = (_EPOCH + (now + 1) * _US).astimezone(_zone(cron.timezone))
+    wanted = 1 if catch_up == "one" else most
+    earliest = now - late_us if catch_up == "skip" else next_at
+    made: list[int] = []
+    dropped = 0
+    for fire in CronSim(cron.expression, begin, reverse=True):
         at = (fire - _EPOCH) // _US
-        if at < earliest:
+        if at < next_at or dropped == most:
             break
-        found.append(at)
-    return found[::-1], next_fire(schedule, now)
+        if at >= earliest and len(made) < wanted:
+            made.append(at)
+        else:
+            dropped += 1
+    return Due(made[::-1], dropped, next_fire(cron, now))
 
 
 @lru_cache(maxsize=1024)
