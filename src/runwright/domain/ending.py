@@ -16,7 +16,7 @@ from runwright.domain.events import Draft, Level
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
 from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace
-from runwright.domain.tenancy import Cause
+from runwright.domain.tenancy import SCHEDULE, Cause
 
 MAX_HANDOVERS = 20
 """How often a run may be handed back by draining workers before something must be wrong with it."""
@@ -161,6 +161,8 @@ def stop_reason(kind: StopKind, cause: Cause) -> str:
     """Return the reason that a run stopped by this cause carries; while it executes it carries it already."""
     if kind == "pause":
         return "operator"
+    if cause.actor == SCHEDULE:
+        return "overlap"
     return "parent" if cause.actor.startswith("run:") else "user"
 
 

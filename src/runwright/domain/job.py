@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from runwright.domain.accounts import END, Name, Project, Slots, Slug
 from runwright.domain.addresses import URL_MAX, url_problem
 from runwright.domain.retry import Jitter, RetryPolicy, Strategy
 from runwright.domain.run import Limit
+from runwright.domain.schedule import CatchUp, Cron, Overlap, cron_problem, timezone_problem
 from runwright.errors import FieldError
 
 DAY_S = 86_400
@@ -44,6 +45,15 @@ RetryOn = Annotated[
 ]
 HEARTBEAT_S = 60
 
+Expression = Annotated[
+    str,
+    Meta(max_length=200, description="Five fields, minute to day of week: when runs are started, without a trigger."),
+]
+Timezone = Annotated[str, Meta(max_length=64, description="The IANA time zone whose clock `cron` reads.")]
+CatchUpOf = Annotated[CatchUp, Meta(description="What becomes of fires that were missed while no server was there.")]
+OverlapOf = Annotated[Overlap, Meta(description="What a fire does while the run of the fire before it is unfinished.")]
+PayloadTemplate = Annotated[dict[str, Any], Meta(description="The payload of the runs that `cron` starts.")]
+
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a job does not need to say, with what it then means."""
@@ -71,6 +81,11 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     default_metadata: Metadata = {}
     poison_pill_threshold: Threshold | None = None
     rerun_unknown_steps: bool = False
+    cron: Expression | None = None
+    timezone: Timezone = "UTC"
+    catch_up: CatchUpOf = "one"
+    overlap: OverlapOf = "allow"
+    payload_template: PayloadTemplate = {}
     enabled: bool = True
 
 
@@ -79,6 +94,11 @@ class JobDefinition(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields
 
     name: Name
     slug: Slug
+
+    @property
+    def schedule(self) -> Cron | None:
+        """Return when the job starts runs by itself; None for one that waits for triggers."""
+        return None if self.cron is None else Cron(self.cron, self.timezone)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +151,7 @@ def problems(definition: JobDefinition, *, allow_private: bool = False) -> list[
 
     `allow_private` lets endpoints lie in private networks, for development.
     """
-    found = _endpoint_problems(definition, allow_private)
+    found = _endpoint_problems(definition, allow_private) + _schedule_problems(definition)
     if ids.is_id("job", definition.slug):
         found.append(FieldError("slug", "must not look like the id of a job"))
     if definition.retry_strategy == "custom" and not definition.retry_delays_secs:
@@ -159,6 +179,20 @@ def _endpoint_problems(definition: JobDefinition, allow_private: bool) -> list[F
         "heartbeat_timeout_secs": definition.heartbeat_timeout_secs != HEARTBEAT_S,
     }
     return [FieldError(name, "is only for the execution mode http") for name, given in of_http.items() if given]
+
+
+def _schedule_problems(definition: JobDefinition) -> list[FieldError]:
+    if definition.cron is None:
+        of_schedules = {
+            "timezone": definition.timezone != "UTC",
+            "catch_up": definition.catch_up != "one",
+            "overlap": definition.overlap != "allow",
+            "payload_template": definition.payload_template != {},
+        }
+        return [FieldError(name, "is only for a job with cron") for name, given in of_schedules.items() if given]
+    zone = timezone_problem(definition.timezone)
+    said = {"cron": cron_problem(definition.cron), "timezone": zone}
+    return [FieldError(name, problem) for name, problem in said.items() if problem is not None]
 
 
 def override_problems(definition: JobDefinition, overrides: Overrides) -> list[FieldError]:

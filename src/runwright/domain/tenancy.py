@@ -27,6 +27,9 @@ SCOPES: dict[str, str] = {
 }
 """Every scope that a route of this server asks for, with what it allows."""
 
+SCHEDULE = "system:cron"
+"""The label of whoever starts the runs of schedules, and cancels those that overlap."""
+
 Role = Literal["viewer", "operator", "approver", "admin"]
 
 _VIEWER = frozenset({"jobs:read", "runs:read"})

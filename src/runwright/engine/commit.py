@@ -18,7 +18,7 @@ from runwright.domain import commands as c
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.engine.batch import Batch, Terms
-from runwright.engine.requests import Admit, Committed, Fused, Request, Reserved
+from runwright.engine.requests import Admit, Committed, Fire, Fused, Request, Reserved
 from runwright.engine.transact import Transact
 from runwright.engine.witness import written
 from runwright.errors import OutcomeUnknown, Overloaded, StoreReadOnly, StoreUnavailable
@@ -84,7 +84,7 @@ class Commit:
         nothing of it was written, but for `OutcomeUnknown`.
         """
         full = self._backlog + len(requests) > self._backlog_max
-        if full and any(isinstance(request, c.Submit) for request in requests):
+        if full and any(_makes_runs(request) for request in requests):
             raise Overloaded("too many commands wait for the store; try again shortly", retry_after_s=1.0)
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._pending.append(_Group(list(requests), answer))
@@ -226,6 +226,10 @@ class Commit:
         if batch.freed:
             self._pending.appendleft(_Group([Admit(tuple(sorted(batch.freed)))], _unheard()))
             self._backlog += 1
+
+
+def _makes_runs(request: Request) -> bool:
+    return isinstance(request, c.Submit) or (isinstance(request, Fire) and bool(request.submits))
 
 
 def _lowest(ready: Sequence[Run]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from runwright.engine.batch import Terms
 from runwright.engine.calls import Calls
 from runwright.engine.commit import Commit
 from runwright.engine.control import Control
+from runwright.engine.cron import CronLoop, CronTerms
 from runwright.engine.emitter import Emitter
 from runwright.engine.feed import Feed
 from runwright.engine.fleet import Fleet
@@ -32,6 +33,7 @@ from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
 from runwright.engine.requests import Committed
 from runwright.engine.scheduler import Scheduler
+from runwright.engine.schedules import Schedules
 from runwright.engine.steady import Steady
 from runwright.engine.stream import Hub
 from runwright.engine.submit import Submitter
@@ -73,9 +75,9 @@ class Engine:
             JobSecrets(store, sealer),
             ttl_us,
             allow_private=settings.allow_private_endpoints,
-            tell=lambda: self.changed("jobs"),
+            tell=self._jobs_changed,
         )
-        self.caches: dict[Kept, Callable[[], None]] = {"jobs": self.jobs.directory.forget}
+        self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs}
         self.submitter = Submitter(self.commit, self.values, redactor, clock)
         self.control = Control(self.commit, self.hub)
         steady = Steady(clock, settings.lease_s)
@@ -83,6 +85,8 @@ class Engine:
         self.reaper = Reaper(
             store, self.commit, clock, steady, every_s=settings.reaper_s, grace_s=settings.stop_grace_s
         )
+        self.cron = self._cron(sealer, clock, steady)
+        self.schedules = Schedules(store, clock)
         self.inbox = Inbox(store, self.commit, clock, batch=settings.inbox_batch)
         self.feed = Feed(store, window_max=settings.feed_window)
         self.operations = Operations(store, clock, settings, artifacts)
@@ -150,6 +154,16 @@ class Engine:
             patience_s=settings.lease_s,
         )
 
+    def _cron(self, sealer: ProjectSealer, clock: Clock, steady: Steady) -> CronLoop:
+        settings = self.settings
+        terms = CronTerms(
+            batch=settings.cron_batch,
+            catch_up_max=settings.cron_catch_up_max,
+            late_us=int(settings.cron_late_s * 1e6),
+            poll_s=settings.cron_poll_s,
+        )
+        return CronLoop(self.store, self.commit, self.submitter, sealer, clock, steady, terms)
+
     def _worker(self, executor: Executor, slots: int, clock: Clock) -> Worker:
         return Worker(
             "local-" + ids.new_id("wrk", clock.now()),
@@ -168,8 +182,17 @@ class Engine:
     def loops(self) -> tuple[Loop, ...]:
         """Return the loops of this process, in the order in which they are started."""
         own = [loop for worker in self.workers for loop in worker.loops]
+        looking = (self.reaper.loop, self.scheduler.loop, self.cron.loop, self.inbox.loop)
         others = () if self.neighbours is None else (self.neighbours.loop,)
-        return (self.reaper.loop, self.scheduler.loop, self.inbox.loop, *self.operations.loops, *own, *others)
+        return (*looking, *self.operations.loops, *own, *others)
+
+    def _jobs_changed(self) -> None:
+        self.cron.loop.wake()
+        self.changed("jobs")
+
+    def _forget_jobs(self) -> None:
+        self.jobs.directory.forget()
+        self.cron.loop.wake()
 
     def reader(self, actor: Actor) -> Reader:
         """Return the reads that this caller may make."""

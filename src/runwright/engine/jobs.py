@@ -7,13 +7,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from runwright import ids
 from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition, JobVersion, problems
 from runwright.domain.tenancy import Actor
+from runwright.engine import schedules
 from runwright.engine.directory import JobDirectory
 from runwright.engine.job_secrets import GRACE_S, JobSecrets, Rotated
-from runwright.errors import AlreadyExists, Conflict, FieldError, InvalidRequest, NotFound
+from runwright.engine.job_versions import converted, insert, replace, same
+from runwright.errors import Conflict, InvalidRequest, NotFound
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
@@ -71,7 +72,7 @@ class Jobs:
             return Change(q.job(rows[0])) if rows else None
 
         async def make(tx: Transaction) -> tuple[str, Change]:
-            made = await self._signed(tx, await _insert(tx, project, definition, actor.label))
+            made = await self._signed(tx, await insert(tx, project, definition, actor.label))
             return made.job.job_id, made
 
         async def work(tx: Transaction) -> Made[Change]:
@@ -102,6 +103,7 @@ class Jobs:
         async def work(tx: Transaction) -> None:
             await audit.lock(tx, job.org_id)
             current = await _current(tx, job)
+            await schedules.forget(tx, job.job_id)
             live = await tx.fetch(q.LIVE_RUN, job_id=job.job_id)
             if live:
                 raise Conflict(
@@ -160,9 +162,9 @@ class Jobs:
             rows = await tx.fetch(q.JOB_BY_SLUG, project_id=project.project_id, slug=options["slug"])
             if rows:
                 return await self._signed(tx, await self._merge(tx, q.job(rows[0]), options, by))
-            definition = _converted({"name": options["slug"], **options})
+            definition = converted({"name": options["slug"], **options})
             self._check(definition)
-            return await self._signed(tx, await _insert(tx, project, definition, by))
+            return await self._signed(tx, await insert(tx, project, definition, by))
 
         return await self._changing(work)
 
@@ -214,11 +216,11 @@ class Jobs:
         return Change(job, await self._secrets.make(tx, job) if job.definition.execution_mode == "http" else None)
 
     async def _merge(self, tx: Transaction, old: Job, changes: Mapping[str, Any], by: str) -> Job:
-        definition = _converted(msgspec.structs.asdict(old.definition) | dict(changes))
-        if definition == old.definition:
+        definition = converted(msgspec.structs.asdict(old.definition) | dict(changes))
+        if same(definition, old.definition):
             return old
         self._check(definition)
-        return await _replace(tx, old, definition, by)
+        return await replace(tx, old, definition, by)
 
 
 def _require_visible(actor: Actor, project: Project) -> None:
@@ -236,79 +238,3 @@ async def _current(tx: Transaction, job: Job) -> Job:
     if not rows:
         raise NotFound("job", job.job_id)
     return q.job(rows[0])
-
-
-async def _insert(tx: Transaction, project: Project, definition: JobDefinition, by: str) -> Job:
-    await _require_free(tx, project.project_id, definition.slug)
-    made = Job(
-        job_id=ids.new_id("job", tx.now),
-        org_id=project.org_id,
-        project_id=project.project_id,
-        version=1,
-        job_version_id=ids.new_id("jobv", tx.now),
-        definition=definition,
-        created_at=tx.now,
-        updated_at=tx.now,
-    )
-    encoded = q.encoded(definition)
-    row = msgspec.structs.asdict(made) | {"slug": definition.slug, "definition": encoded, "deleted_at": None}
-    await tx.fetch(q.INSERT_JOB, **row)
-    await _insert_version(tx, made, encoded, by)
-    data = {"slug": made.slug, "project_id": made.project_id}
-    await audit.append(tx, made.org_id, by, "job.created", made.job_id, data)
-    return made
-
-
-async def _replace(tx: Transaction, old: Job, definition: JobDefinition, by: str) -> Job:
-    if definition.slug != old.slug:
-        await _require_free(tx, old.project_id, definition.slug)
-    new = msgspec.structs.replace(
-        old,
-        version=old.version + 1,
-        job_version_id=ids.new_id("jobv", tx.now),
-        definition=definition,
-        updated_at=tx.now,
-    )
-    encoded = q.encoded(definition)
-    await tx.fetch(
-        q.SET_JOB,
-        row=new.job_id,
-        slug=new.slug,
-        version=new.version,
-        job_version_id=new.job_version_id,
-        definition=encoded,
-        updated_at=new.updated_at,
-    )
-    await _insert_version(tx, new, encoded, by)
-    before, after = msgspec.structs.asdict(old.definition), msgspec.structs.asdict(definition)
-    data = {"version": new.version, "changed": [name for name in sorted(after) if after[name] != before[name]]}
-    await audit.append(tx, new.org_id, by, "job.updated", new.job_id, data)
-    return new
-
-
-async def _insert_version(tx: Transaction, job: Job, encoded: bytes, by: str) -> None:
-    await tx.fetch(
-        q.INSERT_VERSION,
-        job_version_id=job.job_version_id,
-        job_id=job.job_id,
-        version=job.version,
-        definition=encoded,
-        created_at=job.updated_at,
-        created_by=by,
-    )
-
-
-async def _require_free(tx: Transaction, project_id: str, slug: str) -> None:
-    if await tx.fetch(q.JOB_BY_SLUG, project_id=project_id, slug=slug):
-        raise AlreadyExists(f"The project has a job {slug!r} already.")
-
-
-def _converted(fields: Mapping[str, Any]) -> JobDefinition:
-    unknown = [FieldError(name, "is not known") for name in fields if name not in JobDefinition.__struct_fields__]
-    if unknown:
-        raise InvalidRequest(fields=unknown)
-    try:
-        return msgspec.convert(fields, JobDefinition)
-    except msgspec.ValidationError as wrong:
-        what, _, where = str(wrong).partition(" - at `$.")
-        raise InvalidRequest(fields=[FieldError(where.rstrip("`"), what.replace("`", ""))]) from None

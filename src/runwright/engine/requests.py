@@ -8,6 +8,7 @@ from runwright.domain import commands as c
 from runwright.domain.events import Event
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
+from runwright.domain.schedule import Overlap, Schedule
 
 
 class Take(msgspec.Struct, frozen=True):
@@ -24,7 +25,21 @@ class Admit(msgspec.Struct, frozen=True):
     limit_keys: tuple[str, ...]
 
 
-Request = c.Command | Take | Admit
+class Fire(msgspec.Struct, frozen=True, kw_only=True):
+    """Make the runs of a schedule's fires and set the next one, if the schedule still stands as it was `seen`.
+
+    `submits` are in the order of `fired_at`, the instants that they are for. Nothing is made by a fire whose schedule
+    another transaction holds, or has moved on: somebody else saw to it, or the job was changed.
+    """
+
+    seen: Schedule
+    next_fire_at: int | None
+    submits: tuple[c.Submit, ...] = ()
+    fired_at: tuple[int, ...] = ()
+    overlap: Overlap = "allow"
+
+
+Request = c.Command | Take | Admit | Fire
 
 Recurring = c.Due | c.Expire | c.Lose | c.Fence
 """What loops ask for, of every process at once: one finds the run free and its hour come, the others pass it over."""
@@ -36,6 +51,17 @@ class Submitted(msgspec.Struct, frozen=True):
     run_id: str
     run: Run | None
     hit: bool = False
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """The answer to a fire that moved its schedule on: the runs it made, and what their overlap policy did.
+
+    `skipped` counts the fires that made no run, `cancelled` names the run that was asked to stop for the new one.
+    """
+
+    runs: tuple[Run, ...] = ()
+    skipped: int = 0
+    cancelled: str | None = None
 
 
 class Committed(msgspec.Struct):

@@ -1,7 +1,8 @@
 """Answer requests within one transaction: lock what they need in the one order, read, and let a batch decide.
 
 The order is the contract's: idempotency keys, limits, runs; then what passes over the rows that others hold. A run's
-limits never change, so they are known, and locked, before the run is.
+limits never change, so they are known, and locked, before the run is. The run that a fire may have to wait out or stop
+is a run like others, named by the schedule as it was seen; that the schedule still says so is looked at afterwards.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from runwright.domain import commands as c
 from runwright.domain.lane import queue_of
 from runwright.domain.run import Run, Spec
+from runwright.domain.schedule import Schedule
+from runwright.domain.tenancy import SCHEDULE, Cause
 from runwright.engine.batch import Batch, Reading, Terms
-from runwright.engine.requests import Admit, Fused, Recurring, Request, Reserved, Submitted, Take
+from runwright.engine.requests import Admit, Fire, Fired, Fused, Recurring, Request, Reserved, Submitted, Take
 from runwright.errors import Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
 
@@ -33,6 +38,9 @@ class Transact:
     ) -> None:
         self._groups = tuple(groups)
         self._requests = [request for group in self._groups for request in group]
+        self._fires = [request for request in self._requests if isinstance(request, Fire)]
+        self._submits = [request for request in self._requests if isinstance(request, c.Submit)]
+        self._submits += [submit for fire in self._fires for submit in fire.submits]
         self._known = known
         self._reserved = reserved
         self._terms = terms
@@ -41,6 +49,7 @@ class Transact:
         self._keys_taken: dict[tuple[str, str], tuple[str, str]] = {}
         self._claimed: dict[int, list[str]] = {}
         self._leases: dict[str, Lease] = {}
+        self._schedules: dict[str, Schedule] = {}
         self._fusing: dict[str, Reserved] = {}
         self.answers: list[list[Any]] = []
         self.fused: list[Fused] = []
@@ -59,7 +68,7 @@ class Transact:
     # --- locks and reads ----------------------------------------------------------------------------------------------
 
     async def _idempotent(self, tx: Transaction) -> dict[tuple[str, str], tuple[str, str]]:
-        keys = [r.idempotency for r in self._requests if isinstance(r, c.Submit) and r.idempotency is not None]
+        keys = [submit.idempotency for submit in self._submits if submit.idempotency is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 
     async def _limited(self, tx: Transaction) -> tuple[dict[str, Slots], list[str]]:
@@ -67,10 +76,11 @@ class Transact:
         asked = sorted({key for r in self._requests if isinstance(r, Admit) for key in r.limit_keys})
         guessed = await tx.held(asked, self._batch_max) if asked else {}
         # An append changes no slot, and it is what there is most of.
-        moved = {r.run_id for r in self._requests if not isinstance(r, c.Submit | c.Append | Take | Admit)}
+        moved = {r.run_id for r in self._requests if not isinstance(r, c.Submit | c.Append | Take | Admit | Fire)}
+        moved.update(self._overlapped())
         moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
-        specs += [r.spec for r in self._requests if isinstance(r, c.Submit)]
+        specs += [submit.spec for submit in self._submits]
         keys = {limit.key for spec in specs for limit in spec.limits}.union(asked)
         if not keys:
             return {}, []
@@ -84,6 +94,11 @@ class Transact:
             waiting += [entry.run_id for entry in entries[: max(free, 0)] if entry.run_id in moved]
         return slots, waiting
 
+    def _overlapped(self) -> list[str]:
+        """Return the runs that decide whether fires may start others."""
+        asked = [fire.seen.last_run_id for fire in self._fires if fire.overlap != "allow"]
+        return [run_id for run_id in asked if run_id is not None]
+
     async def _specs(self, tx: Transaction, run_ids: Iterable[str]) -> list[Spec]:
         wanted = list(run_ids)
         found = [self._known[run_id].spec for run_id in wanted if run_id in self._known]
@@ -93,11 +108,14 @@ class Transact:
     async def _runs(self, tx: Transaction, held: list[str]) -> dict[str, Run]:
         takes = [request for request in self._requests if isinstance(request, Take)]
         recurring = {r.run_id for r in self._requests if isinstance(r, Recurring)}
-        named = {r.run_id for r in self._requests if not isinstance(r, Take | Admit | c.Submit | Recurring)}.union(held)
+        others = Take | Admit | Fire | c.Submit | Recurring
+        named = {r.run_id for r in self._requests if not isinstance(r, others)}.union(held, self._overlapped())
         runs = await tx.runs(sorted(named), self._known) if named else {}
         if recurring:
             runs |= await tx.runs(sorted(recurring - named), self._known, wait=False)
             self._leases = await tx.leases([r.run_id for r in self._requests if isinstance(r, c.Lose | c.Fence)])
+        if self._fires:
+            self._schedules = await tx.schedules(sorted({fire.seen.job_id for fire in self._fires}))
         paused = await tx.paused() if takes or self._reserved else set()
         for take in takes:
             self._claimed[id(take)] = await tx.take(_open(take.lanes, paused), take.count)
@@ -139,6 +157,8 @@ class Transact:
                     return [batch.decide(c.Claim(run_id, request.worker_id)) for run_id in waiting]
                 case Admit():
                     return None
+                case Fire():
+                    return self._fire(batch, request)
                 case c.Due() | c.Expire() | c.Lose() | c.Fence():
                     return batch.decide(request) if self._has_come(batch, request) else None
                 case _:
@@ -159,6 +179,28 @@ class Transact:
             return False
         over_at = lease.until if isinstance(request, c.Lose) else lease.fence_at
         return over_at is not None and over_at <= batch.now
+
+    def _fire(self, batch: Batch, fire: Fire) -> Fired | None:
+        schedule = self._schedules.get(fire.seen.job_id)
+        if schedule is None or schedule != fire.seen:
+            return None
+        wanted, cancelled = list(zip(fire.submits, fire.fired_at, strict=True)), None
+        last = batch.after.get(schedule.last_run_id or "")
+        unfinished = last is not None and not last.terminal
+        if fire.overlap == "skip":
+            # Each fire meets the run of the one before it: of several that are due together the first alone can start.
+            wanted = [] if unfinished else wanted[:1]
+        elif fire.overlap == "cancel":
+            wanted = wanted[-1:]
+            if wanted and last is not None and unfinished:
+                batch.decide(c.Stop(last.run_id, "cancel", Cause(SCHEDULE, "overlap")))
+                cancelled = last.run_id
+        runs = tuple(batch.decide(submit) for submit, _ in wanted)
+        if runs:
+            schedule = replace(schedule, last_fired_at=wanted[-1][1], last_run_id=runs[-1].run_id)
+        self._schedules[schedule.job_id] = schedule = replace(schedule, next_fire_at=fire.next_fire_at)
+        batch.changes.schedules.append(schedule)
+        return Fired(runs, len(fire.submits) - len(runs), cancelled)
 
     def _submit(self, batch: Batch, command: c.Submit) -> Submitted:
         key = command.idempotency

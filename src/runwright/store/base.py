@@ -15,6 +15,7 @@ import msgspec
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
 from runwright.domain.run import Run, Spec
+from runwright.domain.schedule import Schedule
 from runwright.store.query import Query
 
 T = TypeVar("T")
@@ -154,6 +155,7 @@ class ChangeSet(msgspec.Struct):
     replays: list[tuple[str, str]] = []
     inbox: list[tuple[str, bytes]] = []
     outbox: list[tuple[str, str, bytes]] = []
+    schedules: list[Schedule] = []
 
 
 class Transaction(Protocol):
@@ -161,8 +163,8 @@ class Transaction(Protocol):
 
     Others run beside it, in this process or another. Locks are taken in one order, whoever asks: idempotency keys,
     limits, runs, each sorted by key. Who locks a run has all its rows in `run_heads`, `ready`, `held` and `timers`, and
-    nobody else writes its log. What comes after the runs (`take`, `leases`) passes over what others hold, and so
-    never waits.
+    nobody else writes its log. What comes after the runs (`schedules`, `take`, `leases`) passes over what others
+    hold, and so never waits.
     """
 
     now: int
@@ -187,6 +189,9 @@ class Transaction(Protocol):
 
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
         """Return the leases of those runs that execute, locked against renewal; without those being renewed."""
+
+    async def schedules(self, job_ids: Sequence[str]) -> dict[str, Schedule]:
+        """Return the schedules of those jobs, locked; without those that another transaction holds."""
 
     async def take(self, lanes: Sequence[str], count: int) -> list[str]:
         """Remove and return up to `count` ready runs of these lanes, lowest rank first; locked ones stay for others."""

@@ -313,3 +313,16 @@ job_secrets = _table(
     _may("previous_until", BigInteger),
     _need("changed_at", BigInteger),
 )
+
+schedules = _table(
+    "schedules",
+    Column("job_id", Text, primary_key=True, nullable=False),
+    _need("org_id", Text),
+    _need("project_id", Text),
+    _need("job_version_id", Text),
+    _may("next_fire_at", BigInteger),
+    _may("last_fired_at", BigInteger),
+    _may("last_run_id", Text),
+    _partial("schedules_by_time", "next_fire_at", where="next_fire_at IS NOT NULL"),
+    churns=True,
+)

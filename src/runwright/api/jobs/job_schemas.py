@@ -5,7 +5,7 @@ Three lists of the same fields, because they differ in what may be absent: a tes
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,22 +15,28 @@ from runwright.domain.accounts import Name, Slots, Slug
 from runwright.domain.job import (
     MONTH_S,
     Attempts,
+    CatchUpOf,
     Delay,
     Delays,
     Description,
     EndpointUrl,
+    Expression,
     JobOptions,
     Metadata,
     Mode,
+    OverlapOf,
+    PayloadTemplate,
     Priority,
     Queue,
     RetryOn,
     Tags,
     Threshold,
     Timeout,
+    Timezone,
     Ttl,
 )
 from runwright.domain.retry import Jitter, Strategy
+from runwright.domain.schedule import CatchUp, Overlap
 from runwright.engine.job_secrets import GRACE_S
 
 Grace = Annotated[int, Meta(ge=0, le=MONTH_S)] | Annotated[float, Meta(ge=0, le=MONTH_S)]
@@ -91,6 +97,11 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     default_metadata: Metadata | UnsetType = UNSET
     poison_pill_threshold: Threshold | UnsetType | None = UNSET
     rerun_unknown_steps: bool | UnsetType = UNSET
+    cron: Expression | UnsetType | None = UNSET
+    timezone: Timezone | UnsetType = UNSET
+    catch_up: CatchUpOf | UnsetType = UNSET
+    overlap: OverlapOf | UnsetType = UNSET
+    payload_template: PayloadTemplate | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -122,6 +133,11 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     default_metadata: dict[str, str]
     poison_pill_threshold: int | None
     rerun_unknown_steps: bool
+    cron: str | None
+    timezone: str
+    catch_up: CatchUp
+    overlap: Overlap
+    payload_template: dict[str, Any]
     enabled: bool
 
 

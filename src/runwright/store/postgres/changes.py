@@ -203,6 +203,13 @@ FIELDS: dict[str, Field] = {
         astuple,
         key=lambda value: (value.run_id, value.kind, value.key),
     ),
+    "schedules": Field(
+        tables.schedules,
+        ("job_id", "next_fire_at", "last_fired_at", "last_run_id"),
+        "UPDATE schedules s SET next_fire_at = n.next_fire_at, last_fired_at = n.last_fired_at,"
+        f" last_run_id = n.last_run_id FROM {{rows}} WHERE {same('s.job_id', 'n.job_id')}",
+        lambda schedule: (schedule.job_id, schedule.next_fire_at, schedule.last_fired_at, schedule.last_run_id),
+    ),
     "attempts": Field(
         tables.attempts,
         Attempt.__struct_fields__,

@@ -12,6 +12,7 @@ from functools import cache
 from msgspec import Struct
 
 from runwright.domain.events import Event
+from runwright.domain.schedule import Schedule
 from runwright.store import rows
 from runwright.store.base import Attempt, Lease, StoredValue
 from runwright.store.postgres.changes import same
@@ -105,6 +106,8 @@ RENEW = (
     " SELECT a.run_id FROM asked a WHERE NOT EXISTS (SELECT FROM leases l WHERE l.run_id = a.run_id"
     " AND l.lease_epoch = a.epoch AND l.worker_id = $1 OFFSET 0)"
 )
+# A schedule that is held is being fired by another process, or its job is being changed: both see to it.
+SCHEDULES = f"SELECT {_columns(Schedule)} FROM schedules WHERE job_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED"
 LEASES_OF = f"SELECT {_columns(Lease)} FROM leases WHERE worker_id = $1 ORDER BY run_id"
 LAPSED = (
     f"SELECT {_columns(Lease)} FROM leases WHERE until <= $1 OR fence_at <= $1 ORDER BY until <= $1, until LIMIT $2"

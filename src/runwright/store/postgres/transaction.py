@@ -9,6 +9,7 @@ from typing import Any
 from runwright import ids
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.run import Run, Spec
+from runwright.domain.schedule import Schedule
 from runwright.store import rows
 from runwright.store.base import ChangeSet, Held, Lease, Pruned, Row, Slots
 from runwright.store.postgres import changes as written
@@ -111,6 +112,10 @@ class PostgresTransaction:
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
         """Return the leases of those runs that execute, locked against renewal; without those being renewed."""
         return {row[0]: Lease(*row) for row in await self._rows(hot.LEASES, list(run_ids))} if run_ids else {}
+
+    async def schedules(self, job_ids: Sequence[str]) -> dict[str, Schedule]:
+        """Return the schedules of those jobs, locked; without those that another transaction holds."""
+        return {row[0]: Schedule(*row) for row in await self._rows(hot.SCHEDULES, list(job_ids))} if job_ids else {}
 
     async def take(self, lanes: Sequence[str], count: int) -> list[str]:
         """Remove and return up to `count` ready runs of these lanes, lowest rank first; locked ones stay for others."""

@@ -47,12 +47,23 @@ SET_SECRET = setting(job_secrets, "job_id", "sealed", "previous", "previous_unti
 DELETE_SECRET = Query(delete(job_secrets).where(_secret_of_job))
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_decode = msgspec.json.Decoder(JobDefinition).decode
+
+
+class _Stored(JobDefinition, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A definition as another version of this program may have stored it, with fields that this one does not know."""
+
+
+_decode = msgspec.json.Decoder(_Stored).decode
 
 
 def encoded(definition: JobDefinition) -> bytes:
     """Return a definition as it is stored: all fields, so that a later default changes no version."""
     return _encode(definition)
+
+
+def decoded(definition: bytes) -> JobDefinition:
+    """Return a stored definition, without what this version of the program does not know."""
+    return JobDefinition(**msgspec.structs.asdict(_decode(definition)))
 
 
 def job(row: Row) -> Job:
@@ -64,7 +75,7 @@ def job(row: Row) -> Job:
         project_id=project_id,
         version=version,
         job_version_id=job_version_id,
-        definition=_decode(definition),
+        definition=decoded(definition),
         created_at=created_at,
         updated_at=updated_at,
     )
@@ -77,7 +88,7 @@ def version(row: Row) -> JobVersion:
         job_version_id=job_version_id,
         job_id=job_id,
         version=number,
-        definition=_decode(definition),
+        definition=decoded(definition),
         created_at=created_at,
         created_by=created_by,
     )

@@ -15,6 +15,7 @@ from msgspec.structs import astuple
 
 from runwright.domain.events import Event
 from runwright.domain.run import Run
+from runwright.domain.schedule import Schedule
 from runwright.store import rows
 from runwright.store.base import Attempt, ChangeSet, Lease, Row, StoredValue
 
@@ -50,6 +51,7 @@ EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = ? AND seq > ?
 SPECS = f"SELECT run_id, opening FROM runs WHERE run_id IN {_IDS}"
 PAYLOADS = f"SELECT run_id, payload FROM runs WHERE run_id IN {_IDS}"
 LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id IN {_IDS}"
+SCHEDULES = f"SELECT {_columns(Schedule)} FROM schedules WHERE job_id IN {_IDS}"
 LIMITS = f"SELECT limit_key, used, max FROM limits WHERE limit_key IN {_IDS}"
 IDEMPOTENCY = "SELECT fingerprint, target FROM idempotency WHERE scope = ? AND key = ? AND created_at > ?"
 TAKE = "SELECT lane, rank, run_id FROM ready WHERE lane = ? ORDER BY rank, run_id LIMIT ?"
@@ -157,6 +159,11 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         "values_gone",
         "DELETE FROM run_values WHERE run_id = ? AND kind = ? AND key = ?",
         lambda value: value,
+    ),
+    (
+        "schedules",
+        "UPDATE schedules SET next_fire_at = ?, last_fired_at = ?, last_run_id = ? WHERE job_id = ?",
+        lambda schedule: (schedule.next_fire_at, schedule.last_fired_at, schedule.last_run_id, schedule.job_id),
     ),
     ("attempts", _insert("attempts", Attempt.__struct_fields__), astuple),
     ("events", _insert("run_events", Event.__struct_fields__), astuple),

@@ -24,6 +24,7 @@ from runwright.clock import Clock
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
 from runwright.domain.run import Run, Spec
+from runwright.domain.schedule import Schedule
 from runwright.errors import StoreUnavailable
 from runwright.store import migrations, rows
 from runwright.store.base import (
@@ -104,6 +105,10 @@ class SqliteTransaction:
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
         """Return the leases of those runs that execute."""
         return {row[0]: Lease(*row) for row in self._cursor.execute(hot.LEASES, (_list(run_ids),))}
+
+    async def schedules(self, job_ids: Sequence[str]) -> dict[str, Schedule]:
+        """Return the schedules of those jobs."""
+        return {row[0]: Schedule(*row) for row in self._cursor.execute(hot.SCHEDULES, (_list(job_ids),))}
 
     async def take(self, lanes: Sequence[str], count: int) -> list[str]:
         """Remove and return up to `count` ready runs of these lanes, lowest rank first."""
