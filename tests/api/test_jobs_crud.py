@@ -40,6 +40,11 @@ EVERYTHING: dict[str, Any] = {
     "default_metadata": {"shelf": "A"},
     "poison_pill_threshold": 2,
     "rerun_unknown_steps": True,
+    "cron": "0 6 * * MON-FRI",
+    "timezone": "Europe/Berlin",
+    "catch_up": "all",
+    "overlap": "skip",
+    "payload_template": {"shelf": {"n": 1}},
     "enabled": False,
 }
 DEFAULTS: dict[str, Any] = {
@@ -66,6 +71,11 @@ DEFAULTS: dict[str, Any] = {
     "default_metadata": {},
     "poison_pill_threshold": None,
     "rerun_unknown_steps": False,
+    "cron": None,
+    "timezone": "UTC",
+    "catch_up": "one",
+    "overlap": "allow",
+    "payload_template": {},
     "enabled": True,
 }
 
@@ -291,7 +301,18 @@ async def test_a_repeated_request_finds_its_job(server: Served) -> None:
         ({"slug": "g", "default_metadata": {"k": "v" * 1025}}, "default_metadata[...]"),
         ({"slug": "g", "poison_pill_threshold": 0}, "poison_pill_threshold"),
         ({"slug": "g", "enabled": 1}, "enabled"),
-        ({"slug": "g", "cron": "* * * * *"}, "cron"),
+        ({"slug": "g", "cron": "* * * *"}, "cron"),
+        ({"slug": "g", "cron": "0 0 30 2 *"}, "cron"),
+        ({"slug": "g", "cron": "9" * 201}, "cron"),
+        ({"slug": "g", "cron": "* * * * *", "timezone": "Mars/Olympus"}, "timezone"),
+        ({"slug": "g", "cron": "* * * * *", "catch_up": "some"}, "catch_up"),
+        ({"slug": "g", "cron": "* * * * *", "overlap": "wait"}, "overlap"),
+        ({"slug": "g", "cron": "* * * * *", "payload_template": [1]}, "payload_template"),
+        ({"slug": "g", "timezone": "Europe/Berlin"}, "timezone"),
+        ({"slug": "g", "catch_up": "all"}, "catch_up"),
+        ({"slug": "g", "overlap": "skip"}, "overlap"),
+        ({"slug": "g", "payload_template": {"a": 1}}, "payload_template"),
+        ({"slug": "g", "every": "1h"}, "every"),
         ({"slug": "g", "id": "job_1"}, "id"),
     ],
 )

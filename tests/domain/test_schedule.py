@@ -123,6 +123,17 @@ def test_years_of_missed_minutes_cost_no_more_than_the_cap():
     assert found == Due([now - 120_000_000, now - 60_000_000, now], 3, now + 60_000_000)
 
 
+@pytest.mark.parametrize("day", [(2026, 3, 29), (2026, 10, 25)], ids=["forward", "back"])
+@pytest.mark.parametrize("expression", ["30 2 * * *", "0 2 * * *", "59 1 * * *", "15 1,2,3 * * *", "*/15 * * * *"])
+def test_whenever_somebody_looks_on_the_day_of_a_change_each_fire_is_made_once(day: tuple[int, ...], expression: str):
+    schedule, midnight = Cron(expression, BERLIN), wall(BERLIN, *day)
+    known = [at for at in first(schedule, midnight - 1, 200) if at < midnight + 6 * HOUR]
+    for looked_at in range(midnight + 60_000_000, midnight + 6 * HOUR, HOUR // 12):
+        found = due(schedule, known[0], looked_at, "all", most=200, late_us=0)
+        assert found.fires == [at for at in known if at <= looked_at]
+        assert found.next_fire_at == next((at for at in known if at > looked_at), found.next_fire_at)
+
+
 @given(st.text("0123456789*/,-#LW MON", max_size=40) | st.text(max_size=30))
 def test_any_text_is_an_expression_or_is_told_why_not(text: str):
     problem = cron_problem(text)

@@ -17,7 +17,6 @@ from runwright.domain.job import Job, JobDefinition
 from runwright.domain.run import Run
 from runwright.domain.schedule import Schedule
 from runwright.store.base import Transaction
-from runwright.store.postgres.store import PostgresStore
 from runwright.store.queries.auth import INSERT_PROJECT, PROJECT
 from runwright.store.queries.schedules import SCHEDULE
 from runwright.store.queries.schedules import schedule as schedule_from
@@ -36,6 +35,7 @@ class Town(World):
 
     def __init__(self, backend: Backend, directory: Path, **settings: Any) -> None:
         super().__init__(directory, backend.clock, (), **settings)
+        self.backend = backend
         self.store = backend.make()  # type: ignore[assignment]
 
     async def open(self) -> Town:
@@ -51,7 +51,7 @@ class Town(World):
 
     async def crash(self) -> None:
         """Lose everything that is not durable."""
-        if not isinstance(self.store, PostgresStore):
+        if self.backend.dialect == "sqlite":
             await super().crash()
             return
         here = asyncio.current_task()

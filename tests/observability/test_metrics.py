@@ -13,8 +13,10 @@ from runwright.observability.catalogue import METRICS, OF_THE_PROCESS
 from runwright.observability.tallies import SERIES_MAX, Counter, Histogram
 from tests.acceptance.gate import opened_gate
 from tests.api.served import ok, refused, serving
+from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import World, failed, until
 from tests.observability.scrape import Scrape, scrape, watch
+from tests.store.backends import sqlite
 
 UNITS = re.compile(r"_(seconds|requests|runs|total|slots|slots_busy|open|info)$")
 
@@ -81,6 +83,25 @@ async def test_lost_leases_and_fenced_attempts_are_counted_apart(world: World):
 async def _losses(metrics) -> tuple[float | None, float | None]:
     shown = await scrape(metrics)
     return shown.value("runwright_lease_losses_total"), shown.value("runwright_fences_total")
+
+
+async def test_fires_are_counted_with_how_late_they_came_and_those_that_made_no_run_by_why(tmp_path: Path):
+    with sqlite(tmp_path) as backend:
+        town = await Town(backend, tmp_path).open()
+        metrics = watch(town.engine)
+        for overlap in ("skip", "cancel"):
+            await town.create(overlap, cron="* * * * *", overlap=overlap)
+        await town.look(MINUTE + 2)
+        await town.look(2 * MINUTE)
+        await town.engine.commit.idle()
+        shown = await scrape(metrics)
+        assert shown.value("runwright_cron_fires_total") == 3
+        assert shown.value("runwright_cron_lateness_seconds_sum") == 6
+        assert shown.value("runwright_cron_missed_total") == 2
+        assert shown.series("runwright_cron_overlaps_total") == {("skipped",): 1, ("cancelled",): 1}
+        assert shown.value("runwright_cron_refused_total") == 0
+        metrics.close()
+        await town.close()
 
 
 # --- the commit -------------------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, cast
+from zoneinfo import ZoneInfo
 
 from cyclopts import App, Parameter
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import UsageError
-from runwright.cli.inputs import Yes, confirm, pairs
+from runwright.cli.inputs import Yes, confirm, json_object, pairs
 from runwright.client.fields import JobChanges, JobFields
 from runwright.client.models import Job
 
@@ -21,6 +22,7 @@ NULLABLE = (
     "max_concurrency_per_key",
     "run_ttl_secs",
     "poison_pill_threshold",
+    "cron",
 )
 
 SHOWN_ONCE = "The signing secret is not shown again: give it to the endpoint now."
@@ -75,6 +77,16 @@ class Options:
     "Identical errors in a row that end the retries"
     rerun_unknown_steps: Annotated[bool | None, Parameter(negative="--no-rerun-unknown-steps")] = None
     "Whether an unsafe step of unknown outcome runs again"
+    cron: str | None = None
+    "Five fields, minute to day of week: when it starts runs by itself"
+    timezone: str | None = None
+    "Time zone whose clock `cron` reads, such as Europe/Berlin"
+    catch_up: Literal["skip", "one", "all"] | None = None
+    "What becomes of fires that were missed"
+    overlap: Literal["allow", "skip", "cancel"] | None = None
+    "What a fire does while the run of the fire before it is unfinished"
+    payload_template: str | None = None
+    "JSON object, @FILE or - for stdin: the payload of the runs that `cron` starts"
     enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None
     "Whether the job can be triggered"
     tag: tuple[str, ...] = ()
@@ -90,10 +102,13 @@ class Options:
         if self.endpoint is not None and self.execution_mode is None:
             values["execution_mode"] = "http"
         values["retry_on"] = list(values["retry_on"])
+        if self.payload_template is not None:
+            values["payload_template"] = json_object(self.payload_template, "--payload-template")
         values["tags"] = pairs(values.pop("tag"), "--tag")
         values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
         values["retry_delays_secs"] = list(values["retry_delays_secs"])
-        kept = {name: value for name, value in values.items() if value is not None and value not in ([], {})}
+        empty = [name for name in ("retry_on", "retry_delays_secs", "tags", "default_metadata") if not values[name]]
+        kept = {name: value for name, value in values.items() if value is not None and name not in empty}
         return cast(JobChanges, kept)
 
 
@@ -237,6 +252,32 @@ def put(
     """
     with connection.client() as client:
         _show_changed(client.jobs.put(slug, project_id=project, **options.given()), connection)
+
+
+@app.command
+def schedule(job: str, /, *, count: int = 10, project: str | None = None, connection: Connection = HERE) -> None:
+    """Show when a job starts runs by itself, and its next fires.
+
+    Example: `runwright jobs schedule report --count 3`
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    count
+        How many of the fires to come; at most 100.
+    project
+        Id or slug of its project.
+    """
+    with connection.client() as client:
+        found = client.jobs.schedule(job, count=count, project_id=project)
+    if connection.json:
+        printing.show_json(found.raw)
+        return
+    printing.detail((name, value) for name, value in found.raw.items() if name != "upcoming")
+    clock = ZoneInfo(found.timezone)
+    local = [at.astimezone(clock).strftime("%a %Y-%m-%d %H:%M %Z") for at in found.upcoming]
+    printing.table(("upcoming", "by its clock"), list(zip(found.raw["upcoming"], local, strict=True)))
 
 
 @app.command

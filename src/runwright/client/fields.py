@@ -42,6 +42,11 @@ class JobChanges(TypedDict, total=False):
     default_metadata: Mapping[str, str]
     poison_pill_threshold: int | None
     rerun_unknown_steps: bool
+    cron: str | None
+    timezone: str
+    catch_up: Literal["skip", "one", "all"]
+    overlap: Literal["allow", "skip", "cancel"]
+    payload_template: Mapping[str, Any]
     enabled: bool
 
 

@@ -19,6 +19,8 @@ C = TypeVar("C", Context, SyncContext)
 
 RetryStrategy = Literal["exponential", "linear", "fixed", "custom"]
 RetryJitter = Literal["full", "proportional", "none"]
+CatchUp = Literal["skip", "one", "all"]
+Overlap = Literal["allow", "skip", "cancel"]
 
 # What the jobs API takes, so that a wrong option fails where it is written; a test holds the two together.
 _Name = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -47,6 +49,11 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrency_per_key: _Slots | UnsetType = UNSET
     priority: Annotated[int, Meta(ge=0, le=10)] | UnsetType = UNSET
     rerun_unknown_steps: bool | UnsetType = UNSET
+    cron: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    timezone: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    catch_up: CatchUp | UnsetType = UNSET
+    overlap: Overlap | UnsetType = UNSET
+    payload_template: dict[str, Any] | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
         """Return the fields that were given, as the jobs API names them."""
@@ -139,6 +146,11 @@ def job(
     max_concurrency_per_key: int | None = None,
     priority: int | None = None,
     rerun_unknown_steps: bool | None = None,
+    cron: str | None = None,
+    timezone: str | None = None,
+    catch_up: CatchUp | None = None,
+    overlap: Overlap | None = None,
+    payload_template: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[Concatenate[C, P], R]], Handler[Concatenate[C, P], R]]: ...
 
 
@@ -181,4 +193,4 @@ def _positional(fn: Callable[..., Any]) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind in kinds]
 
 
-__all__ = ["Handler", "JobOptions", "RetryJitter", "RetryStrategy", "job"]
+__all__ = ["CatchUp", "Handler", "JobOptions", "Overlap", "RetryJitter", "RetryStrategy", "job"]

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from runwright.client.fields import JobChanges, JobFields, PageOptions, TriggerItem, TriggerOptions
 from runwright.client.json_values import json_copy
-from runwright.client.models import BulkTriggered, Job, JobVersion, RotatedSecret, Run
+from runwright.client.models import BulkTriggered, Job, JobSchedule, JobVersion, RotatedSecret, Run
 from runwright.client.pages import Pages
 from runwright.client.transport import Transport
 
@@ -44,6 +44,11 @@ class Jobs:
         """Have a job of this slug with these fields: made if there is none, changed where they differ."""
         params = {"project_id": project_id}
         return await self._transport.one(Job, "PUT", _path(job), params=params, body=fields, repeatable=True)
+
+    async def schedule(self, job: str, *, count: int | None = None, project_id: str | None = None) -> JobSchedule:
+        """Return when a job fires: its schedule, and its next `count` fires. Raises `ApiError` for one without cron."""
+        params = {"count": count, "project_id": project_id}
+        return await self._transport.one(JobSchedule, "GET", f"{_path(job)}/schedule", params=params)
 
     async def delete(self, job: str, *, project_id: str | None = None) -> None:
         """Delete a job; its runs stay."""

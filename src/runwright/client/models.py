@@ -304,6 +304,11 @@ class JobDefinition(Record, kw_only=True):
     priority: int | None = None
     poison_pill_threshold: int | None = None
     rerun_unknown_steps: bool = False
+    cron: str | None = None
+    timezone: str = "UTC"
+    catch_up: str = "one"
+    overlap: str = "allow"
+    payload_template: dict[str, Any] | None = None
     tags: dict[str, Any] | None = None
     default_metadata: dict[str, Any] | None = None
     created_at: datetime | None = None
@@ -322,6 +327,21 @@ class Job(JobDefinition, kw_only=True):
     org_id: str | None = None
     signing_secret: str | None = None
     updated_at: datetime | None = None
+
+
+class JobSchedule(Record, kw_only=True):
+    """When a job starts runs by itself; `upcoming` is empty for a disabled one."""
+
+    job_id: str
+    cron: str
+    timezone: str
+    catch_up: str
+    overlap: str
+    enabled: bool
+    upcoming: list[datetime]
+    next_fire_at: datetime | None = None
+    last_fired_at: datetime | None = None
+    last_run_id: str | None = None
 
 
 class RotatedSecret(Record, kw_only=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ Overlap = Literal["allow", "skip", "cancel"]
 """What a fire does while a run of the schedule is unfinished: start beside it, stay out, or cancel it first."""
 
 FIELDS = 5
+_FIRST_SPAN_US = 3_600_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
@@ -101,21 +103,26 @@ def due(cron: Cron, next_at: int, now: int, catch_up: CatchUp, *, most: int, lat
     """
     if next_at > now:
         return Due([], 0, next_at)
-    # Backwards from now: what was missed may be years of minutes.
-    begin = (_EPOCH + (now + 1) * _US).astimezone(_zone(cron.timezone))
     wanted = 1 if catch_up == "one" else most
     earliest = now - late_us if catch_up == "skip" else next_at
-    made: list[int] = []
-    dropped = 0
-    for fire in CronSim(cron.expression, begin, reverse=True):
-        at = (fire - _EPOCH) // _US
-        if at < next_at or dropped == most:
-            break
-        if at >= earliest and len(made) < wanted:
-            made.append(at)
-        else:
-            dropped += 1
-    return Due(made[::-1], dropped, next_fire(cron, now))
+    missed = _latest(cron, next_at, now, wanted + most)
+    made = [at for at in missed if at >= earliest][-wanted:]
+    return Due(made, min(len(missed) - len(made), most), next_fire(cron, now))
+
+
+def _latest(cron: Cron, first: int, last: int, count: int) -> list[int]:
+    """Return the latest fires from `first` to `last`, at least `count` of them if there are so many.
+
+    Looks back further and further: what was missed may be years of minutes. And reads forwards from there, for only
+    so does an instant in the doubled hour have the one fire that it has.
+    """
+    span = _FIRST_SPAN_US
+    while True:
+        begin = max(first, last - span)
+        found = list(takewhile(lambda at: at <= last, fires(cron, begin - 1)))
+        if begin == first or len(found) >= count:
+            return found
+        span *= 4
 
 
 @lru_cache(maxsize=1024)

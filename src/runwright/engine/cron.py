@@ -125,4 +125,4 @@ def _tell(seen: Schedule, coming: Due, fired: Fired) -> None:
         report("cron.cancelled", job_id=seen.job_id, run_id=fired.cancelled)
     for run in fired.runs:
         late_us = max(run.at - (run.spec.scheduled_at or run.at), 0)
-        report("cron.fired", job_id=seen.job_id, run_id=run.run_id, late_ms=late_us // 1000)
+        report("cron.fired", job_id=seen.job_id, run_id=run.run_id, late_us=late_us)

@@ -79,6 +79,17 @@ LEASE_LOSSES = Metric("runwright_lease_losses_total", "counter", "Leases that ra
 FENCES = Metric(
     "runwright_fences_total", "counter", "Attempts that did not stop in time when asked, and were fenced off"
 )
+CRON_FIRES = Metric("runwright_cron_fires_total", "counter", "Runs started by the schedules of jobs, by this server")
+CRON_LATENESS = Metric(
+    "runwright_cron_lateness_seconds", "histogram", "Time from the instant of a fire to its run", (), _LONG
+)
+CRON_MISSED = Metric(
+    "runwright_cron_missed_total", "counter", "Fires that nobody was there for, and that were not made up for"
+)
+CRON_OVERLAPS = Metric(
+    "runwright_cron_overlaps_total", "counter", "Fires that met an unfinished run: skipped, or cancelled it", ("done",)
+)
+CRON_REFUSED = Metric("runwright_cron_refused_total", "counter", "Fires whose run could not be made")
 LOOP_FAILURES = Metric("runwright_loop_failures_total", "counter", "Rounds of a loop that failed", ("loop",))
 QUEUE_DEPTH = Metric(
     "runwright_queue_ready_runs", "gauge", "Runs ready in a queue, counted up to 1 000 at each scrape", ("queue",)
@@ -131,6 +142,11 @@ METRICS: tuple[Metric, ...] = (
     DISPATCH_SECONDS,
     LEASE_LOSSES,
     FENCES,
+    CRON_FIRES,
+    CRON_LATENESS,
+    CRON_MISSED,
+    CRON_OVERLAPS,
+    CRON_REFUSED,
     LOOP_FAILURES,
     QUEUE_DEPTH,
     SLOTS,

@@ -54,6 +54,11 @@ class Metrics:
         self._dispatch_seconds = self._show(Histogram(m.DISPATCH_SECONDS))
         self._lease_losses = self._show(Counter(m.LEASE_LOSSES))
         self._fences = self._show(Counter(m.FENCES))
+        self._cron_fires = self._show(Counter(m.CRON_FIRES))
+        self._cron_lateness = self._show(Histogram(m.CRON_LATENESS))
+        self._cron_missed = self._show(Counter(m.CRON_MISSED))
+        self._cron_overlaps = self._show(Counter(m.CRON_OVERLAPS))
+        self._cron_refused = self._show(Counter(m.CRON_REFUSED))
         self._loop_failures = self._show(Counter(m.LOOP_FAILURES))
         self._lagged = self._show(Counter(m.STREAMS_LAGGED))
         self._hints_sent = self._show(Counter(m.BUS_SENT))
@@ -124,6 +129,11 @@ class Metrics:
             "dispatch.ended": self._dispatched,
             "reaper.lost": lambda **_: self._lease_losses.add(),
             "reaper.fenced": lambda **_: self._fences.add(),
+            "cron.fired": self._fired,
+            "cron.missed": lambda fires, **_: self._cron_missed.add((), fires),
+            "cron.skipped": lambda fires, **_: self._cron_overlaps.add(("skipped",), fires),
+            "cron.cancelled": lambda **_: self._cron_overlaps.add(("cancelled",)),
+            "cron.refused": lambda **_: self._cron_refused.add(),
             "loop.failed": lambda loop, **_: self._loop_failures.add((loop,)),
             "loop.broken": lambda loop, **_: self._loop_failures.add((loop,)),
             "bus.sent": lambda hints: self._hints_sent.add((), hints),
@@ -182,6 +192,10 @@ class Metrics:
 
     def _heard(self, seconds: float) -> None:
         self._bus_lag.observe(seconds)
+
+    def _fired(self, late_us: int, **_: Any) -> None:
+        self._cron_fires.add()
+        self._cron_lateness.observe(late_us / 1e6)
 
     def _answered(self, method: str, route: str, status: int | None, seconds: float, **_: Any) -> None:
         shown = "aborted" if status is None else f"{status // 100}xx"

@@ -61,6 +61,13 @@ class JobVersionQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
     project_id: ProjectIdent | None = None
 
 
+class ScheduleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which project a slug belongs to, and how many fires to tell."""
+
+    project_id: ProjectIdent | None = None
+    count: Annotated[int, Meta(ge=1, le=100, description="How many of the fires to come: 1 to 100, default 10.")] = 10
+
+
 class CreateJobRequest(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new job; without a slug the name suggests it, without a name it is the slug."""
 
@@ -178,3 +185,21 @@ class JobVersion(Shown, frozen=True, kw_only=True):
     version: int
     created_at: str
     created_by: str
+
+
+class JobSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """When a job starts runs by itself: what it says, the latest fire that made a run, and those to come.
+
+    A disabled job does not fire: its `next_fire_at` is null and `upcoming` is empty.
+    """
+
+    job_id: str
+    enabled: bool
+    cron: str
+    timezone: str
+    catch_up: CatchUp
+    overlap: Overlap
+    next_fire_at: str | None
+    last_fired_at: str | None
+    last_run_id: str | None
+    upcoming: list[str]

@@ -16,10 +16,12 @@ from runwright.api.slices import part
 from runwright.domain import job as domain
 from runwright.domain.accounts import slug_of
 from runwright.engine.job_secrets import Rotated
+from runwright.engine.schedules import Outlook
 from runwright.errors import InvalidRequest
 
 routes = Routes("jobs")
 NO_SECRET = {409: "The job has no signing secret, or the idempotency key was used for another request"}
+NO_CRON = {409: "The job has no schedule: its `cron` is null"}
 NOWHERE = {404: "The project is not the caller's"}
 
 
@@ -107,6 +109,13 @@ async def list_job_versions(call: Call, job: str, query: wire.JobVersionQuery) -
     return Page.of(rows, window, version_view, lambda row: row.job_version_id)
 
 
+@routes.get("/v1/jobs/{job}/schedule", scope="jobs:read", answers=NO_CRON, summary="Tell when a job fires")
+async def get_job_schedule(call: Call, job: str, query: wire.ScheduleQuery) -> wire.JobSchedule:
+    """Return the schedule of a job that has `cron`, with the instants at which it will start runs."""
+    found = await find_job(call, job, query.project_id)
+    return schedule_view(await call.services.engine.schedules.outlook(call.actor, found, query.count))
+
+
 async def find_job(call: Call, ident: str, project_ident: str | None) -> domain.Job:
     """Return the job that a path names: by id wherever the caller may see it, by slug in the project."""
     if project_ident is None and ids.is_id("job", ident):
@@ -138,6 +147,23 @@ def rotated_view(rotated: Rotated) -> wire.RotatedSecret:
         job_id=rotated.job_id,
         signing_secret=rotated.secret,
         previous_expires_at=None if until is None else instants.text(until),
+    )
+
+
+def schedule_view(outlook: Outlook) -> wire.JobSchedule:
+    """Return a schedule as the wire shows it."""
+    definition, schedule = outlook.job.definition, outlook.schedule
+    return wire.JobSchedule(
+        job_id=outlook.job.job_id,
+        enabled=definition.enabled,
+        cron=definition.cron or "",
+        timezone=definition.timezone,
+        catch_up=definition.catch_up,
+        overlap=definition.overlap,
+        next_fire_at=None if schedule.next_fire_at is None else instants.text(schedule.next_fire_at),
+        last_fired_at=None if schedule.last_fired_at is None else instants.text(schedule.last_fired_at),
+        last_run_id=schedule.last_run_id,
+        upcoming=[instants.text(at) for at in outlook.upcoming],
     )
 
 

@@ -1,0 +1,108 @@
+"""However a server ends in the middle of a fire, the next one makes what was not made, and nothing twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runwright.engine.loops import Loop
+from runwright.store.base import Row, Transaction
+from runwright.store.query import Query
+from tests.engine.timetable import MINUTE, Town
+from tests.engine.world import PATIENCE_S, SECOND
+from tests.store.backends import BACKENDS, Backend
+
+STEPS = 7
+"""Where a round may end: around the look, around the transaction and in it, around the look for the next fire."""
+
+
+class Interrupted:
+    """A store that stops answering at one of the steps of those who use it, for ever."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.left: int | None = None
+        self.reached = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def fetch(self, query: Query, **params: Any) -> list[Row]:
+        await self._step()
+        rows: list[Row] = await self.store.fetch(query, **params)
+        await self._step()
+        return rows
+
+    async def write(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        async def in_the_middle(tx: Transaction) -> Any:
+            result = await work(tx)
+            await self._step()
+            return result
+
+        await self._step()
+        written = await self.store.write(in_the_middle)
+        await self._step()
+        return written
+
+    async def _step(self) -> None:
+        if self.left is None:
+            return
+        self.left -= 1
+        if self.left < 0:
+            self.reached.set()
+            await asyncio.Event().wait()
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with BACKENDS[request.param](tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+@pytest.mark.parametrize("overlap", ["allow", "cancel"])
+async def test_17_a_crash_between_any_two_steps_loses_and_doubles_no_fire(
+    backend: Backend, tmp_path: Path, step: int, overlap: str
+):
+    former = Town(backend, tmp_path)
+    store, former.store = former.store, Interrupted(former.store)  # type: ignore[assignment]
+    await former.open()
+    job = await former.create(cron="* * * * *", catch_up="all", overlap=overlap)
+    await former.look(MINUTE)
+    former.clock.advance(MINUTE)
+    former.store.left = step  # type: ignore[attr-defined]
+    round_ = asyncio.create_task(_once(former.engine.cron.loop), name="cron")
+    async with asyncio.timeout(PATIENCE_S):
+        await former.store.reached.wait()  # type: ignore[attr-defined]
+    former.store = store
+    await former.crash()
+    assert round_.cancelled()
+
+    town = await Town(backend, tmp_path).open()
+    await town.look()
+    now = town.clock.now()
+    assert await town.fires(job) == [now - MINUTE * SECOND, now]
+    states = sorted(run.state for run in await town.runs_of(job))
+    assert states == (["queued", "queued"] if overlap == "allow" else ["cancelled", "queued"])
+    schedule = await town.schedule(job)
+    assert schedule is not None
+    assert (schedule.last_fired_at, schedule.next_fire_at) == (now, now + MINUTE * SECOND)
+    await town.close()
+
+
+async def test_a_round_has_no_more_steps_than_are_tried(backend: Backend, tmp_path: Path):
+    town = Town(backend, tmp_path)
+    town.store = Interrupted(town.store)  # type: ignore[assignment]
+    await town.open()
+    await town.create(cron="* * * * *")
+    town.clock.advance(MINUTE)
+    town.store.left = STEPS  # type: ignore[attr-defined]
+    await _once(town.engine.cron.loop)
+    assert town.store.left == 0  # type: ignore[attr-defined]
+    await town.close()
+
+
+async def _once(loop: Loop) -> None:
+    await loop._once()
