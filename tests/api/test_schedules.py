@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runwright.clock import SystemClock
 from tests.api.served import Served, ok, refused, serving
 
 
@@ -51,6 +53,7 @@ async def test_a_schedule_that_is_not_there_is_told_apart_from_a_job_that_is_not
 
 async def test_the_runs_of_a_schedule_are_found_by_who_triggered_them(server: Served) -> None:
     clock = server.house.services.clock
+    assert isinstance(clock, SystemClock)
     job = {"slug": "often", "cron": "* * * * *", "payload_template": {"a": 1}, "queue": "nobody"}
     made = await ok(server.admin.post("/v1/jobs", json=job), 201)
     clock.shift(60_000_000)
@@ -73,7 +76,13 @@ async def test_a_change_of_cron_is_a_version_and_all_its_fields_come_back(server
     changed = await ok(server.admin.patch("/v1/jobs/nightly", json={**fields, "payload_template": {"n": [1]}}))
     assert {name: changed[name] for name in fields} == fields
     assert (changed["version"], changed["payload_template"]) == (2, {"n": [1]})
-    again = {"cron": None, "timezone": "UTC", "catch_up": "one", "overlap": "allow", "payload_template": {}}
+    again: dict[str, Any] = {
+        "cron": None,
+        "timezone": "UTC",
+        "catch_up": "one",
+        "overlap": "allow",
+        "payload_template": {},
+    }
     details = await refused(server.admin.patch("/v1/jobs/nightly", json={"cron": None}), 422, "request.invalid")
     assert [field["path"] for field in details["fields"]] == list(again)[1:]
     assert (await ok(server.admin.patch("/v1/jobs/nightly", json=again)))["version"] == 3

@@ -8,39 +8,37 @@ import pytest
 from sqlalchemy import bindparam, update
 
 from runwright import telemetry
+from runwright.clock import FrozenClock
 from runwright.domain import outcome as o
 from runwright.engine.requests import Fire
 from runwright.errors import Conflict, InvalidRequest, NotFound
 from runwright.store.queries.schedules import DUE, due
 from runwright.store.query import Query
 from runwright.store.tables import jobs
+from tests.engine.databases import Database
 from tests.engine.timetable import HOUR, MINUTE, Town, at, turn_to
 from tests.engine.world import ADMIN, SECOND, until
-from tests.store.backends import BACKENDS, Backend
 
 BERLIN = "Europe/Berlin"
 Founder = Callable[..., Awaitable[Town]]
 LOSE_JOB = Query(update(jobs).where(jobs.c.job_id == bindparam("row")).values(deleted_at=1))
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    with BACKENDS[request.param](tmp_path) as made:
-        yield made
-
-
 @pytest.fixture
-async def found(backend: Backend, tmp_path: Path) -> AsyncIterator[Founder]:
+async def found(database: Database, tmp_path: Path) -> AsyncIterator[Founder]:
     """Return what opens a town over the database; each is closed in the end, if the test did not."""
     towns: list[Town] = []
+    clock = FrozenClock()
 
     async def founded(**settings: Any) -> Town:
-        towns.append(await Town(backend, tmp_path, **settings).open())
+        towns.append(Town(tmp_path, clock, (), database, **settings))
+        await towns[-1].open()
         return towns[-1]
 
     yield founded
     for town in towns:
-        await town.close()
+        if town.opened:
+            await town.close()
 
 
 @pytest.fixture

@@ -1,18 +1,19 @@
 """However a server ends in the middle of a fire, the next one makes what was not made, and nothing twice."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runwright.clock import FrozenClock
 from runwright.engine.loops import Loop
 from runwright.store.base import Row, Transaction
 from runwright.store.query import Query
+from tests.engine.databases import Database
 from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import PATIENCE_S, SECOND
-from tests.store.backends import BACKENDS, Backend
 
 STEPS = 7
 """Where a round may end: around the look, around the transaction and in it, around the look for the next fire."""
@@ -55,32 +56,28 @@ class Interrupted:
             await asyncio.Event().wait()
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    with BACKENDS[request.param](tmp_path) as made:
-        yield made
-
-
 @pytest.mark.parametrize("step", range(STEPS))
 @pytest.mark.parametrize("overlap", ["allow", "cancel"])
 async def test_17_a_crash_between_any_two_steps_loses_and_doubles_no_fire(
-    backend: Backend, tmp_path: Path, step: int, overlap: str
+    database: Database, tmp_path: Path, step: int, overlap: str
 ):
-    former = Town(backend, tmp_path)
-    store, former.store = former.store, Interrupted(former.store)  # type: ignore[assignment]
+    clock = FrozenClock()
+    former = Town(tmp_path, clock, (), database)
+    store, former.store = former.store, Interrupted(former.store)
     await former.open()
     job = await former.create(cron="* * * * *", catch_up="all", overlap=overlap)
     await former.look(MINUTE)
     former.clock.advance(MINUTE)
-    former.store.left = step  # type: ignore[attr-defined]
+    former.store.left = step
     round_ = asyncio.create_task(_once(former.engine.cron.loop), name="cron")
     async with asyncio.timeout(PATIENCE_S):
-        await former.store.reached.wait()  # type: ignore[attr-defined]
+        await former.store.reached.wait()
     former.store = store
     await former.crash()
     assert round_.cancelled()
 
-    town = await Town(backend, tmp_path).open()
+    town = Town(tmp_path, clock, (), database)
+    await town.open()
     await town.look()
     now = town.clock.now()
     assert await town.fires(job) == [now - MINUTE * SECOND, now]
@@ -92,15 +89,15 @@ async def test_17_a_crash_between_any_two_steps_loses_and_doubles_no_fire(
     await town.close()
 
 
-async def test_a_round_has_no_more_steps_than_are_tried(backend: Backend, tmp_path: Path):
-    town = Town(backend, tmp_path)
-    town.store = Interrupted(town.store)  # type: ignore[assignment]
+async def test_a_round_has_no_more_steps_than_are_tried(database: Database, tmp_path: Path):
+    town = Town(tmp_path, FrozenClock(), (), database)
+    town.store = Interrupted(town.store)
     await town.open()
     await town.create(cron="* * * * *")
     town.clock.advance(MINUTE)
-    town.store.left = STEPS  # type: ignore[attr-defined]
+    town.store.left = STEPS
     await _once(town.engine.cron.loop)
-    assert town.store.left == 0  # type: ignore[attr-defined]
+    assert town.store.left == 0
     await town.close()
 
 

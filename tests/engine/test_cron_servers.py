@@ -18,21 +18,32 @@ from runwright import ids
 from runwright.clock import FrozenClock
 from runwright.domain.job import Job
 from runwright.errors import InvalidTransition
+from tests.engine.databases import PostgresDatabase
 from tests.engine.timetable import HOUR, MINUTE, Town, at, turn_to
 from tests.engine.world import SECOND, settled
 from tests.postgres import new_database
-from tests.store.backends import PostgresBackend
 
 T = TypeVar("T")
 BERLIN = "Europe/Berlin"
+
+
+class Shared(PostgresDatabase):
+    """A database that other servers go on using when one of them is gone."""
+
+    async def crash(self) -> None:
+        self._store._writers.closed = self._store._readers.closed = True
+        for connection in self._made:
+            connection.terminate()
 
 
 @pytest.fixture
 async def towns(tmp_path: Path) -> AsyncIterator[tuple[Town, Town]]:
     """Return two servers on one database, under one clock."""
     with new_database() as url:
-        backend = PostgresBackend(url)
-        pair = [await Town(backend, tmp_path / name).open() for name in ("first", "second")]
+        clock = FrozenClock()
+        pair = [Town(tmp_path / name, clock, (), Shared(url)) for name in ("first", "second")]
+        for town in pair:
+            await town.open()
         yield pair[0], pair[1]
         for town in pair:
             await town.close()
@@ -72,7 +83,7 @@ async def test_17_two_servers_fire_once_on_the_days_on_which_clocks_are_set_also
         first.clock.advance(HOUR)
         await look_together(*((first,) if hour == 2 else towns))
         if hour == 2:
-            second.store = second.backend.make()  # type: ignore[assignment]
+            second.store = second.database.make(second.clock)
             await second.open()
     assert len(await first.fires(job)) == 1
 
@@ -93,8 +104,8 @@ class Servers(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.backend = PostgresBackend(self.stack.enter_context(new_database()))
-        self.clock: FrozenClock = self.backend.clock
+        self.url = self.stack.enter_context(new_database())
+        self.clock = FrozenClock()
         self.towns = [self.do(self.town(name)) for name in ("first", "second")]
         self.jobs: dict[str, Job] = {}
         for overlap in ("allow", "skip", "cancel"):
@@ -103,7 +114,9 @@ class Servers(RuleBasedStateMachine):
             self.spans[overlap] = [[self.clock.now(), None]]
 
     async def town(self, name: str) -> Town:
-        return await Town(self.backend, self.directory / name, cron_catch_up_max=1000).open()
+        town = Town(self.directory / name, self.clock, (), Shared(self.url), cron_catch_up_max=1000)
+        await town.open()
+        return town
 
     def teardown(self) -> None:
         try:

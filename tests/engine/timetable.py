@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,19 +21,13 @@ from runwright.store.query import Query
 from runwright.store.tables import runs
 from tests.engine.world import ADMIN, World
 from tests.engine.world import PROJECT as OURS
-from tests.store.backends import Backend
 
 RUNS_OF = Query(select(runs.c.run_id).where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.run_id))
 MINUTE, HOUR = 60, 3600
 
 
 class Town(World):
-    """A world over either database, whose project is there and whose jobs are stored."""
-
-    def __init__(self, backend: Backend, directory: Path, **settings: Any) -> None:
-        super().__init__(directory, backend.clock, (), **settings)
-        self.backend = backend
-        self.store = backend.make()  # type: ignore[assignment]
+    """A world whose project is there and whose jobs are stored."""
 
     async def open(self) -> Town:
         """Open, and found the project if nobody has."""
@@ -48,20 +39,6 @@ class Town(World):
 
         await self.store.write(found)
         return self
-
-    async def crash(self) -> None:
-        """Lose everything that is not durable."""
-        if self.backend.dialect == "sqlite":
-            await super().crash()
-            return
-        here = asyncio.current_task()
-        lost = [task for task in asyncio.all_tasks() if task is not here and task.get_name() in self._task_names()]
-        for task in lost:
-            task.cancel()
-        if lost:
-            await asyncio.wait(lost)
-        with contextlib.suppress(Exception):
-            await self.store.close()
 
     async def create(self, slug: str = "nightly", **fields: Any) -> Job:
         """Make a job."""

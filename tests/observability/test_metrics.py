@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runwright import telemetry
+from runwright.clock import FrozenClock
 from runwright.domain import outcome as o
 from runwright.errors import StoreError
 from runwright.observability import catalogue
@@ -13,10 +14,10 @@ from runwright.observability.catalogue import METRICS, OF_THE_PROCESS
 from runwright.observability.tallies import SERIES_MAX, Counter, Histogram
 from tests.acceptance.gate import opened_gate
 from tests.api.served import ok, refused, serving
+from tests.engine.databases import sqlite
 from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import World, failed, until
 from tests.observability.scrape import Scrape, scrape, watch
-from tests.store.backends import sqlite
 
 UNITS = re.compile(r"_(seconds|requests|runs|total|slots|slots_busy|open|info)$")
 
@@ -86,8 +87,9 @@ async def _losses(metrics) -> tuple[float | None, float | None]:
 
 
 async def test_fires_are_counted_with_how_late_they_came_and_those_that_made_no_run_by_why(tmp_path: Path):
-    with sqlite(tmp_path) as backend:
-        town = await Town(backend, tmp_path).open()
+    with sqlite(tmp_path) as database:
+        town = Town(tmp_path, FrozenClock(), (), database)
+        await town.open()
         metrics = watch(town.engine)
         for overlap in ("skip", "cancel"):
             await town.create(overlap, cron="* * * * *", overlap=overlap)
