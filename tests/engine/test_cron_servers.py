@@ -36,6 +36,18 @@ class Shared(PostgresDatabase):
             connection.terminate()
 
 
+class Server(Town):
+    """One of several servers in this process, whose loops a test runs: they have the names of each other's."""
+
+    async def crash(self) -> None:
+        busy = self.engine.commit._busy
+        if busy is not None:
+            busy.cancel()
+            await asyncio.wait([busy])
+        await self.database.crash()
+        self.opened = False
+
+
 @pytest.fixture
 async def towns(tmp_path: Path) -> AsyncIterator[tuple[Town, Town]]:
     """Return two servers on one database, under one clock."""
@@ -114,7 +126,7 @@ class Servers(RuleBasedStateMachine):
             self.spans[overlap] = [[self.clock.now(), None]]
 
     async def town(self, name: str) -> Town:
-        town = Town(self.directory / name, self.clock, (), Shared(self.url), cron_catch_up_max=1000)
+        town = Server(self.directory / name, self.clock, (), Shared(self.url), cron_catch_up_max=1000)
         await town.open()
         return town
 
@@ -171,13 +183,13 @@ class Servers(RuleBasedStateMachine):
         victim, other = self.towns[which], self.towns[1 - which]
 
         async def kill() -> None:
-            tasks = [asyncio.create_task(town.look(), name="cron") for town in (victim, other)]
+            tasks = [asyncio.create_task(town.look()) for town in (victim, other)]
             for _ in range(turns):
                 await asyncio.sleep(0)
             tasks[0].cancel()
             await victim.crash()
             await asyncio.wait(tasks)
-            assert tasks[1].cancelled() or tasks[1].exception() is None
+            assert tasks[1].exception() is None
 
         self.do(kill())
         self.towns[which] = self.do(self.town(("first", "second")[which]))
