@@ -281,6 +281,9 @@ async def test_a_fire_whose_run_cannot_be_made_is_told_and_the_next_one_is_tried
     assert [(name, fields["code"]) for name, fields in told if "job_id" in fields and name == "cron.refused"] == [
         ("cron.refused", "request.too_large")
     ]
+    schedule = await town.schedule(job)
+    assert schedule is not None
+    assert schedule.next_fire_at == town.clock.now() + MINUTE * SECOND
     await town.change(job, payload_template={})
     await town.look(MINUTE)
     assert await town.fires(job) == [town.clock.now()]

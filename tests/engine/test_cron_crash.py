@@ -9,23 +9,25 @@ import pytest
 
 from runwright.clock import FrozenClock
 from runwright.engine.loops import Loop
+from runwright.errors import Conflict
 from runwright.store.base import Row, Transaction
 from runwright.store.query import Query
-from tests.engine.databases import Database
+from tests.engine.databases import Database, PostgresDatabase
 from tests.engine.timetable import MINUTE, Town
-from tests.engine.world import PATIENCE_S, SECOND
+from tests.engine.world import ADMIN, PATIENCE_S, SECOND
 
 STEPS = 7
 """Where a round may end: around the look, around the transaction and in it, around the look for the next fire."""
 
 
 class Interrupted:
-    """A store that stops answering at one of the steps of those who use it, for ever."""
+    """A store that stops answering at one of the steps of those who use it, for ever or until it is released."""
 
     def __init__(self, store: Any) -> None:
         self.store = store
         self.left: int | None = None
         self.reached = asyncio.Event()
+        self.released = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
@@ -53,7 +55,8 @@ class Interrupted:
         self.left -= 1
         if self.left < 0:
             self.reached.set()
-            await asyncio.Event().wait()
+            self.left = None
+            await self.released.wait()
 
 
 @pytest.mark.parametrize("step", range(STEPS))
@@ -98,6 +101,28 @@ async def test_a_round_has_no_more_steps_than_are_tried(database: Database, tmp_
     town.store.left = STEPS
     await _once(town.engine.cron.loop)
     assert town.store.left == 0
+    await town.close()
+
+
+async def test_a_job_whose_fire_is_being_made_is_not_deleted(database: Database, tmp_path: Path):
+    town = Town(tmp_path, FrozenClock(), (), database)
+    store = town.store = Interrupted(town.store)
+    await town.open()
+    job = await town.create(cron="* * * * *")
+    town.clock.advance(MINUTE)
+    store.left = 3  # in the transaction, all of it written
+    firing = asyncio.create_task(_once(town.engine.cron.loop))
+    async with asyncio.timeout(PATIENCE_S):
+        await store.reached.wait()
+        deleting = asyncio.create_task(town.engine.jobs.delete(ADMIN, job))
+        while isinstance(database, PostgresDatabase) and not town.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0)
+        store.released.set()
+        with pytest.raises(Conflict):
+            await deleting
+        await firing
+    assert [run.state for run in await town.runs_of(job)] == ["queued"]
+    assert await town.schedule(job) is not None
     await town.close()
 
 
