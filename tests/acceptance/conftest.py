@@ -1,26 +1,70 @@
-"""What the acceptance tests share: one server a process of the test run, its clients, a gate, and short sentences."""
+"""What the acceptance tests share: a server on each database in each process of the test run, its clients, a gate.
 
-from collections.abc import AsyncIterator
+Whatever asks for a server here, for its client or for a database runs once on each database. A module for which one is
+enough says why, in a `database_kind` of its own.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.gate import Gate, opened_gate
-from tests.acceptance.live_server import LiveServer
+from tests.acceptance.live_server import MORTAL, LiveServer
 from tests.acceptance.speech import Speech
+from tests.engine.databases import DATABASES, Database
+
+Standing = Callable[[str], Awaitable[LiveServer]]
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Name each database in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database(database_kind: str, tmp_path: Path) -> Iterator[Database]:
+    """Yield an empty database for the server of one test."""
+    with DATABASES[database_kind](tmp_path / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def module_database(database_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Yield an empty database for the server of one module."""
+    with DATABASES[database_kind](tmp_path_factory.mktemp("database")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveServer]:
-    """Serve for all tests that do not stop the server."""
-    live = LiveServer(tmp_path_factory.mktemp("shared"), stream_keepalive_s=0.2, key_cache_s=300)
-    await live.start()
-    yield live
-    await live.close()
+async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
+    """Return what serves on a database, from the first who asks until the last test has ended."""
+    servers: dict[str, LiveServer] = {}
+    async with AsyncExitStack() as opened:
+
+        async def serving(kind: str) -> LiveServer:
+            if kind not in servers:
+                directory = tmp_path_factory.mktemp("shared")
+                database = opened.enter_context(DATABASES[kind](directory / "data"))
+                live = LiveServer(directory, database, stream_keepalive_s=0.2, key_cache_s=300)
+                await live.start()
+                opened.push_async_callback(live.close)
+                servers[kind] = live
+            return servers[kind]
+
+        yield serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+async def server(standing: Standing, database_kind: str) -> LiveServer:
+    """Return the server on this database for all tests that do not stop it."""
+    return await standing(database_kind)
+
+
+@pytest.fixture(scope="module")
 async def admin(server: LiveServer) -> ContractClient:
     """Return the client of the administrator."""
     return server.client()
@@ -40,9 +84,9 @@ async def gate() -> AsyncIterator[Gate]:
 
 
 @pytest.fixture
-async def own_server(tmp_path: Path) -> AsyncIterator[LiveServer]:
+async def own_server(tmp_path: Path, database: Database) -> AsyncIterator[LiveServer]:
     """Start a server that this test may stop and kill."""
-    live = LiveServer(tmp_path)
+    live = LiveServer(tmp_path, database, **MORTAL)
     await live.start()
     yield live
     await live.close()

@@ -1,6 +1,5 @@
-"""Read a stopped server's data directory as an auditor would: every run, its whole log, and whether the chain holds."""
+"""Read a stopped server's database as an auditor would: every run, its whole log, and whether the chain holds."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +10,7 @@ from runwright.domain.events import TERMINAL_TYPES, Created, Event
 from runwright.domain.fold import fold
 from runwright.domain.run import Run
 from runwright.store.queries.runs import listing
-from runwright.store.sqlite.store import SqliteStore
+from tests.engine.databases import Database
 
 
 class Entry(NamedTuple):
@@ -21,9 +20,9 @@ class Entry(NamedTuple):
     events: list[Event]
 
 
-async def ledger(data_dir: Path) -> dict[str, Entry]:
-    """Return every run of a data directory by its id. No server may be using it."""
-    store = SqliteStore(data_dir, SystemClock())
+async def ledger(database: Database) -> dict[str, Entry]:
+    """Return every run of a database by its id. No server may be using it."""
+    store = database.make(SystemClock())
     await store.open()
     try:
         query = listing(frozenset(), None, newest_first=False)
@@ -50,9 +49,9 @@ def _genesis(first: Event) -> bytes:
     return genesis(bytes(msgspec.json.decode(first.data or b"", type=Created).spec))
 
 
-async def leftovers(data_dir: Path) -> list[object]:
-    """Return what a data directory whose runs have all ended must not hold: leases, timers, places in a queue."""
-    store = SqliteStore(data_dir, SystemClock())
+async def leftovers(database: Database) -> list[object]:
+    """Return what a database whose runs have all ended must not hold: leases, timers, places in a queue."""
+    store = database.make(SystemClock())
     await store.open()
     try:
         found: list[object] = [*await store.lapsed(2**62, 1000), *await store.due(2**62, 1000)]

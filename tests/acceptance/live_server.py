@@ -1,4 +1,4 @@
-"""The real server as a process of its own, over a data directory that outlives it: started, stopped and killed."""
+"""The real server as a process of its own, over a database that outlives it: started, stopped and killed."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from runwright.client.api import AsyncClient
 from runwright.client.backoff import Backoff
 from tests.acceptance.contract import Contract, ContractClient
+from tests.engine.databases import Database, SqliteDatabase
 
 REPOSITORY = Path(__file__).parents[2]
 HANDLERS = "tests.acceptance.handlers:app"
@@ -28,6 +29,8 @@ FAST: dict[str, Any] = {
     "rate_per_s": 100_000,
     "auth_failures_per_s": 0,
 }
+MORTAL: dict[str, Any] = {"lease_s": 5}
+"""Settings of a server that is killed: where other servers may work too, its runs are lost when its leases lapse."""
 
 
 class Ended(NamedTuple):
@@ -67,15 +70,21 @@ async def command(*tokens: str, env: dict[str, str] | None = None, stdin: str | 
 
 
 class LiveServer:
-    """A server over one data directory. The port that it was given at its first start stays its own."""
+    """A server over one database, a file of its own if none is given.
 
-    def __init__(self, directory: Path, *, worker: str | None = HANDLERS, **settings: Any) -> None:
-        self.data_dir = directory / "data"
+    The port that it was given at its first start stays its own.
+    """
+
+    def __init__(
+        self, directory: Path, database: Database | None = None, *, worker: str | None = HANDLERS, **settings: Any
+    ) -> None:
+        self.database = database or SqliteDatabase(directory / "data")
+        self.data_dir = Path(self.database.settings.get("data_dir", directory / "data"))
         self.log = directory / "server.log"
         self.url = ""
         self.port = 0
         self.contract: Contract | None = None
-        self._settings = {"data_dir": self.data_dir, "api_key": API_KEY, **FAST, **settings}
+        self._settings = {"data_dir": self.data_dir, "api_key": API_KEY, **FAST, **self.database.settings, **settings}
         self._worker = ["--worker", worker] if worker is not None else []
         self._process: Process | None = None
         self._clients: list[ContractClient] = []

@@ -9,15 +9,17 @@ from tests.acceptance.frames import event_bytes, events, frames
 from tests.acceptance.gate import Gate
 from tests.acceptance.live_server import LiveServer
 from tests.acceptance.speech import SSE, Speech, refused, said
+from tests.engine.databases import Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-bounds"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-async def narrow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveServer]:
+async def narrow(tmp_path_factory: pytest.TempPathFactory, module_database: Database) -> AsyncIterator[LiveServer]:
     """Serve within narrow bounds."""
     live = LiveServer(
         tmp_path_factory.mktemp("narrow"),
+        module_database,
         page_default=5,
         page_max=10,
         scan_budget=30,

@@ -10,8 +10,9 @@ from runwright.client.api import AsyncClient
 from runwright.client.backoff import Backoff
 from runwright.client.models import Event, Run
 from tests.acceptance.gate import Gate
-from tests.acceptance.live_server import API_KEY, LiveServer
+from tests.acceptance.live_server import API_KEY, MORTAL, LiveServer
 from tests.client.both import Connect, blocking
+from tests.engine.databases import Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-clients"), pytest.mark.slow]
 
@@ -67,9 +68,9 @@ class Storm:
 
 @pytest.mark.parametrize("connect", [AsyncClient, blocking], ids=["async", "sync"])
 async def test_a_poller_a_streamer_and_a_trigger_live_through_two_restarts(
-    connect: Connect, tmp_path: Path, gate: Gate
+    connect: Connect, tmp_path: Path, database: Database, gate: Gate
 ):
-    live = LiveServer(tmp_path)
+    live = LiveServer(tmp_path, database, **MORTAL)
     await live.start()
     cuts: list[str] = []
     async with connect(live.url, API_KEY, backoff=PATIENT) as client:

@@ -13,6 +13,12 @@ from tests.acceptance.speech import Json, Speech, unique
 pytestmark = [pytest.mark.xdist_group("acceptance-commands"), pytest.mark.slow]
 
 
+@pytest.fixture(scope="module")
+def database_kind() -> str:
+    """Name one database: the commands know the API alone."""
+    return "sqlite"
+
+
 class Shell:
     """Commands that find the server and the key in their environment."""
 

@@ -11,8 +11,9 @@ from tests.acceptance.frames import events, seqs
 from tests.acceptance.gate import Gate
 from tests.acceptance.handlers import lines
 from tests.acceptance.ledger import audit, ledger, leftovers
-from tests.acceptance.live_server import LiveServer
+from tests.acceptance.live_server import MORTAL, LiveServer
 from tests.acceptance.speech import Json, Speech, said
+from tests.engine.databases import Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-crash"), pytest.mark.slow]
 
@@ -21,8 +22,8 @@ FINISHED = 60
 
 
 @pytest.fixture
-async def live(tmp_path: Path) -> AsyncIterator[LiveServer]:
-    server = LiveServer(tmp_path, slots=IN_FLIGHT + 50)
+async def live(tmp_path: Path, database: Database) -> AsyncIterator[LiveServer]:
+    server = LiveServer(tmp_path, database, **MORTAL, slots=IN_FLIGHT + 50)
     await server.start()
     yield server
     await server.close()
@@ -70,9 +71,9 @@ async def test_200_runs_in_flight_survive_a_kill_and_none_that_had_finished_is_e
         assert seqs(events(raw)) == list(range(1, runs[run_id]["last_seq"] + 1))
 
     await live.stop()
-    entries = await ledger(live.data_dir)
+    entries = await ledger(live.database)
     audit(entries)
-    assert await leftovers(live.data_dir) == []
+    assert await leftovers(live.database) == []
     begun = Counter(words[1] for words in lines(notes) if words[0] == "begin")
     steps = Counter(words[1] for words in lines(notes) if words[0] == "step")
     assert set(begun) == set(runs)
@@ -122,8 +123,8 @@ async def test_a_kill_costs_an_attempt_where_one_was_under_way_and_nothing_elsew
     assert "charge" not in gate.passed, "an unsafe step is not done again"
     assert "step.unknown" in {event["type"] for event in await api.events(unsafe["id"])}
     await live.stop()
-    audit(await ledger(live.data_dir))
-    assert await leftovers(live.data_dir) == []
+    audit(await ledger(live.database))
+    assert await leftovers(live.database) == []
 
 
 async def test_acknowledged_triggers_are_there_after_a_kill_in_the_middle_of_a_storm(live: LiveServer):
@@ -153,4 +154,4 @@ async def test_acknowledged_triggers_are_there_after_a_kill_in_the_middle_of_a_s
     assert set(states.values()) == {"completed"}
     assert set(acknowledged) <= {run["id"] for run in await api.listed("/v1/runs", limit=500)}
     await live.stop()
-    audit(await ledger(live.data_dir))
+    audit(await ledger(live.database))

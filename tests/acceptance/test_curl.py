@@ -16,6 +16,12 @@ pytestmark = pytest.mark.xdist_group("acceptance-streams")
 KEY = f"Authorization: Bearer {API_KEY}"
 
 
+@pytest.fixture(scope="module")
+def database_kind() -> str:
+    """Name one database: what curl reads are the bytes that `test_streams` compares on both."""
+    return "sqlite"
+
+
 async def curl(*words: str) -> Process:
     return await asyncio.create_subprocess_exec("curl", "-sS", "-N", "-H", KEY, *words, stdout=PIPE, stderr=PIPE)
 

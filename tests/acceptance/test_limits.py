@@ -8,6 +8,7 @@ import pytest
 from tests.acceptance.gate import Gate
 from tests.acceptance.live_server import LiveServer
 from tests.acceptance.speech import Speech, said, unique
+from tests.engine.databases import Database
 
 pytestmark = pytest.mark.xdist_group("acceptance-jobs")
 
@@ -103,8 +104,8 @@ async def test_the_important_overtakes_those_who_wait_for_a_slot_of_the_job(api:
     assert await in_order(api, gate, await api.job("hold", max_concurrency=1), LINE) == OVERTAKEN
 
 
-async def test_the_important_overtakes_those_who_wait_for_a_worker(tmp_path: Path, gate: Gate):
-    live = LiveServer(tmp_path, slots=1)
+async def test_the_important_overtakes_those_who_wait_for_a_worker(tmp_path: Path, database: Database, gate: Gate):
+    live = LiveServer(tmp_path, database, slots=1)
     await live.start()
     try:
         api = Speech(live.client())

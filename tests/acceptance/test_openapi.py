@@ -13,6 +13,12 @@ pytestmark = pytest.mark.xdist_group("acceptance-routes")
 
 
 @pytest.fixture(scope="module")
+def database_kind() -> str:
+    """Name one database: the document is the same before any is opened."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="module")
 async def document(admin: ContractClient) -> Json:
     read: Json = await said(admin.get("/openapi.json"))
     return read

@@ -13,14 +13,15 @@ from tests.acceptance.gate import Gate
 from tests.acceptance.live_server import LiveServer
 from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.speech import Json, Speech, refused, said, unique
+from tests.engine.databases import Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-workers"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-async def bare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveServer]:
+async def bare(tmp_path_factory: pytest.TempPathFactory, module_database: Database) -> AsyncIterator[LiveServer]:
     """Serve without handlers of the server's own."""
-    live = LiveServer(tmp_path_factory.mktemp("bare"), worker=None, stream_keepalive_s=0.2)
+    live = LiveServer(tmp_path_factory.mktemp("bare"), module_database, worker=None, stream_keepalive_s=0.2)
     await live.start()
     yield live
     await live.close()

@@ -14,6 +14,7 @@ from tests.acceptance.live_server import LiveServer
 from tests.acceptance.speech import Speech, refused, said
 from tests.acceptance.table import GUARDED, World, found_world, name
 from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
+from tests.engine.databases import Database
 
 pytestmark = pytest.mark.xdist_group("acceptance-roles")
 
@@ -24,12 +25,19 @@ async def issuer() -> Issuer:
 
 
 @pytest.fixture(scope="module")
-async def house(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveServer]:
+async def house(
+    issuer: Issuer, tmp_path_factory: pytest.TempPathFactory, module_database: Database
+) -> AsyncIterator[LiveServer]:
     """Serve with an issuer whose keys lie in a file."""
     directory = tmp_path_factory.mktemp("roles")
     (directory / "jwks.json").write_bytes(issuer.jwks())
     live = LiveServer(
-        directory, oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks=directory / "jwks.json", key_cache_s=300
+        directory,
+        module_database,
+        oidc_issuer=ISSUER,
+        oidc_audience=AUDIENCE,
+        oidc_jwks=directory / "jwks.json",
+        key_cache_s=300,
     )
     await live.start()
     yield live

@@ -7,13 +7,14 @@ import pytest
 
 from tests.acceptance.live_server import LiveServer
 from tests.acceptance.speech import Speech, said, unique
+from tests.engine.databases import Database
 from tests.executors import endpoint as e
 from tests.executors.endpoint import always, answer
 
 
 @pytest.fixture
-async def live(tmp_path: Path) -> AsyncIterator[LiveServer]:
-    server = LiveServer(tmp_path, worker=None, allow_private_endpoints="true")
+async def live(tmp_path: Path, database: Database) -> AsyncIterator[LiveServer]:
+    server = LiveServer(tmp_path, database, worker=None, allow_private_endpoints="true")
     await server.start()
     yield server
     await server.close()

@@ -13,18 +13,30 @@ from tests.acceptance.frames import event_bytes, events, seqs
 from tests.acceptance.gate import Gate
 from tests.acceptance.handlers import lines
 from tests.acceptance.ledger import audit, ledger, leftovers
-from tests.acceptance.live_server import LiveServer
+from tests.acceptance.live_server import PATIENCE_S, LiveServer
 from tests.acceptance.speech import SSE, Speech, later, said
+from tests.engine.databases import Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-shutdown"), pytest.mark.slow]
 
 
 @pytest.fixture
-async def live(tmp_path: Path) -> AsyncIterator[LiveServer]:
-    server = LiveServer(tmp_path, drain_s=2)
+async def live(tmp_path: Path, database: Database) -> AsyncIterator[LiveServer]:
+    server = LiveServer(tmp_path, database, drain_s=2)
     await server.start()
     yield server
     await server.close()
+
+
+async def watched(api: Speech, run_id: str, seen: asyncio.Event) -> bytes:
+    """Return all bytes of a run's stream; tell when the end of a step is among them."""
+    raw = b""
+    async with api.client.stream("GET", f"/v1/runs/{run_id}/stream", headers=SSE) as response:
+        async for part in response.aiter_raw():
+            raw += part
+            if any(event["type"] == "step.completed" for event in events(raw)):
+                seen.set()
+    return raw
 
 
 async def test_a_stopped_server_lets_runs_finish_hands_over_the_rest_and_counts_nothing(
@@ -41,8 +53,9 @@ async def test_a_stopped_server_lets_runs_finish_hands_over_the_rest_and_counts_
     await gate.arrived(22)
     assert (await api.verb(paused["id"], "pause"))["status"] == "paused"
     await api.until(asleep["id"], "run.waiting")
-    watching = asyncio.create_task(api.raw_stream(slow[0]["id"]))
-    await api.until(slow[0]["id"], "step.completed")
+    seen = asyncio.Event()
+    watching = asyncio.create_task(watched(api, slow[0]["id"], seen))
+    await asyncio.wait_for(seen.wait(), PATIENCE_S)
 
     live.process.send_signal(signal.SIGTERM)
     told = await watching
@@ -53,7 +66,7 @@ async def test_a_stopped_server_lets_runs_finish_hands_over_the_rest_and_counts_
     assert out == "", "ready is all that is ever printed"
     await gate.left()
 
-    entries = await ledger(live.data_dir)
+    entries = await ledger(live.database)
     audit(entries)
     assert {entries[run["id"]].run.state for run in quick} == {"completed"}
     for run in (*slow, stuck):
@@ -81,8 +94,8 @@ async def test_a_stopped_server_lets_runs_finish_hands_over_the_rest_and_counts_
     assert sorted(done) == sorted(run["id"] for run in (*quick, *slow)), "each came to its end once"
     await said(api.client.delete(f"/v1/runs/{delayed['id']}"))
     await live.stop()
-    audit(await ledger(live.data_dir))
-    assert await leftovers(live.data_dir) == []
+    audit(await ledger(live.database))
+    assert await leftovers(live.database) == []
 
 
 async def test_a_draining_server_shuts_its_door_says_so_and_ends_by_any_signal(live: LiveServer, gate: Gate):
@@ -103,5 +116,5 @@ async def test_a_draining_server_shuts_its_door_says_so_and_ends_by_any_signal(l
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(live.process.wait(), 0.05)
     await live.ended(0)
-    entry = (await ledger(live.data_dir))[run["id"]]
+    entry = (await ledger(live.database))[run["id"]]
     assert (entry.run.state, entry.run.tally.ended) == ("queued", 0)

@@ -14,6 +14,7 @@ import pytest
 from tests.acceptance.live_server import LiveServer
 from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.speech import Json, Speech, said
+from tests.engine.databases import Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-workers"), pytest.mark.slow]
 
@@ -67,8 +68,10 @@ async def behind(url: str) -> AsyncIterator[str]:
         await serving
 
 
-async def test_the_same_job_has_the_same_events_and_the_same_result_in_all_three_ways(tmp_path: Path):
-    live = LiveServer(tmp_path, worker=HANDLERS, worker_queues="inside", allow_private_endpoints="true")
+async def test_the_same_job_has_the_same_events_and_the_same_result_in_all_three_ways(
+    tmp_path: Path, database: Database
+):
+    live = LiveServer(tmp_path, database, worker=HANDLERS, worker_queues="inside", allow_private_endpoints="true")
     await live.start()
     worker = await LiveWorker(live.url, tmp_path, "--queue", "outside", handlers=HANDLERS).start()
     try:

@@ -6,8 +6,9 @@ import pytest
 
 from runwright.domain.words import JOB_WORDS
 from tests.acceptance.gate import Gate, opened_gate
-from tests.acceptance.live_server import LiveServer
+from tests.acceptance.live_server import MORTAL, LiveServer
 from tests.acceptance.speech import Json, Speech, later, refused
+from tests.engine.databases import Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-words"), pytest.mark.slow]
 
@@ -25,9 +26,9 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-async def shown(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shown]:
+async def shown(tmp_path_factory: pytest.TempPathFactory, module_database: Database) -> AsyncIterator[Shown]:
     async with opened_gate() as gate:
-        live = LiveServer(tmp_path_factory.mktemp("words"))
+        live = LiveServer(tmp_path_factory.mktemp("words"), module_database, **MORTAL)
         await live.start()
         lost = await lost_with_its_server(live, gate)
         api = Speech(live.client())

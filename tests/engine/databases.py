@@ -24,11 +24,16 @@ from runwright.store.sqlite.store import SqliteStore
 from tests.postgres import new_database
 
 Rows = list[tuple[Any, ...]]
+MASTER_KEY = "5e" * 32
 OTHERS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
 class Database(Protocol):
     """One database."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Return what a server is told that is to work on it."""
 
     def make(self, clock: Clock) -> Store:
         """Return a closed store over it."""
@@ -65,6 +70,7 @@ class SqliteDatabase:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._store: SqliteStore
+        self.settings = {"data_dir": str(directory)}
 
     def make(self, clock: Clock) -> SqliteStore:
         self._store = SqliteStore(self._directory, clock)
@@ -121,6 +127,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.settings = {"database_url": url, "master_key": MASTER_KEY}
         self._store: PostgresStore
         self._made: list[Connection] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.xdist_group("faults-frozen"), pytest.mark.slow]
 
 LEASE_S = 0.8
 FREEZES = 20
-FROZEN = {"lease_s": LEASE_S, "heartbeat_s": LEASE_S / 3, "reaper_s": 0.05, "drain_s": 20}
+FROZEN: dict[str, Any] = {"lease_s": LEASE_S, "heartbeat_s": LEASE_S / 3, "reaper_s": 0.05, "drain_s": 20}
 
 
 @pytest.fixture
@@ -62,9 +63,9 @@ async def test_what_a_thawed_server_s_lost_attempts_still_do_has_no_effect(tmp_p
     assert (run["status"], run["result"]) == ("completed", {"epoch": run["lease_epoch"]})
     await api.client.aclose()
     await live.stop()
-    entries = await ledger(live.data_dir)
+    entries = await ledger(live.database)
     audit(entries)
-    assert await leftovers(live.data_dir) == []
+    assert await leftovers(live.database) == []
     assert judge(entries, books) == []
     assert ["woke", run_id, "1"] in lines(books), "the thread of the lost attempt went on"
     assert ["kept", run_id, "1", "1-after"] not in lines(books), "and was refused"
@@ -81,5 +82,5 @@ async def test_the_judge_sees_a_server_without_fences(tmp_path: Path, gate: Gate
     await api.stream(run_id)
     await api.client.aclose()
     await live.kill()
-    entries = await ledger(live.data_dir)
+    entries = await ledger(live.database)
     assert any("is the work of lease 1, late" in fault for fault in judge(entries, books))

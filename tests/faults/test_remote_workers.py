@@ -86,14 +86,14 @@ class Scene:
     async def entries(self) -> dict[str, Entry]:
         """Close, and return what the server has stored."""
         await self.close()
-        return await ledger(self.live.data_dir)
+        return await ledger(self.live.database)
 
     async def judged(self) -> None:
         """See that every run's log and books tell of one live lease at a time, and that nothing is left over."""
         entries = await self.entries()
         audit(entries)
         assert {entry.run.state for entry in entries.values()} == {"completed"}
-        assert await leftovers(self.live.data_dir) == []
+        assert await leftovers(self.live.database) == []
         assert judge(entries, self.books) == []
 
     def epochs(self, what: str, run_id: str) -> list[int]:
@@ -276,7 +276,7 @@ async def test_the_judge_sees_a_worker_and_a_server_without_fences(tmp_path: Pat
     await scene.api.stream(run_id)
     await scene.live.kill()
     await scene.close()
-    entries = await ledger(scene.live.data_dir)
+    entries = await ledger(scene.live.database)
     assert any("is the work of lease 1, late" in fault for fault in judge(entries, scene.books))
 
 

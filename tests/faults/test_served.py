@@ -16,6 +16,7 @@ from tests.acceptance.frames import events, seqs
 from tests.acceptance.gate import Gate, opened_gate
 from tests.acceptance.ledger import audit, ledger, leftovers
 from tests.acceptance.live_server import API_KEY, HANDLERS
+from tests.engine.databases import SqliteDatabase
 from tests.faults.disk import Disk, Fault, drive
 
 pytestmark = [
@@ -131,8 +132,8 @@ async def test_what_a_server_acknowledged_survives_a_power_failure_in_the_middle
         for run_id in acknowledged:
             assert (await client.get(f"/v1/runs/{run_id}")).status_code == 200
             await stream(client, run_id)
-    entries = await ledger(tmp_path / "data")
+    entries = await ledger(SqliteDatabase(tmp_path / "data"))
     audit(entries)
     assert set(acknowledged) <= set(entries)
     assert {entry.run.state for entry in entries.values()} == {"completed"}
-    assert await leftovers(tmp_path / "data") == []
+    assert await leftovers(SqliteDatabase(tmp_path / "data")) == []

@@ -8,6 +8,7 @@ from runwright.domain import outcome as o
 from runwright.domain.events import Event
 from runwright.domain.run import Run
 from runwright.store.base import Attempt, ChangeSet, Lease, Store, StoredValue
+from runwright.store.queries.events import OF_TYPE, event_of
 from tests.domain.specimens import HOUR, SPECIMENS, T0, failed
 from tests.store.rows_of import born, history, lease, value, within, write
 
@@ -143,6 +144,19 @@ async def test_events_are_paged_by_seq_without_gap_or_repeat(store: Store):
         assert seen == made.events
     assert await store.events(run_id, made.events[-1].seq, 10) == []
     assert await store.events("run_none", 0, 10) == []
+
+
+async def test_seqs_that_no_log_has_may_be_asked_for(store: Store):
+    made = history(ended=False)
+    await write(store, born(made))
+    run_id, far = made.standing.run_id, 2**62
+    assert await store.events(run_id, far, 10) == []
+    assert await store.events_after({run_id: far}, 10) == {}
+    around = {"run_id": run_id, "after": -far, "before": far, "limit": 10}
+    for query in OF_TYPE:
+        found = await store.fetch(query, type="run.created", after_seq=0, before_seq=far, **around)
+        assert [event_of(row) for row in found] == made.events[:1]
+        assert not await store.fetch(query, type="run.created", after_seq=far, before_seq=far, **around)
 
 
 # --- attempts and values ----------------------------------------------------------------------------------------------

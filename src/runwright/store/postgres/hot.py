@@ -44,11 +44,11 @@ RECORDS = (
 )
 SPECS = f"SELECT r.run_id, r.opening FROM runs r WHERE {_THESE}"
 PAYLOADS = f"SELECT r.run_id, r.payload FROM runs r WHERE {_THESE}"
-EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = $1 AND seq > $2::bigint ORDER BY seq LIMIT $3"
 EVENTS_AFTER = (
-    f"SELECT {_prefixed('f.', Event.__struct_fields__)} FROM unnest($1::text[], $2::int[]) AS n(run_id, seq) CROSS JOIN"
-    f" LATERAL (SELECT {_columns(Event)} FROM run_events e WHERE e.run_id = n.run_id AND e.seq > n.seq ORDER BY e.seq"
-    " LIMIT $3) f"
+    f"SELECT {_prefixed('f.', Event.__struct_fields__)} FROM unnest($1::text[], $2::bigint[]) AS n(run_id, seq)"
+    f" CROSS JOIN LATERAL (SELECT {_columns(Event)} FROM run_events e WHERE e.run_id = n.run_id AND e.seq > n.seq"
+    " ORDER BY e.seq LIMIT $3) f"
 )
 VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = $1 AND kind = $2 ORDER BY key"
 ATTEMPTS = f"SELECT {_columns(Attempt)} FROM attempts WHERE run_id = $1 ORDER BY lease_epoch"

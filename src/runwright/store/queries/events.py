@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Integer, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Integer, bindparam, cast, func, select
 
 from runwright.domain.events import Event
 from runwright.store.base import Row
@@ -17,12 +17,13 @@ _of_type = rows(
     run_events.c.run_id == bindparam("run_id"),
     run_events.c.type == bindparam("type"),
     run_events.c.data.is_not(None),  # what was erased tells nothing
-    run_events.c.seq > bindparam("after_seq", type_=Integer),
-    run_events.c.seq < bindparam("before_seq", type_=Integer),
-    run_events.c.created_at > bindparam("after", type_=Integer),
-    run_events.c.created_at < bindparam("before", type_=Integer),
+    run_events.c.seq > bindparam("after_seq", type_=BigInteger),
+    run_events.c.seq < bindparam("before_seq", type_=BigInteger),
+    run_events.c.created_at > bindparam("after", type_=BigInteger),
+    run_events.c.created_at < bindparam("before", type_=BigInteger),
 )
 
+# A caller may name any seq, larger ones than a log can have too.
 # A run's log is one range of the primary key: the walk over it looks at the type alone and reads no data of others.
 OF_TYPE = (
     Query(_of_type.order_by(run_events.c.seq.asc()).limit(_limit)),
