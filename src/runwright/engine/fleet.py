@@ -163,7 +163,7 @@ class Fleet:
 
     async def _take(self, worker: Introduction, count: int) -> list[Attempt]:
         prefixes = [queue_key(worker.org_id, queue) for queue in worker.queues] or [f"{worker.org_id}/"]
-        lanes = [lane for prefix in prefixes for lane in await self._store.lanes(prefix)]
+        lanes = [lane for prefix in prefixes for lane in await self._store.claimable(prefix)]
         mine = tuple(lane for lane in lanes if worker.serves(Lane.parse(lane)))
         if not mine:
             return []

@@ -284,6 +284,9 @@ class Store(Protocol):
     async def lanes(self, prefix: str = "") -> list[str]:
         """Return the lanes that hold ready runs and whose keys begin so."""
 
+    async def claimable(self, prefix: str = "") -> list[str]:
+        """Return the same for a claim: one that another process filled may be missing for a few seconds."""
+
     async def depths(self, prefix: str = "") -> dict[str, int]:
         """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
 

@@ -38,13 +38,14 @@ class _Mark(msgspec.Struct):
 
 
 class Marks:
-    """The marks of the lanes that this process knows."""
+    """The marks of the lanes that this process knows. `entries` counts how often something was put into one."""
 
     def __init__(self, clock: Clock, *, net_s: float = NET_S) -> None:
         self._clock = clock
         self._net_s = net_s
         self._marks: dict[str, _Mark] = {}
-        self._lanes: dict[str, dict[str, None]] = {}
+        self._lanes: dict[str, dict[str, int]] = {}
+        self.entries = 0
         self._listed_at_s: dict[str, float] = {}
 
     def look(self, lane: str) -> Look:
@@ -70,9 +71,10 @@ class Marks:
 
     def lower(self, ranks: Mapping[str, float]) -> None:
         """Lower marks to the ranks at which runs were put into these lanes."""
+        self.entries += 1
         for lane, rank in ranks.items():
             mark = self._mark(lane)
-            self._lanes.setdefault(queue_of(lane), {})[lane] = None
+            self._lanes.setdefault(queue_of(lane), {})[lane] = self.entries
             mark.lowered += 1
             mark.rank = min(mark.rank, rank)
 
@@ -80,16 +82,31 @@ class Marks:
         """Return the lane's mark, for who may miss a run: the order of the queue is all that suffers."""
         return self._mark(lane).rank
 
-    def lanes(self, queue: str) -> list[str] | None:
-        """Return the lanes of a queue in which something was ready; None when it is time to list them anew."""
-        if self._clock.monotonic() - self._listed_at_s.get(queue, -math.inf) >= self._net_s:
+    def lanes(self, prefix: str) -> list[str] | None:
+        """Return the lanes beginning so in which something was ready; None when it is time to list them anew."""
+        if self._clock.monotonic() - self._listed_at_s.get(prefix, -math.inf) >= self._net_s:
             return None
-        return list(self._lanes.get(queue, ()))
+        return [lane for queue in self._queues(prefix) for lane in self._lanes[queue]]
 
-    def listed(self, queue: str, lanes: Iterable[str]) -> None:
-        """Keep the lanes of a queue as they were listed just now."""
-        self._listed_at_s[queue] = self._clock.monotonic()
-        self._lanes[queue] = dict.fromkeys(lanes)
+    def listed(self, prefix: str, lanes: Iterable[str], since: int) -> None:
+        """Keep the lanes beginning so as they were listed just now, and those entered `since` the listing began."""
+        self._listed_at_s[prefix] = self._clock.monotonic()
+        for queue in self._queues(prefix):
+            entered = {lane: entry for lane, entry in self._lanes.pop(queue).items() if entry > since}
+            if entered:
+                self._lanes[queue] = entered
+        for lane in lanes:
+            self._lanes.setdefault(queue_of(lane), {}).setdefault(lane, 0)
+
+    def doubt(self, lanes: Iterable[str]) -> None:
+        """Look through these lanes from their beginning the next time: something is ready there, perhaps before it."""
+        for lane in lanes:
+            self._mark(lane).looked_at_s = -math.inf
+
+    def _queues(self, prefix: str) -> list[str]:
+        if prefix in self._lanes:
+            return [prefix]
+        return [queue for queue in self._lanes if queue.startswith(prefix)]
 
     def _mark(self, lane: str) -> _Mark:
         mark = self._marks.get(lane)

@@ -164,8 +164,9 @@ class PostgresTransaction:
         for queue in queues:
             lanes = self._marks.lanes(queue)
             if lanes is None:
+                since = self._marks.entries
                 lanes = [row[0] for row in await self._rows(hot.LANES, queue, queue + hot.LAST)]
-                self._marks.listed(queue, lanes)
+                self._marks.listed(queue, lanes, since)
             places += [(queue, lane, self._marks.start(lane)) for lane in lanes]
         columns = [list(column) for column in zip(*places, strict=True)] if places else [[], [], []]
         return dict(await self._rows(hot.FLOORS, list(queues), *columns))

@@ -360,6 +360,10 @@ class SqliteStore:
         """Return the lanes that hold ready runs and whose keys begin so."""
         return [row[0] for row in self._read(hot.LANES, prefix, prefix + _LAST)]
 
+    async def claimable(self, prefix: str = "") -> list[str]:
+        """Return the same: no other process fills one."""
+        return await self.lanes(prefix)
+
     async def depths(self, prefix: str = "") -> dict[str, int]:
         """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
         return dict(self._read(hot.DEPTHS, prefix, prefix + _LAST))

@@ -1,0 +1,106 @@
+"""While somebody holds an old snapshot, nothing that is gone is cleared away: what is done often steps over none of it.
+
+What is counted is blocks, not time: a walk over what is gone reads all of its blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from runwright.clock import FrozenClock
+from runwright.store.postgres.marks import NET_S, Marks
+from runwright.store.postgres.store import PostgresStore
+from tests.postgres import new_database, rows
+from tests.store.rows_of import lane, queue, queued, ready, within, write
+
+GONE, OFTEN = 3_000, 50
+FEW = 12
+"""Blocks of `ready` that one look may read: down the index, and the rows that are there."""
+BLOCKS = "SELECT heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables WHERE relname"
+
+Doing = Callable[[PostgresStore], Awaitable[object]]
+
+LOOKS: dict[str, Doing] = {
+    "the lanes to claim from": lambda store: store.claimable("org_1/"),
+    "a claim": lambda store: within(store, "take", [lane()], 1),
+    "whether a lane is empty": lambda store: within(store, "empty", [lane()]),
+    "the first rank of a queue": lambda store: within(store, "floors", [queue()]),
+}
+
+
+async def blocks(times: int, look: Doing) -> int:
+    """Return the blocks of `ready` that were read in all by so many looks, at a queue through which many runs went."""
+    with new_database() as url:
+        holder = await asyncpg.connect(url)
+        store = PostgresStore(url, FrozenClock())
+        await store.open()
+        try:
+            async with holder.transaction(isolation="repeatable_read"):
+                await holder.fetch("SELECT FROM ready")
+                await write(store, ready(*(queued(float(number)) for number in range(GONE))))
+                assert len(await within(store, "take", [lane()], GONE)) == GONE
+                await write(store, ready(*(queued(float(GONE + number)) for number in range(OFTEN + 2))))
+                await look(store)
+                for _ in range(times):
+                    await look(store)
+                await store.close()  # what a connection counted is told when it ends
+                return int(rows(url, f"{BLOCKS} = 'ready'")[0][0])
+        finally:
+            await store.close()
+            await holder.close()
+
+
+@pytest.mark.parametrize("name", LOOKS)
+async def test_a_look_does_not_read_what_is_gone(name: str):
+    once, often = await blocks(0, LOOKS[name]), await blocks(OFTEN, LOOKS[name])
+    assert often - once < OFTEN * FEW
+
+
+async def test_a_lane_that_another_process_filled_without_a_word_is_claimable_after_a_while():
+    with new_database() as url:
+        clock = FrozenClock()
+        one, other = PostgresStore(url, clock), PostgresStore(url, clock)
+        await one.open()
+        await other.open()
+        try:
+            await write(one, ready(queued(9.0)))
+            assert await one.claimable("org_1/") == [lane()]
+            clock.advance(NET_S / 2)
+            assert len(await within(one, "take", [lane()], 1)) == 1
+            assert await one.claimable("org_1/") == []
+            first, elsewhere = queued(3.0), queued(1.0, "slow")
+            await write(other, ready(first, elsewhere))
+            assert await one.claimable("org_1/") == []
+            clock.advance(NET_S / 2)
+            assert await one.claimable("org_1/") == [lane(), lane("slow")]
+            assert await within(one, "take", [lane(), lane("slow")], 5) == [elsewhere.run_id, first.run_id]
+        finally:
+            await one.close()
+            await other.close()
+
+
+async def test_a_lane_is_claimable_at_once_where_it_was_filled_or_heard_of():
+    with new_database() as url:
+        store = PostgresStore(url, FrozenClock())
+        await store.open()
+        try:
+            assert await store.claimable() == await store.claimable(queue("slow")) == []
+            await write(store, ready(queued(1.0), queued(1.0, "slow")))
+            assert await store.claimable() == [lane(), lane("slow")]
+            assert await store.claimable(queue("slow")) == [lane("slow")]
+            store.lower({lane("heard"): 0.0})
+            assert await store.claimable(queue("heard")) == []
+        finally:
+            await store.close()
+
+
+def test_a_lane_that_is_entered_while_lanes_are_listed_is_not_forgotten():
+    marks = Marks(FrozenClock())
+    marks.lower({lane("empty"): 1.0})
+    since = marks.entries
+    marks.lower({lane(): 1.0})
+    marks.listed("org_1/", [lane("slow")], since)
+    assert sorted(marks.lanes("org_1/") or ()) == [lane(), lane("slow")]
