@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import history, inside, labour, stops, streams, triggers
+from benchmarks import held, history, inside, labour, stops, streams, triggers
 from benchmarks.database import POSTGRESQL
 from benchmarks.figures import Figure
 
@@ -111,6 +111,14 @@ CATALOGUE: dict[str, Entry] = {
             {"rounds": 2, "runs": 100, "seconds": 4.0, "rate": 10.0},
             {"rounds": 1, "runs": 5, "seconds": 0.5, "rate": 10.0},
         ),
+    ),
+    "pg-held": Entry(
+        held.held_open,
+        *_pg(
+            {"rounds": 1, "followers": 1_000, "held_s": 60.0, "window_s": 2.5, "windows": 4},
+            {"rounds": 1, "followers": 20, "held_s": 1.0, "window_s": 0.5, "windows": 1},
+        ),
+        patience_s=300.0,
     ),
     "pg-history": Entry(
         history.growth,

@@ -21,7 +21,7 @@ class Goal:
 
     def text(self) -> str:
         """Return the goal as the table shows it."""
-        return f"{'≤' if self.at_most else '≥'} {self.value:,.0f} {self.unit}".replace(",", " ")
+        return f"{'≤' if self.at_most else '≥'} {self.value:,g} {self.unit}".replace(",", " ")
 
 
 GOALS: dict[str, Goal] = {
@@ -39,6 +39,7 @@ GOALS: dict[str, Goal] = {
     "fan_p99": Goal(120, "ms", at_most=True),
     "fan_memory": Goal(12, "KiB", at_most=True),
     "lost": Goal(0, "events", at_most=True),
+    "held": Goal(0.8, "×"),
     "cancel_p99": Goal(300, "ms", at_most=True),
     "recovery": Goal(40, "s", at_most=True),
     "list_p99": Goal(25, "ms", at_most=True),

@@ -15,6 +15,13 @@ from runwright.clock import SystemClock
 STAMPS = Stamps(Path(os.environ["BENCH_STAMPS"])) if "BENCH_STAMPS" in os.environ else None
 GO = 0
 """The slot by which a measurement tells a handler to begin."""
+STOP, CLAIMED, APPENDED = 1, 2, 3
+"""The slots by which writers are told to end, and in which attempts and appended events are counted."""
+COUNTED = 3
+"""How many slots there are beside `GO` where something is counted."""
+
+LINES = 49
+"""Lines that a writer appends before it waits for them."""
 
 _clock = SystemClock()
 
@@ -58,6 +65,26 @@ async def ticker(ctx: Context, payload: dict[str, Any]) -> None:
 
 
 @job
+async def counted(ctx: Context, payload: dict[str, Any]) -> None:
+    """Be counted."""
+    if STAMPS is not None:
+        STAMPS.add(CLAIMED, 1)
+
+
+@job
+async def writer(ctx: Context, payload: dict[str, Any]) -> None:
+    """Append batches of events while it is told to, and count them once they are durable."""
+    while STAMPS is not None and not STAMPS.at(STOP):
+        if not STAMPS.at(GO):
+            await _clock.sleep(0.02)
+            continue
+        for line in range(LINES):
+            ctx.log("a line of a job's log, as long as such lines are", line=line)
+        await ctx.checkpoint({"at": STAMPS.at(APPENDED)})
+        STAMPS.add(APPENDED, LINES + 1)
+
+
+@job
 async def hold(ctx: Context, payload: dict[str, Any]) -> None:
     """Go on until it is stopped."""
     note(payload["n"])
@@ -72,4 +99,4 @@ async def survivor(ctx: Context, payload: dict[str, Any]) -> None:
         await asyncio.Event().wait()
 
 
-worker = Worker([noop, stamp, chatty, ticker, hold, survivor])
+worker = Worker([noop, stamp, chatty, ticker, counted, writer, hold, survivor])

@@ -14,6 +14,7 @@ from benchmarks.database import SQLITE, databases
 from benchmarks.figures import Figure, cores
 from benchmarks.goals import goal_on
 from benchmarks.server import API_KEY, HANDLERS, PATIENCE_S, REPOSITORY, Server, cpu_s, serving
+from benchmarks.stamps import Stamps
 from benchmarks.wire import ask_all, connections, request, settled
 
 Progress = Callable[[str], None]
@@ -57,10 +58,12 @@ async def whole_lives(
 
 
 @contextmanager
-def labouring(server: Server) -> Iterator[subprocess.Popen[str]]:
+def labouring(server: Server, stamps: Stamps | None = None) -> Iterator[subprocess.Popen[str]]:
     """Run `runwright worker` for a server, from when it is ready."""
     words = [sys.executable, "-m", "runwright", "worker", HANDLERS, "--slots", str(SLOTS)]
     env = {**os.environ, "RUNWRIGHT_URL": f"http://{server.host}:{server.port}", "RUNWRIGHT_API_KEY": API_KEY}
+    if stamps is not None:
+        env["BENCH_STAMPS"] = str(stamps.path)
     with server.log.open("ab") as log:
         worker = subprocess.Popen(words, cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     try:

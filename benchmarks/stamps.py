@@ -31,6 +31,14 @@ class Stamps:
         """Write the present instant into a slot; a second note replaces the first."""
         self._slots[number] = time.monotonic_ns()
 
+    def forget(self, number: int) -> None:
+        """Empty a slot."""
+        self._slots[number] = 0
+
+    def add(self, number: int, count: int) -> None:
+        """Count up in a slot, which only one process may do."""
+        self._slots[number] += count
+
     def at(self, number: int) -> int:
         """Return what a slot holds, in ns."""
         return self._slots[number]

@@ -63,6 +63,13 @@ def test_stocked_runs_on_postgresql_are_listed_read_and_streamed_like_others() -
     assert {"list by time, from the middle, p99", "claim of a run over REST, p99"} < {figure.name for figure in figures}
 
 
+def test_claims_and_appends_are_counted_before_a_snapshot_is_held_under_it_and_after_it() -> None:
+    figures = measured("pg-held", CATALOGUE["pg-held"].quick, lambda words: None)
+    assert [(figure.missing, len(figure.rounds)) for figure in figures] == [(None, 1)] * 8
+    assert all(figure.median > 0 for figure in figures)
+    assert "20 idle streams of as many runs (0 lost)" in figures[0].conditions
+
+
 def test_a_run_whose_time_is_over_begins_nothing_more_and_says_so(tmp_path: Path) -> None:
     words = ("--only", "fan", "huey", "--budget-s", "0", "--results", str(tmp_path))
     subprocess.run([sys.executable, "-m", "benchmarks", *words], cwd=ROOT, check=True, capture_output=True)
