@@ -32,6 +32,7 @@ from tests.acceptance.speech import said
 from tests.acceptance.stage import ENDING, Stage
 from tests.acceptance.table import ENDPOINTS, name
 from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
+from tests.engine.databases import DATABASES, Database
 
 pytestmark = [pytest.mark.xdist_group("acceptance-schemathesis"), pytest.mark.slow]
 
@@ -67,17 +68,27 @@ CONFIG: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module", params=DATABASES if SOAK else ["postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Name the database that takes less of what is sent, for the sake of time; the long campaign asks both."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def issuer() -> Issuer:
     return Issuer(SystemClock())
 
 
 @pytest.fixture(scope="module")
-async def house(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveServer]:
+async def house(
+    issuer: Issuer, tmp_path_factory: pytest.TempPathFactory, module_database: Database
+) -> AsyncIterator[LiveServer]:
     """Serve with an issuer whose keys lie in a file."""
     directory = tmp_path_factory.mktemp("schemathesis")
     (directory / "jwks.json").write_bytes(issuer.jwks())
-    live = LiveServer(directory, oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks=directory / "jwks.json")
+    live = LiveServer(
+        directory, module_database, oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks=directory / "jwks.json"
+    )
     await live.start()
     yield live
     await live.close()
@@ -104,8 +115,8 @@ def schema(house: LiveServer) -> BaseSchema:
 
 
 @pytest.fixture(scope="module")
-def stages() -> dict[str, Stage]:
-    """Return what each operation is tried on, whoever asks."""
+def stages(house: LiveServer) -> dict[str, Stage]:
+    """Return what each operation is tried on at this server, whoever asks."""
     return {}
 
 
