@@ -13,7 +13,7 @@ from runwright.store.base import ChangeSet, Slots, Store, Transaction
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import free_port, new_database
 from tests.store.observers import Observer
-from tests.store.rows_of import born, history, within, write
+from tests.store.rows_of import born, history, lane, within, write
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def store(seen: Observer) -> AsyncIterator[Store]:
 async def test_connections_that_were_lost_while_idle_are_replaced_unnoticed(store: Store, seen: Observer):
     run = history()
     await write(store, born(run))
-    await asyncio.gather(*(store.next_timer() for _ in range(4)), *(within(store, "paused") for _ in range(4)))
+    await asyncio.gather(*(store.next_timer() for _ in range(4)), *(within(store, "open", [lane()]) for _ in range(4)))
     await seen.end_connections()
     assert await store.record(run.standing.run_id) is not None
     await write(store, born(history()))

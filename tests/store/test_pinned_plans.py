@@ -25,7 +25,7 @@ SMALL = frozenset({"paused_queues"})
 """Tables that are small by nature: reading one through is what is meant."""
 WHOLE = {"LAPSED", "LEASES_OF"}
 """Statements that look through the leases of the runs that execute just now, every few seconds."""
-FIRST = {"NEXT_TIMER", "INBOX", "STARVED", "PAUSED", *WHOLE}
+FIRST = {"NEXT_TIMER", "INBOX", "STARVED", *WHOLE}
 """Statements that begin at the first entry of an index, and end after a few or read a small table."""
 STATEMENTS: dict[str, str] = {
     **{

@@ -3,11 +3,8 @@
 import contextlib
 
 from runwright.store.base import ChangeSet, Held, Slots, Store
+from runwright.store.queries.workforce import PAUSE
 from tests.store.rows_of import held, lane, queue, queued, ready, within, write
-
-
-def queues(*names: str) -> list[str]:
-    return [queue(name) for name in names]
 
 
 async def test_the_lowest_rank_is_taken_first_and_of_equals_the_oldest_run(store: Store):
@@ -90,27 +87,34 @@ async def test_a_starved_limit_has_a_free_slot_and_somebody_who_waits_for_it(sto
     assert await store.starved(0) == []
 
 
+async def floors(store: Store, *names: str) -> list[float]:
+    pairs = [(queue(name), "p9") for name in names]
+    found = await within(store, "places", pairs)
+    return [found[pair].floor for pair in pairs]
+
+
 async def test_the_floor_is_the_smallest_ready_rank_or_the_latest_turn_of_an_empty_queue(store: Store):
-    assert await within(store, "floors", [queue()]) == {queue(): 0.0}
+    assert await floors(store, "default") == [0.0]
     await write(store, ChangeSet(turns={(queue(), "p1"): 4.0, (queue(), "p2"): 7.0, (queue("slow"), "p1"): 99.0}))
-    assert await within(store, "floors", queues("default", "slow", "new")) == dict(
-        zip(queues("default", "slow", "new"), (7.0, 99.0, 0.0), strict=True)
-    )
+    assert await floors(store, "default", "slow", "new") == [7.0, 99.0, 0.0]
     runs = [queued(2.5), queued(1.5), queued(0.5, queue="slow")]
     await write(store, ChangeSet(ready=runs))
-    assert await within(store, "floors", queues("default", "slow")) == {queue(): 1.5, queue("slow"): 0.5}
+    assert await floors(store, "default", "slow") == [1.5, 0.5]
 
 
 async def test_each_project_has_a_turn_in_each_queue(store: Store):
     await write(store, ChangeSet(turns={("default", "p1"): 1.0, ("slow", "p1"): 2.0}))
     await write(store, ChangeSet(turns={("default", "p1"): 3.0}))
     pairs = [("default", "p1"), ("slow", "p1"), ("default", "p2")]
-    assert await within(store, "turns", pairs) == {("default", "p1"): 3.0, ("slow", "p1"): 2.0}
+    assert [place.turn for place in (await within(store, "places", pairs)).values()] == [3.0, 2.0, 0.0]
 
 
-async def test_an_empty_queue_is_one_without_a_ready_run(store: Store):
+async def test_a_lane_is_open_unless_its_queue_is_paused_and_empty_without_a_ready_run(store: Store):
     await write(store, ChangeSet(ready=[queued(1.0)], held=[held(1.0, "job:a", queue="slow")]))
-    assert await within(store, "empty", [lane(), lane("slow"), lane("new")]) == {lane("slow"), lane("new")}
+    lanes = [lane(), lane("slow"), lane("new")]
+    assert await within(store, "open", lanes) == {lane(): True, lane("slow"): False, lane("new"): False}
+    await store.write(lambda tx: tx.fetch(PAUSE, queue=queue("slow"), paused_at=1, paused_by="user_1"))
+    assert await within(store, "open", lanes) == {lane(): True, lane("new"): False}
 
 
 async def test_every_queue_with_ready_runs_is_counted_however_long_the_others_are(store: Store):

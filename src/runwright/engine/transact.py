@@ -13,7 +13,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from runwright.domain import commands as c
-from runwright.domain.lane import queue_of
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.domain.tenancy import SCHEDULE, Cause
@@ -116,16 +115,15 @@ class Transact:
             self._leases = await tx.leases([r.run_id for r in self._requests if isinstance(r, c.Lose | c.Fence)])
         if self._fires:
             self._schedules = await tx.schedules(sorted({fire.seen.job_id for fire in self._fires}))
-        paused = await tx.paused() if takes or self._reserved else set()
+        wanted = {lane for take in takes for lane in take.lanes}.union(self._reserved)
+        lanes = await tx.open(sorted(wanted)) if wanted else {}
         for take in takes:
-            self._claimed[id(take)] = await tx.take(_open(take.lanes, paused), take.count)
+            self._claimed[id(take)] = await tx.take([lane for lane in take.lanes if lane in lanes], take.count)
         taken = [run_id for run_ids in self._claimed.values() for run_id in run_ids if run_id not in runs]
         if taken:
             runs |= await tx.runs(taken, self._known)
-        if self._reserved:
-            # Where nobody waits, a new run may begin in its first transaction.
-            empty = await tx.empty(_open(tuple(sorted(self._reserved)), paused))
-            self._fusing = {lane: held for lane, held in self._reserved.items() if lane in empty}
+        # Where nobody waits, a new run may begin in its first transaction.
+        self._fusing = {lane: held for lane, held in self._reserved.items() if lanes.get(lane) is False}
         return runs
 
     async def _admit(self, tx: Transaction, batch: Batch, slots: dict[str, Slots], held: list[str]) -> None:
@@ -135,9 +133,9 @@ class Transact:
         if keys:
             reading.held = await tx.held(sorted(keys), self._batch_max)
         if entering:
-            reading.floors = await tx.floors(sorted({run.spec.queue_key for run in entering}))
-            pairs = sorted({(run.spec.queue_key, run.spec.project_id) for run in entering})
-            reading.turns = await tx.turns(pairs)
+            places = await tx.places(sorted({(run.spec.queue_key, run.spec.project_id) for run in entering}))
+            reading.floors = {queue: place.floor for (queue, _), place in places.items()}
+            reading.turns = {pair: place.turn for pair, place in places.items()}
         if entering or keys:
             batch.admit(entering, reading)
             batch.freed = {key for key in batch.freed if reading.held.get(key)}
@@ -225,10 +223,6 @@ class Transact:
                 run = batch.decide(c.Claim(run.run_id, reserved.worker.worker_id))
                 self.fused.append(Fused(reserved.worker, command))
         return Submitted(run.run_id, run)
-
-
-def _open(lanes: tuple[str, ...], paused: set[str]) -> list[str]:
-    return [lane for lane in lanes if queue_of(lane) not in paused] if paused else list(lanes)
 
 
 def _bring_up_to_date(batch: Batch, answers: list[list[Any]]) -> None:

@@ -8,7 +8,7 @@ Whatever breaks underneath is raised as a `StoreError`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -82,6 +82,15 @@ class Held(msgspec.Struct, frozen=True):
     limit_key: str
     rank: float
     run_id: str
+
+
+class Place(NamedTuple):
+    """Where a queue begins: its smallest ready rank, or when it is empty the latest turn taken in it; and the
+    project's last turn, 0 if it had none.
+    """  # fmt: skip
+
+    floor: float
+    turn: float
 
 
 class InboxEntry(msgspec.Struct, frozen=True):
@@ -196,20 +205,14 @@ class Transaction(Protocol):
     async def take(self, lanes: Sequence[str], count: int) -> list[str]:
         """Remove and return up to `count` ready runs of these lanes, lowest rank first; locked ones stay for others."""
 
-    async def paused(self) -> set[str]:
-        """Return the keys of the queues that are paused: nobody takes from their lanes."""
+    async def open(self, lanes: Sequence[str]) -> dict[str, bool]:
+        """Return those of the lanes whose queue is not paused, with whether a ready run waits in them."""
 
     async def held(self, limit_keys: Sequence[str], count: int) -> dict[str, list[Held]]:
         """Return the first `count` runs held by each limit, lowest rank first; nothing for one that holds none."""
 
-    async def floors(self, queues: Sequence[str]) -> dict[str, float]:
-        """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""
-
-    async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        """Return (key of the queue, project) → the project's last turn, for those that had one."""
-
-    async def empty(self, lanes: Sequence[str]) -> set[str]:
-        """Return those of the lanes that hold no ready run."""
+    async def places(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Place]:
+        """Return for each (key of the queue, project) where a run of it would stand."""
 
     async def apply(self, changes: ChangeSet) -> None:
         """Write a change set."""

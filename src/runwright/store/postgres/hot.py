@@ -62,16 +62,19 @@ HELD = (
     "SELECT f.limit_key, f.rank, f.run_id FROM unnest($1::text[]) AS n(limit_key) CROSS JOIN LATERAL (SELECT limit_key,"
     " rank, run_id FROM held h WHERE h.limit_key = n.limit_key ORDER BY rank, run_id LIMIT $2) f"
 )
-PAUSED = "SELECT queue FROM paused_queues"
-TURNS = (
-    "SELECT t.queue, t.project_id, t.last_turn FROM unnest($1::text[], $2::text[]) AS n(queue, project_id)"
-    f" JOIN turns t ON {same('t.queue', 'n.queue')} AND t.project_id = n.project_id"
+OPEN = (
+    "SELECT n.lane, EXISTS (SELECT FROM ready r WHERE r.lane = n.lane AND r.rank >= n.mark ORDER BY r.lane, r.rank"
+    " OFFSET 0) FROM unnest($1::text[], $2::float8[], $3::text[]) AS n(lane, mark, queue) WHERE NOT EXISTS"
+    " (SELECT FROM paused_queues p WHERE p.queue = n.queue OFFSET 0)"
 )
-FLOORS = (
-    "SELECT q.queue, coalesce((SELECT min(f.rank) FROM unnest($2::text[], $3::text[], $4::float8[]) AS n(queue, lane,"
-    " mark) CROSS JOIN LATERAL (SELECT r.rank FROM ready r WHERE r.lane = n.lane AND r.rank >= n.mark"
-    " ORDER BY r.lane, r.rank LIMIT 1) f WHERE n.queue = q.queue),"
-    " (SELECT max(t.last_turn) FROM turns t WHERE t.queue = q.queue), 0) FROM unnest($1::text[]) AS q(queue)"
+PLACES = (
+    "WITH floors AS MATERIALIZED (SELECT q.queue, coalesce((SELECT min(f.rank) FROM unnest($2::text[], $3::text[],"
+    " $4::float8[]) AS n(queue, lane, mark) CROSS JOIN LATERAL (SELECT r.rank FROM ready r WHERE r.lane = n.lane"
+    " AND r.rank >= n.mark ORDER BY r.lane, r.rank LIMIT 1) f WHERE n.queue = q.queue),"
+    " (SELECT max(t.last_turn) FROM turns t WHERE t.queue = q.queue), 0) AS floor FROM unnest($1::text[]) AS q(queue))"
+    " SELECT n.queue, n.project_id, f.floor, coalesce((SELECT t.last_turn FROM turns t WHERE t.queue = n.queue"
+    " AND t.project_id = n.project_id), 0) FROM unnest($5::text[], $6::text[]) AS n(queue, project_id)"
+    " JOIN floors f ON f.queue = n.queue"
 )
 FILLED = (
     "SELECT n.lane FROM unnest($1::text[], $2::float8[]) AS n(lane, mark) WHERE EXISTS"

@@ -8,10 +8,11 @@ from typing import Any
 
 from runwright import ids
 from runwright.domain.commands import IdempotencyKey
+from runwright.domain.lane import queue_of
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.store import rows
-from runwright.store.base import ChangeSet, Held, Lease, Pruned, Row, Slots
+from runwright.store.base import ChangeSet, Held, Lease, Place, Pruned, Row, Slots
 from runwright.store.postgres import changes as written
 from runwright.store.postgres import hot, locks
 from runwright.store.postgres.connection import Connection, translated
@@ -145,9 +146,12 @@ class PostgresTransaction:
         marks = [self._marks.look(lane).start for lane in lanes]
         return [row[0] for row in await self._rows(hot.FILLED, list(lanes), marks)]
 
-    async def paused(self) -> set[str]:
-        """Return the keys of the queues that are paused: nobody takes from their lanes."""
-        return {row[0] for row in await self._rows(hot.PAUSED)}
+    async def open(self, lanes: Sequence[str]) -> dict[str, bool]:
+        """Return those of the lanes whose queue is not paused, with whether a ready run waits in them."""
+        if not lanes:
+            return {}
+        starts = [self._marks.start(lane) for lane in lanes]
+        return dict(await self._rows(hot.OPEN, list(lanes), starts, [queue_of(lane) for lane in lanes]))
 
     async def held(self, limit_keys: Sequence[str], count: int) -> dict[str, list[Held]]:
         """Return the first `count` runs held by each limit, lowest rank first; nothing for one that holds none."""
@@ -156,35 +160,23 @@ class PostgresTransaction:
             found.setdefault(row[0], []).append(Held(*row))
         return found
 
-    async def floors(self, queues: Sequence[str]) -> dict[str, float]:
-        """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""
-        if not queues:
-            return {}
-        places: list[tuple[str, str, float]] = []
-        for queue in queues:
-            lanes = self._marks.lanes(queue)
-            if lanes is None:
-                since = self._marks.entries
-                lanes = [row[0] for row in await self._rows(hot.LANES, queue, queue + hot.LAST)]
-                self._marks.listed(queue, lanes, since)
-            places += [(queue, lane, self._marks.start(lane)) for lane in lanes]
-        columns = [list(column) for column in zip(*places, strict=True)] if places else [[], [], []]
-        return dict(await self._rows(hot.FLOORS, list(queues), *columns))
-
-    async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        """Return (key of the queue, project) → the project's last turn, for those that had one."""
+    async def places(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Place]:
+        """Return for each (key of the queue, project) where a run of it would stand."""
         if not pairs:
             return {}
-        columns = [list(column) for column in zip(*pairs, strict=True)]
-        return {(queue, project): turn for queue, project, turn in await self._rows(hot.TURNS, *columns)}
-
-    async def empty(self, lanes: Sequence[str]) -> set[str]:
-        """Return those of the lanes that hold no ready run."""
-        if not lanes:
-            return set()
-        marks = [self._marks.start(lane) for lane in lanes]
-        filled = {row[0] for row in await self._rows(hot.FILLED, list(lanes), marks)}
-        return set(lanes) - filled
+        lanes: list[tuple[str, str, float]] = []
+        queues = list(dict.fromkeys(queue for queue, _ in pairs))
+        for queue in queues:
+            known = self._marks.lanes(queue)
+            if known is None:
+                since = self._marks.entries
+                known = [row[0] for row in await self._rows(hot.LANES, queue, queue + hot.LAST)]
+                self._marks.listed(queue, known, since)
+            lanes += [(queue, lane, self._marks.start(lane)) for lane in known]
+        columns = [list(column) for column in zip(*lanes, strict=True)] if lanes else [[], [], []]
+        asked = [list(column) for column in zip(*pairs, strict=True)]
+        found = await self._rows(hot.PLACES, queues, *columns, *asked)
+        return {(queue, project): Place(floor, turn) for queue, project, floor, turn in found}
 
     async def apply(self, changes: ChangeSet) -> None:
         """Write a change set."""

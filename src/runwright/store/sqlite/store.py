@@ -23,6 +23,7 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
+from runwright.domain.lane import queue_of
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.errors import StoreUnavailable
@@ -34,6 +35,7 @@ from runwright.store.base import (
     InboxEntry,
     Lease,
     OutboxEntry,
+    Place,
     Pruned,
     Record,
     Row,
@@ -118,9 +120,11 @@ class SqliteTransaction:
         self._cursor.executemany(hot.UNREADY, found)
         return [str(row[2]) for row in found]
 
-    async def paused(self) -> set[str]:
-        """Return the keys of the queues that are paused."""
-        return {str(row[0]) for row in self._cursor.execute(hot.PAUSED)}
+    async def open(self, lanes: Sequence[str]) -> dict[str, bool]:
+        """Return those of the lanes whose queue is not paused, with whether a ready run waits in them."""
+        paused = {row[0] for row in self._cursor.execute(hot.PAUSED)}
+        found = (lane for lane in lanes if queue_of(lane) not in paused)
+        return {lane: bool(self._cursor.execute(hot.ANY_READY, (lane,)).get) for lane in found}
 
     async def held(self, limit_keys: Sequence[str], count: int) -> dict[str, list[Held]]:
         """Return the first `count` runs held by each limit, lowest rank first; nothing for one that holds none."""
@@ -131,18 +135,11 @@ class SqliteTransaction:
                 found[key] = waiting
         return found
 
-    async def floors(self, queues: Sequence[str]) -> dict[str, float]:
-        """Return each queue's smallest ready rank, by the queue's key; for an empty one the latest turn taken in it."""
-        return {queue: self._cursor.execute(hot.FLOOR, (queue, queue + _LAST)).get for queue in queues}
-
-    async def turns(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        """Return (key of the queue, project) → the project's last turn, for those that had one."""
-        found = {pair: self._cursor.execute(hot.TURN, pair).get for pair in pairs}
-        return {pair: turn for pair, turn in found.items() if turn is not None}
-
-    async def empty(self, lanes: Sequence[str]) -> set[str]:
-        """Return those of the lanes that hold no ready run."""
-        return {lane for lane in lanes if not self._cursor.execute(hot.ANY_READY, (lane,)).get}
+    async def places(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Place]:
+        """Return for each (key of the queue, project) where a run of it would stand."""
+        queues = dict.fromkeys(queue for queue, _ in pairs)
+        floors = {queue: self._cursor.execute(hot.FLOOR, (queue, queue + _LAST)).get for queue in queues}
+        return {pair: Place(floors[pair[0]], self._cursor.execute(hot.TURN, pair).get or 0.0) for pair in pairs}
 
     async def apply(self, changes: ChangeSet) -> None:
         """Write a change set."""
