@@ -18,6 +18,7 @@ from runwright.domain import outcome as o
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.run import Run
 from runwright.store.base import Birth, ChangeSet, Lease, Slots, Store, Transaction
+from runwright.store.postgres.connection import Patience
 from runwright.store.postgres.marks import NET_S
 from runwright.store.postgres.store import PostgresStore
 from tests.domain.specimens import HOUR, SPECIMENS, T0, redactor
@@ -33,7 +34,8 @@ class Pair:
 
     def __init__(self, url: str) -> None:
         self.clock = FrozenClock()
-        self.one, self.other = PostgresStore(url, self.clock), PostgresStore(url, self.clock)
+        patience = Patience(statement_s=120.0)  # what waits for long here waits for a busy machine
+        self.one, self.other = (PostgresStore(url, self.clock, patience=patience) for _ in range(2))
         self.seen = Observer(url)
 
 

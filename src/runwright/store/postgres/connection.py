@@ -20,7 +20,6 @@ SETTINGS = {
     "application_name": "runwright",
     "TimeZone": "UTC",
     "default_transaction_isolation": "read committed",
-    "lock_timeout": "5s",
     # A process that stands still (stopped, swapped out, cut off) must not keep its locks from the others.
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "5",
@@ -115,9 +114,17 @@ async def _connect(url: str, patience: Patience, settings: Mapping[str, str]) ->
             statement_cache_size=1000,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
-            server_settings={**SETTINGS, "statement_timeout": f"{(limit_s or 0) * 1000:.0f}", **settings},
+            server_settings={**SETTINGS, **_limits(limit_s or 0), **settings},
             target_session_attrs=SessionAttribute.read_write,
         )
+
+
+def _limits(statement_s: float) -> dict[str, str]:
+    """Return the session's limits (ms; 0 is none): half of a statement's time may go into the wait for a lock."""
+    return {
+        "statement_timeout": f"{statement_s * 1000:.0f}",
+        "lock_timeout": f"{statement_s * 500:.0f}",
+    }
 
 
 @contextmanager
