@@ -100,7 +100,7 @@ STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are
 STREAMS_LAGGED = Metric(
     "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
 )
-BUS_CONNECTED = Metric("runwright_bus_connected", "gauge", "1 while hints of other servers can be heard")
+BUS_CONNECTED = Metric("runwright_bus_open", "gauge", "1 while hints of other servers can be heard")
 BUS_PEERS = Metric("runwright_bus_peers", "gauge", "Other servers that were heard lately")
 BUS_SENT = Metric("runwright_bus_hints_sent_total", "counter", "Hints sent to other servers")
 BUS_MISSED = Metric("runwright_bus_hints_missed_total", "counter", "Hints of other servers that never came")
