@@ -122,5 +122,6 @@ def test_without_a_key_there_are_no_credentials(tmp_path: Path) -> None:
 
 
 def test_credentials_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(StoreReadOnly, match="cannot be written"):
-        write_credentials(tmp_path / "missing", "http://127.0.0.1:8080", "rw_1")
+        write_credentials(tmp_path / "file" / "missing", "http://127.0.0.1:8080", "rw_1")

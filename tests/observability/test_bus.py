@@ -54,13 +54,13 @@ async def test_servers_show_that_they_hear_each_other_and_when_they_do_not(tmp_p
                 assert (await a.get("/readyz")).json()["checks"]["bus"] == "ok"
                 while await metric(a, "lag_seconds_count") < 2 or await metric(a, "hints_sent_total") < 2:
                     pass
-                assert (await metric(b, "connected"), await metric(b, "peers")) == (1, 1)
+                assert (await metric(b, "open"), await metric(b, "peers")) == (1, 1)
                 monkeypatch.setattr("runwright.store.postgres.bus.BACKOFF_S", (3600.0, 3600.0))
                 execute(url, KILL)
                 await until(lambda: len(lost) == 2)
                 ready = await b.get("/readyz")
                 assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
                 assert ready.json()["checks"]["bus"].startswith("degraded:")
-                assert (await metric(b, "connected"), await metric(b, "losses_total")) == (0, 2)
+                assert (await metric(b, "open"), await metric(b, "losses_total")) == (0, 2)
     finally:
         detach()

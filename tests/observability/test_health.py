@@ -35,6 +35,7 @@ async def test_a_server_in_order_is_ready_and_names_every_check(tmp_path: Path):
         "reaper",
         "scheduler",
         "inbox",
+        "cron",
         "outbox",
         "pruner",
         "http.claimer",

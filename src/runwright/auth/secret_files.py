@@ -101,5 +101,6 @@ def _write(path: Path, data: bytes) -> None:
         finally:
             os.close(directory)
     except OSError as broken:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise StoreReadOnly(f"{path} cannot be written: {broken.strerror}") from broken

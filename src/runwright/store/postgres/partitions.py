@@ -35,14 +35,15 @@ async def prepare(connection: Connection, now: int) -> None:
     missing = await _missing(connection, now)
     if not missing:
         return
-    try:
-        async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
-            if await connection.fetchval(locks.TRY, LOCK):
-                for name in await _missing(connection, now):
-                    await connection.execute(missing[name])
-    except asyncpg.PostgresError as refused:
-        report("partitions.not_made", error=str(refused))
+    with translated():
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
+                if await connection.fetchval(locks.TRY, LOCK):
+                    for name in await _missing(connection, now):
+                        await connection.execute(missing[name])
+        except asyncpg.PostgresError as refused:
+            report("partitions.not_made", error=str(refused))
 
 
 async def make(connection: Connection, first: int, last: int) -> None:
