@@ -26,8 +26,8 @@ Doing = Callable[[PostgresStore], Awaitable[object]]
 LOOKS: dict[str, Doing] = {
     "the lanes to claim from": lambda store: store.claimable("org_1/"),
     "a claim": lambda store: within(store, "take", [lane()], 1),
-    "whether a lane is empty": lambda store: within(store, "empty", [lane()]),
-    "the first rank of a queue": lambda store: within(store, "floors", [queue()]),
+    "whether a lane is empty": lambda store: within(store, "open", [lane()]),
+    "the first rank of a queue": lambda store: within(store, "places", [(queue(), "p1")]),
 }
 
 
