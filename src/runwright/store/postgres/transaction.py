@@ -21,7 +21,6 @@ from runwright.store.postgres.marks import Look, Marks
 from runwright.store.query import Query
 
 _AFTER_STANDING = 2 + len(rows.STANDING)
-_HEAD_STATE = 1
 
 
 def spanned(run_ids: Sequence[str]) -> tuple[list[str], str, str]:
