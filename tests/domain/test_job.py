@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.domain.accounts import Project, slug_of
-from runwright.domain.job import JobDefinition, Overrides, limits, override_problems, problems, retry_policy
+from runwright.domain.job import JobDefinition
+from runwright.domain.job_checks import problems
+from runwright.domain.job_terms import Overrides, limits, override_problems, retry_policy
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Limit
 

@@ -16,7 +16,8 @@ from runwright.auth.keyring import Keyring
 from runwright.auth.tenants import Tenants
 from runwright.clock import FrozenClock
 from runwright.domain.accounts import Project
-from runwright.domain.job import Job, JobDefinition, problems
+from runwright.domain.job import Job, JobDefinition
+from runwright.domain.job_checks import problems
 from runwright.domain.tenancy import Actor
 from runwright.engine import directory
 from runwright.engine.job_secrets import JobSecrets

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from runwright.domain.accounts import Project
-from runwright.domain.job import Job, JobDefinition, JobVersion, problems
+from runwright.domain.job import Job, JobDefinition, JobVersion
+from runwright.domain.job_checks import problems
 from runwright.domain.tenancy import Actor
 from runwright.engine import schedules
 from runwright.engine.directory import JobDirectory

@@ -11,7 +11,8 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey, Submit
-from runwright.domain.job import Job, Overrides, heartbeat_ms, limits, override_problems, retry_policy
+from runwright.domain.job import Job
+from runwright.domain.job_terms import Overrides, heartbeat_ms, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted, Redactor
 from runwright.domain.retry import RetryPolicy, Strategy
 from runwright.domain.run import Spec, ValueRef

@@ -11,7 +11,7 @@ from runwright.api.context import Call
 from runwright.api.pages import Page, PageQuery
 from runwright.api.routing import Routes
 from runwright.api.slices import part
-from runwright.domain.job import Queue as QueueName
+from runwright.domain.job_options import Queue as QueueName
 from runwright.engine import queues as engine
 from runwright.engine.workforce import Listed
 from runwright.errors import NotFound

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from runwright.api.pages import PageQuery
 from runwright.domain.accounts import Name, Slots, Slug
-from runwright.domain.job import (
+from runwright.domain.job_options import (
     MONTH_S,
     Attempts,
     CatchUpOf,

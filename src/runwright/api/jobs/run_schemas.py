@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from runwright.api.instants import Instant
 from runwright.api.pages import PageQuery
 from runwright.domain.events import Level
-from runwright.domain.job import Attempts, Delay, Key, Metadata, Priority, Tags, Timeout, Ttl
+from runwright.domain.job_options import Attempts, Delay, Key, Metadata, Priority, Tags, Timeout, Ttl
 from runwright.domain.retry import Strategy
 from runwright.domain.run import State
 

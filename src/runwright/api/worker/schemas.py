@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from runwright.domain.accounts import END, Slug
 from runwright.domain.events import Level
-from runwright.domain.job import Queue
+from runwright.domain.job_options import Queue
 from runwright.domain.run import StopKind
 from runwright.domain.workforce import PROTOCOL
 

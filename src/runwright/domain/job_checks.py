@@ -1,0 +1,59 @@
+"""Look at a definition as a whole: what its fields say together that no one of them may say."""
+
+from __future__ import annotations
+
+from runwright import ids
+from runwright.domain.addresses import url_problem
+from runwright.domain.job import JobDefinition
+from runwright.domain.job_options import HEARTBEAT_S
+from runwright.domain.schedule import cron_problem, timezone_problem
+from runwright.errors import FieldError
+
+
+def problems(definition: JobDefinition, *, allow_private: bool = False) -> list[FieldError]:
+    """Return what no single field's type can refuse; an empty list for a definition that may be stored.
+
+    `allow_private` lets endpoints lie in private networks, for development.
+    """
+    found = _endpoint_problems(definition, allow_private) + _schedule_problems(definition)
+    if ids.is_id("job", definition.slug):
+        found.append(FieldError("slug", "must not look like the id of a job"))
+    if definition.retry_strategy == "custom" and not definition.retry_delays_secs:
+        found.append(FieldError("retry_delays_secs", "is required by the strategy custom"))
+    if definition.retry_strategy != "custom" and definition.retry_delays_secs:
+        found.append(FieldError("retry_delays_secs", "is only for the strategy custom"))
+    return found
+
+
+def _endpoint_problems(definition: JobDefinition, allow_private: bool) -> list[FieldError]:
+    if definition.execution_mode == "http":
+        of_others = {"handler": definition.handler, "rerun_unknown_steps": definition.rerun_unknown_steps}
+        found = [
+            FieldError(name, "is only for the execution mode worker") for name, given in of_others.items() if given
+        ]
+        if definition.endpoint_url is None:
+            found.append(FieldError("endpoint_url", "is required by the execution mode http"))
+        urls = {name: getattr(definition, name) for name in ("endpoint_url", "fallback_endpoint_url")}
+        said = {name: url_problem(url, allow_private=allow_private) for name, url in urls.items() if url is not None}
+        return found + [FieldError(name, problem) for name, problem in said.items() if problem is not None]
+    of_http = {
+        "endpoint_url": definition.endpoint_url is not None,
+        "fallback_endpoint_url": definition.fallback_endpoint_url is not None,
+        "retry_on": definition.retry_on != (),
+        "heartbeat_timeout_secs": definition.heartbeat_timeout_secs != HEARTBEAT_S,
+    }
+    return [FieldError(name, "is only for the execution mode http") for name, given in of_http.items() if given]
+
+
+def _schedule_problems(definition: JobDefinition) -> list[FieldError]:
+    if definition.cron is None:
+        of_schedules = {
+            "timezone": definition.timezone != "UTC",
+            "catch_up": definition.catch_up != "one",
+            "overlap": definition.overlap != "allow",
+            "payload_template": definition.payload_template != {},
+        }
+        return [FieldError(name, "is only for a job with cron") for name, given in of_schedules.items() if given]
+    zone = timezone_problem(definition.timezone)
+    said = {"cron": cron_problem(definition.cron), "timezone": zone}
+    return [FieldError(name, problem) for name, problem in said.items() if problem is not None]

@@ -1,0 +1,85 @@
+"""What a job may say, field by field, with the bounds of each and what an unsaid one means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from runwright.domain.accounts import END, Slots, Slug
+from runwright.domain.addresses import URL_MAX
+from runwright.domain.retry import Jitter, Strategy
+from runwright.domain.schedule import CatchUp, Overlap
+
+DAY_S = 86_400
+MONTH_S = 30 * DAY_S
+
+Mode = Literal["worker", "http"]
+"""Where the code of a job runs: in a worker that has its handler, or behind an endpoint that is posted to."""
+
+Description = Annotated[str, Meta(max_length=2000)]
+Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}" + END)]
+Attempts = Annotated[int, Meta(ge=1, le=100)]
+Timeout = Annotated[int, Meta(ge=1, le=DAY_S)] | Annotated[float, Meta(ge=1, le=DAY_S)]
+Delay = Annotated[int, Meta(ge=0, le=MONTH_S)] | Annotated[float, Meta(ge=0, le=MONTH_S)]
+Ttl = Annotated[int, Meta(ge=1, le=MONTH_S)] | Annotated[float, Meta(ge=1, le=MONTH_S)]
+Delays = Annotated[tuple[Delay, ...], Meta(max_length=100, description="The rests of the strategy `custom`.")]
+Priority = Annotated[int, Meta(ge=0, le=10)]
+Key = Annotated[str, Meta(min_length=1, max_length=64)]
+Tags = Annotated[dict[Key, Annotated[str, Meta(max_length=256)]], Meta(max_length=64)]
+Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=1024)]], Meta(max_length=64)]
+Threshold = Annotated[int, Meta(ge=1, le=100, description="So many identical errors in a row end the retries.")]
+
+EndpointUrl = Annotated[
+    str, Meta(max_length=URL_MAX, description="An http:// or https:// address, which runs are posted to.")
+]
+Status = Annotated[int, Meta(ge=300, le=599)]
+RetryOn = Annotated[
+    tuple[Status, ...],
+    Meta(max_length=100, description="Statuses after which to try again, instead of 408, 409, 425, 429 and 5xx."),
+]
+HEARTBEAT_S = 60
+
+Expression = Annotated[
+    str,
+    Meta(max_length=200, description="Five fields, minute to day of week: when runs are started, without a trigger."),
+]
+Timezone = Annotated[str, Meta(max_length=64, description="The IANA time zone whose clock `cron` reads.")]
+CatchUpOf = Annotated[CatchUp, Meta(description="What becomes of fires that were missed while no server was there.")]
+OverlapOf = Annotated[Overlap, Meta(description="What a fire does while the run of the fire before it is unfinished.")]
+PayloadTemplate = Annotated[dict[str, Any], Meta(description="The payload of the runs that `cron` starts.")]
+
+
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a job does not need to say, with what it then means."""
+
+    description: Description = ""
+    execution_mode: Mode = "worker"
+    endpoint_url: EndpointUrl | None = None
+    fallback_endpoint_url: EndpointUrl | None = None
+    retry_on: RetryOn = ()
+    heartbeat_timeout_secs: Timeout = HEARTBEAT_S
+    queue: Queue = "default"
+    handler: Slug | None = None
+    max_attempts: Attempts = 3
+    timeout_secs: Timeout = 300
+    retry_strategy: Strategy = "exponential"
+    retry_initial_delay_secs: Delay = 1
+    retry_max_delay_secs: Delay = 3600
+    retry_delays_secs: Delays = ()
+    retry_jitter: Jitter = "proportional"
+    max_concurrency: Slots | None = None
+    max_concurrency_per_key: Slots | None = None
+    run_ttl_secs: Ttl | None = None
+    priority: Priority = 0
+    tags: Tags = {}
+    default_metadata: Metadata = {}
+    poison_pill_threshold: Threshold | None = None
+    rerun_unknown_steps: bool = False
+    cron: Expression | None = None
+    timezone: Timezone = "UTC"
+    catch_up: CatchUpOf = "one"
+    overlap: OverlapOf = "allow"
+    payload_template: PayloadTemplate = {}
+    enabled: bool = True
