@@ -19,7 +19,7 @@ from runwright.domain.events import Draft, Event
 from runwright.domain.fold import Folded, fold
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.retry import RetryPolicy
-from runwright.domain.run import Run, Spec, StopKind, Trace, ValueRef
+from runwright.domain.run import On, Run, Spec, StopKind, Trace, ValueRef, Wait
 from runwright.domain.state import decide
 from runwright.domain.tenancy import Cause
 
@@ -56,11 +56,31 @@ def spec(at: int = T0, **given: Any) -> Spec:
     return Spec(**{**usual, **given})
 
 
-def submit(at: int = T0, *, expires_at: int | None = None, payload: bytes | None = b"sealed", **given: Any) -> c.Submit:
+def submit(
+    at: int = T0,
+    *,
+    expires_at: int | None = None,
+    payload: bytes | None = b"sealed",
+    wait: Wait | None = None,
+    wait_until: int | None = None,
+    **given: Any,
+) -> c.Submit:
     """Return the command that creates a run."""
     wanted = spec(at, **given)
     opening = redactor.raw(msgspec.json.encode(wanted))
-    return c.Submit(spec=wanted, opening=opening, payload=payload, cause=CAUSE, expires_at=expires_at)
+    return c.Submit(
+        spec=wanted,
+        opening=opening,
+        payload=payload,
+        cause=CAUSE,
+        expires_at=expires_at,
+        wait=wait,
+        wait_until=wait_until,
+    )
+
+
+GO = Wait("event", "go", "ctx.event:go")
+GIVEN = c.Delivery("ctx.event:go", ValueRef("1" * 64, 2, text("{}")), b"sealed")
 
 
 def failed(error_class: str = "ValueError", message: str = "boom", **given: Any) -> o.Failed:
@@ -148,7 +168,11 @@ class History:
         """Lose the worker."""
         return self.apply(c.Lose(self.standing.run_id, self.standing.lease_epoch, draw))
 
-    def wake(self) -> Run:
+    def wake(self, on: On = "event", key: str = "go", delivery: c.Delivery | None = GIVEN) -> Run:
+        """Tell the run that what it may wait for is there."""
+        return self.apply(c.Wake(run_id=self.standing.run_id, on=on, key=key, cause=CAUSE, delivery=delivery))
+
+    def due(self) -> Run:
         """Let the run's due time come."""
         due_at = self.standing.due_at
         assert due_at is not None
@@ -195,6 +219,10 @@ def _mortal() -> History:
     return History(expires_at=T0 + HOUR)
 
 
+def _depending() -> History:
+    return History(wait=Wait("dependency"), wait_until=T0 + HOUR)
+
+
 def _single() -> History:
     return _executing(max_attempts=1)
 
@@ -213,14 +241,25 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "executing, asked to pause": _then(_executing, lambda h: h.stop("pause")),
     "executing, asked for both": _then(_executing, lambda h: h.stop("pause"), lambda h: h.stop("cancel")),
     "waiting": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR))),
+    "waiting for an event": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO))),
+    "waiting for ever": _then(_executing, lambda h: h.finish(o.Parked(None, GO))),
+    "waiting for a child": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, Wait("child", "run_2", "c")))),
+    "waiting from the start": _depending,
+    "woken": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.wake()),
     "paused from scheduled": _then(_delayed, lambda h: h.stop("pause")),
     "paused from a retry": _then(_executing, lambda h: h.finish(failed()), lambda h: h.stop("pause")),
     "paused from queued": _then(_mortal, lambda h: h.stop("pause")),
     "paused from executing": _then(_executing, lambda h: h.stop("pause"), lambda h: h.finish(o.Stopped())),
     "paused from waiting": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR)), lambda h: h.stop("pause")),
+    "paused from an event": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.stop("pause")),
+    "woken in its pause": _then(
+        _executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.stop("pause"), lambda h: h.wake()
+    ),
+    "paused from a dependency": _then(_depending, lambda h: h.stop("pause")),
     "completed": _then(_executing, lambda h: h.finish(o.Completed())),
     "failed": _then(_single, lambda h: h.finish(failed())),
     "dead-lettered": _then(_executing, lambda h: h.finish(failed(retryable=False))),
+    "failed by waiting too long": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.due()),
     "cancelled": _then(_mortal, lambda h: h.stop("cancel")),
     "expired": _then(_mortal, lambda h: h.expire()),
 }
@@ -237,6 +276,8 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "failed for good": failed(retryable=False),
         "accepted": o.Accepted(Trace(ttfb_us=5, status=202)),
         "parked": o.Parked(T0 + HOUR),
+        "parked for an event": o.Parked(T0 + HOUR, GO),
+        "parked for ever": o.Parked(None, Wait("child", "run_2", "c")),
         "stopped": o.Stopped(),
         "released": o.Released(),
     }
@@ -248,6 +289,9 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "due": c.Due(run_id),
         "expire": c.Expire(run_id),
         "resume": c.Resume(run_id, CAUSE),
+        "wake": c.Wake(run_id=run_id, on="event", key="go", cause=CAUSE, delivery=GIVEN),
+        "wake with nothing": c.Wake(run_id=run_id, on="dependency", cause=CAUSE),
+        "wake for another": c.Wake(run_id=run_id, on="event", key="other", cause=CAUSE, delivery=GIVEN),
     }
     for lease, number in (("", epoch), (" stale", epoch - 1), (" future", epoch + 1)):
         found[f"append{lease}"] = c.Append(run_id, number, (log_line(),))

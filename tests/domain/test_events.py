@@ -22,7 +22,7 @@ REF = ValueRef("0" * 64, 9, text('{"n":1}'))
 def rich() -> list[History]:
     """Return histories whose events use every optional field."""
     sleeper = History(scheduled_at=T0 + HOUR, tags={"a": "b"}, priority=3, parent_run_id="run_x")
-    sleeper.wake()
+    sleeper.due()
     sleeper.claim()
     sleeper.finish(failed(traceback=text("Traceback …"), retry_after_ms=10), log_line())
     done = SPECIMENS["executing"]()

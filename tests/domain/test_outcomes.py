@@ -6,9 +6,10 @@ from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.ending import MAX_HANDOVERS
 from runwright.domain.retry import RetryPolicy
-from runwright.domain.run import Paused, timers
+from runwright.domain.run import Paused, Wait, timers
 from runwright.domain.tenancy import Cause
-from tests.domain.specimens import HOUR, SECOND, SPECIMENS, T0, History, failed, log_line
+from runwright.domain.words import job_word
+from tests.domain.specimens import GO, HOUR, SECOND, SPECIMENS, T0, History, failed, log_line
 
 
 def executing(**given):
@@ -18,7 +19,7 @@ def executing(**given):
 
 
 def attempt_again(history):
-    history.wake()
+    history.due()
     history.claim()
 
 
@@ -154,7 +155,91 @@ def test_a_sleeping_run_holds_no_slot_and_wakes_when_its_time_has_come():
     assert (run.state, run.reason, run.due_at, run.owns_slots) == ("waiting", "timer", T0 + HOUR, False)
     early = history.apply(c.Due(run.run_id), T0 + HOUR - 1)
     assert early.state == "waiting"
+    assert history.due().state == "queued"
+
+
+def test_a_run_that_waits_for_an_event_holds_no_slot_and_wakes_when_it_comes():
+    history = executing()
+    run = history.finish(o.Parked(T0 + HOUR, GO))
+    assert (run.state, run.reason, run.due_at, run.owns_slots) == ("waiting", "event", T0 + HOUR, False)
+    woken = history.wake(key="go")
+    assert (woken.state, woken.wait, woken.due_at) == ("queued", None, None)
+    assert history.data("run.queued") == {
+        "reason": "event",
+        "key": "go",
+        "value": {"sha256": "1" * 64, "bytes": 2, "preview": "{}"},
+    }
+
+
+@pytest.mark.parametrize(("on", "key"), [("event", "other"), ("child", "go"), ("timer", "go")])
+def test_what_a_run_does_not_wait_for_leaves_it_alone(on, key):
+    history = executing()
+    waiting = history.finish(o.Parked(T0 + HOUR, GO))
+    assert history.wake(on, key) == waiting
+
+
+def test_a_second_wake_up_changes_nothing():
+    history = executing()
+    history.finish(o.Parked(T0 + HOUR, GO))
+    woken = history.wake()
+    assert history.wake() == woken
+    history.claim()
+    assert history.wake() == history.standing
+
+
+def test_a_wait_that_takes_too_long_fails_the_run_for_good_and_is_no_dead_letter():
+    history = executing(max_attempts=3)
+    history.finish(o.Parked(T0 + HOUR, GO))
+    run = history.due()
+    assert (run.state, run.reason, run.error_class) == ("failed", "wait_timeout", "WaitTimeout")
+    assert (run.dead_lettered_at, run.wait, job_word(run)) == (None, None, "timed_out")
+
+
+def test_a_wait_without_a_limit_wants_no_timer():
+    history = executing()
+    assert timers(history.finish(o.Parked(None, GO))) == {}
+
+
+def test_what_comes_in_a_pause_takes_effect_at_the_resume():
+    history = executing()
+    history.finish(o.Parked(T0 + HOUR, GO))
+    history.stop("pause")
+    woken = history.wake()
+    assert (woken.state, woken.wait, woken.due_at) == ("paused", None, None)
+    assert history.types[-1] == "run.woken"
+    assert history.wake() == woken
+    assert history.resume().state == "queued"
+
+
+def test_a_paused_run_whose_event_did_not_come_goes_on_waiting_within_its_limit():
+    history = executing()
+    history.finish(o.Parked(T0 + HOUR, GO))
+    history.stop("pause")
+    run = history.resume()
+    assert (run.state, run.reason, run.due_at, run.wait) == ("waiting", "event", T0 + HOUR, GO)
+    history.stop("pause")
+    history.at = T0 + 2 * HOUR
+    late = history.resume()
+    assert (late.state, timers(late)) == ("waiting", {"due": T0 + HOUR})
+    assert history.due().reason == "wait_timeout"
+
+
+def test_a_paused_wait_without_a_limit_goes_on_waiting():
+    history = executing()
+    history.finish(o.Parked(None, GO))
+    history.stop("pause")
+    run = history.resume()
+    assert (run.state, run.wait) == ("waiting", GO)
     assert history.wake().state == "queued"
+
+
+def test_a_run_may_wait_before_it_ever_begins():
+    history = History(wait=Wait("dependency"), wait_until=T0 + HOUR)
+    run = history.standing
+    assert (run.state, run.reason, run.due_at, run.owns_slots) == ("waiting", "dependency", T0 + HOUR, False)
+    woken = history.wake("dependency", "", None)
+    assert (woken.state, woken.due_at) == ("queued", None)
+    assert history.claim().attempt == 1
 
 
 def test_the_last_records_of_an_attempt_come_before_its_end():
@@ -305,7 +390,7 @@ def test_expiry_no_longer_applies_once_an_attempt_began():
     history.finish(failed())
     assert "expire" not in timers(history.standing)
     assert history.apply(c.Expire(history.standing.run_id), T0 + 2 * HOUR).state == "scheduled"
-    history.wake()
+    history.due()
     assert history.apply(c.Expire(history.standing.run_id), T0 + 3 * HOUR).state == "queued"
 
 
@@ -316,6 +401,9 @@ def test_a_run_has_the_timers_of_its_state():
         "scheduled for a retry": {"due": T0 + 2000 + 1000 + SECOND},
         "queued": {"expire": T0 + HOUR},
         "waiting": {"due": T0 + HOUR},
+        "waiting for an event": {"due": T0 + HOUR},
+        "waiting for a child": {"due": T0 + HOUR},
+        "waiting from the start": {"due": T0 + HOUR},
     }
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from runwright.domain import commands as c
 from runwright.domain.chain import genesis, verify
 from runwright.domain.events import TERMINAL_TYPES
-from runwright.domain.run import STATES, TERMINAL, Run, timers
-from runwright.domain.state import FENCED, TIMED, TRANSITIONS, decide, name_of
+from runwright.domain.run import STATES, TERMINAL, Run, Wait, timers
+from runwright.domain.state import FENCED, LATE, TRANSITIONS, decide, name_of
 from runwright.errors import InvalidTransition, StaleLease
 from tests.domain.specimens import HOUR, SPECIMENS, T0, History, commands_for, links, submit
 
@@ -24,7 +24,7 @@ MODEL: dict[str | None, set[str]] = {
 }
 """From where a run may go where, as the run model says it, whatever the command."""
 
-REPEATABLE = TIMED | {"stop", "fence"}
+REPEATABLE = LATE | {"stop", "fence"}
 """Commands that may find nothing to do, and then say so by no event."""
 
 
@@ -94,7 +94,9 @@ def test_a_new_run_is_queued_or_waits_for_its_time():
     assert (now.state, now.reason, now.due_at) == ("queued", None, None)
     assert (later.state, later.reason, later.due_at) == ("scheduled", "delay", T0 + 1)
     assert (past.state, past.due_at) == ("queued", None)
-    assert {now.state, later.state} == set(TRANSITIONS[None, "submit"])
+    after = decide(None, submit(scheduled_at=T0 + 1, wait=Wait("dependency"), wait_until=T0 + 9), T0).run
+    assert (after.state, after.reason, after.due_at) == ("waiting", "dependency", T0 + 9)
+    assert {now.state, later.state, after.state} == set(TRANSITIONS[None, "submit"])
 
 
 def test_nothing_moves_a_run_that_has_ended():
@@ -102,7 +104,7 @@ def test_nothing_moves_a_run_that_has_ended():
         for asked in commands_for(make()):
             history = make()
             command = commands_for(history)[asked]
-            if name_of(command) in TIMED:
+            if name_of(command) in LATE:
                 assert decide(history.standing, command, history.at + 9 * HOUR) == c.Decision(history.standing)
             else:
                 with pytest.raises((InvalidTransition, StaleLease)):

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from runwright import ids
 from runwright.clock import FrozenClock
@@ -25,12 +26,12 @@ from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.accounts import Project
 from runwright.domain.lane import Lane
-from runwright.domain.run import TERMINAL, Run
+from runwright.domain.run import TERMINAL, Run, ValueRef, Wait
 from runwright.domain.tenancy import Cause
 from runwright.engine.requests import Request, Submitted, Take
 from runwright.errors import Error, IdempotencyMismatch, InvalidTransition, NotFound, StaleLease, StoreUnavailable
 from runwright.store.base import Transaction
-from tests.domain.specimens import log_line
+from tests.domain.specimens import log_line, text
 from tests.engine.databases import DATABASES
 from tests.engine.world import PROJECT, SECOND, World, failed, settled
 
@@ -65,12 +66,18 @@ ORDERS = st.fixed_dictionaries(
         "concurrency_key": st.sampled_from([None, "x", "y"]),
         "idempotency_key": st.sampled_from([None, None, None, "k1", "k2"]),
         "parent": st.one_of(st.none(), st.integers(0, 50)),
+        "depends": st.sampled_from([None, None, None, 30, 10**6]),
     }
 )
 WHICH = st.integers(0, 1000)
-VERBS = st.sampled_from(["pause", "resume", "cancel", "take", "finish", "append", "submit", "due", "expire", "lose"])
-BOUNCES = st.permutations(["pause", "resume", "take", "finish"])
-OUTCOMES = st.sampled_from(["completed", "failed", "another failure", "rejected", "parked", "stopped", "released"])
+VERBS = st.sampled_from(
+    ["pause", "resume", "cancel", "take", "finish", "append", "submit", "due", "expire", "lose", "wake"]
+)
+BOUNCES = st.permutations(["pause", "resume", "take", "finish", "wake"])
+OUTCOMES = st.sampled_from(
+    ["completed", "failed", "another failure", "rejected", "parked", "waits", "waits for ever", "stopped", "released"]
+)
+KEYS = ("red", "blue")
 
 
 class Hands:
@@ -151,7 +158,11 @@ class Runs(RuleBasedStateMachine):
         if wanted["parent"] is not None and self.acknowledged:
             given["parent_run_id"] = self.acknowledged[wanted["parent"] % len(self.acknowledged)]
         job = self.world.job(wanted["job"], project=project, **definition)
-        return self.world.order(job, project, **given)
+        command = self.world.order(job, project, **given)
+        if wanted["depends"] is None:
+            return command
+        until = self.clock.now() + wanted["depends"] * SECOND
+        return replace(command, wait=Wait("dependency"), wait_until=until)
 
     @rule(wanted=ORDERS)
     def submit(self, wanted: dict[str, Any]) -> None:
@@ -201,6 +212,30 @@ class Runs(RuleBasedStateMachine):
         run = self.run_of(which)
         answer = self.answer(c.Resume(run.run_id, CAUSE))
         assert isinstance(answer, InvalidTransition) == (run.state != "paused")
+
+    @rule(which=WHICH)
+    @precondition(lambda self: self.acknowledged)
+    def wake(self, which: int) -> None:
+        run = self.run_of(which)
+        command = self.wake_of(run.run_id, which)
+        answer = self.answer(command)
+        assert isinstance(answer, Run)
+        meant = run.wait is not None and (run.wait.on, run.wait.key) == (command.on, command.key)
+        kept = dict(
+            self.world.rows("SELECT key, sealed FROM run_values WHERE run_id = ? AND kind = 'step'", run.run_id)
+        )
+        if meant:
+            assert (answer.wait, answer.state) == (None, "paused" if run.state == "paused" else "queued")
+            assert command.delivery is None or kept[command.delivery.name] == command.delivery.sealed
+        else:
+            assert answer == run
+
+    def wake_of(self, run_id: str, which: int) -> c.Wake:
+        if which % 3 == 0:
+            return c.Wake(run_id=run_id, on="dependency", cause=CAUSE)
+        key = KEYS[which % 2]
+        given = c.Delivery(f"ctx.event:{key}", ValueRef("0" * 64, 2, text("{}")), b"given %d" % which)
+        return c.Wake(run_id=run_id, on="event", key=key, cause=CAUSE, delivery=given)
 
     def run_of(self, which: int) -> Run:
         return self.do(self.world.run(self.acknowledged[which % len(self.acknowledged)]))
@@ -266,6 +301,8 @@ class Runs(RuleBasedStateMachine):
             "another failure": failed("KeyError", "another"),
             "rejected": failed(retryable=False),
             "parked": o.Parked(self.clock.now() + 25 * SECOND),
+            "waits": o.Parked(self.clock.now() + 25 * SECOND, awaited(lease.lease_epoch)),
+            "waits for ever": o.Parked(None, awaited(lease.lease_epoch)),
             "stopped": o.Stopped(),
             "released": o.Released(),
         }
@@ -344,6 +381,7 @@ class Runs(RuleBasedStateMachine):
             "resume": c.Resume(run_id, CAUSE),
             "due": c.Due(run_id),
             "expire": c.Expire(run_id),
+            "wake": self.wake_of(run_id, which),
         }
         return named[verb]
 
@@ -453,6 +491,8 @@ class Runs(RuleBasedStateMachine):
             for run_id, state in states.items():
                 if state == "paused":
                     await world.engine.commit.apply(c.Resume(run_id, CAUSE))
+                for wake in (self.wake_of(run_id, number) for number in range(6)):
+                    await world.engine.commit.apply(wake)
             for loop in (world.engine.scheduler.loop, world.engine.reaper.loop, world.engine.inbox.loop):
                 await world.round_of(loop)
             for queue in QUEUES:
@@ -460,6 +500,10 @@ class Runs(RuleBasedStateMachine):
                     await _completed(world, run)
             self.clock.advance(100_000)
         raise AssertionError(f"these runs are stuck: {world.rows('SELECT * FROM run_heads')}")
+
+
+def awaited(number: int) -> Wait:
+    return Wait("event", KEYS[number % 2], f"ctx.event:{KEYS[number % 2]}")
 
 
 async def _completed(world: World, run: Run) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from runwright.domain.events import Draft
 from runwright.domain.outcome import Outcome
 from runwright.domain.redaction import Redacted
-from runwright.domain.run import Run, Spec, StopKind
+from runwright.domain.run import On, Run, Spec, StopKind, ValueRef, Wait
 from runwright.domain.tenancy import Cause
 
 
@@ -33,7 +33,10 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
-    """Create a run. `opening` is the redacted bytes of the spec: the run's first record and chain genesis."""
+    """Create a run. `opening` is the redacted bytes of the spec: the run's first record and chain genesis.
+
+    With `wait` it begins in waiting, and fails where that has not come by `wait_until` (µs).
+    """
 
     spec: Spec
     opening: Redacted
@@ -41,6 +44,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     expires_at: int | None = None
     idempotency: IdempotencyKey | None = None
+    wait: Wait | None = None
+    wait_until: int | None = None
 
     @property
     def run_id(self) -> str:
@@ -127,7 +132,28 @@ class Resume(msgspec.Struct, frozen=True):
     cause: Cause
 
 
-Command = Submit | Claim | Append | Finish | Stop | Fence | Lose | Due | Expire | Resume
+class Delivery(msgspec.Struct, frozen=True):
+    """What a wait ends with: a working value, sealed to be the result of the run's step `name`, where code finds it.
+
+    `ref` is what the log says of it.
+    """
+
+    name: str
+    ref: ValueRef
+    sealed: bytes
+
+
+class Wake(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell a run that what it may wait for is there; one that waits for something else, or for nothing, stays."""
+
+    run_id: str
+    on: On
+    key: str = ""
+    cause: Cause
+    delivery: Delivery | None = None
+
+
+Command = Submit | Claim | Append | Finish | Stop | Fence | Lose | Due | Expire | Resume | Wake
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from runwright.domain.commands import Decision
 from runwright.domain.events import Draft, Level
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
-from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace
+from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace, Wait
 from runwright.domain.tenancy import SCHEDULE, Cause
 
 MAX_HANDOVERS = 20
@@ -49,7 +49,7 @@ def leave(run: Run, state: State, at: int, reason: str | None = None) -> Run:
 
 def close(run: Run, state: State, reason: str | None, at: int) -> Run:
     """Return the run ended: terminal, with its end time, holding nothing."""
-    return replace(leave(run, state, at, reason), finished_at=at, due_at=None, paused=None)
+    return replace(leave(run, state, at, reason), finished_at=at, due_at=None, paused=None, wait=None)
 
 
 def lifetime_ms(run: Run, at: int) -> int:
@@ -93,9 +93,25 @@ def _accept(run: Run) -> Decision:
     return Decision(entrusted, (draft("run.accepted", data, "accepted by the endpoint, which will tell the end"),))
 
 
+WAITS = {"timer": "sleeping", "event": "waits for an event", "child": "waits for a child", "dependency": "depends"}
+
+
 def _park(run: Run, outcome: o.Parked, at: int) -> Decision:
-    parked = replace(leave(run, "waiting", at, "timer"), due_at=outcome.wake_at)
-    return Decision(parked, (draft("run.waiting", e.Waiting("timer", outcome.wake_at), "sleeping"),))
+    wait = outcome.wait
+    parked = replace(leave(run, "waiting", at, wait.on), due_at=outcome.due_at, wait=wait)
+    return Decision(parked, (draft("run.waiting", e.Waiting(wait.on, outcome.due_at, wait.key), WAITS[wait.on]),))
+
+
+def give_up(run: Run, at: int) -> Decision:
+    """Return the run failed: what it waited for did not come in time. No other attempt would wait any better."""
+    wait = run.wait or Wait("event")
+    message = RedactedText(f"{_WAITED[wait.on]} did not come within the wait's time limit")
+    failed = replace(close(run, "failed", "wait_timeout", at), error=message, error_class="WaitTimeout")
+    data = e.FailedData("wait_timeout", "WaitTimeout", message, False, run.attempt, False, lifetime_ms(run, at))
+    return Decision(failed, (draft("run.failed", data, "failed: WaitTimeout", "error", "system:scheduler"),))
+
+
+_WAITED = {"event": "the event", "child": "the child's end", "dependency": "what the run depends on"}
 
 
 def _hand_over(run: Run, at: int) -> Decision:

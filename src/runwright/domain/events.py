@@ -72,6 +72,8 @@ class Created(msgspec.Struct, frozen=True, omit_defaults=True):
     state: State
     due_at: int | None = None
     expires_at: int | None = None
+    reason: str | None = None
+    key: str = ""
 
 
 class Started(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,16 +100,31 @@ class Annotated(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Queued(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`run.queued`: the run returned to the queue (due, woken, handed over, lost before it began)."""
+    """`run.queued`: the run returned to the queue (due, handed over, lost before it began), or came there when what it
+    waited for did: `key` says which, `value` what it was given.
+    """  # fmt: skip
 
     reason: str
+    key: str = ""
+    value: ValueRef | None = None
+
+
+class Woken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.woken`: what a paused run waited for came; it goes on with it when it is resumed."""
+
+    reason: str
+    key: str = ""
+    value: ValueRef | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`run.waiting`: the run parked; it holds no slot and no worker."""
+    """`run.waiting`: the run parked; it holds no slot and no worker. `due_at` ends a sleep, and is the limit of
+    any other wait; `key` says for which event or child.
+    """  # fmt: skip
 
     reason: str
     due_at: int | None = None
+    key: str = ""
 
 
 class Retrying(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -296,6 +313,7 @@ CATALOGUE: dict[str, EventType] = {
     "run.annotated": EventType("output", Annotated),
     "run.queued": EventType("lifecycle", Queued),
     "run.waiting": EventType("lifecycle", Waiting),
+    "run.woken": EventType("lifecycle", Woken),
     "run.retrying": EventType("lifecycle", Retrying),
     "run.cancel_requested": EventType("lifecycle", StopRequested),
     "run.pause_requested": EventType("lifecycle", StopRequested),

@@ -39,13 +39,16 @@ def _step(folded: Folded, event: e.Event) -> Folded:
     data = msgspec.json.decode(event.data, type=entry.data)
     match data:
         case e.Created():
-            return replace(folded, state=data.state, reason="delay" if data.due_at else None, due_at=data.due_at)
+            reason = data.reason or ("delay" if data.due_at else None)
+            return replace(folded, state=data.state, reason=reason, due_at=data.due_at)
         case e.Started():
             return replace(folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch)
         case e.Queued():
             return replace(folded, state="queued", reason=None, due_at=None)
         case e.Waiting():
             return replace(folded, state="waiting", reason=data.reason, due_at=data.due_at)
+        case e.Woken():
+            return replace(folded, due_at=None)
         case e.Retrying():
             return replace(folded, state="scheduled", reason="retry", due_at=data.due_at)
         case e.StopRequested():
@@ -54,6 +57,12 @@ def _step(folded: Folded, event: e.Event) -> Folded:
             return replace(folded, state="paused", reason=data.reason)
         case e.Resumed():
             return replace(folded, state=data.state, reason=data.reason, due_at=data.due_at)
+        case _:
+            return _ended(folded, data)
+
+
+def _ended(folded: Folded, data: object) -> Folded:
+    match data:
         case e.CompletedData():
             return replace(folded, state="completed", reason=None, due_at=None)
         case e.FailedData():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runwright.domain.redaction import RedactedText
-from runwright.domain.run import Trace, ValueRef
+from runwright.domain.run import Trace, ValueRef, Wait
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -38,9 +38,12 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """The work sleeps until `wake_at` (µs) and holds no slot and no worker meanwhile."""
+    """The work waits, and holds no slot and no worker meanwhile: for a time, until `due_at` (µs); for anything else,
+    at most until then (None: for ever), or the run fails.
+    """  # fmt: skip
 
-    wake_at: int
+    due_at: int | None
+    wait: Wait = Wait("timer")
 
 
 class Stopped(msgspec.Struct, frozen=True):

@@ -30,6 +30,9 @@ LIVE: tuple[State, ...] = ("scheduled", "queued", "executing", "waiting", "pause
 
 StopKind = Literal["cancel", "pause"]
 
+On = Literal["timer", "event", "child", "dependency"]
+"""What a run may wait for; a waiting run's reason."""
+
 ENDPOINT = "endpoint"
 """Who holds the lease of a run that an endpoint accepted and will finish by calls of its own."""
 
@@ -39,6 +42,17 @@ class Limit(msgspec.Struct, frozen=True, array_like=True):
 
     key: str
     max: int
+
+
+class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a waiting run waits for: `on` what, and which one (`key`: an event's key, a child's id; "" for any).
+
+    What it is then given is kept under `name`, so that the run's code finds it again, however often it begins.
+    """
+
+    on: On
+    key: str = ""
+    name: str = ""
 
 
 class ValueRef(msgspec.Struct, frozen=True, array_like=False):
@@ -145,7 +159,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands after its last event.
 
     `lease_epoch` grows at every claim and fences every write of an executing side; `rank` is its place in the
-    queue; `held_by` is the first full limit while it waits for a slot; `*_us` are time spent so far.
+    queue; `held_by` is the first full limit while it waits for a slot; `*_us` are time spent so far. `wait` is what it
+    waits for, also while it is paused; `due_at` then is when a sleep is over, or another wait has taken too long.
     """
 
     spec: Spec
@@ -167,6 +182,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested_at: int | None = None
     pause_requested_at: int | None = None
     paused: Paused | None = None
+    wait: Wait | None = None
     error: RedactedText | None = None
     error_class: str | None = None
     tally: Tally = Tally()
@@ -226,7 +242,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def timers(run: Run) -> dict[str, int]:
     """Return the timers that a run needs in its state: name → instant.
 
-    `due` ends a delay, a retry's wait or a sleep; `expire` ends a run that never began.
+    `due` ends a delay, a retry's wait or a sleep, and a wait for something that did not come in time; `expire` ends a
+    run that never began.
     """
     wanted: dict[str, int] = {}
     if run.due_at is not None and run.state in ("scheduled", "waiting"):

@@ -22,7 +22,7 @@ from runwright.domain.tenancy import system
 from runwright.errors import InvalidTransition, Overtaken, StaleLease
 
 TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
-    (None, "submit"): ("scheduled", "queued"),
+    (None, "submit"): ("scheduled", "queued", "waiting"),
     ("scheduled", "due"): ("queued",),
     ("scheduled", "stop"): ("paused", "cancelled"),
     ("scheduled", "expire"): ("expired",),
@@ -43,8 +43,10 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("executing", "stop"): ("executing",),
     ("executing", "fence"): ("paused", "cancelled"),
     ("executing", "lose"): ("scheduled", "failed", "paused", "cancelled"),
-    ("waiting", "due"): ("queued",),
+    ("waiting", "due"): ("queued", "failed"),
+    ("waiting", "wake"): ("queued",),
     ("waiting", "stop"): ("paused", "cancelled"),
+    ("paused", "wake"): ("paused",),
     ("paused", "stop"): ("paused", "cancelled"),
     ("paused", "resume"): ("scheduled", "queued", "waiting"),
 }
@@ -53,8 +55,8 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
 FENCED = frozenset({"append", "finish", "fence", "lose"})
 """The commands that carry a lease epoch and must match the run's."""
 
-TIMED = frozenset({"due", "expire"})
-"""The commands that a timer sends: one that comes too late is no error, it changes nothing."""
+LATE = frozenset({"due", "expire", "wake"})
+"""The commands that nobody's request is: one that comes too late, or again, is no error, it changes nothing."""
 
 
 def name_of(command: c.Command) -> str:
@@ -66,7 +68,8 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
     """Answer `command` for `run` at the instant `at` (µs).
 
     Raises `InvalidTransition` for a command that the run's state does not know, and `StaleLease` for one made
-    under an older lease. A late timer, and a stop that is already under way, change nothing and say so by no event.
+    under an older lease. A late timer, a wake-up that the run does not wait for, and a stop that is already under way,
+    change nothing and say so by no event.
     """
     name = name_of(command)
     if run is None:
@@ -79,7 +82,7 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
         raise Overtaken(f"another process wrote to run {run.run_id}; look where its log ends and write again")
     allowed = TRANSITIONS.get((run.state, name))
     if allowed is None:
-        if name in TIMED:
+        if name in LATE:
             return c.Decision(run)
         raise InvalidTransition(f"a run that is {run.state} cannot {_SPOKEN.get(name, name)}")
     return _DECIDERS[name](run, command, max(at, run.at))
@@ -91,17 +94,21 @@ _SPOKEN = {"stop": "be stopped", "resume": "be resumed", "claim": "be claimed", 
 def _submit(command: c.Submit, at: int) -> c.Decision:
     spec = command.spec
     later = spec.scheduled_at is not None and spec.scheduled_at > at
+    wait = command.wait
+    state: State = "waiting" if wait is not None else "scheduled" if later else "queued"
     run = Run(
         spec=spec,
-        state="scheduled" if later else "queued",
-        reason="delay" if later else None,
+        state=state,
+        reason=wait.on if wait is not None else "delay" if later else None,
         hash=genesis(command.opening),
         at=at,
         since_at=at,
-        due_at=spec.scheduled_at if later else None,
+        due_at=command.wait_until if wait is not None else spec.scheduled_at if later else None,
         expires_at=command.expires_at,
+        wait=wait,
     )
-    data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at)
+    waits = (None, "") if wait is None else (wait.on, wait.key)
+    data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at, *waits)
     return c.Decision(run, (draft("run.created", data, "created", actor=command.cause.actor),))
 
 
@@ -190,8 +197,10 @@ def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
 def _due(run: Run, command: c.Due, at: int) -> c.Decision:
     if run.due_at is not None and run.due_at > at:
         return c.Decision(run)
-    why = "timer" if run.state == "waiting" else run.reason or "delay"
-    woken = replace(ending.leave(run, "queued", at), due_at=None)
+    if run.state == "waiting" and run.reason != "timer":
+        return ending.give_up(run, at)
+    why = run.reason or "delay"
+    woken = replace(ending.leave(run, "queued", at), due_at=None, wait=None)
     return c.Decision(woken, (draft("run.queued", e.Queued(why), f"queued after {why}", actor="system:scheduler"),))
 
 
@@ -203,12 +212,29 @@ def _expire(run: Run, command: c.Expire, at: int) -> c.Decision:
     return c.Decision(ended, (draft("run.expired", data, "not started in time", "warning", "system:scheduler"),))
 
 
+def _wake(run: Run, command: c.Wake, at: int) -> c.Decision:
+    wait, delivery = run.wait, command.delivery
+    if wait is None or (wait.on, wait.key) != (command.on, command.key):
+        return c.Decision(run)
+    value, actor = None if delivery is None else delivery.ref, command.cause.actor
+    if run.state == "paused":
+        ready = replace(run, paused=Paused("queued"), wait=None, due_at=None)
+        told = e.Woken(wait.on, wait.key, value)
+        return c.Decision(ready, (draft("run.woken", told, f"the {wait.on} came", actor=actor),))
+    woken = replace(ending.leave(run, "queued", at), wait=None, due_at=None)
+    data = e.Queued(wait.on, wait.key, value)
+    return c.Decision(woken, (draft("run.queued", data, f"queued after {wait.on}", actor=actor),))
+
+
 def _resume(run: Run, command: c.Resume, at: int) -> c.Decision:
     back = run.paused or Paused("queued")
     over = run.due_at is None or run.due_at <= at
+    if back.state == "waiting" and back.reason != "timer":
+        over = False  # it goes on waiting; where that has taken too long, its timer says so at once
     state: State = "queued" if back.state in ("executing", "queued") or over else back.state
     reason = None if state == "queued" else back.reason
-    resumed = replace(ending.leave(run, state, at, reason), paused=None, due_at=None if over else run.due_at)
+    due_at, wait = (None, None) if over else (run.due_at, run.wait)
+    resumed = replace(ending.leave(run, state, at, reason), paused=None, due_at=due_at, wait=wait)
     data = e.Resumed(state, reason, resumed.due_at, command.cause.request_id)
     return c.Decision(resumed, (draft("run.resumed", data, f"resumed, {state}", actor=command.cause.actor),))
 
@@ -223,4 +249,5 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "due": _due,
     "expire": _expire,
     "resume": _resume,
+    "wake": _wake,
 }

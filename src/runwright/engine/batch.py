@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from runwright.domain import commands as c
 from runwright.domain.chain import SALT_BYTES, Header, body, data_digest, link
+from runwright.domain.errands import errand
 from runwright.domain.events import Draft, Event
 from runwright.domain.limits import turn_and_rank
 from runwright.domain.outcome import Completed
@@ -22,6 +23,9 @@ from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
 from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
+
+STEP = "step"
+"""The kind of value that a run's code finds again as the result of what it waited for."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -73,10 +77,10 @@ class Batch:
             self._touched[run_id] = None
         if old is not None and old.state == "executing" and new.state != "executing":
             self.changes.attempts.append(_attempt(old, new))  # here, where nothing that follows can blur how it ended
-        self._keep(command, new)
+        self._keep(command, new, changed=new is not old)
         return new
 
-    def _keep(self, command: c.Command, run: Run) -> None:
+    def _keep(self, command: c.Command, run: Run, *, changed: bool) -> None:
         match command:
             case c.Submit():
                 self._births[run.run_id] = command
@@ -93,6 +97,9 @@ class Batch:
                 )
                 if isinstance(command, c.Finish) and isinstance(command.outcome, Completed):
                     self._results[run.run_id] = command.outcome.sealed
+            case c.Wake(delivery=given) if changed and given is not None:
+                kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
+                self.changes.values.append(kept)
 
     def _remove(self, run_id: str, keys: tuple[tuple[str, str], ...]) -> None:
         # The store removes before it writes: what an earlier command of this transaction kept must not come after.
@@ -218,7 +225,7 @@ class Batch:
             self._seal_lease(old, new)
             self._seal_timers(old, new)
             if new.state == "cancelled":
-                self.changes.inbox.append((run_id, b"cancel_children"))
+                self.changes.inbox.append((run_id, errand("cancel_children")))
         if changed:  # one row for the whole transaction: it tells of many runs, so of none by its id
             self.changes.outbox.append((TOPIC, "", moves(changed)))
         for events in self.events.values():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from runwright import ids
 from runwright.clock import Clock
 from runwright.config import Settings
+from runwright.domain.errands import Errand
 from runwright.domain.hints import Kept
 from runwright.domain.ports import ArtifactStore, Bus, ProjectSealer
 from runwright.domain.redaction import Redactor
@@ -16,13 +17,14 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
 from runwright.engine.batch import Terms
 from runwright.engine.calls import Calls
+from runwright.engine.children import Children
 from runwright.engine.commit import Commit
 from runwright.engine.control import Control
 from runwright.engine.cron import CronLoop, CronTerms
 from runwright.engine.emitter import Emitter
 from runwright.engine.feed import Feed
 from runwright.engine.fleet import Fleet
-from runwright.engine.inbox import Inbox
+from runwright.engine.inbox import Handler, Inbox
 from runwright.engine.job_secrets import JobSecrets
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
@@ -87,7 +89,8 @@ class Engine:
         )
         self.cron = self._cron(sealer, clock, steady)
         self.schedules = Schedules(store, clock)
-        self.inbox = Inbox(store, self.commit, clock, batch=settings.inbox_batch)
+        self.children = Children(store, self.commit)
+        self.inbox = Inbox(store, clock, self._errands(), batch=settings.inbox_batch)
         self.feed = Feed(store, window_max=settings.feed_window)
         self.operations = Operations(store, clock, settings, artifacts)
         self.pruner = self.operations.pruner
@@ -129,6 +132,10 @@ class Engine:
             backlog_max=settings.commit_backlog_max,
             idempotency_ttl_us=idempotency_ttl_us,
         )
+
+    def _errands(self) -> dict[Errand, Handler]:
+        """Return who does which errand: one for each kind that there is."""
+        return {"cancel_children": self.children.cancel}
 
     def _fleet(self, clock: Clock, believed_s: float) -> Fleet:
         return Fleet(

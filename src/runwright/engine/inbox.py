@@ -1,29 +1,33 @@
-"""Apply durable commands that one run's transaction left for other runs."""
+"""Do the errands that one run's transaction left about others."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from runwright.clock import Clock
-from runwright.domain.commands import Stop
-from runwright.domain.tenancy import Cause
-from runwright.engine.commit import Commit
+from runwright.domain.errands import Errand, read
 from runwright.engine.loops import Loop
 from runwright.engine.requests import Committed
-from runwright.errors import Error, InvalidTransition, NotFound
-from runwright.store.base import Store, Transaction
-from runwright.store.queries.runs import LIVE_CHILDREN
+from runwright.errors import Error, StoreError
+from runwright.store.base import InboxEntry, Store, Transaction
+from runwright.telemetry import report
 
 POLL_S = 5.0
 
+Handler = Callable[[str, bytes], Awaitable[None]]
+"""Does one kind of errand: given the run that left it and its JSON. It may be called again, also at the same time."""
+
 
 class Inbox:
-    """Entries are applied at least once and in order; each of them is harmless to apply again.
+    """Errands are done at least once, oldest first, and each of them is harmless to do again.
 
-    The process that wrote one applies it at once; what a crash left behind, whoever polls next.
+    The process that left one does it at once; what a crash left behind, whoever polls next. One that cannot be done
+    stays for the next round and holds up no other; one of a newer server's kind is left to that.
     """
 
-    def __init__(self, store: Store, commit: Commit, clock: Clock, *, batch: int = 500) -> None:
+    def __init__(self, store: Store, clock: Clock, handlers: Mapping[Errand, Handler], *, batch: int = 500) -> None:
         self._store = store
-        self._commit = commit
+        self._handlers: dict[str, Handler] = {str(kind): handler for kind, handler in handlers.items()}
         self._batch = batch
         self.loop = Loop("inbox", self._once, clock, every_s=POLL_S)
 
@@ -34,21 +38,28 @@ class Inbox:
 
     async def _once(self) -> None:
         entries = await self._store.inbox(self._batch)
-        for entry in entries:
-            await self._cancel_children(entry.run_id)
-            number = entry.entry
+        done = [entry.entry for entry in entries if await self._done(entry)]
+        if not done:
+            return
 
-            async def delivered(tx: Transaction, number: int = number) -> None:
+        async def delivered(tx: Transaction) -> None:
+            for number in done:
                 await tx.deliver(number)
 
-            await self._store.write(delivered)
+        await self._store.write(delivered)
         if len(entries) == self._batch:
             self.loop.next_s = 0.0
 
-    async def _cancel_children(self, run_id: str) -> None:
-        cause = Cause(f"run:{run_id}", "the parent was cancelled")
-        children = await self._store.fetch(LIVE_CHILDREN, run_id=run_id)
-        answers = await self._commit.apply_all([Stop(child, "cancel", cause) for (child,) in children])
-        for answer in answers:
-            if isinstance(answer, Error) and not isinstance(answer, InvalidTransition | NotFound):
-                raise answer
+    async def _done(self, entry: InboxEntry) -> bool:
+        kind, body = read(entry.command)
+        handler = self._handlers.get(kind)
+        if handler is None:
+            return False
+        try:
+            await handler(entry.run_id, body)
+        except StoreError:
+            raise
+        except Error as refusal:
+            report("inbox.refused", run_id=entry.run_id, error=f"{kind}: {refusal}")
+            return False
+        return True

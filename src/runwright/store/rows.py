@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from runwright.domain.run import Paused, Run, Spec, Tally, Trace, Usage
+from runwright.domain.run import Paused, Run, Spec, Tally, Trace, Usage, Wait
 from runwright.store.base import Birth, Lease, Record, Row
 
 STANDING = (
@@ -37,6 +37,7 @@ STANDING = (
     "annotations",
     "trace",
     "usage",
+    "wait",
 )
 """The columns of `runs` that change, in the order of `standing`."""
 
@@ -50,6 +51,7 @@ _encode = msgspec.json.Encoder().encode
 _spec = msgspec.json.Decoder(Spec).decode
 _tally = msgspec.json.Decoder(Tally).decode
 _paused = msgspec.json.Decoder(Paused).decode
+_wait = msgspec.json.Decoder(Wait).decode
 _trace = msgspec.json.Decoder(Trace).decode
 _usage = msgspec.json.Decoder(Usage).decode
 _annotations = msgspec.json.Decoder(dict[str, str]).decode
@@ -87,6 +89,7 @@ def standing(run: Run) -> Row:
         _encode(run.annotations) if run.annotations else None,
         None if run.trace is None else _encode(run.trace),
         None if run.usage == _NO_USAGE else _encode(run.usage),
+        None if run.wait is None else _encode(run.wait),
     )
 
 
@@ -150,6 +153,7 @@ def run_from(opening: bytes, row: Row, live: Row | None) -> Run:
         annotations={} if row[24] is None else _annotations(row[24]),
         trace=None if row[25] is None else _trace(row[25]),
         usage=_NO_USAGE if row[26] is None else _usage(row[26]),
+        wait=None if row[27] is None else _wait(row[27]),
     )
 
 

@@ -66,6 +66,7 @@ runs = _table(
     _may("result", LargeBinary),
     _may("erased_at", BigInteger),
     _may("genesis", LargeBinary),
+    _may("wait", LargeBinary),
     Index("runs_by_project", "project_id", "run_id"),
     Index("runs_by_job", "job_id", "run_id"),
     _partial("runs_by_batch", "batch_id", "run_id", where="batch_id IS NOT NULL"),

@@ -1,0 +1,28 @@
+"""Errands: what a transaction leaves to be done to other runs, durably; `engine.inbox` has each done at least once.
+
+Each is harmless when it is done again. Nobody waits for one while the transaction is open, and none is left by a run
+to which no other is related.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import msgspec
+
+Errand = Literal["cancel_children"]
+ERRANDS: tuple[Errand, ...] = get_args(Errand)
+"""Every kind of errand; a new one is an entry here and a handler in `engine`, and nothing else is ever left."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def errand(kind: Errand, body: Any = None) -> bytes:
+    """Return an errand as it is stored: its kind, and after a space the JSON of what it is about besides the run."""
+    return kind.encode() if body is None else kind.encode() + b" " + _encode(body)
+
+
+def read(stored: bytes) -> tuple[str, bytes]:
+    """Return the kind of a stored errand, whoever left it, and its JSON (`null` for none)."""
+    kind, _, body = stored.partition(b" ")
+    return kind.decode(), body or b"null"

@@ -1,0 +1,46 @@
+"""Errands are done at least once, and one that cannot be done holds up no other."""
+
+from runwright import telemetry
+from runwright.domain.errands import ERRANDS, errand
+from runwright.engine.inbox import Inbox
+from runwright.errors import Conflict
+from runwright.store.base import ChangeSet, Transaction
+from tests.engine.world import World
+
+
+async def leave(world: World, *errands: tuple[str, bytes]) -> None:
+    async def work(tx: Transaction) -> None:
+        await tx.apply(ChangeSet(inbox=list(errands)))
+
+    await world.store.write(work)
+
+
+async def test_every_kind_of_errand_has_one_who_does_it(world: World):
+    assert tuple(world.engine.inbox._handlers) == ERRANDS
+
+
+async def test_an_errand_of_a_kind_that_is_not_known_yet_is_left_to_a_newer_server(world: World):
+    await leave(world, ("run_1", b"of_tomorrow {}"), ("run_2", errand("cancel_children")))
+    await world.round_of(world.engine.inbox.loop)
+    assert world.rows("SELECT run_id FROM inbox") == [("run_1",)]
+
+
+async def test_an_errand_that_is_refused_is_told_stays_and_holds_up_no_other(world: World):
+    done: list[str] = []
+
+    async def handler(run_id: str, body: bytes) -> None:
+        if run_id == "run_1" and len(done) < 2:
+            done.append("refused")
+            raise Conflict("not now")
+        done.append(run_id)
+
+    inbox = Inbox(world.store, world.clock, {"cancel_children": handler})
+    await leave(world, ("run_1", errand("cancel_children")), ("run_2", errand("cancel_children")))
+    told: list[str] = []
+    detach = telemetry.attach(lambda name, _: told.append(name), "inbox.refused")
+    await world.round_of(inbox.loop)
+    detach()
+    assert (done, told) == (["refused", "run_2"], ["inbox.refused"])
+    assert world.rows("SELECT run_id FROM inbox") == [("run_1",)]
+    await world.round_of(inbox.loop)
+    assert world.rows("SELECT run_id FROM inbox") == []
