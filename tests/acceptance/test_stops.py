@@ -149,6 +149,60 @@ async def test_resume_of_a_run_that_is_not_paused_changes_nothing(api: Speech, g
     assert (after["status"], after["last_seq"]) == ("executing", before["last_seq"])
 
 
+async def test_13_the_late_answer_of_a_restarted_attempt_is_rejected_and_there_is_one_completion(
+    api: Speech, gate: Gate, notes: Path
+):
+    run = await holding(api, gate, "deaf", file=str(notes))
+    restarted = await api.verb(run["id"], "restart")
+    assert restarted["state"] in ("queued", "executing"), "fenced off, for it hears nothing"
+    await gate.arrived(2)
+    gate.open()
+    ended = await api.ended(run["id"])
+    assert (ended["status"], ended["attempt"], ended["lease_epoch"]) == ("completed", 2, 2)
+    events = await api.events(run["id"])
+    types = [event["type"] for event in events]
+    counted = {name: types.count(name) for name in ("run.restart_requested", "run.started", "log", "run.completed")}
+    assert counted == {"run.restart_requested": 1, "run.started": 2, "log": 1, "run.completed": 1}
+    assert [event["data"] for event in events if event["type"] == "run.queued"] == [
+        {"reason": "restart", "confirmed": False}
+    ]
+
+
+async def test_a_restart_begins_again_from_executing_paused_and_waiting_and_counts_for_nothing(api: Speech, gate: Gate):
+    run = await holding(api, gate)
+    await api.verb(run["id"], "restart")
+    await api.until(run["id"], "run.started", count=2)
+    await gate.arrived()
+    assert (await api.verb(run["id"], "pause"))["status"] == "paused"
+    await api.verb(run["id"], "restart")
+    await api.until(run["id"], "run.started", count=3)
+    await gate.arrived()
+    gate.open()
+    ended = await api.ended(run["id"])
+    assert (ended["status"], ended["result"]) == ("completed", {"attempt": 3, "lease_epoch": 3})
+    attempts = await said(api.client.get(f"/v1/runs/{run['id']}/attempts"))
+    assert [(each["attempt"], each["outcome"]) for each in attempts] == [
+        (1, "restarted"),
+        (2, "paused"),
+        (3, "completed"),
+    ]
+    napping = await api.trigger(await api.job("nap"), {"secs": 3600})
+    await api.until(napping["id"], "run.waiting")
+    assert (await api.verb(napping["id"], "restart"))["state"] in ("queued", "executing", "waiting")
+    await api.until(napping["id"], "run.waiting", count=2)
+    assert (await api.run(napping["id"]))["attempt"] == 2
+    await said(api.client.delete(f"/v1/runs/{napping['id']}"))
+
+
+async def test_a_restart_of_other_runs_is_409_and_a_preset_is_for_process_runs(api: Speech, gate: Gate):
+    done = await api.done(await api.job("echo"))
+    await refused(api.client.post(f"/v1/runs/{done['id']}/restart"), 409, "runs.invalid_transition")
+    run = await holding(api, gate)
+    for body in ({"preset": "small-1x"}, {"preset": "huge"}, {"preset": "micro", "machine_preset": "small-1x"}):
+        await refused(api.client.post(f"/v1/runs/{run['id']}/restart", json=body), 422, "request.invalid")
+    assert "run.restart_requested" not in [event["type"] for event in await api.events(run["id"])]
+
+
 async def test_the_children_of_a_cancelled_run_follow(api: Speech, gate: Gate):
     job = await api.job("hold")
     parent = await api.trigger(job, {"gate": gate.port})

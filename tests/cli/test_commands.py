@@ -74,6 +74,7 @@ def test_texts_of_jobs_cannot_drive_the_terminal(call_server: Call, script: Scri
         ("runs cancel run_1 --reason x", "POST", "/v1/runs/run_1:cancel", {"reason": "x"}, RUN),
         ("runs pause run_1", "POST", "/v1/runs/run_1/pause", None, RUN),
         ("runs resume run_1", "POST", "/v1/runs/run_1/resume", None, RUN),
+        ("runs restart run_1 --preset micro", "POST", "/v1/runs/run_1/restart", {"preset": "micro"}, RUN),
         ("runs replay run_1 --force", "POST", "/v1/runs/run_1/replay", {"force": True}, RUN),
         ("jobs get greet", "GET", "/v1/jobs/greet", None, JOB),
         (

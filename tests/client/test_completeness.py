@@ -47,6 +47,7 @@ NOT_TAKEN = {
     ("stream_events", "named"): "for an EventSource",
     ("stream_chunks", "follow"): "what there is so far is `runs.events`",
     ("stream_chunks", "named"): "for an EventSource",
+    ("restart_run", "machine_preset"): "the other spelling of `preset`",
     ("save_output", "output_key"): "the other spelling of `key`",
     ("set_state", "state_key"): "the other spelling of `key`",
 }

@@ -156,6 +156,10 @@ class History:
         """Ask the run to stop."""
         return self.apply(c.Stop(self.standing.run_id, kind, cause))
 
+    def restart(self, preset: str | None = None) -> Run:
+        """Ask the run to begin again."""
+        return self.apply(c.Restart(self.standing.run_id, CAUSE, preset))
+
     def resume(self) -> Run:
         """Let the paused run go on."""
         return self.apply(c.Resume(self.standing.run_id, CAUSE))
@@ -239,6 +243,8 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     ),
     "executing, asked to cancel": _then(_executing, lambda h: h.stop("cancel")),
     "executing, asked to pause": _then(_executing, lambda h: h.stop("pause")),
+    "executing, asked to restart": _then(_executing, lambda h: h.restart()),
+    "executing, asked to restart and pause": _then(_executing, lambda h: h.restart(), lambda h: h.stop("pause")),
     "executing, asked for both": _then(_executing, lambda h: h.stop("pause"), lambda h: h.stop("cancel")),
     "waiting": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR))),
     "waiting for an event": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO))),
@@ -288,6 +294,7 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "stop pause": c.Stop(run_id, "pause", CAUSE),
         "due": c.Due(run_id),
         "expire": c.Expire(run_id),
+        "restart": c.Restart(run_id, CAUSE),
         "resume": c.Resume(run_id, CAUSE),
         "wake": c.Wake(run_id=run_id, on="event", key="go", cause=CAUSE, delivery=GIVEN),
         "wake with nothing": c.Wake(run_id=run_id, on="dependency", cause=CAUSE),

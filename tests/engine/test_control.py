@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from runwright.domain import outcome as o
 from runwright.domain.tenancy import Actor
 from runwright.engine.control import merge_patch, replay_order
-from runwright.errors import Conflict, InvalidRequest, InvalidTransition, NotFound
+from runwright.errors import Conflict, InvalidRequest, InvalidTransition, NotFound, StaleLease
 from tests.engine.world import ADMIN, PROJECT, World, settled, until
 
 STRANGER = Actor(kind="user", id="user_9", org_id="org_9", scopes=frozenset({"admin"}))
@@ -88,6 +88,57 @@ async def test_runs_of_others_do_not_exist_for_a_stranger(world: World):
         with pytest.raises(NotFound):
             await verb(world, run_id, actor=STRANGER)
     assert await world.state(run_id) == "queued"
+
+
+# --- restart ----------------------------------------------------------------------------------------------------------
+
+
+async def restart(world: World, run_id: str, preset: str | None = None, actor: Actor = ADMIN):
+    return await world.engine.control.restart(world.reader(actor), actor, run_id, preset, request_id="req_9")
+
+
+async def test_a_restart_answers_when_it_was_confirmed_and_the_late_word_of_the_old_attempt_counts_for_nothing(
+    world: World,
+):
+    run, run_id = await executing(world)
+    restarting = asyncio.create_task(restart(world, run_id))
+    await until(lambda: world.clock.sleepers)
+    assert (await world.run(run_id)).stop == "restart"
+    await world.finish(run, o.Stopped())
+    assert (await restarting).run.state == "queued"
+    [again] = await world.take()
+    assert (again.attempt, again.lease_epoch) == (2, 2)
+    with pytest.raises(StaleLease):
+        await world.finish(run, o.Completed())
+    await world.finish(again, o.Completed())
+    assert (await world.types(run_id)).count("run.completed") == 1
+    attempts = world.rows("SELECT attempt, outcome FROM attempts ORDER BY lease_epoch")
+    assert [tuple(row) for row in attempts] == [(1, "restarted"), (2, "completed")]
+
+
+async def test_a_restarted_run_waits_for_its_slot_like_others(world: World):
+    job = world.job(max_concurrency=1)
+    run_id, other = [await world.submit(job) for _ in range(2)]
+    [run] = await world.take(2)
+    await world.stop(run_id, "pause")
+    await world.finish(run, o.Stopped())
+    assert (await restart(world, run_id)).run.held_by is not None
+    assert [run.run_id for run in await world.take(2)] == [other]
+
+
+async def test_a_preset_is_only_for_process_runs(world: World):
+    _, run_id = await executing(world)
+    with pytest.raises(InvalidRequest) as refused:
+        await restart(world, run_id, "small-1x")
+    assert [field.path for field in refused.value.fields] == ["preset"]
+    assert (await world.run(run_id)).stop is None
+
+
+async def test_a_restart_of_a_waiting_run_takes_its_timer_away(world: World):
+    run, run_id = await executing(world)
+    await world.finish(run, o.Parked(world.clock.now() + 10**10))
+    assert (await restart(world, run_id)).run.state == "queued"
+    assert world.rows("SELECT run_id FROM timers") == []
 
 
 # --- children ---------------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ ORDERS = st.fixed_dictionaries(
 )
 WHICH = st.integers(0, 1000)
 VERBS = st.sampled_from(
-    ["pause", "resume", "cancel", "take", "finish", "append", "submit", "due", "expire", "lose", "wake"]
+    ["pause", "resume", "restart", "cancel", "take", "finish", "append", "submit", "due", "expire", "lose", "wake"]
 )
 BOUNCES = st.permutations(["pause", "resume", "take", "finish", "wake"])
 OUTCOMES = st.sampled_from(
@@ -237,6 +237,16 @@ class Runs(RuleBasedStateMachine):
         given = c.Delivery(f"ctx.event:{key}", ValueRef("0" * 64, 2, text("{}")), b"given %d" % which)
         return c.Wake(run_id=run_id, on="event", key=key, cause=CAUSE, delivery=given)
 
+    @rule(which=WHICH)
+    @precondition(lambda self: self.acknowledged)
+    def restart(self, which: int) -> None:
+        run = self.run_of(which)
+        answer = self.answer(c.Restart(run.run_id, CAUSE))
+        if run.state == "executing" or (run.state in ("paused", "waiting") and (run.wait is None or run.started_at)):
+            assert answer.state == ("executing" if run.state == "executing" else "queued")
+        else:
+            assert isinstance(answer, InvalidTransition)
+
     def run_of(self, which: int) -> Run:
         return self.do(self.world.run(self.acknowledged[which % len(self.acknowledged)]))
 
@@ -379,6 +389,7 @@ class Runs(RuleBasedStateMachine):
             "cancel": c.Stop(run_id, "cancel", CAUSE),
             "pause": c.Stop(run_id, "pause", CAUSE),
             "resume": c.Resume(run_id, CAUSE),
+            "restart": c.Restart(run_id, CAUSE),
             "due": c.Due(run_id),
             "expire": c.Expire(run_id),
             "wake": self.wake_of(run_id, which),

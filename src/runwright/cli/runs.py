@@ -198,6 +198,20 @@ def resume(*runs: str, connection: Connection = HERE) -> int:
 
 
 @app.command
+def restart(*runs: str, preset: str | None = None, connection: Connection = HERE) -> int:
+    """Begin runs again that are executing, paused or waiting; the new attempt does not count.
+
+    Example: `runwright runs restart RUN --preset small-2x`
+
+    Parameters
+    ----------
+    preset
+        For runs of the mode `process`: CPUs and memory from now on, such as `micro` or `medium-1x`.
+    """
+    return _each(runs, connection, lambda client, run: client.runs.restart(run, preset=preset))
+
+
+@app.command
 def erase(run: str, /, *, yes: bool = False, connection: Connection = HERE) -> None:
     """Erase what users and jobs wrote into a run that has ended, for ever; its log stays and still verifies.
 

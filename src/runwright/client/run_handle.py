@@ -1,7 +1,7 @@
 """What the code behind an endpoint calls while it works on a run that it has accepted."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx2
@@ -17,7 +17,7 @@ from runwright.client.transport import TIMEOUT_S, Transport, server_url
 RUN_ID = "runwright-run-id"
 RUN_TOKEN = "runwright-run-token"
 
-_STOPS: dict[str, Literal["cancel", "pause"]] = {"cancel": "cancel", "pause": "pause"}
+_STOPS: dict[str, StopKind] = {"cancel": "cancel", "restart": "restart", "pause": "pause"}
 
 
 class AsyncRunHandle:

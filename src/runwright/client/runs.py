@@ -59,6 +59,14 @@ class Runs:
         """Pause a run; a paused run stays as it is."""
         return await self._transport.one(Run, "POST", f"{_path(run_id)}/pause", repeatable=True)
 
+    async def restart(self, run_id: str, *, preset: str | None = None) -> Run:
+        """Begin a run again, in a new attempt that counts for nothing; a process run with another preset, if given.
+
+        It is executing, paused or waiting, else this is an `ApiError` (409).
+        """
+        body = {} if preset is None else {"preset": preset}
+        return await self._transport.one(Run, "POST", f"{_path(run_id)}/restart", body=body)
+
     async def resume(self, run_id: str) -> Run:
         """Let a paused run go on; another stays as it is."""
         return await self._transport.one(Run, "POST", f"{_path(run_id)}/resume", repeatable=True)

@@ -98,6 +98,14 @@ class Stop(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+class Restart(msgspec.Struct, frozen=True):
+    """Begin a run again in a new attempt, which counts no more than the one that it ends; with another `preset`."""
+
+    run_id: str
+    cause: Cause
+    preset: str | None = None
+
+
 class Fence(msgspec.Struct, frozen=True):
     """End a stop request whose grace is over: the executing side is fenced off, unconfirmed."""
 
@@ -153,7 +161,7 @@ class Wake(msgspec.Struct, frozen=True, kw_only=True):
     delivery: Delivery | None = None
 
 
-Command = Submit | Claim | Append | Finish | Stop | Fence | Lose | Due | Expire | Resume | Wake
+Command = Submit | Claim | Append | Finish | Stop | Restart | Fence | Lose | Due | Expire | Resume | Wake
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -77,7 +77,7 @@ def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float) -> Decision:
 
 
 def _complete(run: Run, outcome: o.Completed, at: int) -> Decision:
-    tally = Tally(ended=run.attempt, handovers=run.tally.handovers)
+    tally = Tally(ended=run.attempt, handovers=run.tally.handovers, restarts=run.tally.restarts)
     ended = replace(close(run, "completed", None, at), tally=tally, error=None, error_class=None)
     data = e.CompletedData(run.attempt, lifetime_ms(run, at), outcome.result)
     return Decision(ended, (draft("run.completed", data, "completed"),))
@@ -133,11 +133,12 @@ def fail(run: Run, failure: o.Failed, at: int, draw: float, actor: str | None = 
     spec = run.spec
     fingerprint = error_fingerprint(failure.error_class, failure.message)
     repeats = run.tally.repeats + 1 if fingerprint == run.tally.fingerprint else 1
-    tally = Tally(run.attempt, run.tally.handovers, fingerprint, repeats)
+    tally = Tally(run.attempt, run.tally.handovers, fingerprint, repeats, run.tally.restarts)
     poisoned = spec.poison_pill_threshold is not None and repeats >= spec.poison_pill_threshold
     failed = replace(run, tally=tally, error=failure.message, error_class=failure.error_class)
-    if failure.retryable and not poisoned and run.attempt < spec.max_attempts:
-        return _retry(failed, failure, at, delay_ms(spec.retry, run.attempt, draw, failure.retry_after_ms), actor)
+    if failure.retryable and not poisoned and run.counted_attempts < spec.max_attempts:
+        rest = delay_ms(spec.retry, run.counted_attempts, draw, failure.retry_after_ms)
+        return _retry(failed, failure, at, rest, actor)
     reason = failure.reason if failure.retryable or failure.reason != "error" else "rejected"
     dead = spec.max_attempts > 1
     ended = replace(close(failed, "failed", reason, at), dead_lettered_at=at if dead else None)
@@ -175,7 +176,7 @@ def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) 
 
 def stop_reason(kind: StopKind, cause: Cause) -> str:
     """Return the reason that a run stopped by this cause carries; while it executes it carries it already."""
-    if kind == "pause":
+    if kind != "cancel":
         return "operator"
     if cause.actor == SCHEDULE:
         return "overlap"
@@ -186,7 +187,24 @@ def stopped(run: Run, at: int, cause: Cause, *, confirmed: bool) -> Decision:
     """Answer the end of an executing side that had been asked to stop."""
     if run.stop == "cancel":
         return cancel(run, at, cause, confirmed)
+    if run.stop == "restart":
+        return restart(run, at, cause, confirmed)
     return pause(run, at, cause, confirmed, Paused("executing"))
+
+
+def restart(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision:
+    """Return the run queued for a new attempt; paused, if that was asked for since.
+
+    The attempt that this ends counts for nothing. One that has ended before, by a failure, counts as it did.
+    """
+    tally = run.tally
+    if run.started_at is not None and run.attempt > tally.ended:
+        tally = replace(tally, ended=run.attempt, restarts=tally.restarts + 1)
+    again = replace(run, tally=tally, restart_requested_at=None, paused=None, due_at=None, wait=None)
+    if again.pause_requested_at is not None:
+        return pause(again, at, cause, confirmed, Paused("queued"))
+    data = e.Queued("restart", confirmed=confirmed)
+    return Decision(leave(again, "queued", at), (draft("run.queued", data, "to begin again", actor=cause.actor),))
 
 
 def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision:

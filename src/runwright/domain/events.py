@@ -101,12 +101,13 @@ class Annotated(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Queued(msgspec.Struct, frozen=True, omit_defaults=True):
     """`run.queued`: the run returned to the queue (due, handed over, lost before it began), or came there when what it
-    waited for did: `key` says which, `value` what it was given.
-    """  # fmt: skip
+    waited for did: `key` says which, `value` what it was given. After a restart, `confirmed`: it had stopped.
+    """
 
     reason: str
     key: str = ""
     value: ValueRef | None = None
+    confirmed: bool | None = None
 
 
 class Woken(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -145,6 +146,15 @@ class StopRequested(msgspec.Struct, frozen=True, omit_defaults=True):
     """`run.cancel_requested`, `run.pause_requested`: the executing side was asked to stop, and for which reason."""
 
     reason: str
+    note: str | None = None
+    request_id: str | None = None
+
+
+class RestartRequested(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.restart_requested`: the run is to begin again, with this preset."""
+
+    reason: str
+    preset: str | None = None
     note: str | None = None
     request_id: str | None = None
 
@@ -317,6 +327,7 @@ CATALOGUE: dict[str, EventType] = {
     "run.retrying": EventType("lifecycle", Retrying),
     "run.cancel_requested": EventType("lifecycle", StopRequested),
     "run.pause_requested": EventType("lifecycle", StopRequested),
+    "run.restart_requested": EventType("lifecycle", RestartRequested),
     "run.paused": EventType("lifecycle", PausedData),
     "run.resumed": EventType("lifecycle", Resumed),
     "run.completed": EventType("lifecycle", CompletedData),

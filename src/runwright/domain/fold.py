@@ -51,7 +51,7 @@ def _step(folded: Folded, event: e.Event) -> Folded:
             return replace(folded, due_at=None)
         case e.Retrying():
             return replace(folded, state="scheduled", reason="retry", due_at=data.due_at)
-        case e.StopRequested():
+        case e.StopRequested() | e.RestartRequested():
             return replace(folded, reason=data.reason)
         case e.PausedData():
             return replace(folded, state="paused", reason=data.reason)

@@ -28,7 +28,7 @@ STATES: tuple[State, ...] = (
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "expired"})
 LIVE: tuple[State, ...] = ("scheduled", "queued", "executing", "waiting", "paused")
 
-StopKind = Literal["cancel", "pause"]
+StopKind = Literal["cancel", "restart", "pause"]
 
 On = Literal["timer", "event", "child", "dependency"]
 """What a run may wait for; a waiting run's reason."""
@@ -119,12 +119,13 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run counts: attempts that ended and count, hand-overs, and identical errors in a row."""
+    """What a run counts: ended attempts, hand-overs, identical errors in a row, and attempts that restarts ended."""
 
     ended: int = 0
     handovers: int = 0
     fingerprint: str = ""
     repeats: int = 0
+    restarts: int = 0
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -161,6 +162,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     `lease_epoch` grows at every claim and fences every write of an executing side; `rank` is its place in the
     queue; `held_by` is the first full limit while it waits for a slot; `*_us` are time spent so far. `wait` is what it
     waits for, also while it is paused; `due_at` then is when a sleep is over, or another wait has taken too long.
+    `preset` is what a restart gave it in place of its job's.
     """
 
     spec: Spec
@@ -181,6 +183,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: int | None = None
     cancel_requested_at: int | None = None
     pause_requested_at: int | None = None
+    restart_requested_at: int | None = None
     paused: Paused | None = None
     wait: Wait | None = None
     error: RedactedText | None = None
@@ -194,6 +197,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
     trace: Trace | None = None
     usage: Usage = Usage()
+    preset: str | None = None
 
     @property
     def run_id(self) -> str:
@@ -207,10 +211,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stop(self) -> StopKind | None:
-        """Return what an executing run was asked to do; a cancel outranks a pause."""
+        """Return what an executing run was asked to do; a cancel outranks a restart, and that a pause."""
         if self.cancel_requested_at is not None:
             return "cancel"
+        if self.restart_requested_at is not None:
+            return "restart"
         return "pause" if self.pause_requested_at is not None else None
+
+    @property
+    def counted_attempts(self) -> int:
+        """Return how many of its attempts count against `max_attempts`, the one under way included."""
+        return self.attempt - self.tally.restarts
 
     @property
     def entrusted(self) -> bool:

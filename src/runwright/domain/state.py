@@ -41,13 +41,16 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
         "cancelled",
     ),
     ("executing", "stop"): ("executing",),
-    ("executing", "fence"): ("paused", "cancelled"),
-    ("executing", "lose"): ("scheduled", "failed", "paused", "cancelled"),
+    ("executing", "restart"): ("executing",),
+    ("executing", "fence"): ("queued", "paused", "cancelled"),
+    ("executing", "lose"): ("scheduled", "queued", "failed", "paused", "cancelled"),
     ("waiting", "due"): ("queued", "failed"),
     ("waiting", "wake"): ("queued",),
     ("waiting", "stop"): ("paused", "cancelled"),
+    ("waiting", "restart"): ("queued",),
     ("paused", "wake"): ("paused",),
     ("paused", "stop"): ("paused", "cancelled"),
+    ("paused", "restart"): ("queued",),
     ("paused", "resume"): ("scheduled", "queued", "waiting"),
 }
 """(state, command) → the states it may lead to. What is not here is refused; the docs' diagram is drawn from it."""
@@ -88,7 +91,13 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
     return _DECIDERS[name](run, command, max(at, run.at))
 
 
-_SPOKEN = {"stop": "be stopped", "resume": "be resumed", "claim": "be claimed", "submit": "be created again"}
+_SPOKEN = {
+    "stop": "be stopped",
+    "restart": "be restarted",
+    "resume": "be resumed",
+    "claim": "be claimed",
+    "submit": "be created again",
+}
 
 
 def _submit(command: c.Submit, at: int) -> c.Decision:
@@ -171,14 +180,30 @@ def _stop(run: Run, command: c.Stop, at: int) -> c.Decision:
 
 
 def _request_stop(run: Run, command: c.Stop, at: int) -> c.Decision:
-    if run.cancel_requested_at is not None or run.stop == command.kind:
-        return c.Decision(run)
     cause = command.cause
+    already = run.pause_requested_at if command.kind == "pause" else None
+    if run.cancel_requested_at is not None or already is not None:
+        return c.Decision(run)
     reason = ending.stop_reason(command.kind, cause)
     data = e.StopRequested(reason, cause.reason, cause.request_id)
     field = "cancel_requested_at" if command.kind == "cancel" else "pause_requested_at"
     event = draft(f"run.{command.kind}_requested", data, f"{command.kind} requested", actor=cause.actor)
     return c.Decision(replace(run, reason=reason, **{field: at}), (event,))
+
+
+def _restart(run: Run, command: c.Restart, at: int) -> c.Decision:
+    if run.started_at is None and run.wait is not None:
+        raise InvalidTransition(f"a run that never began cannot be restarted: it waits for its {run.wait.on}")
+    if run.stop == "cancel" or (run.stop == "restart" and command.preset in (None, run.preset)):
+        return c.Decision(run)
+    reason, preset = ending.stop_reason("restart", command.cause), command.preset or run.preset
+    data = e.RestartRequested(reason, preset, command.cause.reason, command.cause.request_id)
+    asked = draft("run.restart_requested", data, "restart requested", actor=command.cause.actor)
+    wanted = replace(run, preset=preset, pause_requested_at=None)
+    if run.state == "executing":
+        return c.Decision(replace(wanted, reason=reason, restart_requested_at=at), (asked,))
+    again = ending.restart(wanted, at, command.cause, confirmed=None)
+    return c.Decision(again.run, (asked, *again.events))
 
 
 def _fence(run: Run, command: c.Fence, at: int) -> c.Decision:
@@ -244,6 +269,7 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "append": _append,
     "finish": _finish,
     "stop": _stop,
+    "restart": _restart,
     "fence": _fence,
     "lose": _lose,
     "due": _due,

@@ -297,12 +297,18 @@ def _attempt(run: Run, ended: Run) -> Attempt:
         run.worker_id or "",
         run.since_at,
         ended.since_at,
-        "crashed" if failed and ended.error_class == "WorkerLost" else outcome,
+        _told(outcome, run, ended),
         ended.error_class if failed else None,
         ended.error if failed else None,
         run.queue_wait_us,
         None if ended.trace is None else _encode(ended.trace),
     )
+
+
+def _told(outcome: str, run: Run, ended: Run) -> str:
+    if ended.tally.restarts > run.tally.restarts:
+        return "restarted"
+    return "crashed" if outcome == "failed" and ended.error_class == "WorkerLost" else outcome
 
 
 def _place(run: Run | None) -> tuple[str | None, float | None] | None:

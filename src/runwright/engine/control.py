@@ -1,10 +1,11 @@
-"""Stop, resume and replay runs, for a caller who may."""
+"""Stop, restart, resume and replay runs, for a caller who may."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from runwright.domain.commands import Resume, Stop
+from runwright.domain.commands import Restart, Resume, Stop
+from runwright.domain.presets import PROCESS
 from runwright.domain.run import Run, StopKind
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
@@ -34,6 +35,22 @@ class Control:
         await reader.run(run_id)
         cause = Cause(actor.label, reason, request_id)
         run: Run = await self._commit.apply(Stop(run_id, kind, cause))
+        if run.state == "executing":
+            await self._hub.left_executing(run_id, PATIENCE_S)
+        return await reader.run(run_id)
+
+    async def restart(
+        self, reader: Reader, actor: Actor, run_id: str, preset: str | None, *, request_id: str | None
+    ) -> Record:
+        """Begin a run again in a new attempt, which counts for nothing; answers as `stop` does.
+
+        Raises `NotFound`, `InvalidTransition` for a run that is not executing, paused or waiting, and `InvalidRequest`
+        for a preset that is given to a run of another executor than `process`.
+        """
+        record = await reader.run(run_id)
+        if preset is not None and record.run.spec.executor != PROCESS:
+            raise InvalidRequest.at("preset", f"is only for runs of the execution mode {PROCESS}")
+        run: Run = await self._commit.apply(Restart(run_id, Cause(actor.label, None, request_id), preset))
         if run.state == "executing":
             await self._hub.left_executing(run_id, PATIENCE_S)
         return await reader.run(run_id)

@@ -128,8 +128,8 @@ class Neighbours:
             self._feed.resync()
         known = self._fleet.stops.run_ids
         stops = [
-            Asked(run_id, lease_epoch, worker_id, "pause" if cancel_requested_at is None else "cancel")
-            for run_id, lease_epoch, worker_id, cancel_requested_at in await self._store.fetch(STOPPING)
+            Asked(run_id, lease_epoch, worker_id, kind)
+            for run_id, lease_epoch, worker_id, kind in await self._store.fetch(STOPPING)
         ]
         self._fleet.stops.keep({asked.run_id for asked in stops}, known)
         self._stop(stops)

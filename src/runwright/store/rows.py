@@ -38,6 +38,8 @@ STANDING = (
     "trace",
     "usage",
     "wait",
+    "restart_requested_at",
+    "preset",
 )
 """The columns of `runs` that change, in the order of `standing`."""
 
@@ -90,6 +92,8 @@ def standing(run: Run) -> Row:
         None if run.trace is None else _encode(run.trace),
         None if run.usage == _NO_USAGE else _encode(run.usage),
         None if run.wait is None else _encode(run.wait),
+        run.restart_requested_at,
+        run.preset,
     )
 
 
@@ -154,6 +158,8 @@ def run_from(opening: bytes, row: Row, live: Row | None) -> Run:
         trace=None if row[25] is None else _trace(row[25]),
         usage=_NO_USAGE if row[26] is None else _usage(row[26]),
         wait=None if row[27] is None else _wait(row[27]),
+        restart_requested_at=row[28],
+        preset=row[29],
     )
 
 

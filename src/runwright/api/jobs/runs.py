@@ -8,6 +8,7 @@ from runwright.api.context import Call
 from runwright.api.idempotency import HEADERS, MADE_BEFORE, idempotency_key
 from runwright.api.jobs import run_schemas as wire
 from runwright.api.jobs.filters import run_filter
+from runwright.api.jobs.verb_schemas import RestartRequest
 from runwright.api.jobs.views import found_view, run_view, triggered_view
 from runwright.api.pages import Page, PageQuery
 from runwright.api.routing import Reply, Routes
@@ -83,6 +84,22 @@ async def cancel_run_idempotent(
 async def pause_run(call: Call, run_id: str) -> wire.Run:
     """Pause a run; one that is paused already stays so."""
     return _view(call, await _stop(call, run_id, "pause", None))
+
+
+@routes.post("/v1/runs/{run_id}/restart", scope="runs:write", summary="Restart a run")
+async def restart_run(
+    call: Call,
+    run_id: str,
+    body: RestartRequest = RestartRequest(),  # noqa: B008 - frozen
+) -> wire.Run:
+    """Begin a run again in a new attempt, which does not count against `max_attempts`; what it had kept stays.
+
+    It is executing, paused or waiting. A run of the mode `process` goes on with another preset, if one is given.
+    """
+    office = call.services
+    reader = office.engine.reader(call.actor)
+    record = await office.engine.control.restart(reader, call.actor, run_id, body.wanted(), request_id=call.request_id)
+    return _view(call, record)
 
 
 @routes.post("/v1/runs/{run_id}/resume", scope="runs:write", summary="Resume a paused run")

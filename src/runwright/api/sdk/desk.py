@@ -26,7 +26,7 @@ ROUTE: dict[str, Any] = {
     "run_tokens": True,
     "answers": {409: "The run is not executing, so that no key can act for it", 410: "The run has ended"},
     "answer_headers": {
-        "X-Runwright-Stop": "What the run is asked to do, if anything: `cancel` or `pause`.",
+        "X-Runwright-Stop": "What the run is asked to do, if anything: `cancel`, `restart` or `pause`.",
         "X-SDK-Capabilities": "What can be called, separated by commas.",
     },
 }

@@ -2,7 +2,7 @@
 """What the code behind an endpoint calls while it works on a run that it has accepted."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx2
@@ -18,7 +18,7 @@ from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
 RUN_ID = "runwright-run-id"
 RUN_TOKEN = "runwright-run-token"
 
-_STOPS: dict[str, Literal["cancel", "pause"]] = {"cancel": "cancel", "pause": "pause"}
+_STOPS: dict[str, StopKind] = {"cancel": "cancel", "restart": "restart", "pause": "pause"}
 
 
 class RunHandle:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, case, delete, func, select, update
 
 from runwright.domain.workforce import PausedQueue, RemoteWorker
 from runwright.store.queries.shapes import inserting, paging, rows, setting
@@ -26,7 +26,16 @@ GONE = setting(workers, "worker_id", "gone_at")
 FORGET_WORKERS = Query(delete(workers).where(workers.c.seen_at < bindparam("before")))
 DRAINING = Query(select(workers.c.worker_id).where(workers.c.drain_at.is_not(None), workers.c.gone_at.is_(None)))
 STOPPING = Query(
-    select(leases.c.run_id, leases.c.lease_epoch, leases.c.worker_id, runs.c.cancel_requested_at)
+    select(
+        leases.c.run_id,
+        leases.c.lease_epoch,
+        leases.c.worker_id,
+        case(
+            (runs.c.cancel_requested_at.is_not(None), "cancel"),
+            (runs.c.restart_requested_at.is_not(None), "restart"),
+            else_="pause",
+        ),
+    )
     .join(runs, runs.c.run_id == leases.c.run_id)
     .where(leases.c.fence_at.is_not(None))
 )
