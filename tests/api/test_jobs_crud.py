@@ -45,6 +45,8 @@ EVERYTHING: dict[str, Any] = {
     "catch_up": "all",
     "overlap": "skip",
     "payload_template": {"shelf": {"n": 1}},
+    "payload_schema": {"type": "object", "required": ["shelf"]},
+    "result_schema": {"properties": {"books": {"type": "integer"}}},
     "enabled": False,
 }
 DEFAULTS: dict[str, Any] = {
@@ -76,6 +78,8 @@ DEFAULTS: dict[str, Any] = {
     "catch_up": "one",
     "overlap": "allow",
     "payload_template": {},
+    "payload_schema": None,
+    "result_schema": None,
     "enabled": True,
 }
 

@@ -15,6 +15,7 @@ GUESTS = (
     "docs/how-to/operate.md",
     "docs/how-to/observe.md",
     "docs/how-to/run-on-a-schedule.md",
+    "docs/how-to/check-payloads-and-results.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/concepts/events-and-streams.md",
 )

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from runwright.engine.schema import PROBLEMS_MAX, require_valid
+from runwright.domain.json_schema import PROBLEMS_MAX
+from runwright.engine.schema import require_valid
 from runwright.errors import InvalidRequest
 
 TOTALS = {"type": "object", "required": ["files"], "properties": {"files": {"type": "integer", "minimum": 0}}}
@@ -15,7 +16,7 @@ def test_a_value_that_is_what_its_schema_says_passes():
 
 
 @pytest.mark.parametrize(
-    ("value", "path"), [({}, "value"), ({"files": "three"}, "value/files"), ({"files": -1}, "value/files")]
+    ("value", "path"), [({}, "value"), ({"files": "three"}, "value.files"), ({"files": -1}, "value.files")]
 )
 def test_a_value_that_is_not_is_refused_with_the_place(value: Any, path: str):
     with pytest.raises(InvalidRequest) as refused:

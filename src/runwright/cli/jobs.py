@@ -1,118 +1,21 @@
 """`runwright jobs`: what runs are made from."""
 
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import UsageError
-from runwright.cli.inputs import Yes, confirm, json_object, pairs
+from runwright.cli.inputs import Yes, confirm
+from runwright.cli.job_options import NO_OPTIONS, NULLABLE, Options
 from runwright.client.fields import JobChanges, JobFields
-from runwright.client.models import Job
+from runwright.client.job_models import Job
 
 app = App(name="jobs", help="List, read, create, change and delete jobs.")
 
-NULLABLE = (
-    "endpoint_url",
-    "fallback_endpoint_url",
-    "max_concurrency",
-    "max_concurrency_per_key",
-    "run_ttl_secs",
-    "poison_pill_threshold",
-    "cron",
-)
-
 SHOWN_ONCE = "The signing secret is not shown again: give it to the endpoint now."
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The fields of a job; one that is not given stays as it is, or at the server's default."""
-
-    name: str | None = None
-    "Name for people"
-    description: str | None = None
-    "What the job does"
-    execution_mode: str | None = None
-    "Where its code runs; `worker`: a handler of a Python worker; `http`: behind the endpoint"
-    endpoint: str | None = None
-    "URL that runs are posted to; makes it an http job"
-    fallback_endpoint: str | None = None
-    "URL that is tried when the endpoint cannot be reached or answers 5xx"
-    retry_on: tuple[int, ...] = ()
-    "Status of an answer after which to try again; repeatable, replaces 408, 409, 425, 429 and 5xx"
-    heartbeat_timeout_secs: int | float | None = None
-    "How long an endpoint that answered 202 may be silent"
-    queue: str | None = None
-    "Queue of its runs"
-    handler: str | None = None
-    "Handler that executes it; default: the one named as its slug"
-    max_attempts: int | None = None
-    "How often a run is tried"
-    timeout_secs: int | float | None = None
-    "Longest time of an attempt"
-    retry_strategy: Literal["exponential", "linear", "fixed", "custom"] | None = None
-    "How the delay between attempts grows"
-    retry_initial_delay_secs: int | float | None = None
-    "Delay before the second attempt"
-    retry_max_delay_secs: int | float | None = None
-    "Longest delay between attempts"
-    retry_delays_secs: tuple[int | float, ...] = ()
-    "Delays of the custom strategy; repeatable"
-    retry_jitter: Literal["full", "proportional", "none"] | None = None
-    "How the delays are spread"
-    max_concurrency: int | None = None
-    "Most runs at a time"
-    max_concurrency_per_key: int | None = None
-    "Most runs at a time of one concurrency key"
-    run_ttl_secs: int | float | None = None
-    "Time within which a run must start"
-    priority: int | None = None
-    "0 to 10"
-    poison_pill_threshold: int | None = None
-    "Identical errors in a row that end the retries"
-    rerun_unknown_steps: Annotated[bool | None, Parameter(negative="--no-rerun-unknown-steps")] = None
-    "Whether an unsafe step of unknown outcome runs again"
-    cron: str | None = None
-    "Five fields, minute to day of week: when it starts runs by itself"
-    timezone: str | None = None
-    "Time zone whose clock `cron` reads, such as Europe/Berlin"
-    catch_up: Literal["skip", "one", "all"] | None = None
-    "What becomes of fires that were missed"
-    overlap: Literal["allow", "skip", "cancel"] | None = None
-    "What a fire does while the run of the fire before it is unfinished"
-    payload_template: str | None = None
-    "JSON object, @FILE or - for stdin: the payload of the runs that `cron` starts"
-    enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None
-    "Whether the job can be triggered"
-    tag: tuple[str, ...] = ()
-    "KEY=VALUE; repeatable"
-    default_metadata: tuple[str, ...] = ()
-    "KEY=VALUE; repeatable"
-
-    def given(self) -> JobChanges:
-        """Return the fields that were given, as the API takes them."""
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["endpoint_url"] = values.pop("endpoint")
-        values["fallback_endpoint_url"] = values.pop("fallback_endpoint")
-        if self.endpoint is not None and self.execution_mode is None:
-            values["execution_mode"] = "http"
-        values["retry_on"] = list(values["retry_on"])
-        if self.payload_template is not None:
-            values["payload_template"] = json_object(self.payload_template, "--payload-template")
-        values["tags"] = pairs(values.pop("tag"), "--tag")
-        values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
-        values["retry_delays_secs"] = list(values["retry_delays_secs"])
-        empty = [name for name in ("retry_on", "retry_delays_secs", "tags", "default_metadata") if not values[name]]
-        kept = {name: value for name, value in values.items() if value is not None and name not in empty}
-        return cast(JobChanges, kept)
-
-
-NO_OPTIONS = Options()
 
 
 @app.command(name="list")

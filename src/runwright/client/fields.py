@@ -47,6 +47,8 @@ class JobChanges(TypedDict, total=False):
     catch_up: Literal["skip", "one", "all"]
     overlap: Literal["allow", "skip", "cancel"]
     payload_template: Mapping[str, Any]
+    payload_schema: Mapping[str, Any] | None
+    result_schema: Mapping[str, Any] | None
     enabled: bool
 
 

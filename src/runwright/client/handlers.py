@@ -54,6 +54,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     catch_up: CatchUp | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     payload_template: dict[str, Any] | UnsetType = UNSET
+    payload_schema: dict[str, Any] | UnsetType = UNSET
+    result_schema: dict[str, Any] | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
         """Return the fields that were given, as the jobs API names them."""
@@ -151,6 +153,8 @@ def job(
     catch_up: CatchUp | None = None,
     overlap: Overlap | None = None,
     payload_template: Mapping[str, Any] | None = None,
+    payload_schema: Mapping[str, Any] | None = None,
+    result_schema: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[Concatenate[C, P], R]], Handler[Concatenate[C, P], R]]: ...
 
 

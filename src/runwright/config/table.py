@@ -170,6 +170,7 @@ class Settings:
         65_536, "Largest value kept in its row; larger ones become artifacts", 0, MIB
     )
     state_value_max_bytes: int = _setting(65_536, "Largest value of a run's state", 1, MIB)
+    schema_max_bytes: int = _setting(65_536, "Largest JSON Schema of a job", 64, MIB)
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
     artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)
     # --- dispatch to endpoints

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from runwright import ids
 from runwright.domain.addresses import url_problem
 from runwright.domain.job import JobDefinition
 from runwright.domain.job_options import HEARTBEAT_S
+from runwright.domain.json_schema import BadSchema, JsonSchema
 from runwright.domain.schedule import cron_problem, timezone_problem
 from runwright.errors import FieldError
 
+SCHEMA_MAX_BYTES = 65_536
 
-def problems(definition: JobDefinition, *, allow_private: bool = False) -> list[FieldError]:
+
+def problems(
+    definition: JobDefinition, *, allow_private: bool = False, schema_max_bytes: int = SCHEMA_MAX_BYTES
+) -> list[FieldError]:
     """Return what no single field's type can refuse; an empty list for a definition that may be stored.
 
     `allow_private` lets endpoints lie in private networks, for development.
     """
     found = _endpoint_problems(definition, allow_private) + _schedule_problems(definition)
+    found += _schema_problems(definition, schema_max_bytes)
     if ids.is_id("job", definition.slug):
         found.append(FieldError("slug", "must not look like the id of a job"))
     if definition.retry_strategy == "custom" and not definition.retry_delays_secs:
@@ -57,3 +65,24 @@ def _schedule_problems(definition: JobDefinition) -> list[FieldError]:
     zone = timezone_problem(definition.timezone)
     said = {"cron": cron_problem(definition.cron), "timezone": zone}
     return [FieldError(name, problem) for name, problem in said.items() if problem is not None]
+
+
+def _schema_problems(definition: JobDefinition, most: int) -> list[FieldError]:
+    found = []
+    for name in ("payload_schema", "result_schema"):
+        schema = getattr(definition, name)
+        if schema is None:
+            continue
+        size = len(msgspec.json.encode(schema))
+        if size > most:
+            found.append(FieldError(name, f"has {size} bytes, at most {most} (RUNWRIGHT_SCHEMA_MAX_BYTES)"))
+            continue
+        try:
+            judge = JsonSchema(schema)
+        except BadSchema as broken:
+            found.append(FieldError(f"{name}.{broken.path}".rstrip("."), broken.message))
+            continue
+        if name == "payload_schema" and definition.cron is not None:
+            template = definition.payload_template
+            found += judge.problems(template, "payload_template", len(msgspec.json.encode(template)))
+    return found

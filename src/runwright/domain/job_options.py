@@ -51,6 +51,14 @@ OverlapOf = Annotated[Overlap, Meta(description="What a fire does while the run 
 PayloadTemplate = Annotated[dict[str, Any], Meta(description="The payload of the runs that `cron` starts.")]
 
 
+PayloadSchema = Annotated[
+    dict[str, Any], Meta(description="A JSON Schema (2020-12) that the payload of every run must satisfy.")
+]
+ResultSchema = Annotated[
+    dict[str, Any], Meta(description="A JSON Schema (2020-12); a result that does not satisfy it fails the run.")
+]
+
+
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a job does not need to say, with what it then means."""
 
@@ -82,4 +90,6 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     catch_up: CatchUpOf = "one"
     overlap: OverlapOf = "allow"
     payload_template: PayloadTemplate = {}
+    payload_schema: PayloadSchema | None = None
+    result_schema: ResultSchema | None = None
     enabled: bool = True

@@ -83,6 +83,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_s: float | None = None
     heartbeat_ms: int | None = None
     retry: RetryPolicy = RetryPolicy()
+    checks_result: bool = False
     poison_pill_threshold: int | None = None
     rerun_unknown_steps: bool = False
     limits: tuple[Limit, ...] = ()

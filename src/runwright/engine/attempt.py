@@ -19,7 +19,7 @@ from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.domain.scan import Undecided
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
-from runwright.engine.schema import require_valid
+from runwright.engine.schema import JobSchemas, require_valid
 from runwright.engine.values import Values, encode
 from runwright.errors import Error, FieldError, Internal, InvalidRequest, Overtaken, StoreError, StoreUnavailable
 from runwright.store.base import Store
@@ -98,6 +98,7 @@ class Attempt:
         store: Store,
         emitter: Emitter,
         values: Values,
+        schemas: JobSchemas,
         clock: Clock,
     ) -> None:
         self.run = run
@@ -113,6 +114,7 @@ class Attempt:
         self._store = store
         self._emitter = emitter
         self._values = values
+        self._schemas = schemas
         self._lost: Error | None = None
         self._stop: StopKind | None = run.stop
         self._held_back = False
@@ -330,6 +332,8 @@ class Attempt:
 
         Raises `Overtaken` where the run does not stand at `after`: nothing was written, `go_on` before the next try.
         """
+        if self.run.spec.checks_result and isinstance(outcome, o.Completed):
+            outcome = await self._schemas.judged(self.run.spec, outcome, self._values, self.failed)
         drafts = self._emitter.close(self._buffer)
         wiped = self.held_back()  # its streams were closed with the last records
         values = () if wiped is None else (wiped,)

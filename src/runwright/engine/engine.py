@@ -36,6 +36,7 @@ from runwright.engine.reaper import Reaper
 from runwright.engine.requests import Committed
 from runwright.engine.scheduler import Scheduler
 from runwright.engine.schedules import Schedules
+from runwright.engine.schema import JobSchemas
 from runwright.engine.steady import Steady
 from runwright.engine.stream import Hub
 from runwright.engine.submit import Submitter
@@ -72,15 +73,17 @@ class Engine:
         ttl_us = int(settings.idempotency_ttl_h * 3_600_000_000)
         self.commit = self._commit(clock, ttl_us)
         self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
+        self.schemas = JobSchemas(store)
         self.jobs = Jobs(
             store,
             JobSecrets(store, sealer),
             ttl_us,
             allow_private=settings.allow_private_endpoints,
+            schema_max_bytes=settings.schema_max_bytes,
             tell=self._jobs_changed,
         )
         self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs}
-        self.submitter = Submitter(self.commit, self.values, redactor, clock)
+        self.submitter = Submitter(self.commit, self.values, self.schemas, redactor, clock)
         self.control = Control(self.commit, self.hub)
         steady = Steady(clock, settings.lease_s)
         self.scheduler = Scheduler(store, self.commit, clock, steady, batch=settings.scheduler_batch)
@@ -143,6 +146,7 @@ class Engine:
             self.commit,
             self.emitter,
             self.values,
+            self.schemas,
             clock,
             lease_s=self.settings.lease_s,
             attempts_max=self.settings.remote_attempts_max,
@@ -179,6 +183,7 @@ class Engine:
             self.store,
             self.emitter,
             self.values,
+            self.schemas,
             clock,
             slots=slots,
             lease_s=self.settings.lease_s,

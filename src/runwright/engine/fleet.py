@@ -26,6 +26,7 @@ from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter, Packed
 from runwright.engine.known_attempts import KnownAttempts, stand
 from runwright.engine.requests import Committed, Take
+from runwright.engine.schema import JobSchemas
 from runwright.engine.stops import Stopping, Stops
 from runwright.engine.values import Values
 from runwright.errors import Error, NotFound, Overtaken, RunEnded, StaleLease
@@ -65,6 +66,7 @@ class Fleet:
         commit: Commit,
         emitter: Emitter,
         values: Values,
+        schemas: JobSchemas,
         clock: Clock,
         *,
         lease_s: float,
@@ -75,6 +77,7 @@ class Fleet:
         self._commit = commit
         self._emitter = emitter
         self._values = values
+        self._schemas = schemas
         self._clock = clock
         self._lease_s = lease_s
         self._lease_us = int(lease_s * 1e6)
@@ -244,7 +247,9 @@ class Fleet:
         return known
 
     def _open(self, run: Run, payload: bytes | None, *, received: int | None) -> Attempt:
-        attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
+        attempt = Attempt(
+            run, payload, self._commit, self._store, self._emitter, self._values, self._schemas, self._clock
+        )
         attempt.received = received
         return self._known.add(attempt)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition, JobVersion
-from runwright.domain.job_checks import problems
+from runwright.domain.job_checks import SCHEMA_MAX_BYTES, problems
 from runwright.domain.tenancy import Actor
 from runwright.engine import schedules
 from runwright.engine.directory import JobDirectory
@@ -47,12 +47,14 @@ class Jobs:
         idempotency_ttl_us: int,
         *,
         allow_private: bool = False,
+        schema_max_bytes: int = SCHEMA_MAX_BYTES,
         tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._secrets = secrets
         self._ttl_us = idempotency_ttl_us
         self._allow_private = allow_private
+        self._schema_max_bytes = schema_max_bytes
         self._tell = tell
         self.directory = JobDirectory(store)
 
@@ -209,7 +211,7 @@ class Jobs:
             self._tell()
 
     def _check(self, definition: JobDefinition) -> None:
-        found = problems(definition, allow_private=self._allow_private)
+        found = problems(definition, allow_private=self._allow_private, schema_max_bytes=self._schema_max_bytes)
         if found:
             raise InvalidRequest(fields=found)
 

@@ -1,14 +1,22 @@
-"""Validate values against the JSON Schemas (2020-12) that came with them."""
+"""Validate values against JSON Schemas (2020-12): those of jobs, and those that came with an output."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
-import jsonschema_rs
+import msgspec
 
+from runwright.domain.job import Job, JobDefinition
+from runwright.domain.json_schema import BadSchema, JsonSchema
+from runwright.domain.outcome import Completed, Failed, Outcome
+from runwright.domain.run import Spec
+from runwright.engine.values import Values
 from runwright.errors import FieldError, InvalidRequest
+from runwright.store.base import Store
+from runwright.store.queries import jobs as q
 
-PROBLEMS_MAX = 10
+KNOWN_MAX = 1000
 
 
 def require_valid(value: Any, schema: Any) -> None:
@@ -17,16 +25,60 @@ def require_valid(value: Any, schema: Any) -> None:
     Nothing is fetched: a schema that refers to another document is refused.
     """
     try:
-        validator = jsonschema_rs.Draft202012Validator(schema, retriever=_refuse)
-    except (ValueError, TypeError) as broken:
+        judge = JsonSchema(schema)
+    except BadSchema as broken:
         raise InvalidRequest(f"the schema is no JSON Schema: {broken}", code="output.schema_invalid") from broken
-    problems = [
-        FieldError("/".join(["value", *map(str, error.instance_path)]), error.message)
-        for error, _ in zip(validator.iter_errors(value), range(PROBLEMS_MAX), strict=False)
-    ]
+    problems = judge.problems(value, "value", len(msgspec.json.encode(value)))
     if problems:
         raise InvalidRequest(fields=problems, code="output.schema_mismatch")
 
 
-def _refuse(uri: str) -> NoReturn:
-    raise ValueError(f"a schema may not refer to {uri}")
+class JobSchemas:
+    """The schemas of jobs' versions, compiled once. A version never changes, so nothing here grows old."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, str], JsonSchema] = {}
+
+    def require_payload(self, job: Job, payload: Any, size: int) -> None:
+        """Raise `InvalidRequest` (`payload.schema_mismatch`) for a payload (of `size` bytes) that the job refuses."""
+        if job.definition.payload_schema is None:
+            return
+        judge = self._compiled(job.job_version_id, "payload", job.definition.payload_schema)
+        problems = judge.problems(payload, "payload", size)
+        if problems:
+            raise InvalidRequest(fields=problems, code="payload.schema_mismatch")
+
+    async def judged(self, spec: Spec, outcome: Completed, values: Values, failed: Callable[..., Failed]) -> Outcome:
+        """Return the outcome of finished work: failed, and not to be tried again, if its job takes no such result."""
+        result = values.open(spec.project_id, spec.run_id, "result", outcome.sealed)
+        size = 0 if outcome.result is None else outcome.result.bytes
+        wrong = await self._result_problems(spec.job_version_id or "", result, size)
+        if not wrong:
+            return outcome
+        text = "the result is not what the job's result_schema says: "
+        text += "; ".join(f"{field.path}: {field.message}" for field in wrong)
+        refused = failed("ResultInvalid", text, retryable=False, code="result.schema_mismatch")
+        return msgspec.structs.replace(refused, trace=outcome.trace)
+
+    async def _result_problems(self, job_version_id: str, result: Any, size: int) -> list[FieldError]:
+        judge = self._known.get((job_version_id, "result"))
+        if judge is None:
+            definition = await self._definition(job_version_id)
+            if definition is None or definition.result_schema is None:
+                return []
+            judge = self._compiled(job_version_id, "result", definition.result_schema)
+        return judge.problems(result, "result", size)
+
+    async def _definition(self, job_version_id: str) -> JobDefinition | None:
+        rows = await self._store.fetch(q.VERSION, job_version_id=job_version_id)
+        return q.version(rows[0]).definition if rows else None
+
+    def _compiled(self, job_version_id: str, of: str, schema: dict[str, Any]) -> JsonSchema:
+        found = self._known.get((job_version_id, of))
+        if found is None:
+            found = JsonSchema(schema)
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[job_version_id, of] = found
+        return found

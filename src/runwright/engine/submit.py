@@ -19,6 +19,7 @@ from runwright.domain.run import Spec, ValueRef
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
 from runwright.engine.requests import Submitted
+from runwright.engine.schema import JobSchemas
 from runwright.engine.values import Values, encode
 from runwright.errors import Conflict, InvalidRequest
 
@@ -53,8 +54,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Submitter:
     """Turns orders into runs, one or many in one transaction."""
 
-    def __init__(self, commit: Commit, values: Values, redactor: Redactor, clock: Clock) -> None:
+    def __init__(self, commit: Commit, values: Values, schemas: JobSchemas, redactor: Redactor, clock: Clock) -> None:
         self._commit = commit
+        self._schemas = schemas
         self._values = values
         self._redactor = redactor
         self._clock = clock
@@ -88,6 +90,7 @@ class Submitter:
             raise InvalidRequest(fields=problems)
         now = self._clock.now()
         encoded = encode(order.payload)
+        self._schemas.require_payload(job, order.payload, len(encoded))
         spec = _spec(
             actor, project, job, order, self._values.ref(encoded), retry_policy(definition, overrides), trace_id, now
         )
@@ -136,6 +139,7 @@ def _spec(
         timeout_s=float(order.timeout_secs_override or definition.timeout_secs),
         heartbeat_ms=heartbeat_ms(definition),
         retry=policy,
+        checks_result=definition.result_schema is not None,
         poison_pill_threshold=definition.poison_pill_threshold,
         rerun_unknown_steps=definition.rerun_unknown_steps,
         limits=limits(definition, job.job_id, project, order.concurrency_key),

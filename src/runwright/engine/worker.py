@@ -16,6 +16,7 @@ from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter
 from runwright.engine.loops import Loop
 from runwright.engine.requests import Take
+from runwright.engine.schema import JobSchemas
 from runwright.engine.values import Values
 from runwright.errors import Error, StaleLease
 from runwright.store.base import Store, Transaction
@@ -36,6 +37,7 @@ class Worker:
         store: Store,
         emitter: Emitter,
         values: Values,
+        schemas: JobSchemas,
         clock: Clock,
         *,
         slots: int = 100,
@@ -48,6 +50,7 @@ class Worker:
         self._store = store
         self._emitter = emitter
         self._values = values
+        self._schemas = schemas
         self._clock = clock
         self._slots = slots
         self._lease_s = lease_s
@@ -100,7 +103,9 @@ class Worker:
         """Take runs that were claimed into reserved slots, each with its sealed payload."""
         self._hold(-len(runs))
         for run, payload in runs:
-            attempt = Attempt(run, payload, self._commit, self._store, self._emitter, self._values, self._clock)
+            attempt = Attempt(
+                run, payload, self._commit, self._store, self._emitter, self._values, self._schemas, self._clock
+            )
             former = self._running.get(run.run_id)
             if former is not None:  # its lease was lost while this process stood still: two must not work at one run
                 former.lose(StaleLease(f"the lease of run {run.run_id} has moved on"))

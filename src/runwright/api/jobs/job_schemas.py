@@ -25,9 +25,11 @@ from runwright.domain.job_options import (
     Metadata,
     Mode,
     OverlapOf,
+    PayloadSchema,
     PayloadTemplate,
     Priority,
     Queue,
+    ResultSchema,
     RetryOn,
     Tags,
     Threshold,
@@ -109,6 +111,8 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     catch_up: CatchUpOf | UnsetType = UNSET
     overlap: OverlapOf | UnsetType = UNSET
     payload_template: PayloadTemplate | UnsetType = UNSET
+    payload_schema: PayloadSchema | UnsetType | None = UNSET
+    result_schema: ResultSchema | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -145,6 +149,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     catch_up: CatchUp
     overlap: Overlap
     payload_template: dict[str, Any]
+    payload_schema: dict[str, Any] | None
+    result_schema: dict[str, Any] | None
     enabled: bool
 
 

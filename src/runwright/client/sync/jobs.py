@@ -6,8 +6,9 @@ from typing import Any, Unpack
 from urllib.parse import quote
 
 from runwright.client.fields import JobChanges, JobFields, PageOptions, TriggerItem, TriggerOptions
+from runwright.client.job_models import BulkTriggered, Job, JobSchedule, JobVersion, RotatedSecret
 from runwright.client.json_values import json_copy
-from runwright.client.models import BulkTriggered, Job, JobSchedule, JobVersion, RotatedSecret, Run
+from runwright.client.models import Run
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.transport import Transport
 
