@@ -159,7 +159,7 @@ class PostgresDatabase:
 
     @property
     def quiet(self) -> bool:
-        return not (self._store._writers.in_use or self._store._readers.in_use)
+        return not any(pool.in_use or pool.waiting for pool in self._store.pools.values())
 
     async def crash(self) -> None:
         store = self._store

@@ -28,10 +28,9 @@ from tests.domain.specimens import log_line
 from tests.engine.nodes import OFTEN, SELDOM, Node, admin_of, introduced, opened
 from tests.engine.world import ADMIN, PATIENCE_S, PROJECT, lines, until
 from tests.postgres import empty_database, execute, new_database
+from tests.store.observers import END_BUS
 
 Cluster = Callable[..., AbstractAsyncContextManager[tuple[Node, ...]]]
-
-KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'runwright bus'"
 
 
 @pytest.fixture
@@ -164,7 +163,7 @@ async def test_a_stream_goes_on_after_the_connections_of_the_bus_were_killed(qui
             run = await b.taken()
             follower = a.follow(run_id)
             await a.following(run_id)
-            execute(url, KILL)
+            execute(url, END_BUS)
             await say(b, run, "nobody is told of this")
             await until(lambda: len(lost) >= 2)
             await until(lambda: a.bus.connected and b.bus.connected)
@@ -338,7 +337,7 @@ async def test_the_feed_shows_the_changes_of_other_nodes_and_says_when_it_may_ha
         shown = b""
         while not shown.endswith(b"completed;"):
             shown += (await news.get()).frames
-        execute(url, KILL)
+        execute(url, END_BUS)
         while not (await news.get()).missed:
             pass
         reading.cancel()

@@ -13,15 +13,15 @@ from runwright.app import Running, running
 from runwright.telemetry import attach
 from tests.engine.world import MASTER_KEY, PATIENCE_S, until
 from tests.postgres import execute, new_database
+from tests.store.observers import END_BUS
 
 KEY = "rw_local_admin_key_0000"
-KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'runwright bus'"
 
 
-def told(directory: Path, url: str) -> config.Settings:
+def told(directory: Path, url: str, **more: Any) -> config.Settings:
     """Return the settings of a server."""
     given = {"data_dir": directory, "database_url": url, "master_key": MASTER_KEY, "port": 0, "api_key": KEY}
-    return config.load({}, overrides=given)
+    return config.load({}, overrides=given | more)
 
 
 def asking(server: Running) -> httpx2.AsyncClient:
@@ -56,7 +56,7 @@ async def test_servers_show_that_they_hear_each_other_and_when_they_do_not(tmp_p
                     pass
                 assert (await metric(b, "open"), await metric(b, "peers")) == (1, 1)
                 monkeypatch.setattr("runwright.store.postgres.bus.BACKOFF_S", (3600.0, 3600.0))
-                execute(url, KILL)
+                execute(url, END_BUS)
                 await until(lambda: len(lost) == 2)
                 ready = await b.get("/readyz")
                 assert (ready.status_code, ready.json()["status"]) == (200, "degraded")

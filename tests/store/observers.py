@@ -21,6 +21,10 @@ END = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
     " AND application_name = 'runwright'"
 )
+END_BUS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name = 'runwright bus'"
+)
 
 
 class Observer:

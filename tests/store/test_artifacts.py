@@ -18,6 +18,7 @@ from runwright.store.artifacts import FOLDERS, INCOMING, FileArtifacts
 from runwright.store.postgres.blobs import PART_BYTES, BlobArtifacts
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import execute, new_database, rows
+from tests.store.observers import END
 
 MOST = 5 * PART_BYTES // 2
 DAY_S = 86_400
@@ -320,7 +321,7 @@ async def test_a_blob_is_stored_though_its_connections_were_lost_meanwhile(blobs
     async def cut() -> AsyncIterator[bytes]:
         for _ in range(2):
             yield bytes(PART_BYTES)
-            blobs.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'runwright'")
+            blobs.rows(END)
 
     digest, size = await artifacts.receive(cut())
     assert (size, await artifacts.get(digest)) == (2 * PART_BYTES, bytes(2 * PART_BYTES))

@@ -100,6 +100,13 @@ STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are
 STREAMS_LAGGED = Metric(
     "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
 )
+CONNECTIONS = Metric("runwright_database_connections", "gauge", "Connections to PostgreSQL that are in use", ("pool",))
+CONNECTIONS_MAX = Metric(
+    "runwright_database_connections_limit", "gauge", "Connections to PostgreSQL that may be in use", ("pool",)
+)
+CONNECTIONS_WANTED = Metric(
+    "runwright_database_waiting_requests", "gauge", "Transactions and readings that wait for a connection", ("pool",)
+)
 BUS_CONNECTED = Metric("runwright_bus_open", "gauge", "1 while hints of other servers can be heard")
 BUS_PEERS = Metric("runwright_bus_peers", "gauge", "Other servers that were heard lately")
 BUS_SENT = Metric("runwright_bus_hints_sent_total", "counter", "Hints sent to other servers")
@@ -153,6 +160,9 @@ METRICS: tuple[Metric, ...] = (
     SLOTS_BUSY,
     STREAMS_OPEN,
     STREAMS_LAGGED,
+    CONNECTIONS,
+    CONNECTIONS_MAX,
+    CONNECTIONS_WANTED,
     BUS_CONNECTED,
     BUS_PEERS,
     BUS_SENT,

@@ -119,6 +119,10 @@ class Metrics:
         for metric, read in samples:
             self._show(Gauge(metric, _unlabelled(read)))
         self._show(Gauge(m.QUEUE_DEPTH, lambda: self._depths))
+        pools = engine.store.pools
+        self._show(Gauge(m.CONNECTIONS, lambda: {(name,): pool.in_use for name, pool in pools.items()}))
+        self._show(Gauge(m.CONNECTIONS_MAX, lambda: {(name,): pool.size for name, pool in pools.items()}))
+        self._show(Gauge(m.CONNECTIONS_WANTED, lambda: {(name,): pool.waiting for name, pool in pools.items()}))
         self._show(Gauge(m.BUILD, lambda: {(version("runwright"),): 1.0}))
 
     def _all_hearers(self) -> dict[str, Callable[..., None]]:

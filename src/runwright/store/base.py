@@ -233,8 +233,20 @@ class Transaction(Protocol):
         """Run a query inside the transaction and return its rows; a statement without rows returns none."""
 
 
+class Lending(Protocol):
+    """Connections that a store lends to its callers: how many at most, how many now, and who waits for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
 class Store(Protocol):
     """A database that keeps runs."""
+
+    @property
+    def pools(self) -> Mapping[str, Lending]:
+        """Return what the store lends connections from, by what they are for; nothing where nobody ever waits."""
 
     async def open(self) -> None:
         """Open, lock and migrate. Raises `StoreLocked`, `StoreReadOnly` or `SchemaMismatch`, each saying what to do."""

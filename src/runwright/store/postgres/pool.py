@@ -15,20 +15,19 @@ CLOSE_S = 2.0
 
 
 class Pool:
-    """Up to `size` connections. One that was lost, or that was left inside a transaction, is not used again."""
+    """Up to `size` connections. One that was lost, or that was left inside a transaction, is not used again.
+
+    `in_use` counts the callers that have one, `waiting` those who wait for their turn.
+    """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int) -> None:
         self.size = size
         self._connect = connect
         self._free = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
-        self._out = 0
+        self.in_use = 0
+        self.waiting = 0
         self.closed = False
-
-    @property
-    def in_use(self) -> int:
-        """Return how many connections are being used."""
-        return self._out
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
@@ -46,11 +45,15 @@ class Pool:
         """Return a connection that nobody else uses; to be given back."""
         if self.closed:
             raise StoreUnavailable("the store is closed")
+        self.waiting += 1
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._free.acquire()
         except TimeoutError as busy:
             raise StoreUnavailable(f"all {self.size} connections to PostgreSQL are busy; try again shortly") from busy
+        finally:
+            self.waiting -= 1
+        self.in_use += 1
         try:
             if self.closed:
                 raise StoreUnavailable("the store is closed")
@@ -61,14 +64,14 @@ class Pool:
             else:
                 connection = await self._connect()
         except BaseException:
+            self.in_use -= 1
             self._free.release()
             raise
-        self._out += 1
         return connection
 
     def give_back(self, connection: Connection) -> None:
         """Take a connection back."""
-        self._out -= 1
+        self.in_use -= 1
         if connection.is_closed():
             self.forget()
         elif self.closed or connection.is_in_transaction():

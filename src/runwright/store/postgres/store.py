@@ -76,6 +76,7 @@ class PostgresStore:
         self._writers = Pool(hosts.connect, max(pool_max // 2, 1))
         self._readers = Pool(hosts.connect, max(pool_max - pool_max // 2, 1))
         self._writers.closed = self._readers.closed = True
+        self.pools: Mapping[str, Pool] = {"write": self._writers, "read": self._readers}
         self._partitions_at_s = -math.inf
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,7 +100,7 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Finish the writes under way and let go of everything. May be called twice."""
-        for pool in (self._writers, self._readers):
+        for pool in self.pools.values():
             if not pool.closed:
                 await pool.close()
 

@@ -34,6 +34,7 @@ from runwright.store.base import (
     Held,
     InboxEntry,
     Lease,
+    Lending,
     OutboxEntry,
     Place,
     Pruned,
@@ -179,6 +180,9 @@ class SqliteStore:
 
     Opening it applies those of the `known` migrations that are pending, if it may `migrate` a database that there is.
     """
+
+    pools: Mapping[str, Lending] = {}
+    """A reading is answered in its turn of the loop, a transaction after those before it."""
 
     def __init__(
         self, directory: Path, clock: Clock, *, migrate: bool = True, known: Sequence[Migration] | None = None
