@@ -9,17 +9,21 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from runwright.clock import FrozenClock
+from runwright.store.base import ChangeSet, Transaction
 from runwright.store.postgres.marks import NET_S, Marks
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import new_database, rows
-from tests.store.rows_of import lane, queue, queued, ready, within, write
+from tests.store.rows_of import born, history, lane, queue, queued, ready, within, write
 
 GONE, OFTEN = 3_000, 50
 FEW = 12
 """Blocks of `ready` that one look may read: down the index, and the rows that are there."""
 BLOCKS = "SELECT heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables WHERE relname"
+
+MANY_MOVES = f"DO $$BEGIN FOR i IN 1..{GONE} LOOP UPDATE run_heads SET seq = seq + 1; END LOOP; END$$"
 
 Doing = Callable[[PostgresStore], Awaitable[object]]
 
@@ -56,6 +60,39 @@ async def blocks(times: int, look: Doing) -> int:
 @pytest.mark.parametrize("name", LOOKS)
 async def test_a_look_does_not_read_what_is_gone(name: str):
     once, often = await blocks(0, LOOKS[name]), await blocks(OFTEN, LOOKS[name])
+    assert often - once < OFTEN * FEW
+
+
+async def head_blocks(times: int) -> int:
+    """Return the blocks of `run_heads` read by moving a run so many times, after it had been moved very often."""
+    with new_database() as url:
+        holder, writer = await asyncpg.connect(url), await asyncpg.connect(url)
+        store = PostgresStore(url, FrozenClock())
+        await store.open()
+        try:
+            run = (made := history()).standing
+            await write(store, born(made))
+            async with holder.transaction(isolation="repeatable_read"):
+                await holder.fetch("SELECT FROM run_heads")
+                await writer.execute(MANY_MOVES)
+
+                async def move(tx: Transaction) -> None:
+                    (moved,) = (await tx.runs([run.run_id], {})).values()
+                    await tx.apply(ChangeSet(heads_moved=[replace(moved, seq=moved.seq + 1)]))
+
+                for _ in range(times):
+                    await store.write(move)
+                await store.close()
+                await writer.close()
+                return int(rows(url, f"{BLOCKS} = 'run_heads'")[0][0])
+        finally:
+            await store.close()
+            await writer.close()
+            await holder.close()
+
+
+async def test_a_run_that_is_written_all_the_time_is_found_from_its_newest_version():
+    once, often = await head_blocks(1), await head_blocks(OFTEN + 1)
     assert often - once < OFTEN * FEW
 
 

@@ -55,6 +55,15 @@ def same(column: str, value: str) -> str:
     return f"{column} = ANY (ARRAY[{value}])"
 
 
+def newest(column: str, value: str) -> str:
+    """Return the condition that the one row whose key this is, is found from its newest version back.
+
+    While somebody's snapshot is old, a row that is written all the time leaves each of its versions behind, in the
+    order of their making: from the oldest on, all of them would be walked. An equality would be walked so.
+    """
+    return f"{column} >= {value} AND {column} <= {value} ORDER BY {column} DESC LIMIT 1"
+
+
 def _insert(table: Table, columns: Iterable[str]) -> str:
     names = ", ".join(columns)
     return f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {{rows}}"
@@ -82,6 +91,8 @@ _FLOOR = ">= {low}"
 _FEW = "(SELECT * FROM {rows} LIMIT {count}) AS n"
 _READY, _HELD = ("lane", "rank", "run_id"), ("limit_key", "rank", "run_id")
 _VALUE = ("run_id", "kind", "key")
+_PLACE = f"CROSS JOIN LATERAL (SELECT h.ctid AS place FROM run_heads h WHERE {newest('h.run_id', 'n.run_id')}) f"
+"""Where the heads of rows lie, which the transaction has locked: nobody moves them meanwhile."""
 
 FIELDS: dict[str, Field] = {
     "births": Field(
@@ -107,14 +118,14 @@ FIELDS: dict[str, Field] = {
     "heads_moved": Field(
         tables.run_heads,
         ("run_id", *rows.HEAD),
-        f"UPDATE run_heads h SET {', '.join(f'{column} = n.{column}' for column in rows.HEAD)} FROM {{rows}}"
-        f" WHERE {same('h.run_id', 'n.run_id')}",
+        f"UPDATE run_heads h SET {', '.join(f'{column} = n.{column}' for column in rows.HEAD)}"
+        f" FROM (SELECT f.place, n.* FROM {{rows}} {_PLACE}) n WHERE h.ctid = n.place",
         lambda run: (run.run_id, *rows.head(run)),
     ),
     "heads_gone": Field(
         tables.run_heads,
         ("run_id",),
-        f"DELETE FROM run_heads h USING {{rows}} WHERE {same('h.run_id', 'n.run_id')}",
+        f"DELETE FROM run_heads h USING (SELECT f.place FROM {{rows}} {_PLACE}) n WHERE h.ctid = n.place",
         lambda run_id: (run_id,),
     ),
     "unready": Field(

@@ -15,7 +15,7 @@ from runwright.domain.events import Event
 from runwright.domain.schedule import Schedule
 from runwright.store import rows
 from runwright.store.base import Attempt, Lease, StoredValue
-from runwright.store.postgres.changes import same
+from runwright.store.postgres.changes import newest, same
 
 
 def _columns(record: type[Struct], prefix: str = "") -> str:
@@ -31,16 +31,21 @@ _LIVE = f"r.opening, {_prefixed('r.', rows.STANDING)}, {_HEAD}"
 _THESE = "r.run_id = ANY ($1::text[]) AND r.run_id BETWEEN $2::text AND $3::text"
 """Runs by id, and their span: the array says nothing to the planner, the span leaves only the partitions in it open."""
 
-# A head is locked by whoever moves its run; FOR UPDATE returns it as its last holder left it. In the order of ids, so
-# two transactions that want the same runs never hold what the other waits for.
-LOCK_HEADS = f"SELECT h.run_id, {_HEAD} FROM run_heads h WHERE h.run_id = ANY ($1::text[]) ORDER BY h.run_id FOR UPDATE"
-TRY_HEADS = f"{LOCK_HEADS} SKIP LOCKED"
-RUNS = f"SELECT r.run_id, {_LIVE} FROM runs r LEFT JOIN run_heads h ON {same('h.run_id', 'r.run_id')} WHERE {_THESE}"
+_THEIR_HEADS = f"LEFT JOIN LATERAL (SELECT * FROM run_heads h WHERE {newest('h.run_id', 'r.run_id')}) h ON true"
+
+# A head is locked by whoever moves its run; FOR UPDATE returns it as its last holder left it. One after the other, in
+# the order given, which is that of ids: two transactions that want the same runs never hold what the other waits for.
+_LOCK_HEADS = (
+    f"SELECT f.* FROM unnest($1::text[]) AS n(run_id) CROSS JOIN LATERAL (SELECT h.run_id, {_HEAD} FROM run_heads h"
+    f" WHERE {newest('h.run_id', 'n.run_id')} FOR UPDATE{{wait}}) f"
+)
+LOCK_HEADS = _LOCK_HEADS.format(wait="")
+TRY_HEADS = _LOCK_HEADS.format(wait=" SKIP LOCKED")
+RUNS = f"SELECT r.run_id, {_LIVE} FROM runs r {_THEIR_HEADS} WHERE {_THESE}"
 RECORDS = (
     f"SELECT {_LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at,"
     " l.lease_epoch, l.worker_id, l.until, l.fence_at"
-    f" FROM runs r LEFT JOIN run_heads h ON {same('h.run_id', 'r.run_id')}"
-    f" LEFT JOIN leases l ON {same('l.run_id', 'r.run_id')} WHERE {_THESE}"
+    f" FROM runs r {_THEIR_HEADS} LEFT JOIN leases l ON {same('l.run_id', 'r.run_id')} WHERE {_THESE}"
 )
 SPECS = f"SELECT r.run_id, r.opening FROM runs r WHERE {_THESE}"
 PAYLOADS = f"SELECT r.run_id, r.payload FROM runs r WHERE {_THESE}"

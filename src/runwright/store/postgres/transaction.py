@@ -104,7 +104,7 @@ class PostgresTransaction:
         return found
 
     async def _lock_heads(self, run_ids: Sequence[str], *, wait: bool) -> None:
-        free = [run_id for run_id in run_ids if run_id not in self._locked]
+        free = sorted(run_id for run_id in run_ids if run_id not in self._locked)
         if free:
             for row in await self._rows(hot.LOCK_HEADS if wait else hot.TRY_HEADS, free):
                 self._locked[row[0]] = row[1:]
