@@ -38,7 +38,7 @@ _clock = SystemClock()
 
 @dataclass
 class Windows:
-    """The rates found: in the windows before the transaction, while it was open, oldest first, and after it."""
+    """The rates found: in the windows before the transaction and while it was open, oldest first, and after it."""
 
     before: dict[str, list[float]] = field(default_factory=lambda: {CLAIMS: [], APPENDS: []})
     held: dict[str, list[float]] = field(default_factory=lambda: {CLAIMS: [], APPENDS: []})
@@ -59,12 +59,10 @@ async def held_open(
                     idle = await stack.enter_async_context(_idle(server, followers))
                     load = await stack.enter_async_context(_load(server, stamps))
                     each = Windows()
-                    await load.windows(each.before, windows, window_s)
+                    await load.go_on(each.before, held_s, window_s)
                     tell(f"round {number + 1} of {rounds}: held open for {held_s:g} s")
                     async with _snapshot(settings["database_url"]):
-                        until = time.perf_counter() + held_s
-                        while time.perf_counter() < until:
-                            await load.windows(each.held, 1, window_s)
+                        await load.go_on(each.held, held_s, window_s)
                     await load.windows(each.after, windows, window_s)
                     lost = sum(follower.lost + follower.ended.done() for follower in idle)
             found.append(each)
@@ -74,9 +72,11 @@ async def held_open(
 def _figures(
     name: str, found: list[Windows], last: int, followers: int, held_s: float, window_s: float, lost: int
 ) -> list[Figure]:
-    """Compare the last windows under the snapshot, which have the most behind them, with those before it."""
+    """Compare the last windows under the snapshot, which have the most behind them, with the last of as long a time
+    before it.
+    """
     before, held, after = (
-        [_mean(w.before[name]) for w in found],
+        [_mean(w.before[name][-last:]) for w in found],
         [_mean(w.held[name][-last:]) for w in found],
         [_mean(w.after[name]) for w in found],
     )
@@ -87,7 +87,7 @@ def _figures(
     )
     ratios = [late / early for early, late in zip(before, held, strict=True)]
     return [
-        Figure(name=f"{name}, no old snapshot", unit="/s", rounds=before, conditions=conditions),
+        Figure(name=f"{name}, no old snapshot for {held_s:g} s", unit="/s", rounds=before, conditions=conditions),
         Figure(name=f"{name}, a snapshot held for {held_s:g} s", unit="/s", rounds=held,
                conditions=f"the last {last} windows under it; all of the last round's: {course}"),
         Figure(name=f"{name}, after it", unit="/s", rounds=after),
@@ -143,6 +143,12 @@ class Load:
         for _ in range(count):
             for name, slot in SLOTS.items():
                 rates[name].append(await self._window(name, slot, window_s))
+
+    async def go_on(self, rates: dict[str, list[float]], for_s: float, window_s: float) -> None:
+        """Add the rates of as many windows as it takes until so much time has passed."""
+        until = time.perf_counter() + for_s
+        while time.perf_counter() < until:
+            await self.windows(rates, 1, window_s)
 
     async def _window(self, name: str, slot: int, window_s: float) -> float:
         first, begun = self.stamps.at(slot), time.perf_counter()
