@@ -33,6 +33,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         postgres.end_session()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Test in more processes than there are cores: half of the time a test waits, for a commit or another process."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow: one that began last would leave all other cores idle."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

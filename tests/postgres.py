@@ -49,7 +49,41 @@ fi
 rm -rf "$1"
 """
 
+USES = 50
+"""How often a database is used again before the files of its tables are full of what is gone."""
+ALONE = (
+    "SELECT coalesce(bool_and(pg_terminate_backend(pid, 10000)), true) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+STRUCTURE = """
+SELECT md5(string_agg(part, E'\\n' ORDER BY part)) FROM (
+    SELECT concat_ws(' ', c.oid::regclass, c.relkind, c.relrowsecurity, c.relacl, a.attname, a.atttypid, a.attnotnull)
+    FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', 'trigger', tgrelid::regclass, tgname) FROM pg_trigger
+    UNION ALL SELECT concat_ws(' ', 'function', proname) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace WHERE nspname !~ '^pg_(temp|toast)'
+    UNION ALL SELECT concat_ws(' ', 'setting', setconfig) FROM pg_db_role_setting
+    WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL SELECT concat_ws(' ', 'migration', m.*) FROM migrations m
+) AS parts(part)
+"""
+"""One word for all that a migration makes and a test may change."""
+EMPTY = """
+SET session_replication_role = replica;
+DO $$DECLARE named regclass; BEGIN
+    FOR named IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        AND NOT relispartition AND relname <> 'migrations'
+    LOOP EXECUTE format('DELETE FROM %s', named); END LOOP;
+    FOR named IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
+    LOOP EXECUTE format('ALTER SEQUENCE %s RESTART', named); END LOOP;
+END$$;
+SELECT pg_stat_reset()
+"""
+
 _numbers = itertools.count(1)
+_again: list[tuple[str, int]] = []
+_structure: list[str] = []
 _guards: list[subprocess.Popen[bytes]] = []
 
 
@@ -125,27 +159,60 @@ def end_session() -> None:
 
 
 @contextmanager
-def new_database() -> Iterator[str]:
-    """Yield the URL of a new database with the newest schema and nothing in it; it is dropped afterwards."""
+def new_database(*, unused: bool = False) -> Iterator[str]:
+    """Yield the URL of a database with the newest schema and nothing in it.
+
+    Making one takes as long as many a test: one whose test left the schema as it was is emptied and used again. What
+    has been deleted in it still fills its files; a test that looks at those wants one that is `unused`.
+    """
     admin, template = _server()
-    name = f"{template}_{os.getpid()}_{next(_numbers)}"
-    execute(admin, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY = FILE_COPY")
+    if unused or not _again:
+        _again.append((_made(admin, template), 0))
+    name, uses = _again.pop()
+    if not _structure:
+        _structure.append(rows(of(admin, name), STRUCTURE)[0][0])
     try:
         yield of(admin, name)
     finally:
-        execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+        if uses < USES and _emptied(of(admin, name)):
+            _again.append((name, uses + 1))
+        else:
+            execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
 def empty_database() -> Iterator[str]:
     """Yield the URL of a new database without any table; it is dropped afterwards."""
-    admin, template = _server()
-    name = f"{template}_{os.getpid()}_{next(_numbers)}"
-    execute(admin, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY = FILE_COPY")
+    admin, _ = _server()
+    name = _made(admin, "template0")
     try:
         yield of(admin, name)
     finally:
         execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _made(admin: str, template: str) -> str:
+    name = f"runwright_{os.getpid()}_{next(_numbers)}_{os.urandom(4).hex()}"
+    execute(admin, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY = FILE_COPY")
+    return name
+
+
+def _emptied(url: str) -> bool:
+    """End whoever is connected and delete all rows; False for a database that is no longer as it was made."""
+    done: list[bool] = []
+
+    async def work() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            if await connection.fetchval(ALONE) and await connection.fetchval(STRUCTURE) == _structure[0]:
+                await connection.execute(EMPTY)
+                done.append(True)
+        finally:
+            await connection.close()
+
+    with suppress(OSError, asyncpg.PostgresError):
+        _apart(work())
+    return bool(done)
 
 
 def of(url: str, database: str) -> str:

@@ -37,7 +37,7 @@ LOOKS: dict[str, Doing] = {
 
 async def blocks(times: int, look: Doing) -> int:
     """Return the blocks of `ready` that were read in all by so many looks, at a queue through which many runs went."""
-    with new_database() as url:
+    with new_database(unused=True) as url:
         holder = await asyncpg.connect(url)
         store = PostgresStore(url, FrozenClock())
         await store.open()
@@ -65,7 +65,7 @@ async def test_a_look_does_not_read_what_is_gone(name: str):
 
 async def head_blocks(times: int) -> int:
     """Return the blocks of `run_heads` read by moving a run so many times, after it had been moved very often."""
-    with new_database() as url:
+    with new_database(unused=True) as url:
         holder, writer = await asyncpg.connect(url), await asyncpg.connect(url)
         store = PostgresStore(url, FrozenClock())
         await store.open()
