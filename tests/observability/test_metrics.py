@@ -19,7 +19,7 @@ from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import World, failed, until
 from tests.observability.scrape import Scrape, scrape, watch
 
-UNITS = re.compile(r"_(seconds|requests|runs|total|slots|slots_busy|open|peers|info)$")
+UNITS = re.compile(r"_(seconds|requests|runs|total|slots|slots_busy|connections|open|peers|info)$")
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

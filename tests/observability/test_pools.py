@@ -26,14 +26,14 @@ async def test_a_server_shows_its_connections_and_who_waits_for_one(tmp_path: Pa
         settings = told(tmp_path, url, database_pool_max=3)
         async with asyncio.timeout(PATIENCE_S), running(settings) as server, asking(server) as client:
             idle = await shown(client)
-            assert (idle['connections_limit{pool="write"}'], idle['connections_limit{pool="read"}']) == (1, 2)
+            assert (idle['limit_connections{pool="write"}'], idle['limit_connections{pool="read"}']) == (1, 2)
             holder = await asyncpg.connect(url)
             async with holder.transaction():
                 await holder.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
                 writes = [asyncio.create_task(client.post("/v1/jobs", json={"slug": f"x{n}"})) for n in range(2)]
                 while (busy := await shown(client))['waiting_requests{pool="write"}'] == 0:
                     pass
-                assert busy['connections{pool="write"}'] == 1
+                assert busy['busy_connections{pool="write"}'] == 1
             await holder.close()
             assert {answer.status_code for answer in await asyncio.gather(*writes)} == {201}
             assert (await shown(client))['waiting_requests{pool="write"}'] == 0

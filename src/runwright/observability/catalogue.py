@@ -100,9 +100,11 @@ STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are
 STREAMS_LAGGED = Metric(
     "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
 )
-CONNECTIONS = Metric("runwright_database_connections", "gauge", "Connections to PostgreSQL that are in use", ("pool",))
+CONNECTIONS = Metric(
+    "runwright_database_busy_connections", "gauge", "Connections to PostgreSQL that are in use", ("pool",)
+)
 CONNECTIONS_MAX = Metric(
-    "runwright_database_connections_limit", "gauge", "Connections to PostgreSQL that may be in use", ("pool",)
+    "runwright_database_limit_connections", "gauge", "Connections to PostgreSQL that may be in use", ("pool",)
 )
 CONNECTIONS_WANTED = Metric(
     "runwright_database_waiting_requests", "gauge", "Transactions and readings that wait for a connection", ("pool",)
