@@ -22,7 +22,7 @@ from runwright.api.admin import audit, feed, members, stats, tickets, workforce
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
-from runwright.api.jobs import artifacts, erasure, jobs, records, reports, runs, triggers
+from runwright.api.jobs import artifacts, erasure, jobs, records, reports, runs, triggers, webhooks
 from runwright.api.rates import Rates
 from runwright.api.routing import Routes
 from runwright.api.sdk import records as sdk_records
@@ -50,7 +50,8 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.attempt import Executor
 from runwright.engine.endpoints import Endpoints
 from runwright.engine.engine import Engine
-from runwright.engine.job_secrets import JobSecrets
+from runwright.engine.signing_secrets import SigningSecrets
+from runwright.executors.courier import DispatchingCourier
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
 from runwright.executors.python import PythonExecutor
@@ -83,6 +84,7 @@ TABLES: tuple[Routes, ...] = (
     records.routes,
     artifacts.routes,
     reports.routes,
+    webhooks.routes,
     sdk.routes,
     sdk_records.routes,
 )
@@ -130,7 +132,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
         redactor = Redactor([*secrets_of(settings), *([founded.token] if founded.token else [])])
         watchers.callback(logging.configure(settings, redactor))
-        dispatching = _dispatching(settings, clock, store, keyring)
+        dispatcher = _dispatcher(settings, clock)
+        dispatching = _dispatching(dispatcher, store, keyring)
         executors: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
         if executor is not None:
             executors.append((executor, settings.slots))
@@ -143,6 +146,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             redactor=redactor,
             executors=executors,
             bus=_bus(settings, clock),
+            courier=DispatchingCourier(dispatcher, clock),
         )
         tenants = _tenants(engine, keyring, clock)
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
@@ -253,7 +257,7 @@ def _tenants(engine: Engine, keyring: Keyring, clock: Clock) -> Tenants:
     return tenants
 
 
-def _dispatching(settings: Settings, clock: Clock, store: Store, keyring: Keyring) -> HttpExecutor:
+def _dispatcher(settings: Settings, clock: Clock) -> Dispatcher:
     bounds = Bounds(
         connections=settings.dispatch_connections,
         keepalive_s=settings.dispatch_keepalive_s,
@@ -261,9 +265,12 @@ def _dispatching(settings: Settings, clock: Clock, store: Store, keyring: Keyrin
         body_s=settings.dispatch_body_s,
         body_max_bytes=settings.dispatch_body_max_bytes,
     )
-    dispatcher = Dispatcher(clock, bounds, allow_private=settings.allow_private_endpoints)
+    return Dispatcher(clock, bounds, allow_private=settings.allow_private_endpoints)
+
+
+def _dispatching(dispatcher: Dispatcher, store: Store, keyring: Keyring) -> HttpExecutor:
     mint = RunTokens(keyring.run_token_key).mint
-    return HttpExecutor(Endpoints(store, JobSecrets(store, keyring)), dispatcher, mint)
+    return HttpExecutor(Endpoints(store, SigningSecrets(store, keyring)), dispatcher, mint)
 
 
 def _executor(settings: Settings) -> PythonExecutor | None:

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 Noun = Literal[
-    "artifact", "batch", "checkpoint", "event", "job", "key", "member", "organization", "output", "project", "queue",
-    "run", "user", "value", "version", "worker",
+    "artifact", "batch", "checkpoint", "delivery", "environment", "event", "job", "key", "member", "organization",
+    "output", "project", "queue", "run", "secret", "subscription", "user", "value", "version", "worker",
 ]  # fmt: skip
 
 
@@ -384,5 +384,8 @@ def catalogue() -> dict[str, type[Error]]:
     return codes
 
 
+_PLURALS = {"batch": "batches", "delivery": "deliveries"}
+
+
 def _not_found(noun: Noun) -> str:
-    return f"{'batches' if noun == 'batch' else noun + 's'}.not_found"
+    return f"{_PLURALS.get(noun, noun + 's')}.not_found"

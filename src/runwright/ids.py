@@ -9,7 +9,10 @@ import os
 import re
 from random import Random, SystemRandom
 
-PREFIXES = ("run", "job", "jobv", "org", "proj", "user", "mem", "key", "batch", "req", "wrk", "blob", "move")
+PREFIXES = (
+    "run", "job", "jobv", "org", "proj", "user", "mem", "key", "batch", "req", "wrk", "blob", "move",
+    "whs", "whd", "env", "sec",
+)  # fmt: skip
 
 _HEADS = {prefix: f"{prefix}_" for prefix in PREFIXES}
 _VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62

@@ -16,6 +16,7 @@ ENDING = (
     "fail_run",
     "finish_attempts",
     "delete_job",
+    "delete_subscription",
     "revoke_key",
     "remove_member",
     "erase_run",
@@ -56,6 +57,11 @@ class Stage:
         if name == "member_id":
             body = {"user_id": self.idents["user_id"], "role": "viewer"}
             return {name: (await said(self._client.post("/v1/members", json=body), 201))["id"]}
+        if name in ("subscription_id", "delivery_id"):
+            body = {"url": "https://example.com/", "project_id": self.idents["project"], "enabled": False}
+            made = await said(self._client.post("/v1/webhooks/subscriptions", json=body), 201)
+            pinged = await said(self._client.post(f"/v1/webhooks/subscriptions/{made['id']}/ping"), 201)
+            return {"subscription_id": made["id"], "delivery_id": pinged["id"]}
         if name == "digest":
             uploaded = await self._client.post("/v1/artifacts", content=b"some bytes")
             return {name: uploaded.json()["digest"]}

@@ -95,6 +95,9 @@ class World(NamedTuple):
             "create_key": {"name": "a key", "scopes": ["runs:read"]},
             "rotate_key": {"grace_s": 60},
             "rotate_job_secret": {"grace_secs": 60},
+            "create_subscription": {"url": "https://example.com/hooks"},
+            "update_subscription": {"description": "changed"},
+            "rotate_subscription_secret": {"grace_secs": 60},
         }
         return bodies[endpoint.name]
 
@@ -122,6 +125,8 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     claim = {"worker_id": worker_id, "jobs": ["nobody-asks"], "slots": 1, "free": 0}
     await said(client.post("/v1/worker/claim", json=claim))
     me = await said(client.get("/v1/me"))
+    subscription = await said(client.post("/v1/webhooks/subscriptions", json={"url": "https://example.com/"}), 201)
+    delivery = await said(client.post(f"/v1/webhooks/subscriptions/{subscription['id']}/ping"), 201)
     artifact = await said(client.post("/v1/artifacts", content=unique("bytes").encode()), 201)
     idents = {
         "project": project,
@@ -135,6 +140,8 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "digest": artifact["digest"],
         "member_id": member["id"],
         "worker_id": worker_id,
+        "subscription_id": subscription["id"],
+        "delivery_id": delivery["id"],
         "queue": unique("queue"),
         "organization": me["organization"]["id"],
     }

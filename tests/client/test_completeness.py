@@ -59,6 +59,7 @@ BUILT = {("Event", "event_id"): "what the stream calls `id`"}
 """Fields of the client's records that this answer does not have."""
 
 SECRETS = {"create_key", "rotate_key", "create_organization", "rotate_job_secret"}
+SECRETS |= {"create_subscription", "rotate_subscription_secret"}
 """Their answers hold a token or secret that is shown once: sent again, it would be lost."""
 
 

@@ -20,8 +20,8 @@ from runwright.domain.job import Job, JobDefinition
 from runwright.domain.job_checks import problems
 from runwright.domain.tenancy import Actor
 from runwright.engine import directory
-from runwright.engine.job_secrets import JobSecrets
 from runwright.engine.jobs import Jobs
+from runwright.engine.signing_secrets import SigningSecrets
 from runwright.errors import InvalidRequest, MissingScope, NotFound
 from runwright.store import audit
 from runwright.store.base import Row
@@ -82,7 +82,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
         tenants = Tenants.of(store, keyring, clock)
         admin = await tenants.authenticator.authenticate((await bootstrap(store, keyring, None)).token)
         project = await tenants.resolve_project(admin, None)
-        yield Office(store, clock, Jobs(store, JobSecrets(store, keyring), DAY_US), admin, project)
+        yield Office(store, clock, Jobs(store, SigningSecrets(store, keyring), DAY_US), admin, project)
     finally:
         await store.close()
 

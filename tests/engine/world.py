@@ -35,6 +35,8 @@ from runwright.engine.loops import Loop
 from runwright.engine.reader import Reader
 from runwright.engine.requests import Submitted, Take
 from runwright.engine.submit import Order
+from runwright.executors.courier import DispatchingCourier
+from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.python import PythonExecutor
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Record
@@ -82,6 +84,8 @@ class World:
             if self._handlers
             else None
         )
+        private = self.settings.allow_private_endpoints
+        self.dispatcher = Dispatcher(self.clock, Bounds(), allow_private=private)
         self.engine = Engine(
             self.store,
             self.clock,
@@ -90,12 +94,14 @@ class World:
             artifacts=self.artifacts,
             redactor=self.redactor,
             executors=[(self.executor, self.settings.slots)] if self.executor is not None else (),
+            courier=DispatchingCourier(self.dispatcher, self.clock),
         )
         return self
 
     async def close(self) -> None:
         """End in order."""
         await self.engine.drain()
+        await self.dispatcher.close()
         await self.store.close()
         self.opened = False
         if self.executor is not None:
@@ -110,6 +116,7 @@ class World:
             task.cancel()
         if lost:
             await asyncio.wait(lost)
+        await self.dispatcher.close()
         await self.database.crash()
         self.opened = False
         if self.executor is not None:
@@ -119,7 +126,7 @@ class World:
         return [attempt for worker in self.engine.workers for attempt in worker._running.values()]
 
     def _task_names(self) -> set[str]:
-        return {"commit", "emitter", *(loop.name for loop in self.engine.loops)}
+        return {"commit", "emitter", "webhook", *(loop.name for loop in self.engine.loops)}
 
     # --- jobs and runs ------------------------------------------------------------------------------------------------
 

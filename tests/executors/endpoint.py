@@ -63,7 +63,9 @@ class Endpoint:
         assert task is not None
         self._tasks.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError
+            ):
                 while (received := await read(reader)) is not None:
                     self.received.append(received)
                     await self.respond(received, writer)

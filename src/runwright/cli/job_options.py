@@ -16,6 +16,7 @@ NULLABLE = (
     "run_ttl_secs",
     "poison_pill_threshold",
     "cron",
+    "webhook_url",
     "payload_schema",
     "result_schema",
 )
@@ -86,6 +87,8 @@ class Options:
     "JSON Schema (2020-12) of its payloads: JSON object, @FILE or - for stdin"
     result_schema: str | None = None
     "JSON Schema (2020-12) of its results: JSON object, @FILE or - for stdin"
+    webhook_url: str | None = None
+    "URL that is told of the end of each run"
     enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None
     "Whether the job can be triggered"
     tag: tuple[str, ...] = ()

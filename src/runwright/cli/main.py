@@ -31,6 +31,7 @@ COMMANDS = (
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
     ("workers", "workers:app", "List, read and drain the workers elsewhere."),
     ("queues", "queues:app", "List, pause and resume queues."),
+    ("webhooks", "webhooks:app", "Subscribe to events of runs, read the log of deliveries, send again."),
     ("artifacts", "artifacts:app", "Upload bytes, and download them by their digest."),
     ("keys", "keys:app", "List, make, rotate and revoke API keys."),
     ("members", "members:app", "List, add, change and remove members and their roles."),

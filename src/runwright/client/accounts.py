@@ -187,3 +187,53 @@ class Stats(Record, kw_only=True):
     series: list[dict[str, Any]] | None = None
     from_at: datetime | None = None
     until_at: datetime | None = None
+
+
+class WebhookSubscription(Record, kw_only=True):
+    """An address that is told of events of runs; its `signing_secret` is only there in the answer that made it."""
+
+    id: str
+    subscription_id: str = ""
+    org_id: str | None = None
+    project_id: str | None = None
+    url: str = ""
+    event_types: list[str] = msgspec.field(default_factory=list)
+    description: str = ""
+    enabled: bool = True
+    created_at: datetime | None = None
+    created_by: str | None = None
+    updated_at: datetime | None = None
+    failing_since: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    signing_secret: str | None = None
+
+
+class RotatedWebhookSecret(Record, kw_only=True):
+    """A new signing secret, shown this once, and until when the one before it signs too."""
+
+    subscription_id: str = ""
+    signing_secret: str | None = None
+    previous_expires_at: datetime | None = None
+
+
+class WebhookDelivery(Record, kw_only=True):
+    """A message for one address, and how far it came."""
+
+    id: str
+    delivery_id: str = ""
+    org_id: str | None = None
+    project_id: str | None = None
+    subscription_id: str | None = None
+    job_id: str | None = None
+    webhook_id: str = ""
+    event_type: str = ""
+    run_id: str | None = None
+    status: str = ""
+    attempt: int = 0
+    response_status: int | None = None
+    error: str | None = None
+    created_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    finished_at: datetime | None = None

@@ -12,6 +12,7 @@ from runwright.client.operations import Audit
 from runwright.client.runs import Runs
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.transport import TIMEOUT_S, Transport, server_url
+from runwright.client.webhooks import Webhooks
 from runwright.client.workforce import Queues, Workers
 
 FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
@@ -51,6 +52,7 @@ class AsyncClient:
         self.tickets = Tickets(transport)
         self.workers = Workers(transport)
         self.queues = Queues(transport)
+        self.webhooks = Webhooks(transport)
 
     @property
     def url(self) -> str:

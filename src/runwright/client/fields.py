@@ -49,6 +49,7 @@ class JobChanges(TypedDict, total=False):
     payload_template: Mapping[str, Any]
     payload_schema: Mapping[str, Any] | None
     result_schema: Mapping[str, Any] | None
+    webhook_url: str | None
     enabled: bool
 
 
@@ -129,6 +130,32 @@ class KeyFields(TypedDict, total=False):
     user_id: str
     service: bool
     expires_at: datetime
+
+
+class SubscriptionChanges(TypedDict, total=False):
+    """The fields of a webhook subscription that can be changed."""
+
+    url: str
+    event_types: Sequence[str]
+    description: str
+    enabled: bool
+
+
+class SubscriptionFields(SubscriptionChanges, total=False):
+    """The fields of a webhook subscription."""
+
+    project_id: str
+
+
+class DeliveryFilters(PageOptions, total=False):
+    """The filters of the log of deliveries, all combinable."""
+
+    project_id: str
+    subscription_id: str
+    job_id: str
+    run_id: str
+    event_type: str
+    status: Literal["pending", "delivered", "failed"]
 
 
 class AuditFilters(PageOptions, total=False):

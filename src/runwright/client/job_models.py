@@ -44,6 +44,7 @@ class JobDefinition(Record, kw_only=True):
     catch_up: str = "one"
     overlap: str = "allow"
     payload_template: dict[str, Any] | None = None
+    webhook_url: str | None = None
     payload_schema: dict[str, Any] | None = None
     result_schema: dict[str, Any] | None = None
     tags: dict[str, Any] | None = None

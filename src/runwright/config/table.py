@@ -183,6 +183,19 @@ class Settings:
     dispatch_connect_s: float = _setting(10.0, "Longest time until an endpoint is connected", 0.01, 3600)
     dispatch_body_s: float = _setting(60.0, "Longest time from the head of an answer to its end", 0.01, 86_400)
     dispatch_body_max_bytes: int = _setting(MIB, "Largest answer of an endpoint", 1, 64 * MIB)
+    # --- webhooks
+    webhook_slots: int = _setting(100, "Messages that a server sends at a time", 1, 10_000)
+    webhook_slots_per_source: int = _setting(10, "Messages that a server sends to one address at a time", 1, 10_000)
+    webhook_timeout_s: float = _setting(15.0, "Longest time that an address may take to answer", 0.05, 600)
+    webhook_poll_s: float = _setting(1.0, "Interval of the look for messages that are due", 0.02, 600)
+    webhook_attempts: int = _setting(13, "How often a message is sent before it is given up", 1, 100)
+    webhook_retry_initial_s: float = _setting(5.0, "Rest before the second attempt; it doubles each time", 0, 86_400)
+    webhook_retry_max_s: float = _setting(14_400.0, "Longest rest between two attempts", 0, 864_000)
+    webhook_disable_days: float = _setting(
+        3.0, "Days of nothing but failures after which a subscription is switched off", 0.0001, 365
+    )
+    webhook_retention_days: float = _setting(30.0, "Days that finished deliveries are kept", 0.0001, 36_500)
+    webhook_subscriptions_max: int = _setting(100, "Subscriptions of one project", 1, 10_000)
     # --- requests, lists and streams
     connection_idle_s: float = _setting(75.0, "Time that an idle connection is kept open", 0.05, 3600)
     connection_stall_s: float = _setting(

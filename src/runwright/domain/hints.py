@@ -12,7 +12,7 @@ import msgspec
 
 from runwright.domain.run import StopKind
 
-Kept = Literal["jobs", "projects", "logins"]
+Kept = Literal["jobs", "projects", "logins", "webhooks"]
 """What processes keep in memory of what any of them may change."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode

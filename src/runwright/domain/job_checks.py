@@ -24,6 +24,9 @@ def problems(
     """
     found = _endpoint_problems(definition, allow_private) + _schedule_problems(definition)
     found += _schema_problems(definition, schema_max_bytes)
+    if definition.webhook_url is not None:
+        problem = url_problem(definition.webhook_url, allow_private=allow_private)
+        found += [FieldError("webhook_url", problem)] if problem is not None else []
     if ids.is_id("job", definition.slug):
         found.append(FieldError("slug", "must not look like the id of a job"))
     if definition.retry_strategy == "custom" and not definition.retry_delays_secs:

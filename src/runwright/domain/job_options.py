@@ -34,6 +34,9 @@ Threshold = Annotated[int, Meta(ge=1, le=100, description="So many identical err
 EndpointUrl = Annotated[
     str, Meta(max_length=URL_MAX, description="An http:// or https:// address, which runs are posted to.")
 ]
+WebhookUrl = Annotated[
+    str, Meta(max_length=URL_MAX, description="An http:// or https:// address that is told of the end of each run.")
+]
 Status = Annotated[int, Meta(ge=300, le=599)]
 RetryOn = Annotated[
     tuple[Status, ...],
@@ -92,4 +95,5 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     payload_template: PayloadTemplate = {}
     payload_schema: PayloadSchema | None = None
     result_schema: ResultSchema | None = None
+    webhook_url: WebhookUrl | None = None
     enabled: bool = True

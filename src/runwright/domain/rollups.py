@@ -28,7 +28,10 @@ Histogram = dict[int, int]
 
 
 class End(msgspec.Struct, frozen=True, array_like=True):
-    """A run that ended: whose it was, how, and how long each part of its life took."""
+    """A run that ended: whose it was, how, and how long each part of its life took.
+
+    `seq` is that of its last event; `hooked` says that its job has a webhook of its own.
+    """
 
     org_id: str
     project_id: str
@@ -42,6 +45,21 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     active_us: int
     total_us: int
     cost_microusd: int = 0
+    run_id: str = ""
+    seq: int = 0
+    hooked: bool = False
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """An event that tells where a run stands before its end, with the word that it shows after it."""
+
+    project_id: str
+    org_id: str
+    run_id: str
+    seq: int
+    type: str
+    status: str
+    attempt: int
 
 
 class Shift(msgspec.Struct, frozen=True, array_like=True):
@@ -58,6 +76,7 @@ class Moves(msgspec.Struct, frozen=True, array_like=True):
 
     ends: list[End]
     shifts: list[Shift]
+    steps: list[Step] = []
 
 
 class Rollup(msgspec.Struct, omit_defaults=True):
@@ -117,8 +136,11 @@ _encode = msgspec.json.Encoder().encode
 _moves = msgspec.json.Decoder(Moves).decode
 
 
-def moves(changed: Iterable[tuple[Run | None, Run]]) -> bytes:
-    """Return the record of runs that changed their state, each before (None: it is new) and after."""
+def moves(changed: Iterable[tuple[Run | None, Run]], steps: list[Step] | None = None) -> bytes:
+    """Return the record of runs that changed their state, each before (None: it is new) and after.
+
+    `steps` are what somebody wants to be told of besides.
+    """
     ends: list[End] = []
     shifts: dict[tuple[str, str, str], int] = {}
     for old, new in changed:
@@ -145,9 +167,12 @@ def moves(changed: Iterable[tuple[Run | None, Run]]) -> bytes:
                 new.active_us,
                 max(at - spec.created_at, 0),
                 new.usage.cost_microusd,
+                new.run_id,
+                new.seq,
+                spec.webhook,
             )
         )
-    return _encode(Moves(ends, [Shift(*place, by) for place, by in shifts.items() if by]))
+    return _encode(Moves(ends, [Shift(*place, by) for place, by in shifts.items() if by], steps or []))
 
 
 def read(record: bytes) -> Moves:

@@ -107,6 +107,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_backoff: Strategy | None = None
     retry_initial_delay_secs: float | None = None
     retry_max_delay_secs: float | None = None
+    webhook: bool = False
+    """Whether its job's version names an address that is told of its end."""
 
     @property
     def lane(self) -> str:

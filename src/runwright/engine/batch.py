@@ -22,6 +22,7 @@ from runwright.domain.outcome import Completed
 from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
+from runwright.engine.watched import Watched
 from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
 
 STEP = "step"
@@ -31,10 +32,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Terms(Struct, frozen=True):
-    """The durations (µs) that the commit writes into leases."""
+    """The durations (µs) that the commit writes into leases, and whose steps it records."""
 
     lease_us: int
     grace_us: int
+    watched: Watched = msgspec.field(default_factory=Watched)
 
 
 class Reading(Struct):
@@ -226,8 +228,9 @@ class Batch:
             self._seal_timers(old, new)
             if new.state == "cancelled":
                 self.changes.inbox.append((run_id, errand("cancel_children")))
-        if changed:  # one row for the whole transaction: it tells of many runs, so of none by its id
-            self.changes.outbox.append((TOPIC, "", moves(changed)))
+        steps = self._terms.watched.steps(self.after, self.events)
+        if changed or steps:  # one row for the whole transaction: it tells of many runs, so of none by its id
+            self.changes.outbox.append((TOPIC, "", moves(changed, steps)))
         for events in self.events.values():
             self.changes.events.extend(events)
         return self.changes

@@ -6,7 +6,7 @@ import msgspec
 
 from runwright.domain.job import JobDefinition
 from runwright.domain.run import Run
-from runwright.engine.job_secrets import JobSecrets
+from runwright.engine.signing_secrets import SigningSecrets
 from runwright.errors import NotFound
 from runwright.store.base import Store
 from runwright.store.queries import jobs as q
@@ -26,7 +26,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 class Endpoints:
     """Finds the endpoints of runs. Versions never change and are remembered; secrets are read each time."""
 
-    def __init__(self, store: Store, secrets: JobSecrets) -> None:
+    def __init__(self, store: Store, secrets: SigningSecrets) -> None:
         self._store = store
         self._secrets = secrets
         self._versions: dict[str, JobDefinition] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from runwright import ids
 from runwright.clock import Clock
@@ -25,11 +26,11 @@ from runwright.engine.emitter import Emitter
 from runwright.engine.feed import Feed
 from runwright.engine.fleet import Fleet
 from runwright.engine.inbox import Handler, Inbox
-from runwright.engine.job_secrets import JobSecrets
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
 from runwright.engine.neighbours import Neighbours
 from runwright.engine.operations import Operations
+from runwright.engine.postman import Courier
 from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
@@ -37,10 +38,13 @@ from runwright.engine.requests import Committed
 from runwright.engine.scheduler import Scheduler
 from runwright.engine.schedules import Schedules
 from runwright.engine.schema import JobSchemas
+from runwright.engine.signing_secrets import SigningSecrets
 from runwright.engine.steady import Steady
 from runwright.engine.stream import Hub
 from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
+from runwright.engine.watched import Watched
+from runwright.engine.webhooks import Webhooks
 from runwright.engine.worker import Worker
 from runwright.engine.workforce import Workforce
 from runwright.store.base import Store
@@ -50,7 +54,7 @@ from runwright.telemetry import report
 class Engine:
     """Everything that happens to runs in this process. Each of `executors`, with so many slots, makes it a worker.
 
-    With a `bus` it is one of several processes that work on the same store.
+    With a `bus` it is one of several processes that work on the same store. Without a `courier` it sends no webhooks.
     """
 
     def __init__(
@@ -64,9 +68,11 @@ class Engine:
         redactor: Redactor,
         executors: Iterable[tuple[Executor, int]] = (),
         bus: Bus | None = None,
+        courier: Courier | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
+        self.watched = Watched()
         self.redactor = redactor
         most = (settings.value_inline_max_bytes, settings.body_max_bytes, settings.state_value_max_bytes)
         self.values = Values(redactor, sealer, artifacts, *most)
@@ -74,15 +80,11 @@ class Engine:
         self.commit = self._commit(clock, ttl_us)
         self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
         self.schemas = JobSchemas(store)
-        self.jobs = Jobs(
-            store,
-            JobSecrets(store, sealer),
-            ttl_us,
-            allow_private=settings.allow_private_endpoints,
-            schema_max_bytes=settings.schema_max_bytes,
-            tell=self._jobs_changed,
-        )
-        self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs}
+        secrets = SigningSecrets(store, sealer)
+        changed = partial(self.changed, "webhooks")
+        self.webhooks = Webhooks(store, clock, settings, secrets, redactor, self.watched, courier, changed)
+        self.jobs = self._jobs(secrets, ttl_us)
+        self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs, "webhooks": self.webhooks.forget}
         self.submitter = Submitter(self.commit, self.values, self.schemas, redactor, clock)
         self.control = Control(self.commit, self.hub)
         steady = Steady(clock, settings.lease_s)
@@ -95,7 +97,7 @@ class Engine:
         self.children = Children(store, self.commit)
         self.inbox = Inbox(store, clock, self._errands(), batch=settings.inbox_batch)
         self.feed = Feed(store, window_max=settings.feed_window)
-        self.operations = Operations(store, clock, settings, artifacts)
+        self.operations = Operations(store, clock, settings, artifacts, self.webhooks)
         self.pruner = self.operations.pruner
         self.emitter = self._emitter(clock)
         self.fleet = self._fleet(clock, math.inf if bus is None else settings.bus_poll_s)
@@ -110,6 +112,16 @@ class Engine:
         self.neighbours = None if bus is None else self._neighbours(bus, clock)
         if self.neighbours is not None:
             self.commit.listeners.append(self.neighbours.committed)
+
+    def _jobs(self, secrets: SigningSecrets, idempotency_ttl_us: int) -> Jobs:
+        return Jobs(
+            self.store,
+            secrets,
+            idempotency_ttl_us,
+            allow_private=self.settings.allow_private_endpoints,
+            schema_max_bytes=self.settings.schema_max_bytes,
+            tell=self._jobs_changed,
+        )
 
     def _neighbours(self, bus: Bus, clock: Clock) -> Neighbours:
         return Neighbours(
@@ -130,7 +142,7 @@ class Engine:
         return Commit(
             self.store,
             clock,
-            Terms(int(settings.lease_s * 1e6), int(settings.stop_grace_s * 1e6)),
+            Terms(int(settings.lease_s * 1e6), int(settings.stop_grace_s * 1e6), self.watched),
             batch_max=settings.commit_batch_max,
             backlog_max=settings.commit_backlog_max,
             idempotency_ttl_us=idempotency_ttl_us,
@@ -196,7 +208,7 @@ class Engine:
         own = [loop for worker in self.workers for loop in worker.loops]
         looking = (self.reaper.loop, self.scheduler.loop, self.cron.loop, self.inbox.loop)
         others = () if self.neighbours is None else (self.neighbours.loop,)
-        return (*looking, *self.operations.loops, *own, *others)
+        return (*looking, *self.operations.loops, *self.webhooks.loops, *own, *others)
 
     def _jobs_changed(self) -> None:
         self.cron.loop.wake()
@@ -223,7 +235,7 @@ class Engine:
         """Let running attempts finish, or hand them back, then stop the loops; return how many were handed back."""
         left = await self.drain_workers()
         await asyncio.gather(*(loop.stop() for loop in self.loops))
-        await self.commit.idle()
+        await asyncio.gather(self.commit.idle(), self.webhooks.idle())
         if self.bus is not None:
             await self.bus.close()
         await asyncio.gather(self.hub.close(), self.feed.close())

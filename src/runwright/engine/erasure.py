@@ -83,6 +83,7 @@ class Eraser:
             gone = [str(row[0]) for row in await tx.fetch(sql.ARTIFACTS_OF, row=run_id)]
             await tx.fetch(sql.ERASE_RUN, row=run_id, opening=left, genesis=root, erased_at=tx.now)
             await tx.fetch(sql.ERASE_ATTEMPTS, row=run_id)
+            await tx.fetch(sql.ERASE_DELIVERIES, row=run_id)
             await tx.fetch(sql.DELETE_VALUES, row=run_id)
             entry = msgspec.structs.asdict(receipt(seq, head, root, left))
             await audit.append(tx, spec.org_id, actor.label, ACTION, run_id, entry)

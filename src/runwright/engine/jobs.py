@@ -13,8 +13,8 @@ from runwright.domain.job_checks import SCHEMA_MAX_BYTES, problems
 from runwright.domain.tenancy import Actor
 from runwright.engine import schedules
 from runwright.engine.directory import JobDirectory
-from runwright.engine.job_secrets import GRACE_S, JobSecrets, Rotated
 from runwright.engine.job_versions import converted, insert, replace, same
+from runwright.engine.signing_secrets import GRACE_S, Rotated, SigningSecrets
 from runwright.errors import Conflict, InvalidRequest, NotFound
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
@@ -43,7 +43,7 @@ class Jobs:
     def __init__(
         self,
         store: Store,
-        secrets: JobSecrets,
+        secrets: SigningSecrets,
         idempotency_ttl_us: int,
         *,
         allow_private: bool = False,
@@ -135,7 +135,7 @@ class Jobs:
 
         async def make(tx: Transaction) -> tuple[str, Rotated]:
             current = await _current(tx, job)
-            secret, until = await self._secrets.replace(tx, current, round(grace_s * 1e6))
+            secret, until = await self._secrets.replace(tx, job.project_id, current.job_id, round(grace_s * 1e6))
             data = {"previous_until": until}
             await audit.append(tx, job.org_id, actor.label, "job.secret_rotated", job.job_id, data)
             return job.job_id, Rotated(job.job_id, secret, until)
@@ -216,7 +216,8 @@ class Jobs:
             raise InvalidRequest(fields=found)
 
     async def _signed(self, tx: Transaction, job: Job) -> Change:
-        return Change(job, await self._secrets.make(tx, job) if job.definition.execution_mode == "http" else None)
+        signs = job.definition.execution_mode == "http" or job.definition.webhook_url is not None
+        return Change(job, await self._secrets.make(tx, job.project_id, job.job_id) if signs else None)
 
     async def _merge(self, tx: Transaction, old: Job, changes: Mapping[str, Any], by: str) -> Job:
         definition = converted(msgspec.structs.asdict(old.definition) | dict(changes))

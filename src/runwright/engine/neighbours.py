@@ -23,7 +23,7 @@ from runwright.engine.workforce import Workforce
 from runwright.store.base import Store
 from runwright.store.queries.workforce import STOPPING
 
-AGING: tuple[Kept, ...] = ("jobs", "projects")
+AGING: tuple[Kept, ...] = ("jobs", "projects", "webhooks")
 """What has no age of its own and is forgotten at each look."""
 
 

@@ -11,16 +11,30 @@ from runwright.engine.loops import Loop
 from runwright.engine.outbox import Outbox
 from runwright.engine.pruner import Pruner
 from runwright.engine.rollups import Rollups
+from runwright.engine.webhooks import Webhooks
 from runwright.store.base import Store
 
 
 class Operations:
     """The verbs and loops of operation, put together over a store."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings, files: ArtifactStore) -> None:
-        self.rollups = Rollups(store, clock, minutes_h=settings.rollup_minutes_h, hours_days=settings.rollup_hours_days)
+    def __init__(
+        self, store: Store, clock: Clock, settings: Settings, files: ArtifactStore, webhooks: Webhooks
+    ) -> None:
+        self.rollups = Rollups(
+            store,
+            clock,
+            minutes_h=settings.rollup_minutes_h,
+            hours_days=settings.rollup_hours_days,
+            listeners=[webhooks.deliveries.fan_out],
+        )
         self.outbox = Outbox(
-            store, clock, self.rollups.consumers, every_s=settings.outbox_s, batch=settings.outbox_batch
+            store,
+            clock,
+            self.rollups.consumers,
+            every_s=settings.outbox_s,
+            batch=settings.outbox_batch,
+            settled=webhooks.wake,
         )
         self.artifacts = Artifacts(store, files, clock, orphan_h=settings.artifact_orphan_h)
         self.eraser = Eraser(store, self.artifacts, batch=settings.erase_batch)
@@ -33,6 +47,7 @@ class Operations:
             retention_days=settings.retention_days,
             idempotency_ttl_h=settings.idempotency_ttl_h,
             workers_kept_h=settings.workers_kept_h,
+            deliveries_kept_days=settings.webhook_retention_days,
             batch=settings.prune_batch,
         )
 

@@ -14,20 +14,34 @@ Consumer = Callable[[Transaction, Sequence[OutboxEntry]], Awaitable[None]]
 
 
 class Outbox:
-    """Looks every `every_s` seconds, so that a busy server settles many entries with one transaction."""
+    """Looks every `every_s` seconds, so that a busy server settles many entries with one transaction.
+
+    `settled` is called when what the consumers have written is durable.
+    """
 
     def __init__(
-        self, store: Store, clock: Clock, consumers: Mapping[str, Consumer], *, every_s: float = 1.0, batch: int = 500
+        self,
+        store: Store,
+        clock: Clock,
+        consumers: Mapping[str, Consumer],
+        *,
+        every_s: float = 1.0,
+        batch: int = 500,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._consumers = consumers
         self._batch = batch
+        self._settled = settled
         self.loop = Loop("outbox", self._once, clock, every_s=every_s)
 
     async def _once(self) -> None:
         for topic, consume in self._consumers.items():
-            if await self._store.outbox(topic, 1) and await self._settle(topic, consume) == self._batch:
+            if not await self._store.outbox(topic, 1):
+                continue
+            if await self._settle(topic, consume) == self._batch:
                 self.loop.next_s = 0.0
+            self._settled()
 
     async def _settle(self, topic: str, consume: Consumer) -> int:
         async def work(tx: Transaction) -> int:

@@ -1,7 +1,8 @@
-"""Forget what is old enough: ended runs with their records, keys, tickets, workers unseen, nameless files."""
+"""Forget what is old enough: ended runs with their records, keys, tickets, workers unseen, deliveries, files."""
 
 from __future__ import annotations
 
+from runwright import ids
 from runwright.clock import Clock
 from runwright.engine.artifacts import Artifacts
 from runwright.engine.loops import Loop
@@ -9,6 +10,7 @@ from runwright.engine.rollups import Rollups
 from runwright.store.base import Pruned, Store, Transaction
 from runwright.store.queries.runs import FORGET_KEYS
 from runwright.store.queries.tickets import FORGET_TICKETS
+from runwright.store.queries.webhooks import FORGET as FORGET_DELIVERIES
 from runwright.store.queries.workforce import FORGET_WORKERS
 from runwright.telemetry import report
 
@@ -30,6 +32,7 @@ class Pruner:
         retention_days: float = 0,
         idempotency_ttl_h: float = 24,
         workers_kept_h: float = 168,
+        deliveries_kept_days: float = 30,
         batch: int = 500,
     ) -> None:
         self._store = store
@@ -39,6 +42,7 @@ class Pruner:
         self._retention_days = retention_days
         self._idempotency_ttl_h = idempotency_ttl_h
         self._workers_kept_h = workers_kept_h
+        self._deliveries_kept_days = deliveries_kept_days
         self._batch = batch
         self.loop = Loop("pruner", self._once, clock, every_s=every_s)
 
@@ -52,6 +56,8 @@ class Pruner:
             await tx.fetch(FORGET_KEYS, before=keys_before)
             await tx.fetch(FORGET_WORKERS, before=now - int(self._workers_kept_h * HOUR_US))
             await tx.fetch(FORGET_TICKETS, before=tx.now)
+            deliveries_before = ids.floor("whd", now - int(self._deliveries_kept_days * DAY_US))
+            await tx.fetch(FORGET_DELIVERIES, before=deliveries_before, limit=self._batch)
             await self._rollups.forget(tx)
 
         await self._store.write(forget)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from runwright.clock import Clock
-from runwright.domain.rollups import GRAINS, HOUR_US, TOPIC, WHOLE, Place, Rollup, fold, read
+from runwright.domain.rollups import GRAINS, HOUR_US, TOPIC, WHOLE, Moves, Place, Rollup, fold, read
 from runwright.engine.outbox import Consumer
 from runwright.store.base import OutboxEntry, Store, Transaction
 from runwright.store.queries import rollups as sql
@@ -41,12 +41,28 @@ class Stats(msgspec.Struct, frozen=True):
     depth: dict[str, int] | None
 
 
-class Rollups:
-    """Folds the records of the commit into rollups, and adds rollups up for readers."""
+Listener = Callable[[Transaction, Sequence[Moves]], Awaitable[None]]
+"""Does what else is to be done with records of the commit, in the transaction that settles them."""
 
-    def __init__(self, store: Store, clock: Clock, *, minutes_h: float = 48, hours_days: float = 400) -> None:
+
+class Rollups:
+    """Folds the records of the commit into rollups, and adds rollups up for readers.
+
+    `listeners` are given the records, too: what they write is written once for each.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        minutes_h: float = 48,
+        hours_days: float = 400,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._listeners = listeners
         self._kept_us = {"minute": int(minutes_h * HOUR_US), "hour": int(hours_days * 24 * HOUR_US)}
 
     @property
@@ -66,6 +82,8 @@ class Rollups:
         for (org_id, project_id, state), by in shifts.items():
             if by:
                 await _shift(tx, org_id, project_id, state, by)
+        for listener in self._listeners:
+            await listener(tx, records)
 
     async def forget(self, tx: Transaction) -> None:
         """Remove what is older than it is kept."""

@@ -163,6 +163,7 @@ def _spec(
         retry_backoff=order.retry_backoff,
         retry_initial_delay_secs=order.retry_initial_delay_secs,
         retry_max_delay_secs=order.retry_max_delay_secs,
+        webhook=definition.webhook_url is not None,
     )
 
 

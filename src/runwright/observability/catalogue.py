@@ -90,6 +90,15 @@ CRON_OVERLAPS = Metric(
     "runwright_cron_overlaps_total", "counter", "Fires that met an unfinished run: skipped, or cancelled it", ("done",)
 )
 CRON_REFUSED = Metric("runwright_cron_refused_total", "counter", "Fires whose run could not be made")
+WEBHOOK_DELIVERIES = Metric(
+    "runwright_webhook_deliveries_total",
+    "counter",
+    "Attempts to deliver a webhook, by this server: delivered, again later, or failed for good",
+    ("result",),
+)
+WEBHOOK_LAG = Metric(
+    "runwright_webhook_lag_seconds", "gauge", "Age of the oldest webhook that is not delivered yet, 0 for none"
+)
 LOOP_FAILURES = Metric("runwright_loop_failures_total", "counter", "Rounds of a loop that failed", ("loop",))
 QUEUE_DEPTH = Metric(
     "runwright_queue_ready_runs", "gauge", "Runs ready in a queue, counted up to 1 000 at each scrape", ("queue",)
@@ -156,6 +165,8 @@ METRICS: tuple[Metric, ...] = (
     CRON_MISSED,
     CRON_OVERLAPS,
     CRON_REFUSED,
+    WEBHOOK_DELIVERIES,
+    WEBHOOK_LAG,
     LOOP_FAILURES,
     QUEUE_DEPTH,
     SLOTS,

@@ -37,6 +37,7 @@ class Metrics:
         self._engine = engine
         self._queues_max = queues_max
         self._depths: dict[Labels, float] = {}
+        self._webhook_lag: dict[Labels, float] = {}
         self._shown: list[Counter | Gauge | Histogram] = []
         self._commit_seconds = self._show(Histogram(m.COMMIT_SECONDS))
         self._commit_requests = self._show(Histogram(m.COMMIT_REQUESTS))
@@ -59,6 +60,7 @@ class Metrics:
         self._cron_missed = self._show(Counter(m.CRON_MISSED))
         self._cron_overlaps = self._show(Counter(m.CRON_OVERLAPS))
         self._cron_refused = self._show(Counter(m.CRON_REFUSED))
+        self._webhooks = self._show(Counter(m.WEBHOOK_DELIVERIES))
         self._loop_failures = self._show(Counter(m.LOOP_FAILURES))
         self._lagged = self._show(Counter(m.STREAMS_LAGGED))
         self._hints_sent = self._show(Counter(m.BUS_SENT))
@@ -79,12 +81,13 @@ class Metrics:
     async def page(self, accept: str | None) -> tuple[bytes, str]:
         """Return all metrics and their media type, by what the scraper accepts.
 
-        The depths of queues are left out while the store cannot say them.
+        The depths of queues are left out while the store cannot say them, as is the lag of webhooks.
         """
         try:
             lanes = await self._engine.store.depths()
+            self._webhook_lag = {(): await self._engine.webhooks.deliveries.lag_s()}
         except StoreError:
-            lanes = {}
+            lanes, self._webhook_lag = {}, {}
         depths: dict[str, int] = {}
         for lane, count in lanes.items():
             queue = Lane.parse(lane).queue
@@ -119,6 +122,7 @@ class Metrics:
         for metric, read in samples:
             self._show(Gauge(metric, _unlabelled(read)))
         self._show(Gauge(m.QUEUE_DEPTH, lambda: self._depths))
+        self._show(Gauge(m.WEBHOOK_LAG, lambda: self._webhook_lag))
         pools = engine.store.pools
         self._show(Gauge(m.CONNECTIONS, lambda: {(name,): pool.in_use for name, pool in pools.items()}))
         self._show(Gauge(m.CONNECTIONS_MAX, lambda: {(name,): pool.size for name, pool in pools.items()}))
@@ -138,6 +142,7 @@ class Metrics:
             "cron.skipped": lambda fires, **_: self._cron_overlaps.add(("skipped",), fires),
             "cron.cancelled": lambda **_: self._cron_overlaps.add(("cancelled",)),
             "cron.refused": lambda **_: self._cron_refused.add(),
+            "webhook.sent": lambda result: self._webhooks.add((result,)),
             "loop.failed": lambda loop, **_: self._loop_failures.add((loop,)),
             "loop.broken": lambda loop, **_: self._loop_failures.add((loop,)),
             "bus.sent": lambda hints: self._hints_sent.add((), hints),

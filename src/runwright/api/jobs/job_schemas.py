@@ -36,10 +36,11 @@ from runwright.domain.job_options import (
     Timeout,
     Timezone,
     Ttl,
+    WebhookUrl,
 )
 from runwright.domain.retry import Jitter, Strategy
 from runwright.domain.schedule import CatchUp, Overlap
-from runwright.engine.job_secrets import GRACE_S
+from runwright.engine.signing_secrets import GRACE_S
 
 Grace = Annotated[int, Meta(ge=0, le=MONTH_S)] | Annotated[float, Meta(ge=0, le=MONTH_S)]
 ProjectIdent = Annotated[str, Meta(description="A project, by id or slug; without it the key's own, or `default`.")]
@@ -113,6 +114,7 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     payload_template: PayloadTemplate | UnsetType = UNSET
     payload_schema: PayloadSchema | UnsetType | None = UNSET
     result_schema: ResultSchema | UnsetType | None = UNSET
+    webhook_url: WebhookUrl | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -151,6 +153,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     payload_template: dict[str, Any]
     payload_schema: dict[str, Any] | None
     result_schema: dict[str, Any] | None
+    webhook_url: str | None
     enabled: bool
 
 

@@ -15,8 +15,8 @@ from runwright.api.routing import Reply, Routes
 from runwright.api.slices import part
 from runwright.domain import job as domain
 from runwright.domain.accounts import slug_of
-from runwright.engine.job_secrets import Rotated
 from runwright.engine.schedules import Outlook
+from runwright.engine.signing_secrets import Rotated
 from runwright.errors import InvalidRequest
 
 routes = Routes("jobs")
@@ -144,7 +144,7 @@ def rotated_view(rotated: Rotated) -> wire.RotatedSecret:
     """Return a new secret as the wire shows it."""
     until = rotated.previous_until
     return wire.RotatedSecret(
-        job_id=rotated.job_id,
+        job_id=rotated.owner_id,
         signing_secret=rotated.secret,
         previous_expires_at=None if until is None else instants.text(until),
     )

@@ -13,6 +13,7 @@ from runwright.client.sync.operations import Audit
 from runwright.client.sync.runs import Runs
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
+from runwright.client.sync.webhooks import Webhooks
 from runwright.client.sync.workforce import Queues, Workers
 
 FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
@@ -52,6 +53,7 @@ class Client:
         self.tickets = Tickets(transport)
         self.workers = Workers(transport)
         self.queues = Queues(transport)
+        self.webhooks = Webhooks(transport)
 
     @property
     def url(self) -> str:

@@ -11,9 +11,11 @@ from runwright.store.cluster_tables import blobs
 from runwright.store.operation_tables import rollups
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
+from runwright.store.webhook_tables import webhook_deliveries
 
 # One MetaData, into which all modules draw: that they are imported here makes it whole.
-(metadata,) = {runs.metadata, organizations.metadata, rollups.metadata, blobs.metadata}
+_DRAWN = (runs, organizations, rollups, blobs, webhook_deliveries)
+(metadata,) = {table.metadata for table in _DRAWN}
 
 PARTITIONED = tuple(
     table.name for table in metadata.sorted_tables if table.dialect_options["postgresql"]["partition_by"]

@@ -7,6 +7,7 @@ from sqlalchemy import Integer, bindparam, delete, null, select, update
 from runwright.domain.events import Event
 from runwright.store.query import Query
 from runwright.store.tables import attempts, run_events, run_values, runs
+from runwright.store.webhook_tables import webhook_deliveries
 
 _of_run = run_events.c.run_id == bindparam("row")
 
@@ -40,6 +41,9 @@ ERASE_RUN = Query(
     )
 )
 ERASE_ATTEMPTS = Query(update(attempts).where(attempts.c.run_id == bindparam("row")).values(error=null()))
+ERASE_DELIVERIES = Query(
+    update(webhook_deliveries).where(webhook_deliveries.c.run_id == bindparam("row")).values(error=null())
+)
 ARTIFACTS_OF = Query(
     select(run_values.c.artifact).where(run_values.c.run_id == bindparam("row"), run_values.c.artifact.is_not(None))
 )
