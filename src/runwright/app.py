@@ -22,7 +22,7 @@ from runwright.api.admin import audit, feed, members, stats, tickets, workforce
 from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
-from runwright.api.jobs import artifacts, erasure, jobs, records, reports, runs, triggers, webhooks
+from runwright.api.jobs import surface as jobs_surface
 from runwright.api.rates import Rates
 from runwright.api.routing import Routes
 from runwright.api.sdk import records as sdk_records
@@ -77,14 +77,7 @@ TABLES: tuple[Routes, ...] = (
     stats.routes,
     feed.routes,
     tickets.routes,
-    jobs.routes,
-    triggers.routes,
-    runs.routes,
-    erasure.routes,
-    records.routes,
-    artifacts.routes,
-    reports.routes,
-    webhooks.routes,
+    *jobs_surface.TABLES,
     sdk.routes,
     sdk_records.routes,
 )

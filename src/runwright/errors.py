@@ -3,7 +3,8 @@
 ::
 
     Error  .code (stable)  .detail (safe to show)  .retryable  .data (details)
-    ├─ InvalidRequest (.fields)      UnsupportedMedia, MethodNotAllowed, RangeNotSatisfiable, InvalidSettings
+    ├─ InvalidRequest (.fields)      AmbiguousRequest, UnsupportedMedia, MethodNotAllowed, RangeNotSatisfiable,
+    │                                InvalidSettings
     ├─ NotFound                      also: not yours
     ├─ Conflict                      InvalidTransition, StaleLease, Overtaken, IdempotencyMismatch, AlreadyExists
     │                                (to come: ThreadBusy, SubjectChanged, AlreadyDecided)
@@ -93,6 +94,13 @@ class InvalidRequest(Error):
     def at(cls, path: str, message: str, *, code: str | None = None) -> Self:
         """Refuse the one field at `path`."""
         return cls(fields=[FieldError(path, message)], code=code)
+
+
+class AmbiguousRequest(InvalidRequest):
+    """Refuse a request that names what it means in two ways, or in none."""
+
+    code = "request.ambiguous"
+    summary = "The request names what it means in two ways, or in none."
 
 
 class UnsupportedMedia(InvalidRequest):

@@ -171,6 +171,17 @@ async def floods(ctx: Context, payload: Payload) -> None:
 
 
 @job
+async def remembers(ctx: Context, payload: Payload) -> Payload:
+    """Tell where it begins, save what the payload names, and fail if it is asked to."""
+    began = ctx.last_checkpoint
+    for state in payload.get("save", []):
+        await ctx.checkpoint(state)
+    if payload.get("fail"):
+        raise NonRetryable("as it was asked to")
+    return {"began": began}
+
+
+@job
 async def nap(ctx: Context, payload: Payload) -> Payload:
     """Sleep, holding no worker."""
     await ctx.sleep(payload["secs"])
@@ -201,5 +212,22 @@ def lines(path: Path) -> list[list[str]]:
 
 
 app = Worker(
-    [echo, hold, talk, journal, stages, stumble, returns, confess, works, pay, keeps, floods, nap, deaf, order],
+    [
+        echo,
+        hold,
+        talk,
+        journal,
+        stages,
+        stumble,
+        returns,
+        confess,
+        works,
+        pay,
+        keeps,
+        floods,
+        nap,
+        deaf,
+        order,
+        remembers,
+    ],
 )

@@ -68,6 +68,12 @@ class World(NamedTuple):
             "trigger_bulk": {"items": [{"payload": {"a": 1}}]},
             "replay_run": {"force": True},
             "cancel_run_idempotent": {"reason": "why not"},
+            "bulk_cancel": {"run_ids": []},
+            "bulk_cancel_all": {"dry_run": True},
+            "bulk_replay": {"run_ids": [self.idents["run_id"]], "force": True},
+            "bulk_dlq_replay": {"project_id": self.idents["project_id"]},
+            "reschedule_run": {"scheduled_at": "2026-01-01T00:00:00Z"},
+            "debug_run": {"debug_mode": True},
             "create_organization": {"slug": unique("org")},
             "update_organization": {"name": "Renamed"},
             "create_project": {"slug": unique("proj")},
@@ -128,7 +134,9 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     subscription = await said(client.post("/v1/webhooks/subscriptions", json={"url": "https://example.com/"}), 201)
     delivery = await said(client.post(f"/v1/webhooks/subscriptions/{subscription['id']}/ping"), 201)
     artifact = await said(client.post("/v1/artifacts", content=unique("bytes").encode()), 201)
+    batch = await client.post("/v1/runs/bulk-cancel", json={})
     idents = {
+        "batch_id": batch.headers["x-batch-id"],
         "project": project,
         "project_id": project,
         "job": job["id"],

@@ -252,6 +252,11 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "waiting for a child": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, Wait("child", "run_2", "c")))),
     "waiting from the start": _depending,
     "woken": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.wake()),
+    "scheduled anew": _then(
+        _delayed,
+        lambda h: h.apply(c.Reschedule(run_id=h.standing.run_id, scheduled_at=T0 + 3 * HOUR, cause=CAUSE)),
+        lambda h: h.apply(c.Debug(h.standing.run_id, True, CAUSE)),
+    ),
     "paused from scheduled": _then(_delayed, lambda h: h.stop("pause")),
     "paused from a retry": _then(_executing, lambda h: h.finish(failed()), lambda h: h.stop("pause")),
     "paused from queued": _then(_mortal, lambda h: h.stop("pause")),
@@ -299,6 +304,10 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "wake": c.Wake(run_id=run_id, on="event", key="go", cause=CAUSE, delivery=GIVEN),
         "wake with nothing": c.Wake(run_id=run_id, on="dependency", cause=CAUSE),
         "wake for another": c.Wake(run_id=run_id, on="event", key="other", cause=CAUSE, delivery=GIVEN),
+        "reschedule": c.Reschedule(run_id=run_id, scheduled_at=T0 + 2 * HOUR, cause=CAUSE),
+        "reschedule to the past": c.Reschedule(run_id=run_id, scheduled_at=T0 - HOUR, cause=CAUSE),
+        "debug": c.Debug(run_id, True, CAUSE),
+        "debug no more": c.Debug(run_id, False, CAUSE),
     }
     for lease, number in (("", epoch), (" stale", epoch - 1), (" future", epoch + 1)):
         found[f"append{lease}"] = c.Append(run_id, number, (log_line(),))

@@ -6,14 +6,16 @@ from typing import get_args
 import jsonschema_rs
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import outcome as o
+from runwright.domain.amendments import Exchanged
 from runwright.domain.events import Draft
 from runwright.domain.redaction import compose
 from runwright.domain.run import ValueRef
-from tests.domain.specimens import HOUR, SPECIMENS, T0, WORKER, History, failed, log_line, text
+from tests.domain.specimens import CAUSE, HOUR, SPECIMENS, T0, WORKER, History, failed, log_line, text
 
 LIFECYCLE = {name for name, entry in e.CATALOGUE.items() if not entry.by_job}
 REF = ValueRef("0" * 64, 9, text('{"n":1}'))
@@ -37,7 +39,24 @@ def rich() -> list[History]:
     note = Draft("run.annotated", compose(e.Annotated({"phase": "two"})))
     annotated.apply(c.Append(annotated.standing.run_id, 1, (note,), annotations={"phase": "two"}))
     assert annotated.standing.metadata["phase"] == "two"
-    return [sleeper, done, annotated, resumed, fenced, confirmed, *(make() for make in SPECIMENS.values())]
+    recorded = SPECIMENS["executing"]()
+    told = compose(Exchanged(1, {"status": 200}, "a body", 6, True))
+    exchanged = (Draft("debug.request", told), Draft("debug.response", told))
+    recorded.apply(c.Append(recorded.standing.run_id, 1, exchanged))
+    described = c.Reschedule(run_id="run_x", scheduled_at=T0 + HOUR, cause=CAUSE, payload=b"sealed", described=REF)
+    moved = SPECIMENS["queued"]()
+    moved.apply(replace(described, run_id=moved.standing.run_id))
+    return [
+        recorded,
+        moved,
+        sleeper,
+        done,
+        annotated,
+        resumed,
+        fenced,
+        confirmed,
+        *(make() for make in SPECIMENS.values()),
+    ]
 
 
 def every_event() -> list[e.Event]:

@@ -404,6 +404,7 @@ def test_a_run_has_the_timers_of_its_state():
         "waiting for an event": {"due": T0 + HOUR},
         "waiting for a child": {"due": T0 + HOUR},
         "waiting from the start": {"due": T0 + HOUR},
+        "scheduled anew": {"due": T0 + 3 * HOUR, "expire": T0 + 4 * HOUR},
     }
 
 

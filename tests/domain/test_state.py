@@ -24,7 +24,7 @@ MODEL: dict[str | None, set[str]] = {
 }
 """From where a run may go where, as the run model says it, whatever the command."""
 
-REPEATABLE = LATE | {"stop", "restart", "fence"}
+REPEATABLE = LATE | {"stop", "restart", "fence", "debug"}
 """Commands that may find nothing to do, and then say so by no event."""
 
 
@@ -65,7 +65,8 @@ def answered(where: str, run: Run, command: c.Command, at: int) -> set[tuple[str
         assert run.state != "executing" or getattr(command, "lease_epoch") != run.lease_epoch, where  # noqa: B009
         return set()
     except InvalidTransition:
-        assert allowed is None or (name == "restart" and run.started_at is None), where
+        begun = run.started_at is not None
+        assert allowed is None or (name == "restart" and not begun) or (name == "reschedule" and begun), where
         assert name not in FENCED, where
         return set()
     if name in FENCED:

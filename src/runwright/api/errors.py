@@ -12,6 +12,7 @@ from runwright import errors
 STATUS: dict[type[errors.Error], int] = {
     errors.Error: 500,
     errors.InvalidRequest: 422,
+    errors.AmbiguousRequest: 400,
     errors.UnsupportedMedia: 415,
     errors.MethodNotAllowed: 405,
     errors.RangeNotSatisfiable: 416,

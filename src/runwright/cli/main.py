@@ -29,6 +29,8 @@ COMMANDS = (
     ("jobs", "jobs:app", "List, read, create, change and delete jobs."),
     ("trigger", "trigger:trigger", "Start runs of a job."),
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
+    ("dlq", "dlq:app", "List, replay and discard dead letters."),
+    ("batches", "batches:app", "List and read bulk operations."),
     ("workers", "workers:app", "List, read and drain the workers elsewhere."),
     ("queues", "queues:app", "List, pause and resume queues."),
     ("webhooks", "webhooks:app", "Subscribe to events of runs, read the log of deliveries, send again."),

@@ -34,6 +34,15 @@ for _name, _about in (
     ("chunks", "Print the text of a run's streams as it is written."),
 ):
     app.command(f"runwright.cli.records:{_name.replace('-', '_')}", name=_name, help=_about)
+for _place, _about in (
+    ("bulk:cancel-many", "Ask for the end of many runs at once."),
+    ("bulk:cancel-all", "Cancel every unfinished run that filters hold."),
+    ("bulk:replay-many", "Start new runs like many finished ones."),
+    ("changes:reschedule", "Let a run that has not begun begin at another time."),
+    ("changes:debug", "Record what is handed to the attempts of a run, and what comes back."),
+    ("changes:free-key", "Free the idempotency key of a run."),
+):
+    app.command(f"runwright.cli.{_place.replace('-', '_')}", name=_place.partition(":")[2], help=_about)
 
 
 @Parameter(name="*")
@@ -238,7 +247,9 @@ def replay(
     force: bool = False,
     payload: Source = None,
     payload_patch: Source = None,
+    from_checkpoint: int | None = None,
     version: Literal["same", "latest"] | None = None,
+    debug: bool = False,
     follow: bool = False,
     connection: Connection = HERE,
 ) -> int:
@@ -256,12 +267,18 @@ def replay(
         Payload in place of its own: JSON, @FILE or - for standard input.
     payload_patch
         What to change in its payload (RFC 7396): JSON, @FILE or -.
+    from_checkpoint
+        Begin with this checkpoint of the run.
     version
         Version of the job to use.
+    debug
+        Record what is handed over to its attempts, and what comes back.
     follow
         Watch the new run.
     """
     options: dict[str, Any] = {"force": True} if force else {}
+    options |= {"debug_mode": True} if debug else {}
+    options |= {} if from_checkpoint is None else {"from_checkpoint": from_checkpoint}
     if payload is not None:
         options["payload"] = json_object(payload, "--payload")
     if payload_patch is not None:

@@ -53,6 +53,8 @@ class Options:
     "In place of the job's"
     parent: str | None = None
     "Id of a run that counts as what started it"
+    debug: bool = False
+    "Record what is handed over to its attempts, and what comes back"
     dry_run: bool = False
     "Only check; start nothing"
 
@@ -72,6 +74,7 @@ class Options:
             "retry_initial_delay_secs": self.retry_initial_delay_secs,
             "retry_max_delay_secs": self.retry_max_delay_secs,
             "parent_run_id": self.parent,
+            "debug_mode": self.debug or None,
             "dry_run": self.dry_run or None,
         }
         return {name: value for name, value in fields.items() if value is not None}

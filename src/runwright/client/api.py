@@ -6,6 +6,7 @@ from typing import Any, Self
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
 from runwright.client.artifacts import Artifacts
 from runwright.client.backoff import Backoff
+from runwright.client.dead_letters import BatchOperations, DeadLetters
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
@@ -42,6 +43,8 @@ class AsyncClient:
         )
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
+        self.dlq = DeadLetters(transport)
+        self.batches = BatchOperations(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)

@@ -75,6 +75,7 @@ class TriggerOptions(TypedDict, total=False):
     retry_initial_delay_secs: float
     retry_max_delay_secs: float
     parent_run_id: str
+    debug_mode: bool
     dry_run: bool
 
 
@@ -111,11 +112,40 @@ class RunFilters(PageOptions, total=False):
     finished_before: datetime
 
 
+class CancelFilters(TypedDict, total=False):
+    """Which unfinished runs of a project are cancelled; everything that is given must hold."""
+
+    status: str | Sequence[str]
+    state: str | Sequence[str]
+    kind: str | Sequence[str]
+    job_id: str
+    triggered_by: str
+    batch_id: str
+    payload_contains: Any
+    metadata: Mapping[str, str]
+    tags: Mapping[str, str]
+    metadata_key: str
+    metadata_value: str
+    tag_key: str
+    tag_value: str
+    concurrency_key: str
+    parent_run_id: str
+    error_class: str
+    execution_mode: str
+    created_after: datetime
+    created_before: datetime
+    reason: str
+    limit: int
+    dry_run: bool
+
+
 class ReplayOptions(TypedDict, total=False):
     """How a replay differs from its run."""
 
     payload: Mapping[str, Any]
     payload_patch: Mapping[str, Any]
+    from_checkpoint: int
+    debug_mode: bool
     version: Literal["same", "latest"]
     force: bool
 

@@ -191,6 +191,7 @@ class Attempt(Record, kw_only=True):
     queue_wait_us: int | None = None
     duration_us: int | None = None
     trace: DispatchTrace | None = None
+    exchanges: list[dict[str, Any]] = msgspec.field(default_factory=list)
     started_at: datetime | None = None
     ended_at: datetime | None = None
 

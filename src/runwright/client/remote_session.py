@@ -31,6 +31,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     timeout_secs: float | None
     run_token: str
     stop: StopKind | None
+    from_checkpoint: int | None = None
 
 
 class _Kept(msgspec.Struct):
@@ -60,6 +61,7 @@ class RemoteSession:
         self.job = given.job
         self.attempt = given.attempt
         self.lease_epoch = given.lease_epoch
+        self._from_checkpoint = given.from_checkpoint
         self.payload: Any = given.payload
         self.metadata: Mapping[str, str] = given.metadata
         self.tags: Mapping[str, str] = given.tags
@@ -111,7 +113,7 @@ class RemoteSession:
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return the values of this kind that the run has kept, by key, from earlier leases too."""
-        if self.lease_epoch == 1:
+        if self.lease_epoch == 1 and self._from_checkpoint is None:
             return {}
         found: dict[str, Any] = {}
         after: str | None = None

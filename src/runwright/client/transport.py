@@ -62,6 +62,11 @@ class Transport:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return await self.one(kind, "POST", path, body=body, headers=headers, **{"repeatable": True, **request})
 
+    async def made_all(self, kind: type[R], path: str, body: Any, idempotency_key: str | None = None) -> list[R]:
+        """Send a POST that makes several things, as `made` does one."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return self.read_all(kind, await self.send("POST", path, body=body, headers=headers, repeatable=True))
+
     async def many(self, kind: type[R], path: str, params: Mapping[str, Any]) -> Page[R]:
         """Get one page of a list."""
         response = await self.send("GET", path, params=params)

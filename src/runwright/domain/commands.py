@@ -36,6 +36,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     """Create a run. `opening` is the redacted bytes of the spec: the run's first record and chain genesis.
 
     With `wait` it begins in waiting, and fails where that has not come by `wait_until` (µs).
+
+    It begins with `values`, of which `drafts` tell. With `from_dead_letters` it is made only if the run that it replays
+    still is in the dead letter queue, and takes that one off it.
     """
 
     spec: Spec
@@ -46,6 +49,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     idempotency: IdempotencyKey | None = None
     wait: Wait | None = None
     wait_until: int | None = None
+    values: tuple[Value, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+    from_dead_letters: bool = False
 
     @property
     def run_id(self) -> str:
@@ -161,7 +167,27 @@ class Wake(msgspec.Struct, frozen=True, kw_only=True):
     delivery: Delivery | None = None
 
 
-Command = Submit | Claim | Append | Finish | Stop | Restart | Fence | Lose | Due | Expire | Resume | Wake
+class Reschedule(msgspec.Struct, frozen=True, kw_only=True):
+    """Let a run that has not begun begin at another time, perhaps with another payload: sealed, and described."""
+
+    run_id: str
+    scheduled_at: int
+    cause: Cause
+    payload: bytes | None = None
+    described: ValueRef | None = None
+
+
+class Debug(msgspec.Struct, frozen=True):
+    """Let the attempts that begin from now on record what is handed over and what comes back, or no more."""
+
+    run_id: str
+    on: bool
+    cause: Cause
+
+
+Command = (
+    Submit | Claim | Append | Finish | Stop | Restart | Fence | Lose | Due | Expire | Resume | Wake | Reschedule | Debug
+)
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runwright.domain.amendments import DebugSet, Exchanged, Rescheduled
 from runwright.domain.chain import Link, body
 from runwright.domain.redaction import Redacted, RedactedText
 from runwright.domain.run import State, ValueRef
@@ -334,6 +335,7 @@ CATALOGUE: dict[str, EventType] = {
     "run.failed": EventType("lifecycle", FailedData),
     "run.cancelled": EventType("lifecycle", CancelledData),
     "run.expired": EventType("lifecycle", ExpiredData),
+    "run.rescheduled": EventType("lifecycle", Rescheduled),
     "run.progress": EventType("lifecycle", Progress, by_job=True),
     "log": EventType("output", Log, by_job=True),
     "stream.chunk": EventType("output", Chunk, by_job=True),
@@ -346,6 +348,9 @@ CATALOGUE: dict[str, EventType] = {
     "step.started": EventType("tool", StepStarted, by_job=True),
     "step.completed": EventType("tool", StepCompleted, by_job=True),
     "step.unknown": EventType("tool", StepUnknown, by_job=True),
+    "debug.set": EventType("system", DebugSet),
+    "debug.request": EventType("system", Exchanged),
+    "debug.response": EventType("system", Exchanged),
 }
 """Every event type: its kind, the shape of its data, and whether a job's own code may append it."""
 

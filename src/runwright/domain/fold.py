@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runwright.domain import events as e
+from runwright.domain.amendments import Rescheduled
 from runwright.domain.run import State
 
 
@@ -41,6 +42,8 @@ def _step(folded: Folded, event: e.Event) -> Folded:
         case e.Created():
             reason = data.reason or ("delay" if data.due_at else None)
             return replace(folded, state=data.state, reason=reason, due_at=data.due_at)
+        case Rescheduled():
+            return replace(folded, state=data.state, reason="delay" if data.due_at else None, due_at=data.due_at)
         case e.Started():
             return replace(folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch)
         case e.Queued():

@@ -102,6 +102,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_by_user_name: str | None = None
     created_by_email: str | None = None
     scheduled_at: int | None = None
+    debug_mode: bool = False
+    from_checkpoint: int | None = None
     max_attempts_override: int | None = None
     timeout_secs_override: float | None = None
     retry_backoff: Strategy | None = None
@@ -159,6 +161,13 @@ class Paused(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+class Amended(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was changed of what the run was asked to be: when it begins, and whether its attempts are recorded."""
+
+    scheduled_at: int | None = None
+    debug_mode: bool | None = None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands after its last event.
 
@@ -201,6 +210,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace | None = None
     usage: Usage = Usage()
     preset: str | None = None
+    amended: Amended = Amended()
 
     @property
     def run_id(self) -> str:
@@ -241,6 +251,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def place(self) -> tuple[int, int]:
         """Return how far the run has come: another place, and somebody has written to it."""
         return (self.seq, self.at)
+
+    @property
+    def scheduled_at(self) -> int | None:
+        """Return when the run was asked to begin, as it was last said; None for at once."""
+        return self.spec.scheduled_at if self.amended.scheduled_at is None else self.amended.scheduled_at
+
+    @property
+    def debug_mode(self) -> bool:
+        """Tell whether the attempts that begin now record what is handed over and what comes back."""
+        return self.spec.debug_mode if self.amended.debug_mode is None else self.amended.debug_mode
 
     @property
     def metadata(self) -> dict[str, str]:

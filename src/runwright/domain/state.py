@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from runwright.domain import amending, ending
 from runwright.domain import commands as c
-from runwright.domain import ending
 from runwright.domain import events as e
 from runwright.domain.chain import genesis
 from runwright.domain.ending import draft
@@ -26,9 +26,13 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("scheduled", "due"): ("queued",),
     ("scheduled", "stop"): ("paused", "cancelled"),
     ("scheduled", "expire"): ("expired",),
+    ("scheduled", "reschedule"): ("scheduled", "queued"),
+    ("scheduled", "debug"): ("scheduled",),
     ("queued", "claim"): ("executing",),
     ("queued", "stop"): ("paused", "cancelled"),
     ("queued", "expire"): ("expired",),
+    ("queued", "reschedule"): ("scheduled", "queued"),
+    ("queued", "debug"): ("queued",),
     ("executing", "append"): ("executing",),
     ("executing", "finish"): (
         "executing",
@@ -44,14 +48,17 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("executing", "restart"): ("executing",),
     ("executing", "fence"): ("queued", "paused", "cancelled"),
     ("executing", "lose"): ("scheduled", "queued", "failed", "paused", "cancelled"),
+    ("executing", "debug"): ("executing",),
     ("waiting", "due"): ("queued", "failed"),
     ("waiting", "wake"): ("queued",),
     ("waiting", "stop"): ("paused", "cancelled"),
     ("waiting", "restart"): ("queued",),
     ("paused", "wake"): ("paused",),
+    ("waiting", "debug"): ("waiting",),
     ("paused", "stop"): ("paused", "cancelled"),
     ("paused", "restart"): ("queued",),
     ("paused", "resume"): ("scheduled", "queued", "waiting"),
+    ("paused", "debug"): ("paused",),
 }
 """(state, command) → the states it may lead to. What is not here is refused; the docs' diagram is drawn from it."""
 
@@ -97,6 +104,8 @@ _SPOKEN = {
     "resume": "be resumed",
     "claim": "be claimed",
     "submit": "be created again",
+    "reschedule": "be rescheduled: only one that has not begun",
+    "debug": "be debugged: there is no attempt to come",
 }
 
 
@@ -118,7 +127,8 @@ def _submit(command: c.Submit, at: int) -> c.Decision:
     )
     waits = (None, "") if wait is None else (wait.on, wait.key)
     data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at, *waits)
-    return c.Decision(run, (draft("run.created", data, "created", actor=command.cause.actor),))
+    created = draft("run.created", data, "created", actor=command.cause.actor)
+    return c.Decision(run, (created, *command.drafts))
 
 
 def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
@@ -276,4 +286,6 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "expire": _expire,
     "resume": _resume,
     "wake": _wake,
+    "reschedule": amending.reschedule,
+    "debug": amending.set_debug,
 }

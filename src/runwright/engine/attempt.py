@@ -17,6 +17,7 @@ from runwright.domain.lane import Lane
 from runwright.domain.redaction import compose
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.domain.scan import Undecided
+from runwright.engine.captures import Way, captured
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
 from runwright.engine.schema import JobSchemas, require_valid
@@ -102,6 +103,7 @@ class Attempt:
         clock: Clock,
     ) -> None:
         self.run = run
+        self.debug = run.debug_mode
         self.clock = clock
         self.on_stop: Callable[[StopKind], None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -135,6 +137,12 @@ class Attempt:
         """Append a record soon; on the event loop's thread only."""
         self._check()
         self._emitter.emit(self._buffer, note)
+
+    def capture(self, way: Way, head: Mapping[str, Any], body: bytes, hide: str = "") -> None:
+        """Record what is handed over or comes back, if the attempt began in debug mode."""
+        if self.debug:
+            self._check()
+            self._emitter.keep(self._buffer, captured(self._emitter.redactor, way, self.run.attempt, head, body, hide))
 
     async def save(
         self, notes: Sequence[Note], values: Sequence[Kept] = (), removed: Sequence[tuple[str, str]] = ()
@@ -231,11 +239,12 @@ class Attempt:
     async def stored(self, kind: str, *, look: bool = False) -> dict[str, Any]:
         """Return the values of a kind that the run has kept, by key, of checkpoints the last one.
 
-        The first lease has none from before it, and asks nobody, unless it is to `look` for its own.
+        The first lease has none from before it, and asks nobody, unless it is to `look` for its own or goes on from
+        the checkpoint of another run.
         """
-        if self.run.lease_epoch == 1 and not look:
-            return {}
         spec = self.run.spec
+        if self.run.lease_epoch == 1 and spec.from_checkpoint is None and not look:
+            return {}
         found = await self._store.values(spec.run_id, kind)
         if kind == "checkpoint" and found:
             found = [max(found, key=lambda value: int(value.key))]

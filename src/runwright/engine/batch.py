@@ -90,18 +90,23 @@ class Batch:
                     self.changes.idempotency.append((command.idempotency, run.run_id))
                 if command.spec.replay_of is not None:
                     self.changes.replays.append((command.spec.replay_of, run.run_id))
+                self._store(run.run_id, command.values)
+            case c.Reschedule(payload=payload) if payload is not None:
+                self.changes.payloads.append((run.run_id, payload))
             case c.Append() | c.Finish():
                 if isinstance(command, c.Append) and command.removed:
                     self._remove(run.run_id, command.removed)
-                self.changes.values.extend(
-                    StoredValue(run.run_id, v.kind, v.key, v.sealed, v.artifact, v.note, self.now)
-                    for v in command.values
-                )
+                self._store(run.run_id, command.values)
                 if isinstance(command, c.Finish) and isinstance(command.outcome, Completed):
                     self._results[run.run_id] = command.outcome.sealed
             case c.Wake(delivery=given) if changed and given is not None:
                 kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
                 self.changes.values.append(kept)
+
+    def _store(self, run_id: str, values: tuple[c.Value, ...]) -> None:
+        self.changes.values.extend(
+            StoredValue(run_id, v.kind, v.key, v.sealed, v.artifact, v.note, self.now) for v in values
+        )
 
     def _remove(self, run_id: str, keys: tuple[tuple[str, str], ...]) -> None:
         # The store removes before it writes: what an earlier command of this transaction kept must not come after.

@@ -151,8 +151,16 @@ class Emitter:
             raise TooLarge(f"more than {self._buffer_max_bytes} bytes of records wait to be stored; write less at once")
         if note.type == STREAM:
             self._emit_chunk(buffer, note.data)
+            self._mark(buffer)
         else:
-            buffer.add(self.draft(note))
+            self.keep(buffer, self.draft(note))
+
+    def keep(self, buffer: Buffer, draft: Draft) -> None:
+        """Keep a record of ours for the next flush."""
+        buffer.add(draft)
+        self._mark(buffer)
+
+    def _mark(self, buffer: Buffer) -> None:
         self._dirty[buffer] = None
         if self._task is None:
             self._task = asyncio.create_task(self._flush_soon(), name="emitter")

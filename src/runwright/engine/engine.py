@@ -15,8 +15,11 @@ from runwright.domain.hints import Kept
 from runwright.domain.ports import ArtifactStore, Bus, ProjectSealer
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
+from runwright.engine.amend import Amend
 from runwright.engine.attempt import Executor
 from runwright.engine.batch import Terms
+from runwright.engine.batches import Batches
+from runwright.engine.bulk import Bulk
 from runwright.engine.calls import Calls
 from runwright.engine.children import Children
 from runwright.engine.commit import Commit
@@ -34,6 +37,7 @@ from runwright.engine.postman import Courier
 from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
+from runwright.engine.replays import Replays
 from runwright.engine.requests import Committed
 from runwright.engine.scheduler import Scheduler
 from runwright.engine.schedules import Schedules
@@ -87,6 +91,10 @@ class Engine:
         self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs, "webhooks": self.webhooks.forget}
         self.submitter = Submitter(self.commit, self.values, self.schemas, redactor, clock)
         self.control = Control(self.commit, self.hub)
+        self.amend = Amend(store, self.commit, self.values, self.schemas)
+        self.batches = Batches(store)
+        self.replays = Replays(self.jobs, self.submitter, self.values)
+        self.bulk = Bulk(self.commit, clock, chunk=settings.commit_batch_max)
         steady = Steady(clock, settings.lease_s)
         self.scheduler = Scheduler(store, self.commit, clock, steady, batch=settings.scheduler_batch)
         self.reaper = Reaper(

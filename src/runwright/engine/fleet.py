@@ -22,6 +22,7 @@ from runwright.domain.run import ENDPOINT, Run
 from runwright.domain.workforce import Introduction
 from runwright.engine.attempt import HELD_BACK, Attempt, AttemptLost, Saving
 from runwright.engine.batch import lease_until
+from runwright.engine.captures import Way
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter, Packed
 from runwright.engine.known_attempts import KnownAttempts, stand
@@ -310,6 +311,17 @@ class Fleet:
             attempt.go_on(None if held_back is None else held_back.sealed)
             attempt.received = int(receipt.note) if receipt is not None and receipt.note is not None else 0
         return attempt.received
+
+    async def capture(self, attempt: Attempt, way: Way, head: Mapping[str, Any], body: bytes) -> None:
+        """Record what is handed over or comes back, durable when it returns, if the attempt began in debug mode.
+
+        Raises `StaleLease`.
+        """
+        if not attempt.debug:
+            return
+        async with attempt.turn:
+            attempt.capture(way, head, body)
+            await self.write(attempt, [])
 
     async def annotate(self, attempt: Attempt, annotations: dict[str, str]) -> Run:
         """Add to the run's metadata. Raises `StaleLease`, and `InvalidRequest` for too many or too long ones."""

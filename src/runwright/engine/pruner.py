@@ -8,6 +8,7 @@ from runwright.engine.artifacts import Artifacts
 from runwright.engine.loops import Loop
 from runwright.engine.rollups import Rollups
 from runwright.store.base import Pruned, Store, Transaction
+from runwright.store.queries.batches import FORGET_BATCHES
 from runwright.store.queries.runs import FORGET_KEYS
 from runwright.store.queries.tickets import FORGET_TICKETS
 from runwright.store.queries.webhooks import FORGET as FORGET_DELIVERIES
@@ -69,6 +70,7 @@ class Pruner:
         async def prune(tx: Transaction) -> Pruned:
             if not await tx.alone("prune"):
                 return Pruned([], [])
+            await tx.fetch(FORGET_BATCHES, before=ids.floor("batch", before))
             return await tx.prune(before, self._batch)
 
         pruned = await self._store.write(prune)

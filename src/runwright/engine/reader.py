@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runwright.domain.events import Event
+from runwright.domain.run import Run
 from runwright.domain.tenancy import Actor
 from runwright.domain.words import Shows
 from runwright.engine.values import Values
@@ -19,6 +20,7 @@ from runwright.store.queries.runs import listing
 
 SCAN_PAGE = 500
 LAST = 2**63 - 1
+EXCHANGES = ("debug.request", "debug.response")
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,28 @@ class Reader:
             raise NotFound("run", run_id)
         await self._values.ensure([record.run.spec.project_id])
         return record
+
+    async def records(self, run_ids: Sequence[str]) -> list[Record]:
+        """Return those of the runs that there are and that the caller may see, in any order."""
+        found = [
+            r
+            for r in await self._store.records_of(run_ids)
+            if self._actor.sees(r.run.spec.org_id, r.run.spec.project_id)
+        ]
+        await self._values.ensure(record.run.spec.project_id for record in found)
+        return found
+
+    async def checkpoint(self, record: Record, sequence: int) -> Any:
+        """Return a state that a run has saved, exact: for the engine's own use in a replay, never for an answer.
+
+        Raises `NotFound`, and `Gone` for a run whose data were erased.
+        """
+        require_data(record)
+        spec = record.run.spec
+        for value in await self._store.values(spec.run_id, "checkpoint"):
+            if value.key == str(sequence):
+                return await self._values.unpack(spec.project_id, value)
+        raise NotFound("checkpoint", str(sequence))
 
     async def runs(self, wanted: Filter, *, bound: str | None, limit: int, newest_first: bool = True) -> Listed:
         """Return a page of runs beyond `bound`. A filter that SQL cannot test costs at most the scan budget in rows."""
@@ -139,6 +163,17 @@ class Reader:
             if len(page) < SCAN_PAGE:
                 return
             beyond = Beyond(after_seq=page[-1].seq)
+
+    async def exchanges(self, run: Run) -> dict[int, list[Event]]:
+        """Return what was recorded of the attempts of a run in debug mode, by lease epoch, in order."""
+        found: dict[int, list[Event]] = {}
+        if run.spec.debug_mode or run.amended.debug_mode is not None:
+            told: list[Event] = []
+            for way in EXCHANGES:
+                told += [event async for event in self.all_of_type(run.run_id, way)]
+            for event in sorted(told, key=lambda event: event.seq):
+                found.setdefault(event.lease_epoch, []).append(event)
+        return found
 
     async def attempts(self, run_id: str) -> list[Attempt]:
         """Return the ended attempts of a run that the caller was shown."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import msgspec
 
 from runwright.domain import commands as c
+from runwright.domain.batch_operations import BatchOperation, BatchResult
 from runwright.domain.events import Event
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
@@ -39,7 +43,19 @@ class Fire(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Overlap = "allow"
 
 
-Request = c.Command | Take | Admit | Fire
+class Tell(msgspec.Struct, frozen=True):
+    """Write what became of the requests before it in its group, in their own transaction: how a bulk verb went.
+
+    `results` reads their answers, and the runs as they stand after them; without `finished` more of the operation is
+    still to come.
+    """
+
+    operation: BatchOperation
+    results: Callable[[Sequence[Any], Mapping[str, Run]], list[BatchResult]]
+    finished: bool = True
+
+
+Request = c.Command | Take | Admit | Fire | Tell
 
 Recurring = c.Due | c.Expire | c.Lose | c.Fence
 """What loops ask for, of every process at once: one finds the run free and its hour come, the others pass it over."""

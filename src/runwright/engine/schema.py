@@ -49,6 +49,16 @@ class JobSchemas:
         if problems:
             raise InvalidRequest(fields=problems, code="payload.schema_mismatch")
 
+    async def require_new_payload(self, spec: Spec, payload: Any, size: int) -> None:
+        """Raise `InvalidRequest` for a payload that a run cannot have: its version of the job refuses it."""
+        definition = None if spec.job_version_id is None else await self._definition(spec.job_version_id)
+        if definition is None or definition.payload_schema is None:
+            return
+        judge = self._compiled(spec.job_version_id or "", "payload", definition.payload_schema)
+        problems = judge.problems(payload, "payload", size)
+        if problems:
+            raise InvalidRequest(fields=problems, code="payload.schema_mismatch")
+
     async def judged(self, spec: Spec, outcome: Completed, values: Values, failed: Callable[..., Failed]) -> Outcome:
         """Return the outcome of finished work: failed, and not to be tried again, if its job takes no such result."""
         result = values.open(spec.project_id, spec.run_id, "result", outcome.sealed)

@@ -47,8 +47,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     parent_run_id: str | None = None
     batch_id: str | None = None
     triggered_by: str = "manual"
+    debug_mode: bool = False
     replay_of: str | None = None
     replay_version: str | None = None
+    from_checkpoint: int | None = None
 
 
 class Submitter:
@@ -158,6 +160,8 @@ def _spec(
         created_by_user_name=actor.name,
         created_by_email=actor.email,
         scheduled_at=order.scheduled_at,
+        debug_mode=order.debug_mode,
+        from_checkpoint=order.from_checkpoint,
         max_attempts_override=order.max_attempts_override,
         timeout_secs_override=order.timeout_secs_override,
         retry_backoff=order.retry_backoff,
@@ -175,5 +179,17 @@ def _idempotency(job: Job, order: Order) -> IdempotencyKey | None:
     if order.idempotency_key is None:
         return None
     asked = msgspec.structs.replace(order, idempotency_key=None, batch_id=None)
-    operation = f"jobs.trigger/{job.job_id}" if order.replay_of is None else f"runs.replay/{order.replay_of}"
-    return IdempotencyKey(f"{job.project_id}/{operation}", order.idempotency_key, sha256(_canonical(asked)).hexdigest())
+    scope = _scope(job.project_id, job.job_id, order.replay_of)
+    return IdempotencyKey(scope, order.idempotency_key, sha256(_canonical(asked)).hexdigest())
+
+
+def key_of(spec: Spec) -> tuple[str, str] | None:
+    """Return the scope and the name of the idempotency key that a run was made with; None for one without."""
+    if spec.idempotency_key is None:
+        return None
+    return _scope(spec.project_id, spec.job_id or "", spec.replay_of), spec.idempotency_key
+
+
+def _scope(project_id: str, job_id: str, replay_of: str | None) -> str:
+    operation = f"jobs.trigger/{job_id}" if replay_of is None else f"runs.replay/{replay_of}"
+    return f"{project_id}/{operation}"

@@ -17,8 +17,8 @@ from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.domain.tenancy import SCHEDULE, Cause
 from runwright.engine.batch import Batch, Reading, Terms
-from runwright.engine.requests import Admit, Fire, Fired, Fused, Recurring, Request, Reserved, Submitted, Take
-from runwright.errors import Error, IdempotencyMismatch, NotFound
+from runwright.engine.requests import Admit, Fire, Fired, Fused, Recurring, Request, Reserved, Submitted, Take, Tell
+from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
 
 
@@ -50,6 +50,7 @@ class Transact:
         self._leases: dict[str, Lease] = {}
         self._schedules: dict[str, Schedule] = {}
         self._fusing: dict[str, Reserved] = {}
+        self._dead: set[str] = set()
         self.answers: list[list[Any]] = []
         self.fused: list[Fused] = []
 
@@ -59,7 +60,10 @@ class Transact:
         slots, held = await self._limited(tx)
         batch = Batch(tx.now, await self._runs(tx, held), self._terms)
         for group in self._groups:
-            self.answers.append([self._answer(batch, request) for request in group])
+            answered: list[Any] = []
+            self.answers.append(answered)
+            for request in group:
+                answered.append(self._answer(batch, request, answered))
         _bring_up_to_date(batch, self.answers)
         await self._admit(tx, batch, slots, held)
         return batch
@@ -75,7 +79,8 @@ class Transact:
         asked = sorted({key for r in self._requests if isinstance(r, Admit) for key in r.limit_keys})
         guessed = await tx.held(asked, self._batch_max) if asked else {}
         # An append changes no slot, and it is what there is most of.
-        moved = {r.run_id for r in self._requests if not isinstance(r, c.Submit | c.Append | Take | Admit | Fire)}
+        still = c.Submit | c.Append | c.Debug | Take | Admit | Fire | Tell
+        moved = {r.run_id for r in self._requests if not isinstance(r, still)}
         moved.update(self._overlapped())
         moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
@@ -107,9 +112,11 @@ class Transact:
     async def _runs(self, tx: Transaction, held: list[str]) -> dict[str, Run]:
         takes = [request for request in self._requests if isinstance(request, Take)]
         recurring = {r.run_id for r in self._requests if isinstance(r, Recurring)}
-        others = Take | Admit | Fire | c.Submit | Recurring
+        others = Take | Admit | Fire | Tell | c.Submit | Recurring
         named = {r.run_id for r in self._requests if not isinstance(r, others)}.union(held, self._overlapped())
         runs = await tx.runs(sorted(named), self._known) if named else {}
+        dead = {s.spec.replay_of for s in self._submits if s.from_dead_letters and s.spec.replay_of is not None}
+        self._dead = await tx.dead_letters(sorted(dead)) if dead else set()
         if recurring:
             runs |= await tx.runs(sorted(recurring - named), self._known, wait=False)
             self._leases = await tx.leases([r.run_id for r in self._requests if isinstance(r, c.Lose | c.Fence)])
@@ -142,7 +149,7 @@ class Transact:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _answer(self, batch: Batch, request: Request) -> Any:
+    def _answer(self, batch: Batch, request: Request, before: Sequence[Any]) -> Any:
         try:
             match request:
                 case c.Submit():
@@ -157,6 +164,10 @@ class Transact:
                     return None
                 case Fire():
                     return self._fire(batch, request)
+                case Tell(operation, results, finished):
+                    told = operation.told(results(before, batch.after), batch.now if finished else None)
+                    batch.changes.batches.append(told)
+                    return told
                 case c.Due() | c.Expire() | c.Lose() | c.Fence():
                     return batch.decide(request) if self._has_come(batch, request) else None
                 case _:
@@ -213,7 +224,10 @@ class Transact:
                         data=data,
                     )
                 return Submitted(run_id, batch.after.get(run_id), hit=True)
+        if command.from_dead_letters and command.spec.replay_of not in self._dead:
+            raise Conflict("the run is not in the dead letter queue", code="runs.not_dead_lettered")
         run = batch.decide(command)
+        self._dead.discard(command.spec.replay_of or "")
         if key is not None:
             self._keys_taken[key.scope, key.key] = (key.fingerprint, run.run_id)
         if self._fusing and run.state == "queued" and not run.spec.limits:

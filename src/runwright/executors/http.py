@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -58,16 +58,30 @@ class HttpExecutor:
         token = self._mint(run.run_id, run.lease_epoch)
         headers = _headers(run, token) | signature_headers(endpoint.secrets, message_id(run), now // 1_000_000, body)
         url, fallback = endpoint.url, False
-        answer = await self._dispatcher.post(url, headers, body)
+        answer = await self._post(attempt, url, headers, body, token)
         if endpoint.fallback_url is not None and _asks_for_fallback(answer):
             attempt.emit(_Log(f"{_told(answer)}; the fallback endpoint is tried"))
             url, fallback = endpoint.fallback_url, True
-            answer = await self._dispatcher.post(url, headers, body)
+            answer = await self._post(attempt, url, headers, body, token)
         trace = _trace(answer, url, fallback)
         if isinstance(answer, Fault):
             failed = attempt.failed(answer.error_class, answer.message, retryable=answer.retryable, code=answer.code)
             return replace(failed, trace=trace)
         return _ended(attempt, endpoint, answer, token, trace)
+
+    async def _post(
+        self, attempt: Attempt, url: str, headers: Mapping[str, str], body: bytes, token: str
+    ) -> Answer | Fault:
+        head = {"method": "POST", "url": url, "headers": headers}
+        attempt.capture("debug.request", head, body, token)
+        answer = await self._dispatcher.post(url, headers, body)
+        if isinstance(answer, Fault):
+            fault = {"error_class": answer.error_class, "code": answer.code}
+            attempt.capture("debug.response", fault, answer.message.encode(), token)
+        else:
+            told = {"status": answer.status, "headers": answer.headers}
+            attempt.capture("debug.response", told, answer.body, token)
+        return answer
 
     async def close(self) -> None:
         """Close the connections."""

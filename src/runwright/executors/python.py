@@ -16,6 +16,8 @@ from runwright.client.worker import Worker
 from runwright.domain import outcome as o
 from runwright.domain.lane import Lane
 from runwright.engine.attempt import Attempt, AttemptLost
+from runwright.engine.captures import came_back, handed_over
+from runwright.engine.values import encode
 from runwright.errors import Error
 
 
@@ -41,10 +43,14 @@ class PythonExecutor:
         name = attempt.run.spec.handler or ""
         handler = self.handlers[name]  # its lane has the handler's name
         session = LocalSession(attempt)
+        if attempt.debug:
+            attempt.capture("debug.request", handed_over(attempt.run), encode(session.payload))
         try:
             ended = await run_handler(handler, session, threads=self._threads)
         except LeaseLost as lost:
             raise AttemptLost from lost
+        if attempt.debug:
+            attempt.capture("debug.response", *came_back(ended))
         return _outcome(attempt, ended)
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from runwright.domain.batch_operations import BatchOperation
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
 from runwright.domain.run import Run, Spec
@@ -165,6 +166,8 @@ class ChangeSet(msgspec.Struct):
     inbox: list[tuple[str, bytes]] = []
     outbox: list[tuple[str, str, bytes]] = []
     schedules: list[Schedule] = []
+    payloads: list[tuple[str, bytes]] = []
+    batches: list[BatchOperation] = []
 
 
 class Transaction(Protocol):
@@ -195,6 +198,9 @@ class Transaction(Protocol):
 
         Without `wait`, those that another transaction holds are left out.
         """
+
+    async def dead_letters(self, run_ids: Sequence[str]) -> set[str]:
+        """Return those of the runs that are in the dead letter queue; locked: nobody else takes them off it."""
 
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
         """Return the leases of those runs that execute, locked against renewal; without those being renewed."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from runwright.domain.run import Paused, Run, Spec, Tally, Trace, Usage, Wait
+from runwright.domain.run import Amended, Paused, Run, Spec, Tally, Trace, Usage, Wait
 from runwright.store.base import Birth, Lease, Record, Row
 
 STANDING = (
@@ -40,6 +40,7 @@ STANDING = (
     "wait",
     "restart_requested_at",
     "preset",
+    "amended",
 )
 """The columns of `runs` that change, in the order of `standing`."""
 
@@ -57,8 +58,10 @@ _wait = msgspec.json.Decoder(Wait).decode
 _trace = msgspec.json.Decoder(Trace).decode
 _usage = msgspec.json.Decoder(Usage).decode
 _annotations = msgspec.json.Decoder(dict[str, str]).decode
+_amended = msgspec.json.Decoder(Amended).decode
 _NO_TALLY = Tally()
 _NO_USAGE = Usage()
+_AS_MADE = Amended()
 
 
 def standing(run: Run) -> Row:
@@ -94,6 +97,7 @@ def standing(run: Run) -> Row:
         None if run.wait is None else _encode(run.wait),
         run.restart_requested_at,
         run.preset,
+        None if run.amended == _AS_MADE else _encode(run.amended),
     )
 
 
@@ -160,6 +164,7 @@ def run_from(opening: bytes, row: Row, live: Row | None) -> Run:
         wait=None if row[27] is None else _wait(row[27]),
         restart_requested_at=row[28],
         preset=row[29],
+        amended=_AS_MADE if row[30] is None else _amended(row[30]),
     )
 
 

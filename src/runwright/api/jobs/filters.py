@@ -10,7 +10,7 @@ import msgspec
 from runwright import ids
 from runwright.api import instants
 from runwright.api.jobs.run_schemas import RunQuery
-from runwright.domain.run import STATES
+from runwright.domain.run import LIVE, STATES
 from runwright.domain.words import JOB_WORDS, Shows, matches, shows
 from runwright.engine.reader import Filter, Reader, containing, has_pairs
 from runwright.errors import InvalidRequest
@@ -39,6 +39,15 @@ def run_filter(query: RunQuery, project_id: str | None, reader: Reader) -> Filte
     return Filter(
         where={name: value for name, value in where.items() if value is not None}, shown=shown, keep=_all(tests)
     )
+
+
+def unfinished(query: RunQuery, project_id: str, reader: Reader) -> Filter:
+    """Return the filter of a query for the runs that have not ended, and were not asked to: of others it holds none."""
+    live = [state for state in query.state if state in LIVE] if query.state else list(LIVE)
+    wanted = run_filter(msgspec.structs.replace(query, state=live), project_id, reader)
+    # Who was asked already may go on for a while: whoever cancels on and on must come to those behind them.
+    tests = [lambda record: record.run.cancel_requested_at is None, *([wanted.keep] if wanted.keep is not None else [])]
+    return msgspec.structs.replace(wanted, shown=wanted.shown if live else frozenset(), keep=_all(tests))
 
 
 def _floor(at: int) -> str:
@@ -75,6 +84,8 @@ def _tests(query: RunQuery, reader: Reader) -> list[Keep]:
         tests.append(lambda record: record.run.finished_at is not None and record.run.finished_at < until)
     if query.triggered_by is not None:
         tests.append(lambda record: record.run.spec.triggered_by == query.triggered_by)
+    if query.execution_mode is not None:
+        tests.append(lambda record: record.run.spec.executor == query.execution_mode)
     if query.concurrency_key is not None:
         tests.append(lambda record: record.run.spec.concurrency_key == query.concurrency_key)
     metadata = _pairs(query.metadata, "metadata", query.metadata_key, query.metadata_value)

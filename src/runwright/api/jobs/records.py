@@ -24,7 +24,7 @@ from runwright.api.pages import Page, PageQuery, Window
 from runwright.api.routing import Reply, Routes
 from runwright.api.sse import EventStream
 from runwright.domain.events import CATALOGUE, Event, schemas
-from runwright.engine.reader import Beyond, require_data
+from runwright.engine.reader import Beyond, Reader, require_data
 from runwright.engine.stream import Lagged
 from runwright.errors import InvalidRequest
 from runwright.store.base import Record
@@ -147,9 +147,19 @@ async def list_attempts(call: Call, run_id: str, query: PageQuery) -> Page[wire.
     """List every lease of a run, oldest first, the one under way last."""
     reader = call.services.engine.reader(call.actor)
     record = await reader.run(run_id)
-    rows = [(attempt.started_at, attempt_view(attempt)) for attempt in await reader.attempts(run_id)]
-    current = current_attempt(record.run)
-    return _slice(call, query, rows if current is None else [*rows, (record.run.since_at, current)])
+    return _slice(call, query, await attempt_rows(reader, record))
+
+
+async def attempt_rows(reader: Reader, record: Record) -> list[tuple[int, wire.Attempt]]:
+    """Return every lease of a run with the instant of its begin, the one under way last."""
+    run = record.run
+    told = await reader.exchanges(run)
+    rows = [
+        (attempt.started_at, attempt_view(attempt, told.get(attempt.lease_epoch, ())))
+        for attempt in await reader.attempts(run.run_id)
+    ]
+    current = current_attempt(run, told.get(run.lease_epoch, ()))
+    return rows if current is None else [*rows, (run.since_at, current)]
 
 
 @routes.get(

@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from runwright.api.instants import Instant
 from runwright.api.pages import PageQuery
 from runwright.domain.events import Level
-from runwright.domain.job_options import Attempts, Delay, Key, Metadata, Priority, Tags, Timeout, Ttl
+from runwright.domain.job_options import Attempts, Delay, Key, Metadata, Mode, Priority, Tags, Timeout, Ttl
 from runwright.domain.retry import Strategy
 from runwright.domain.run import State
 
@@ -135,6 +135,7 @@ class TriggerRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retry_initial_delay_secs: Delay | None = None
     retry_max_delay_secs: Delay | None = None
     parent_run_id: str | None = None
+    debug_mode: bool = False
     dry_run: bool = False
 
 
@@ -164,11 +165,16 @@ class BulkTriggerAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the replay differs from the original: another payload, or a JSON Merge Patch of it (RFC 7396)."""
+    """How the replay differs from the original: another payload, or a JSON Merge Patch of it (RFC 7396).
+
+    With `from_checkpoint` the new run begins with that checkpoint of the original as its own first one.
+    """
 
     payload: dict[str, Any] | None = None
     payload_patch: dict[str, Any] | None = None
+    from_checkpoint: Annotated[int, Meta(ge=1, lt=10**9)] | None = None
     version: Literal["same", "latest"] = "same"
+    debug_mode: bool = False
     force: bool = False
 
 
@@ -204,7 +210,7 @@ class RunQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True)
     concurrency_key: str | None = None
     parent_run_id: str | None = None
     error_class: str | None = None
-    execution_mode: Literal["worker"] | None = None
+    execution_mode: Mode | None = None
     created_after: Instant | None = None
     created_before: Instant | None = None
     finished_after: Instant | None = None
@@ -267,6 +273,20 @@ class DispatchTrace(msgspec.Struct, frozen=True, kw_only=True):
     fallback: bool
 
 
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What was handed to the code of an attempt, or came back from it, recorded in debug mode and redacted.
+
+    `head` holds what went with the body: headers, or what a worker is told; `bytes` is the length of the whole body.
+    """
+
+    way: Literal["request", "response"]
+    head: dict[str, Any]
+    body: str
+    bytes: int
+    truncated: bool
+    created_at: str
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One lease of a run: who had it, how long, and how it ended; the one under way has no end."""
 
@@ -284,6 +304,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     queue_wait_us: int
     duration_us: int | None
     trace: DispatchTrace | None
+    exchanges: list[Exchange]
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

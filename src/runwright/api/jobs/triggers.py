@@ -12,6 +12,7 @@ from runwright.api import instants
 from runwright.api.context import Call, Services
 from runwright.api.idempotency import HEADERS, idempotency_key
 from runwright.api.jobs import run_schemas as wire
+from runwright.api.jobs.bulk_schemas import BATCH
 from runwright.api.jobs.views import found_view, run_view, triggered_view
 from runwright.api.routing import Reply, Routes
 from runwright.domain.accounts import Project
@@ -70,6 +71,7 @@ async def trigger(
     scope="jobs:trigger",
     status=201,
     headers=HEADERS,
+    answer_headers=BATCH,
     answers={200: "All the runs had been made before, by the same idempotency keys"},
     summary="Trigger a job many times in one transaction",
     limit="bulk_body_max_bytes",
@@ -86,17 +88,19 @@ async def trigger_bulk(
     if len(body.items) > most:
         raise InvalidRequest.at("items", f"at most {most} in one call")
     project, found = await _job(call, office, job, query.project_id)
-    batch_id = ids.new_id("batch", office.clock.now())
+    operation = office.engine.bulk.operation(call.actor, "trigger", len(body.items), job=found)
+    batch_id = operation.batch_id
     commands = []
     for place, item in enumerate(body.items):
         with _placed(f"items[{place}]."):
             order = msgspec.structs.replace(await _item(call, office, project, item, place), batch_id=batch_id)
             commands.append(_command(call, office, project, found, order))
-    answers = await office.engine.commit.apply_all(commands)
+    answers = await office.engine.bulk.trigger(operation, commands)
     results = [await _result(call, answer) for answer in answers]
     created = sum(isinstance(answer, Submitted) and not answer.hit for answer in answers)
     answer = wire.BulkTriggerAnswer(batch_id=batch_id, results=results, total=len(results), created=created)
-    return Reply(answer, 200 if all(result.idempotency_hit for result in results) else 201)
+    status = 200 if all(result.idempotency_hit for result in results) else 201
+    return Reply(answer, status, {"X-Batch-Id": batch_id})
 
 
 async def _result(call: Call, answer: Submitted | Error) -> wire.BulkTriggerResult:
@@ -159,6 +163,7 @@ async def _order(call: Call, office: Services, project: Project, body: wire.Trig
         retry_initial_delay_secs=body.retry_initial_delay_secs,
         retry_max_delay_secs=body.retry_max_delay_secs,
         parent_run_id=body.parent_run_id,
+        debug_mode=body.debug_mode,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from runwright.api import instants
 from runwright.api.jobs import run_schemas as wire
 from runwright.domain import run as domain
+from runwright.domain.amendments import Exchanged
 from runwright.domain.events import Event, ToolCalled, UsageReported
 from runwright.domain.money import usd
 from runwright.domain.words import job_word
@@ -20,7 +22,6 @@ from runwright.store.base import Attempt, Record
 _NOT_YET: dict[str, Any] = {
     "thread_id": None,
     "workflow_step_run_id": None,
-    "debug_mode": False,
     "continuation_of": None,
     "lineage_depth": 0,
     "model": None,
@@ -79,7 +80,6 @@ def _asked(spec: domain.Spec) -> dict[str, Any]:
     return {
         **{name: getattr(spec, name) for name in _SAME_NAME},
         "id": spec.run_id,
-        "scheduled_at": _text(spec.scheduled_at),
         "timeout_secs_override": _whole(spec.timeout_secs_override),
         "retry_initial_delay_secs": _whole(spec.retry_initial_delay_secs),
         "retry_max_delay_secs": _whole(spec.retry_max_delay_secs),
@@ -88,7 +88,7 @@ def _asked(spec: domain.Spec) -> dict[str, Any]:
     }
 
 
-_TRANSLATED = {"payload", "metadata", "scheduled_at", "timeout_secs_override", "created_at"}
+_TRANSLATED = {"payload", "metadata", "scheduled_at", "debug_mode", "timeout_secs_override", "created_at"}
 _TRANSLATED |= {"retry_initial_delay_secs", "retry_max_delay_secs"}
 _SAME_NAME = tuple(sorted(set(domain.Spec.__struct_fields__) & set(wire.Run.__struct_fields__) - _TRANSLATED))
 
@@ -99,6 +99,8 @@ def _standing(run: domain.Run, now: int) -> dict[str, Any]:
     waits = run.state == "scheduled" and run.reason in ("retry", "snooze")
     return {
         "status": job_word(run),
+        "scheduled_at": _text(run.scheduled_at),
+        "debug_mode": run.debug_mode,
         "state": run.state,
         "total_input_tokens": run.usage.input_tokens,
         "total_output_tokens": run.usage.output_tokens,
@@ -162,7 +164,20 @@ def event_view(event: Event) -> wire.Event:
     )
 
 
-def attempt_view(attempt: Attempt) -> wire.Attempt:
+def exchange_view(event: Event) -> wire.Exchange:
+    """Return what a `debug.request` or `debug.response` tells."""
+    told = msgspec.json.decode(event.data or b"", type=Exchanged)
+    return wire.Exchange(
+        way="request" if event.type == "debug.request" else "response",
+        head=told.head,
+        body=told.body,
+        bytes=told.bytes,
+        truncated=told.truncated,
+        created_at=instants.text(event.created_at),
+    )
+
+
+def attempt_view(attempt: Attempt, exchanges: Sequence[Event] = ()) -> wire.Attempt:
     """Return an attempt that ended."""
     return wire.Attempt(
         id=f"{attempt.run_id}.attempt.{attempt.lease_epoch}",
@@ -179,10 +194,11 @@ def attempt_view(attempt: Attempt) -> wire.Attempt:
         queue_wait_us=attempt.queue_wait_us,
         duration_us=attempt.ended_at - attempt.started_at,
         trace=None if attempt.trace is None else _dispatch(_read_trace(attempt.trace)),
+        exchanges=list(map(exchange_view, exchanges)),
     )
 
 
-def current_attempt(run: domain.Run) -> wire.Attempt | None:
+def current_attempt(run: domain.Run, exchanges: Sequence[Event] = ()) -> wire.Attempt | None:
     """Return the attempt under way, if there is one."""
     if run.state != "executing" or run.worker_id is None:
         return None
@@ -201,6 +217,7 @@ def current_attempt(run: domain.Run) -> wire.Attempt | None:
         queue_wait_us=run.queue_wait_us,
         duration_us=None,
         trace=None if run.trace is None else _dispatch(run.trace),
+        exchanges=list(map(exchange_view, exchanges)),
     )
 
 

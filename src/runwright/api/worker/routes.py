@@ -15,7 +15,9 @@ from runwright.api.worker import schemas as wire
 from runwright.domain import outcome as o
 from runwright.domain.workforce import PROTOCOL, Introduction
 from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.captures import came_back, handed_over
 from runwright.engine.stops import Stopping
+from runwright.engine.values import encode
 from runwright.errors import Conflict, Error, InvalidRequest, NotFound
 
 routes = Routes("workers")
@@ -82,6 +84,8 @@ async def finish_attempts(call: Call, body: wire.FinishRequest) -> wire.Results:
     async def finish(item: wire.FinishItem, attempt: Attempt) -> None:
         if item.savings:
             await fleet.append(attempt, _savings(item.savings), item.number)
+        if attempt.debug:
+            await fleet.capture(attempt, "debug.response", *came_back(item.outcome))
         try:
             outcome = _outcome(attempt, item.outcome)
         except Error as refused:  # a result that cannot be kept ends the run, as it does in the server's own worker
@@ -234,12 +238,15 @@ def _stop(stopping: Stopping) -> wire.StopRequest:
 async def _assignments(call: Call, attempts: Sequence[Attempt]) -> list[wire.Assignment]:
     """Return what a worker is given; an attempt whose payload cannot be read ends here, alone."""
     given = []
+    fleet = call.services.engine.fleet
     for attempt in attempts:
         try:
             given.append(_assignment(call, attempt))
+            if attempt.debug:
+                await fleet.capture(attempt, "debug.request", handed_over(attempt.run), encode(attempt.payload()))
         except Error as broken:
             failed = attempt.failed(type(broken).__name__, broken.detail, code=broken.code, reason="system")
-            await call.services.engine.fleet.finish(attempt, failed)
+            await fleet.finish(attempt, failed)
     return given
 
 
@@ -260,5 +267,6 @@ def _assignment(call: Call, attempt: Attempt) -> wire.Assignment:
         timeout_secs=spec.timeout_s,
         trace_id=spec.trace_id,
         run_token=call.services.tenants.run_tokens.mint(spec.run_id, run.lease_epoch),
+        from_checkpoint=spec.from_checkpoint,
         stop=attempt.stop_requested,
     )

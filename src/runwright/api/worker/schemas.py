@@ -63,6 +63,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     timeout_secs: float | None
     trace_id: str
     run_token: str
+    from_checkpoint: int | None
     stop: StopKind | None
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
 from runwright.client.backoff import Backoff
 from runwright.client.sync.artifacts import Artifacts
+from runwright.client.sync.dead_letters import BatchOperations, DeadLetters
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
@@ -43,6 +44,8 @@ class Client:
         )
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
+        self.dlq = DeadLetters(transport)
+        self.batches = BatchOperations(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)

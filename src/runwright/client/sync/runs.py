@@ -23,25 +23,19 @@ from runwright.client.models import (
     ToolCall,
     Usage,
 )
+from runwright.client.sync.many_runs import ManyRuns
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.stream import EventStream, OnCut
-from runwright.client.sync.transport import Transport
 
 STREAM_BACKOFF = Backoff(attempts=10)
 
 
-class Runs:
+class Runs(ManyRuns):
     """Read, follow, stop and repeat runs."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def list(self, **filters: Unpack[RunFilters]) -> Pages[Run]:
         """Return runs, newest first; `limit` is the size of a page."""
-        params: dict[str, Any] = dict(filters)
-        if "payload_contains" in filters:
-            params["payload_contains"] = msgspec.json.encode(filters["payload_contains"]).decode()
-        return self._transport.pages(Run, "/v1/runs", params)
+        return self._transport.pages(Run, "/v1/runs", run_params(filters))
 
     def get(self, run_id: str) -> Run:
         """Return a run."""
@@ -178,6 +172,14 @@ class Runs:
     def children(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Run]:
         """Return the runs that this run started."""
         return self._transport.pages(Run, f"{_path(run_id)}/children", page)
+
+
+def run_params(filters: RunFilters) -> dict[str, Any]:
+    """Return the filters of a list of runs as its query takes them."""
+    params: dict[str, Any] = dict(filters)
+    if "payload_contains" in filters:
+        params["payload_contains"] = msgspec.json.encode(filters["payload_contains"]).decode()
+    return params
 
 
 def _path(run_id: str) -> str:

@@ -63,6 +63,11 @@ class Transport:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return self.one(kind, "POST", path, body=body, headers=headers, **{"repeatable": True, **request})
 
+    def made_all(self, kind: type[R], path: str, body: Any, idempotency_key: str | None = None) -> list[R]:
+        """Send a POST that makes several things, as `made` does one."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return self.read_all(kind, self.send("POST", path, body=body, headers=headers, repeatable=True))
+
     def many(self, kind: type[R], path: str, params: Mapping[str, Any]) -> Page[R]:
         """Get one page of a list."""
         response = self.send("GET", path, params=params)

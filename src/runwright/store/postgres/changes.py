@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 from msgspec.structs import astuple
 from sqlalchemy import BigInteger, Float, Integer, LargeBinary, Table, Text
 
+from runwright.domain.batch_operations import BatchOperation
 from runwright.domain.events import Event
 from runwright.domain.run import Run
-from runwright.store import rows, tables
+from runwright.store import operation_tables, rows, tables
 from runwright.store.base import Attempt, ChangeSet, Lease, Row, StoredValue
 from runwright.store.postgres.connection import Connection
 from runwright.store.postgres.escapes import escaped
@@ -93,6 +94,7 @@ _READY, _HELD = ("lane", "rank", "run_id"), ("limit_key", "rank", "run_id")
 _VALUE = ("run_id", "kind", "key")
 _PLACE = f"CROSS JOIN LATERAL (SELECT h.ctid AS place FROM run_heads h WHERE {newest('h.run_id', 'n.run_id')}) f"
 """Where the heads of rows lie, which the transaction has locked: nobody moves them meanwhile."""
+_BATCH = BatchOperation.__struct_fields__
 
 FIELDS: dict[str, Field] = {
     "births": Field(
@@ -221,6 +223,13 @@ FIELDS: dict[str, Field] = {
         f" last_run_id = n.last_run_id FROM {{rows}} WHERE {same('s.job_id', 'n.job_id')}",
         lambda schedule: (schedule.job_id, schedule.next_fire_at, schedule.last_fired_at, schedule.last_run_id),
     ),
+    "batches": Field(
+        operation_tables.batch_operations,
+        _BATCH,
+        _upsert(operation_tables.batch_operations, _BATCH[0], *_BATCH[1:]),
+        astuple,
+        key=lambda batch: batch.batch_id,
+    ),
     "attempts": Field(
         tables.attempts,
         Attempt.__struct_fields__,
@@ -283,6 +292,14 @@ _REPLAYS = Field(
     floored=True,
 )
 
+_PAYLOADS = Field(
+    tables.runs,
+    ("run_id", "payload"),
+    f"UPDATE runs r SET payload = n.payload FROM {{rows}} WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {_FLOOR}",
+    lambda payload: payload,
+    floored=True,
+)
+
 
 async def apply(connection: Connection, changes: ChangeSet, now: int) -> None:
     """Write a change set inside the open transaction."""
@@ -299,6 +316,8 @@ async def apply(connection: Connection, changes: ChangeSet, now: int) -> None:
         await connection.execute(_together(tuple(names)), *values)
     if freed:
         await connection.execute(_alone(_FREED), *_arrays(_FREED, list(freed.items())))
+    if changes.payloads:
+        await connection.execute(_alone(_PAYLOADS), *_arrays(_PAYLOADS, list(dict(changes.payloads).items())))
     if changes.replays:
         await connection.execute(_alone(_REPLAYS), *_arrays(_REPLAYS, changes.replays, now))
 

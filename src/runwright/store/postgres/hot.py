@@ -104,6 +104,12 @@ STARVED = (
     " WHERE w.limit_key IS NOT NULL AND coalesce(l.used < l.max, true) LIMIT $1"
 )
 
+# An ended run has no head: whoever takes it off the dead letter queue locks the row itself, and looks at it again then.
+DEAD_LETTERS = (
+    f"SELECT r.run_id FROM runs r WHERE {_THESE} AND r.dead_lettered_at IS NOT NULL AND r.dead_letter_left_at IS NULL"
+    " ORDER BY r.run_id FOR UPDATE"
+)
+
 # Whoever renews and whoever ends a lease pass each other by: neither waits, so neither needs an order.
 LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED"
 RENEW = (

@@ -109,6 +109,10 @@ class PostgresTransaction:
             for row in await self._rows(hot.LOCK_HEADS if wait else hot.TRY_HEADS, free):
                 self._locked[row[0]] = row[1:]
 
+    async def dead_letters(self, run_ids: Sequence[str]) -> set[str]:
+        """Return those of the runs that are in the dead letter queue, locked."""
+        return {row[0] for row in await self._rows(hot.DEAD_LETTERS, *spanned(run_ids))} if run_ids else set()
+
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
         """Return the leases of those runs that execute, locked against renewal; without those being renewed."""
         return {row[0]: Lease(*row) for row in await self._rows(hot.LEASES, list(run_ids))} if run_ids else {}

@@ -33,6 +33,7 @@ CONDITIONS: dict[str, ColumnElement[bool]] = {
     "above": runs.c.run_id > bindparam("above"),
     "from_id": runs.c.run_id >= bindparam("from_id"),
     "until_id": runs.c.run_id < bindparam("until_id"),
+    "dead_letters": literal_column("(runs.dead_lettered_at IS NOT NULL AND runs.dead_letter_left_at IS NULL)"),
 }
 """What a list of runs may be filtered by in SQL, because an index finds it: the parameter's name → its condition.
 

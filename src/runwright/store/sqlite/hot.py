@@ -13,6 +13,7 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from runwright.domain.batch_operations import BatchOperation
 from runwright.domain.events import Event
 from runwright.domain.run import Run
 from runwright.domain.schedule import Schedule
@@ -50,6 +51,9 @@ RECORDS = (
 EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
 SPECS = f"SELECT run_id, opening FROM runs WHERE run_id IN {_IDS}"
 PAYLOADS = f"SELECT run_id, payload FROM runs WHERE run_id IN {_IDS}"
+DEAD_LETTERS = (
+    f"SELECT run_id FROM runs WHERE run_id IN {_IDS} AND dead_lettered_at IS NOT NULL AND dead_letter_left_at IS NULL"
+)
 LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id IN {_IDS}"
 SCHEDULES = f"SELECT {_columns(Schedule)} FROM schedules WHERE job_id IN {_IDS}"
 LIMITS = f"SELECT limit_key, used, max FROM limits WHERE limit_key IN {_IDS}"
@@ -164,6 +168,13 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         "schedules",
         "UPDATE schedules SET next_fire_at = ?, last_fired_at = ?, last_run_id = ? WHERE job_id = ?",
         lambda schedule: (schedule.next_fire_at, schedule.last_fired_at, schedule.last_run_id, schedule.job_id),
+    ),
+    ("payloads", "UPDATE runs SET payload = ?2 WHERE run_id = ?1", lambda item: item),
+    (
+        "batches",
+        _insert("batch_operations", BatchOperation.__struct_fields__) + " ON CONFLICT (batch_id) DO UPDATE SET"
+        " created_count = excluded.created_count, finished_at = excluded.finished_at, results = excluded.results",
+        astuple,
     ),
     ("attempts", _insert("attempts", Attempt.__struct_fields__), astuple),
     ("events", _insert("run_events", Event.__struct_fields__), astuple),

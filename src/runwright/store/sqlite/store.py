@@ -105,6 +105,10 @@ class SqliteTransaction:
                 found[run.run_id] = run
         return found
 
+    async def dead_letters(self, run_ids: Sequence[str]) -> set[str]:
+        """Return those of the runs that are in the dead letter queue."""
+        return {row[0] for row in self._cursor.execute(hot.DEAD_LETTERS, (_list(run_ids),))}
+
     async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
         """Return the leases of those runs that execute."""
         return {row[0]: Lease(*row) for row in self._cursor.execute(hot.LEASES, (_list(run_ids),))}

@@ -1,0 +1,32 @@
+"""Every table of routes of the jobs surface."""
+
+from __future__ import annotations
+
+from runwright.api.jobs import (
+    artifacts,
+    bulk,
+    changes,
+    erasure,
+    jobs,
+    records,
+    replays,
+    reports,
+    runs,
+    triggers,
+    webhooks,
+)
+from runwright.api.routing import Routes
+
+TABLES: tuple[Routes, ...] = (
+    jobs.routes,
+    triggers.routes,
+    runs.routes,
+    replays.routes,
+    bulk.routes,
+    changes.routes,
+    erasure.routes,
+    records.routes,
+    artifacts.routes,
+    reports.routes,
+    webhooks.routes,
+)
