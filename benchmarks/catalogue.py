@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import held, history, inside, labour, stops, streams, triggers
-from benchmarks.database import POSTGRESQL
+from benchmarks.database import POSTGRESQL, SECURED
 from benchmarks.figures import Figure
 
 Measure = Callable[..., Awaitable[list[Figure]]]
@@ -23,9 +23,9 @@ class Entry:
     patience_s: float = 120.0
 
 
-def _pg(usual: dict[str, Any], quick: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _pg(usual: dict[str, Any], quick: dict[str, Any], on: str = POSTGRESQL) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parameters of the same measurement on PostgreSQL."""
-    return {**usual, "on": POSTGRESQL}, {**quick, "on": POSTGRESQL}
+    return {**usual, "on": on}, {**quick, "on": on}
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -124,6 +124,11 @@ CATALOGUE: dict[str, Entry] = {
         history.growth,
         *_pg({"rounds": 2, "runs": 100_000, "asks": 100}, {"rounds": 1, "runs": 20_000, "asks": 10}),
         patience_s=1800.0,
+    ),
+    "rls-lives": Entry(inside.whole_lives, *_pg({"rounds": 3, "count": 6_000}, {"rounds": 1, "count": 500}, SECURED)),
+    "rls-trigger": Entry(
+        triggers.singles,
+        *_pg({"rounds": 2, "count": 4_000, "clients": 64}, {"rounds": 1, "count": 200, "clients": 8}, SECURED),
     ),
 }
 """By name: what `--only` takes."""

@@ -16,13 +16,14 @@ from typing import Any
 
 from tests.postgres import GUARD, Server, execute, of
 
-SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+SQLITE, POSTGRESQL, SECURED = "SQLite", "PostgreSQL", "PostgreSQL with row-level security"
 DURABLE = (
     "fsync=on", "synchronous_commit=on", "full_page_writes=on", "shared_buffers=512MB", "max_wal_size=4GB",
     "max_connections=300", "listen_addresses=127.0.0.1", "unix_socket_directories=",
 )  # fmt: skip
 """How the PostgreSQL of every measurement is set, ours and the peers'; the rest is as it comes."""
 MASTER_KEY = "6d" * 32
+OWNER = "owner"
 
 Fresh = Callable[[], dict[str, Any]]
 """Returns the settings that let a server use a new, empty database."""
@@ -36,11 +37,21 @@ def databases(on: str) -> Iterator[Fresh]:
         return
     with postgresql() as server:
         numbers = itertools.count(1)
+        if on == SECURED:  # it holds for everybody but superusers
+            execute(server.url, f"CREATE ROLE {OWNER} LOGIN")
 
         def fresh() -> dict[str, Any]:
             name = f"round{next(numbers)}"
             execute(server.url, f"CREATE DATABASE {name} TEMPLATE template0")
-            return {"database_url": of(server.url, name), "master_key": MASTER_KEY}
+            url, settings = of(server.url, name), {"master_key": MASTER_KEY}
+            if on == SECURED:
+                execute(server.url, f"ALTER DATABASE {name} OWNER TO {OWNER}")
+                return {
+                    **settings,
+                    "database_url": url.replace("postgres@", f"{OWNER}@"),
+                    "database_row_security": True,
+                }
+            return {**settings, "database_url": url}
 
         yield fresh
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks import ceiling
-from benchmarks.database import POSTGRESQL, SQLITE, databases
+from benchmarks.database import POSTGRESQL, SECURED, SQLITE, databases
 from benchmarks.figures import Figure, percentile
 from benchmarks.goals import goal_on
 from benchmarks.rig import BEGUN, Rig, rig
@@ -18,10 +18,12 @@ Progress = Callable[[str], None]
 LIVES_BOUND = {
     SQLITE: "Python on the one core of the event loop; SQLite's statements are its largest part",
     POSTGRESQL: "Python on the one core of the event loop, then PostgreSQL's statements on the other: in turns",
+    SECURED: "as on PostgreSQL; each reading is a transaction, and policies are looked at for each row",
 }
 START_BOUND = {
     SQLITE: "one durable transaction on an idle loop, and the hop to the thread that commits",
     POSTGRESQL: "one durable transaction, a round trip for each of its statements",
+    SECURED: "one durable transaction, a round trip for each of its statements, three for a reading",
 }
 
 

@@ -25,9 +25,12 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from runwright.clock import FrozenClock
+from runwright.store.postgres import row_security
 from runwright.store.postgres.store import PostgresStore
 
 GIVEN = "RUNWRIGHT_TEST_DATABASE_URL"
+SECURED = bool(os.environ.get("RUNWRIGHT_TEST_ROW_SECURITY"))
+"""Whether the suites that run on both databases run on a PostgreSQL with row-level security."""
 SHARED = "RUNWRIGHT_TEST_SHARED"
 """The environment variable that names the directory which the processes of a session share."""
 SETTINGS = (
@@ -214,6 +217,24 @@ def _emptied(url: str) -> bool:
         _apart(work())
     return bool(done)
 
+@contextmanager
+def secured_database() -> Iterator[tuple[str, str]]:
+    """Yield the URL of a new database with row-level security, as its superuser and as a role that it holds for."""
+    with new_database() as url:
+        role = f"plain_{os.getpid()}_{next(_numbers)}"
+        execute(
+            url,
+            f"CREATE ROLE {role} LOGIN PASSWORD 'plain';"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};"
+            f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
+        )
+        _apart(_secure(url))
+        place = urlsplit(url)
+        try:
+            yield url, place._replace(netloc=f"{role}:plain@{place.hostname}:{place.port}").geturl()
+        finally:
+            execute(url, f"DROP OWNED BY {role}; DROP ROLE {role}")
+
 
 def of(url: str, database: str) -> str:
     """Return the URL of another database of the same server."""
@@ -291,6 +312,14 @@ def _server() -> tuple[str, str]:
             _apart(_migrate(of(url, template)))
             noted.write_text(url)
         return noted.read_text(), template
+
+
+async def _secure(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await row_security.switch(connection, on=True)
+    finally:
+        await connection.close()
 
 
 async def _migrate(url: str) -> None:

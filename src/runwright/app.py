@@ -51,6 +51,7 @@ from runwright.engine.attempt import Executor
 from runwright.engine.endpoints import Endpoints
 from runwright.engine.engine import Engine
 from runwright.engine.signing_secrets import SigningSecrets
+from runwright.errors import InvalidSettings
 from runwright.executors.courier import DispatchingCourier
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
@@ -164,6 +165,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
 
 def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
     if settings.database_url is None:
+        if settings.database_row_security:
+            raise InvalidSettings.at("database_row_security", "means nothing without database_url")
         files = FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes, clock)
         return SqliteStore(settings.data_dir, clock, migrate=settings.migrate), files
     store = PostgresStore(
@@ -173,6 +176,7 @@ def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
         pool_max=settings.database_pool_max,
         migrate=settings.migrate,
         migrate_wait_s=settings.migrate_wait_s,
+        row_security=settings.database_row_security,
     )
     return store, store.artifacts(settings.artifact_max_bytes)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from runwright import ids
 from runwright.auth.keyring import Keys
 from runwright.auth.secret_files import parse_master_key, read_master_key
@@ -13,7 +15,7 @@ from runwright.config import Settings
 from runwright.errors import StoreError
 from runwright.store import migrations, moving
 from runwright.store.inspection import Finding, Progress, Unlock
-from runwright.store.migrations import Migration, Status
+from runwright.store.migrations import Status, Upgraded
 from runwright.store.moving import Mark, Moved
 from runwright.store.postgres import check as cluster
 from runwright.store.postgres.arrival import arriving
@@ -57,18 +59,31 @@ def opens_sealed_values(settings: Settings) -> bool:
     return _unlock(settings) is not None
 
 
-async def upgrade(settings: Settings, tell: Progress) -> list[Migration]:
-    """Apply the migrations that are pending and return them."""
+async def upgrade(settings: Settings, tell: Progress, *, row_security: bool | None = None) -> Upgraded:
+    """Apply the migrations that are pending, and switch row-level security if that is asked for.
+
+    If nothing is said of it, it is switched on where the settings want it, and otherwise stays as it is.
+    """
     if settings.database_url is not None:
-        return await cluster.upgrade(settings.database_url, migrations.load("postgresql"), SystemClock(), tell)
-    return directory.upgrade(_there(settings), migrations.load("sqlite"), SystemClock().now(), tell)
+        wanted = row_security if row_security is not None else settings.database_row_security or None
+        return await cluster.upgrade(settings.database_url, migrations.load("postgresql"), SystemClock(), tell, wanted)
+    if row_security is not None:
+        raise StoreError("only PostgreSQL has row-level security: name a database with --database-url")
+    applied = directory.upgrade(_there(settings), migrations.load("sqlite"), SystemClock().now(), tell)
+    return Upgraded(applied=applied)
 
 
 async def status(settings: Settings) -> Status:
-    """Tell which schema the database has, and which this program needs. Raises `SchemaMismatch` when it is too new."""
-    if settings.database_url is not None:
-        return await cluster.status(settings.database_url, migrations.load("postgresql"))
-    return directory.status(_there(settings), migrations.load("sqlite"))
+    """Tell which schema the database has, and which this program needs. Raises `SchemaMismatch` when it is too new.
+
+    Row-level security that the settings want is pending while it is not on.
+    """
+    if settings.database_url is None:
+        return directory.status(_there(settings), migrations.load("sqlite"))
+    found = await cluster.status(settings.database_url, migrations.load("postgresql"))
+    if settings.database_row_security and found.row_security != "on":
+        return msgspec.structs.replace(found, pending=[*found.pending, "row-level security"])
+    return found
 
 
 async def move(settings: Settings, target: str, tell: Progress) -> tuple[Moved, list[Finding]]:

@@ -14,7 +14,7 @@ from tests.acceptance.contract import ContractClient
 from tests.acceptance.gate import Gate, opened_gate
 from tests.acceptance.live_server import MORTAL, LiveServer
 from tests.acceptance.speech import Speech
-from tests.engine.databases import DATABASES, Database
+from tests.engine.databases import DATABASES, KINDS, Database
 
 Standing = Callable[[str], Awaitable[LiveServer]]
 
@@ -48,7 +48,7 @@ async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[St
         async def serving(kind: str) -> LiveServer:
             if kind not in servers:
                 directory = tmp_path_factory.mktemp("shared")
-                database = opened.enter_context(DATABASES[kind](directory / "data"))
+                database = opened.enter_context(KINDS[kind](directory / "data"))
                 live = LiveServer(directory, database, stream_keepalive_s=0.2, key_cache_s=300)
                 await live.start()
                 opened.push_async_callback(live.close)

@@ -11,6 +11,7 @@ from runwright.domain.fold import fold
 from runwright.domain.run import Run
 from runwright.store.queries.runs import listing
 from tests.engine.databases import Database
+from tests.store.rows_of import records
 
 
 class Entry(NamedTuple):
@@ -21,13 +22,13 @@ class Entry(NamedTuple):
 
 
 async def ledger(database: Database) -> dict[str, Entry]:
-    """Return every run of a database by its id. No server may be using it."""
+    """Return every run of a database by its id. No server may be using a file."""
     store = database.make(SystemClock())
     await store.open()
     try:
-        query = listing(frozenset(), None, newest_first=False)
-        records = await store.records(query, limit=100_000)
-        return {each.run.run_id: Entry(each.run, await store.events(each.run.run_id, 0, 100_000)) for each in records}
+        everything = await records(store, listing(frozenset(), None, newest_first=False), limit=1_000_000)
+        runs = [record.run for record in everything]
+        return {run.run_id: Entry(run, await store.events(run.run_id, 0, 100_000)) for run in runs}
     finally:
         await store.close()
 

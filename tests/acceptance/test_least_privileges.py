@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.acceptance.live_server import LiveServer, command, environment
@@ -28,17 +29,26 @@ async def test_a_server_works_with_the_runtime_role_alone(tmp_path: Path):
             refused = await command("db", "upgrade", env=environment(database_url=as_server))
             assert (refused.code, "as the owner of the tables" in " ".join(refused.err.split())) == (1, True), refused
             assert (await command("db", "upgrade", env=environment(database_url=as_owner))).code == 0
-            live = LiveServer(
-                tmp_path, database_url=as_server, master_key=KEY, migrate=False, value_inline_max_bytes=1000
-            )
+            settings: dict[str, Any] = {
+                "database_url": as_server,
+                "master_key": KEY,
+                "migrate": False,
+                "database_row_security": True,
+            }
+            live = LiveServer(tmp_path, value_inline_max_bytes=1000, **settings)
             await live.start()
             api = Speech(live.client())
-            run = await api.done(await api.job("keeps"), {"text": "x" * 10_000})
+            job = await api.job("keeps")
+            run = await api.done(job, {"text": "x" * 10_000})
             assert run["state"] == "completed"
+            switched = await command("db", "upgrade", "--row-security", env=environment(database_url=as_owner))
+            assert (switched.code, switched.out.strip()) == (0, "row-level security is on"), switched
+            assert (await api.done(job, {"text": "y" * 10_000}))["state"] == "completed"
+            assert await api.run(run["id"]) == run
             assert await said(live.client().post("/v1/artifacts", content=b"x" * 2_000_000), 201)
             await live.close()
             assert rows(url, "SELECT tableowner FROM pg_tables WHERE schemaname = 'public' GROUP BY 1") == [(owner,)]
-            checked = await command("db", "check", env=environment(database_url=as_server, master_key=KEY))
+            checked = await command("db", "check", env=environment(**settings))
             assert (checked.code, checked.out.strip()) == (0, "whole"), checked
         finally:
             execute(url, f"DROP OWNED BY {owner}; DROP OWNED BY {server}; DROP ROLE {owner}, {server}")

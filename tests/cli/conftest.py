@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ Call = Callable[..., Ended]
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Call a command as the shell would, with a data directory of its own and no settings from outside."""
-    for name in [name for name in os.environ if name.startswith("RUNWRIGHT_")]:
+    for name in [name for name in os.environ if re.match("RUNWRIGHT_(?!TEST_)", name)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RUNWRIGHT_DATA_DIR", str(tmp_path / "data"))
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.conftest import Call, Ended, Script
 from tests.client.local_server import dead_url, json_answer, problem
+from tests.postgres import secured_database
 
 
 def levels(ended: Ended) -> dict[str, str]:
@@ -83,3 +84,32 @@ def test_a_data_directory_that_is_none_is_found(call: Call, tmp_path: Path):
     ended = call("doctor", "--json", "--data-dir", str(tmp_path / "file"))
     assert ended.code == 1
     assert levels(ended)["data directory"] == "fail"
+
+
+def test_a_postgresql_is_looked_at_with_its_row_level_security(call: Call, monkeypatch: pytest.MonkeyPatch):
+    def finding() -> tuple[str, str]:
+        (check,) = [check for check in call("doctor", "--json").json() if check["name"] == "database"]
+        return check["level"], check["finding"]
+
+    monkeypatch.setenv("RUNWRIGHT_MASTER_KEY", "ab" * 32)
+    with secured_database() as (superuser, _):
+        monkeypatch.setenv("RUNWRIGHT_DATABASE_URL", superuser)
+        level, told = finding()
+        assert (level, "row-level security on" in told) == ("fail", True), "no server would start"
+        monkeypatch.setenv("RUNWRIGHT_DATABASE_ROW_SECURITY", "true")
+        assert finding()[0] == "ok"
+        off = call("db", "upgrade", "--no-row-security", "--json")
+        assert off.json() == {"applied": [], "row_security": "off"}
+        assert finding() == ("fail", told.replace("security on", "security off"))
+        assert call("db", "status", "--json").json()["pending"] == ["row-level security"]
+        assert call("db", "upgrade", "--json").json()["row_security"] == "on"
+        assert finding()[0] == "ok"
+        monkeypatch.setenv("RUNWRIGHT_DATABASE_ROW_SECURITY", "false")
+        assert call("db", "upgrade").out == "nothing to do\n", "it stays on until somebody says otherwise"
+        assert call("db", "status", "--json").json()["row_security"] == "on"
+    monkeypatch.setenv("RUNWRIGHT_DATABASE_URL", f"postgresql://127.0.0.1:{dead_port()}/nothing")
+    assert finding()[0] == "fail"
+
+
+def dead_port() -> int:
+    return int(dead_url().rpartition(":")[2])

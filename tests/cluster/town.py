@@ -12,12 +12,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from runwright.clock import SystemClock
 from runwright.domain.events import Event
 from runwright.domain.run import Run
-from runwright.store.postgres.store import PostgresStore
-from runwright.store.queries.runs import listing
-from tests.acceptance.ledger import Entry, audit
+from tests.acceptance.ledger import Entry, audit, ledger
 from tests.acceptance.live_server import LiveServer
 from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.speech import Speech, unique
@@ -25,6 +22,7 @@ from tests.cluster.clients import Clients
 from tests.cluster.history import History
 from tests.cluster.judge import judge
 from tests.cluster.labourers import deeds
+from tests.engine.databases import PostgresDatabase
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 """How long the campaigns are, in eighths of a second; 0: short, always the same."""
@@ -126,14 +124,8 @@ class Town:
 
     async def _audited(self, jobs: set[str]) -> dict[str, str | None]:
         """Return the runs that the store itself has of these jobs, each with what an auditor finds wrong in its log."""
-        store = PostgresStore(self._store_url, SystemClock())
-        await store.open()
-        try:
-            records = await store.records(listing(frozenset(), None, newest_first=False), limit=1_000_000)
-            runs = [each.run for each in records if each.run.spec.job_id in jobs]
-            return {run.run_id: _fault(run, await store.events(run.run_id, 0, 100_000)) for run in runs}
-        finally:
-            await store.close()
+        entries = (await ledger(PostgresDatabase(self._store_url))).values()
+        return {entry.run.run_id: _fault(*entry) for entry in entries if entry.run.spec.job_id in jobs}
 
     async def close(self) -> None:
         """Kill the workers, and stop the servers; look whether something broke in them."""

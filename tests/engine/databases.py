@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from runwright.store.base import Store
 from runwright.store.postgres.connection import Connection
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
-from tests.postgres import new_database
+from tests.postgres import SECURED, new_database, secured_database
 
 Rows = list[tuple[Any, ...]]
 MASTER_KEY = "5e" * 32
@@ -125,14 +125,18 @@ class SqliteDatabase:
 class PostgresDatabase:
     """A database of the session's PostgreSQL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, role_url: str | None = None) -> None:
         self.url = url
-        self.settings = {"database_url": url, "master_key": MASTER_KEY}
+        self.settings: dict[str, str] = {"database_url": role_url or url, "master_key": MASTER_KEY}
+        if role_url is not None:
+            self.settings |= {"database_row_security": "true", "migrate": "false"}
         self._store: PostgresStore
         self._made: list[Connection] = []
 
     def make(self, clock: Clock) -> PostgresStore:
-        store = self._store = PostgresStore(self.url, clock)
+        secured = "database_row_security" in self.settings
+        url = self.settings["database_url"]
+        store = self._store = PostgresStore(url, clock, row_security=secured, migrate=not secured)
         made = self._made = []
         for pool in (store._writers, store._readers):
             pool._connect = _noting(pool._connect, made)
@@ -200,12 +204,28 @@ def sqlite(directory: Path) -> Iterator[Database]:
 @contextlib.contextmanager
 def postgresql(directory: Path) -> Iterator[Database]:
     """Yield an empty database, dropped afterwards."""
+    if SECURED:
+        with secured(directory) as made:
+            yield made
+        return
     with new_database() as url:
         yield PostgresDatabase(url)
 
 
-DATABASES = {"sqlite": sqlite, "postgresql": postgresql}
+@contextlib.contextmanager
+def secured(directory: Path) -> Iterator[Database]:
+    """Yield an empty database with row-level security."""
+    with secured_database() as (url, role_url):
+        yield PostgresDatabase(url, role_url)
+
+
+DATABASES: dict[str, Callable[[Path], contextlib.AbstractContextManager[Database]]] = {
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+}
 """Name → how a test gets an empty one."""
+KINDS = {**DATABASES, "secured": secured}
+"""The same, and those that few tests ask for."""
 
 
 def _noting(connect: Any, made: list[Connection]) -> Any:

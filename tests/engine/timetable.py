@@ -21,6 +21,7 @@ from runwright.store.query import Query
 from runwright.store.tables import runs
 from tests.engine.world import ADMIN, World
 from tests.engine.world import PROJECT as OURS
+from tests.store.rows_of import records
 
 RUNS_OF = Query(select(runs.c.run_id).where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.run_id))
 MINUTE, HOUR = 60, 3600
@@ -56,7 +57,7 @@ class Town(World):
 
     async def runs_of(self, job: Job) -> list[Run]:
         """Return the runs of a job, oldest first."""
-        return [record.run for record in await self.store.records(RUNS_OF, job_id=job.job_id)]
+        return [record.run for record in await records(self.store, RUNS_OF, job_id=job.job_id)]
 
     async def fires(self, job: Job) -> list[int]:
         """Return the instants that runs of a job were made for, in their order."""
@@ -64,8 +65,7 @@ class Town(World):
 
     async def payloads(self, job: Job) -> list[Any]:
         """Return the payloads of a job's runs."""
-        records = await self.store.records(RUNS_OF, job_id=job.job_id)
-        return [self.reader().payload(record) for record in records]
+        return [self.reader().payload(record) for record in await records(self.store, RUNS_OF, job_id=job.job_id)]
 
     async def look(self, seconds: float = 0) -> None:
         """Let time pass, and let the loop look until it has nothing more to do."""

@@ -11,7 +11,7 @@ from runwright.clock import FrozenClock
 from runwright.store.base import Store
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
-from tests.postgres import new_database
+from tests.postgres import SECURED, new_database, secured_database
 
 
 class Backend(Protocol):
@@ -42,13 +42,16 @@ class PostgresBackend:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, role_url: str | None = None) -> None:
         self.url = url
+        self._role_url = role_url
         self.clock = FrozenClock()
 
     def make(self, **options: Any) -> Store:
         """Return a store over the database."""
-        return PostgresStore(self.url, self.clock, **options)
+        if self._role_url is not None:
+            options = {"migrate": False, "row_security": True, **options}
+        return PostgresStore(self._role_url or self.url, self.clock, **options)
 
 
 @contextmanager
@@ -60,8 +63,12 @@ def sqlite(directory: Path) -> Iterator[Backend]:
 @contextmanager
 def postgresql(directory: Path) -> Iterator[Backend]:
     """Yield an empty database, dropped afterwards."""
-    with new_database() as url:
-        yield PostgresBackend(url)
+    if not SECURED:
+        with new_database() as url:
+            yield PostgresBackend(url)
+        return
+    with secured_database() as (url, role_url):
+        yield PostgresBackend(url, role_url)
 
 
 BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {"sqlite": sqlite, "postgresql": postgresql}

@@ -10,7 +10,8 @@ from runwright import ids
 from runwright.domain import outcome as o
 from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import Run
-from runwright.store.base import Birth, ChangeSet, Lease, Store, StoredValue, Timer, Transaction
+from runwright.store.base import Birth, ChangeSet, Lease, Record, Store, StoredValue, Timer, Transaction
+from runwright.store.query import Query
 from tests.domain.specimens import T0, History
 
 
@@ -21,6 +22,13 @@ def history(ended: bool = False, **given: Any) -> History:
         made.claim()
         made.finish(o.Completed())
     return made
+
+
+async def records(store: Store, query: Query, **params: Any) -> list[Record]:
+    """Return the runs that a query of `store.queries.runs` selects, in its order."""
+    chosen = [row[0] for row in await store.fetch(query, **params)]
+    found = {record.run.run_id: record for record in await store.records_of(chosen)}
+    return [found[run_id] for run_id in chosen if run_id in found]
 
 
 def born(*histories: History) -> ChangeSet:

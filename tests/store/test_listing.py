@@ -14,13 +14,13 @@ from runwright.store.base import Birth, ChangeSet, Store
 from runwright.store.queries.runs import LIVE_CHILDREN, listing
 from tests.domain.specimens import SPECIMENS, T0, redactor, spec
 from tests.domain.test_words import REASONS
-from tests.store.rows_of import born, history, write
+from tests.store.rows_of import born, history, records, write
 
 
 async def listed(store: Store, shown: frozenset[Shows] | None = None, **where: Any) -> list[str]:
     newest_first = where.pop("newest_first", True)
     query = listing(frozenset(where), shown, newest_first=newest_first)
-    return [record.run.run_id for record in await store.records(query, **where, limit=1000)]
+    return [record.run.run_id for record in await records(store, query, **where, limit=1000)]
 
 
 async def every_kind_of_run(store: Store) -> list[Run]:
@@ -99,7 +99,7 @@ async def test_bounds_of_ids_are_exact(store: Store):
 async def test_the_limit_of_a_list_holds(store: Store):
     runs = await every_kind_of_run(store)
     query = listing(frozenset(), None, newest_first=False)
-    assert [r.run.run_id for r in await store.records(query, limit=3)] == [run.run_id for run in runs[:3]]
+    assert [r.run.run_id for r in await records(store, query, limit=3)] == [run.run_id for run in runs[:3]]
 
 
 async def test_only_children_that_live_are_found_to_be_cancelled(store: Store):

@@ -18,7 +18,7 @@ from runwright.store.postgres.store import PostgresStore
 from runwright.store.queries.runs import CONDITIONS, listing
 from runwright.store.query import Query
 from tests.domain.specimens import SPECIMENS
-from tests.postgres import new_database
+from tests.postgres import execute, new_database, secured_database
 from tests.store.rows_of import born, history, queued, ready, write
 
 SMALL = frozenset({"paused_queues"})
@@ -48,21 +48,29 @@ PARTITIONED = ("runs", "run_events", "run_values", "attempts")
 MONTHS = {f"{table}_2027_01" for table in PARTITIONED}
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
-    """Yield the URL of a database with a few rows, counted while it was empty: what it knows of itself is wrong."""
-    with new_database() as url:
-        yield url
+@pytest.fixture(params=["", "with row-level security"])
+def urls(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """Yield the URLs of a database for its superuser and for a server, counted while it was empty.
+
+    So what it knows of itself is wrong.
+    """
+    if not request.param:
+        with new_database() as url:
+            yield url, url
+        return
+    with secured_database() as (superuser, server):
+        execute(superuser, "ANALYZE")
+        yield superuser, server
 
 
 @pytest.fixture
-async def connection(url: str) -> AsyncIterator[Any]:
+async def connection(urls: tuple[str, str]) -> AsyncIterator[Any]:
     """Yield a connection with the settings of every session."""
-    store = PostgresStore(url, FrozenClock())
+    store = PostgresStore(urls[1], FrozenClock(), migrate=False, row_security=True)
     await store.open()
-    connection = await connect(url)
+    connection = await connect(urls[1])
     await connection.execute(PLAN)
-    await connection.execute("ANALYZE")
+    await connection.execute("ANALYZE; SET runwright.organization = '*'")
     if not await connection.fetchval("SELECT count(*) FROM runs"):
         runs = [queued(float(number)) for number in range(50)]
         await write(store, ready(*runs))
@@ -127,9 +135,8 @@ async def test_what_is_asked_of_one_run_opens_its_month_only(connection: Any):
         assert not {table for table in read - MONTHS - set(PARTITIONED) if table.startswith(PARTITIONED)}, name
 
 
-async def test_what_is_moved_opens_no_month_before_that_of_the_oldest_run(connection: Any):
-    for _, statement in partitions._month(FrozenClock().now(), -1):
-        await connection.execute(statement)
+async def test_what_is_moved_opens_no_month_before_that_of_the_oldest_run(connection: Any, urls: tuple[str, str]):
+    execute(urls[0], ";".join(statement for _, statement in partitions._month(FrozenClock().now(), -1)))
     made = SPECIMENS["executing"]()
     asked = {
         "write moved": changes._arrays(changes.FIELDS["moved"], [(made.standing, None)]),

@@ -7,7 +7,7 @@ import pytest
 from runwright.errors import StoreError, StoreUnavailable
 from runwright.store.base import ChangeSet, Slots, Store
 from runwright.store.queries.runs import listing
-from tests.store.rows_of import born, history, within, write
+from tests.store.rows_of import born, history, records, within, write
 
 
 class Broken(Exception):
@@ -69,7 +69,7 @@ async def test_nobody_sees_what_is_not_committed(store: Store):
     assert await store.record(run.standing.run_id) is None
     assert await store.events(run.standing.run_id, 0, 10) == []
     everything = listing(frozenset({"project_id"}), None, newest_first=True)
-    assert await store.records(everything, project_id=run.standing.spec.project_id, limit=5) == []
+    assert await records(store, everything, project_id=run.standing.spec.project_id, limit=5) == []
     go_on.set()
     await task
     assert await store.record(run.standing.run_id) is not None

@@ -120,7 +120,7 @@ class TokenAuthenticator:
             raise Unauthenticated
         owner = await self._user(actor.org_id, actor.user_id) if actor.user_id is not None else None
         if actor.key_id is not None:
-            rows = await self._store.fetch(KEY, org_id=actor.org_id, key_id=actor.key_id)
+            rows = await self._store.within(actor.org_id).fetch(KEY, org_id=actor.org_id, key_id=actor.key_id)
             fresh = await self._of_key(api_key(rows[0]) if rows else None, owner, actor.project_id)
         elif owner is not None and actor.expires_at is not None:
             fresh = await self._member(owner, actor.expires_at, actor.project_id)
@@ -216,16 +216,17 @@ class TokenAuthenticator:
         )
 
     async def _user(self, org_id: str, user_id: str) -> User | None:
-        rows = await self._store.fetch(USER, org_id=org_id, user_id=user_id)
+        rows = await self._store.within(org_id).fetch(USER, org_id=org_id, user_id=user_id)
         return user(rows[0]) if rows else None
 
     async def _memberships(self, owner: User) -> list[Membership]:
-        return [membership(row) for row in await self._store.fetch(MEMBERSHIPS, user_id=owner.user_id)]
+        rows = await self._store.within(owner.org_id).fetch(MEMBERSHIPS, user_id=owner.user_id)
+        return [membership(row) for row in rows]
 
     async def _project(self, org_id: str, wanted: str, bound: str | None) -> str:
         by_id = ids.is_id("proj", wanted)
         query, name = (PROJECT, "project_id") if by_id else (PROJECT_BY_SLUG, "slug")
-        rows = await self._store.fetch(query, org_id=org_id, **{name: wanted})
+        rows = await self._store.within(org_id).fetch(query, org_id=org_id, **{name: wanted})
         found = project(rows[0]).project_id if rows else None
         if found is None or bound not in (None, found):
             raise Denied(

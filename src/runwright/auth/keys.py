@@ -158,15 +158,16 @@ class Keys:
 
     async def get(self, actor: Actor, key_id: str) -> ApiKey:
         """Return a key that the caller may see. Raises `NotFound`."""
-        rows = await self._store.fetch(KEY, org_id=actor.org_id, key_id=key_id)
+        rows = await self._store.within(actor.org_id).fetch(KEY, org_id=actor.org_id, key_id=key_id)
         return require_sees_key(actor, api_key(rows[0]) if rows else None, key_id)
 
     async def page(self, actor: Actor, part: Slice) -> list[ApiKey]:
         """Return the keys that the caller may see, those that have ended too."""
+        own = self._store.within(actor.org_id)
         if actor.project_id is not None:
-            rows = await read(self._store, KEYS_OF_PROJECT, part, org_id=actor.org_id, project_id=actor.project_id)
+            rows = await read(own, KEYS_OF_PROJECT, part, org_id=actor.org_id, project_id=actor.project_id)
         else:
-            rows = await read(self._store, KEYS, part, org_id=actor.org_id)
+            rows = await read(own, KEYS, part, org_id=actor.org_id)
         return [api_key(row) for row in rows]
 
     async def _changing(self, work: Callable[[Transaction], Awaitable[T]]) -> T:

@@ -97,23 +97,25 @@ class Members:
     async def get(self, actor: Actor, member_id: str) -> Member:
         """Return a member that the caller may see. Raises `NotFound`."""
         actor.require("admin")
-        rows = await self._store.fetch(MEMBER, org_id=actor.org_id, member_id=member_id)
+        rows = await self._store.within(actor.org_id).fetch(MEMBER, org_id=actor.org_id, member_id=member_id)
         return _seen(actor, member(rows[0]) if rows else None, member_id)
 
     async def page(self, actor: Actor, part: Slice) -> list[Member]:
         """Return the members of the caller's organization, or of the one project that it is bound to."""
         actor.require("admin")
+        own = self._store.within(actor.org_id)
         if actor.project_id is not None:
-            rows = await read(self._store, MEMBERS_OF_PROJECT, part, org_id=actor.org_id, project_id=actor.project_id)
+            rows = await read(own, MEMBERS_OF_PROJECT, part, org_id=actor.org_id, project_id=actor.project_id)
         else:
-            rows = await read(self._store, MEMBERS, part, org_id=actor.org_id)
+            rows = await read(own, MEMBERS, part, org_id=actor.org_id)
         return [member(row) for row in rows]
 
     async def own(self, actor: Actor) -> list[Member]:
         """Return the caller's own memberships, oldest first; a service has none."""
         if actor.user_id is None:
             return []
-        rows = await self._store.fetch(MEMBERS_OF_USER, org_id=actor.org_id, user_id=actor.user_id)
+        own = self._store.within(actor.org_id)
+        rows = await own.fetch(MEMBERS_OF_USER, org_id=actor.org_id, user_id=actor.user_id)
         return [member(row) for row in rows]
 
     async def _locked(self, tx: Transaction, actor: Actor, member_id: str) -> Member:

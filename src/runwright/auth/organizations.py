@@ -90,7 +90,8 @@ class Organizations:
 
     async def get(self, actor: Actor, ident: str | None = None) -> Organization:
         """Return the caller's organization, by its id, its slug or nothing. Raises `NotFound` for any other."""
-        own = organization((await self._store.fetch(ORGANIZATION, org_id=actor.org_id))[0])
+        rows = await self._store.within(actor.org_id).fetch(ORGANIZATION, org_id=actor.org_id)
+        own = organization(rows[0])
         if ident not in (None, own.org_id, own.slug):
             raise NotFound("organization", ident)
         return own

@@ -98,7 +98,9 @@ class Projects:
         if actor.project_id is not None:
             own = await self.resolve(actor, None)
             return [own] if part.holds(own.project_id) else []
-        return [project(row) for row in await read(self._store, PROJECTS, part, org_id=actor.org_id)]
+        return [
+            project(row) for row in await read(self._store.within(actor.org_id), PROJECTS, part, org_id=actor.org_id)
+        ]
 
     async def resolve(self, actor: Actor, ident: str | None) -> Project:
         """Return the project that a caller names by id or slug; by nothing, its own or else `default`.
@@ -114,9 +116,9 @@ class Projects:
     async def _find(self, org_id: str, wanted: str) -> Project | None:
         generation = self._generation
         if ids.is_id("proj", wanted):
-            rows = await self._store.fetch(PROJECT, org_id=org_id, project_id=wanted)
+            rows = await self._store.within(org_id).fetch(PROJECT, org_id=org_id, project_id=wanted)
         else:
-            rows = await self._store.fetch(PROJECT_BY_SLUG, org_id=org_id, slug=wanted)
+            rows = await self._store.within(org_id).fetch(PROJECT_BY_SLUG, org_id=org_id, slug=wanted)
         if not rows:
             return None
         found = project(rows[0])

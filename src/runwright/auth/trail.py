@@ -70,7 +70,8 @@ class Trail:
             low = 1 if bound is None else max(bound, 0) + 1
             high = min(low + self._scan_budget - 1, head.number)
         statement = listing(frozenset(wanted), newest_first=newest_first)
-        rows = await self._store.fetch(statement, **wanted, org_id=actor.org_id, low=low, high=high, limit=limit)
+        own = self._store.within(actor.org_id)
+        rows = await own.fetch(statement, **wanted, org_id=actor.org_id, low=low, high=high, limit=limit)
         entries = [_linked(row) for row in rows]
         edge, last = (low, 1) if newest_first else (high, head.number)
         more = len(entries) < limit and (edge > last if newest_first else edge < last)
@@ -78,7 +79,7 @@ class Trail:
 
     async def head(self, org_id: str) -> Head:
         """Return where the log of an organization ends, as it was recorded with the last entry."""
-        rows = await self._store.fetch(HEAD, org_id=org_id)
+        rows = await self._store.within(org_id).fetch(HEAD, org_id=org_id)
         return Head(*rows[0]) if rows else Head(0, genesis(org_id))
 
     async def verify(self, actor: Actor, known: Head | None = None) -> Verdict:
@@ -89,9 +90,9 @@ class Trail:
         require_org(actor, "audit:read")
         head = await self.head(actor.org_id)
         hashes = {each.number: each.hash for each in (head, known) if each is not None and each.number}
-        walk, more = Walk(actor.org_id), True
+        own, walk, more = self._store.within(actor.org_id), Walk(actor.org_id), True
         while more:
-            rows = await self._store.fetch(ENTRIES, org_id=actor.org_id, after=walk.number, limit=PAGE)
+            rows = await own.fetch(ENTRIES, org_id=actor.org_id, after=walk.number, limit=PAGE)
             for row in rows:
                 broken = walk.step(Entry(*row))
                 if broken is None and hashes.get(walk.number, walk.hash) != walk.hash:

@@ -123,7 +123,7 @@ class Users:
         return await self._get(actor.org_id, user_id)
 
     async def _get(self, org_id: str, user_id: str) -> User:
-        rows = await self._store.fetch(USER, org_id=org_id, user_id=user_id)
+        rows = await self._store.within(org_id).fetch(USER, org_id=org_id, user_id=user_id)
         if not rows:
             raise NotFound("user", user_id)
         return user(rows[0])
@@ -131,7 +131,7 @@ class Users:
     async def page(self, actor: Actor, part: Slice) -> list[User]:
         """Return users of the caller's organization."""
         require_org(actor, "admin")
-        return [user(row) for row in await read(self._store, USERS, part, org_id=actor.org_id)]
+        return [user(row) for row in await read(self._store.within(actor.org_id), USERS, part, org_id=actor.org_id)]
 
 
 async def add_user(tx: Transaction, made: User, by: str) -> None:

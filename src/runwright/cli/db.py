@@ -21,6 +21,8 @@ app = App(name="db", help="Check and migrate the database of a server; back up a
 DataDir = Path | None
 DatabaseUrl = str | None
 URL = f"{PREFIX}DATABASE_URL"
+LISTEN_URL = f"{PREFIX}DATABASE_LISTEN_URL"
+RowSecurity = Annotated[bool | None, Parameter(negative="--no-row-security")]
 Json = Annotated[bool, Parameter(negative="")]
 
 
@@ -115,7 +117,13 @@ def check(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: J
 
 
 @app.command
-def upgrade(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: Json = False) -> int:
+def upgrade(
+    *,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    row_security: RowSecurity = None,
+    json: Json = False,
+) -> int:
     """Apply the migrations that this version brings, as the owner of the database.
 
     On PostgreSQL the servers go on working; on SQLite stop the server first, or let it migrate at its start.
@@ -128,17 +136,23 @@ def upgrade(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json:
         PostgreSQL to migrate; its role must own the tables.
     data_dir
         Data directory to migrate.
+    row_security
+        Switch row-level security of PostgreSQL on or off; unsaid, RUNWRIGHT_DATABASE_ROW_SECURITY=true switches it on.
     json
         Print JSON for programs.
     """
     settings = _settings(data_dir, database_url)
     with bars(sys.stderr) as tell:
-        made = asyncio.run(upkeep.upgrade(settings, tell))
+        done = asyncio.run(upkeep.upgrade(settings, tell, row_security=row_security))
     if json:
-        printing.show_json({"applied": [{"number": each.number, "name": each.name} for each in made]})
-    elif made:
-        printing.table(("applied", "name"), [(each.number, each.name) for each in made])
-    else:
+        applied = [{"number": each.number, "name": each.name} for each in done.applied]
+        printing.show_json({"applied": applied, "row_security": done.row_security})
+        return OK
+    if done.applied:
+        printing.table(("applied", "name"), [(each.number, each.name) for each in done.applied])
+    if done.switched:
+        printing.say(f"row-level security is {done.row_security}")
+    elif not done.applied:
         printing.say("nothing to do")
     return OK
 
@@ -162,16 +176,15 @@ def status(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: 
     if json:
         printing.show_json(msgspec.structs.asdict(found))
     else:
-        shown = [("schema", found.schema), ("this version's schema", found.known)]
-        printing.detail(
-            [*shown, ("least schema of code", found.least), ("pending", ", ".join(found.pending) or "none")]
-        )
+        shown: list[tuple[str, object]] = [("schema", found.schema), ("this version's schema", found.known)]
+        shown += [("least schema of code", found.least), ("pending", ", ".join(found.pending) or "none")]
+        printing.detail([*shown, ("row-level security", found.row_security or "not of SQLite")])
     return FAILED if found.pending else OK
 
 
 def _settings(data_dir: Path | None, database_url: str | None = None) -> Settings:
     # A server must have a master key with a database; who only looks at the schema need not.
-    environment = {name: value for name, value in os.environ.items() if name != URL}
+    environment = {name: value for name, value in os.environ.items() if name not in (URL, LISTEN_URL)}
     settings = load(environment, None, {"data_dir": data_dir})
     if database_url is None and data_dir is None:
         database_url = os.environ.get(URL) or settings.database_url

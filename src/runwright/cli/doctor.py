@@ -1,5 +1,6 @@
 """`runwright doctor`: is this machine fit, are the settings right, is the server well? Each line says what to do."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from typing import Literal
 import apsw
 import msgspec
 
+from runwright import upkeep
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, CommandError
@@ -21,7 +23,7 @@ from runwright.client.errors import ApiError, ClientError
 from runwright.client.sync.api import Client
 from runwright.clock import SystemClock
 from runwright.config import Settings, load
-from runwright.errors import InvalidSettings
+from runwright.errors import Error, InvalidSettings
 
 SQLITE_LEAST = (3, 51, 3)
 """Earlier ones can corrupt a database in WAL mode."""
@@ -71,6 +73,8 @@ def _all(connection: Connection) -> Iterator[Check]:
     yield Check("settings", "ok", "valid")
     for check in _directory(settings.data_dir):
         yield check
+    if settings.database_url is not None:
+        yield _database(settings)
     for check in _server(connection, settings):
         yield check
 
@@ -112,6 +116,19 @@ def _directory(data_dir: Path) -> Iterator[Check]:
     free = shutil.disk_usage(there).free
     level: Level = "fail" if free < DISK_LEAST_BYTES else "warn" if free < DISK_SHORT_BYTES else "ok"
     yield Check("disk", level, f"{free / (1 << 30):.1f} GiB free", "" if level == "ok" else "Free some space.")
+
+
+def _database(settings: Settings) -> Check:
+    try:
+        found = asyncio.run(upkeep.status(settings))
+    except Error as error:
+        return Check("database", "fail", error.detail, "Look at RUNWRIGHT_DATABASE_URL, and at the database itself.")
+    finding = f"PostgreSQL, schema {found.schema}, row-level security {found.row_security}"
+    if found.pending:
+        return Check("database", "fail", finding, f"Lacks {', '.join(found.pending)}: run `runwright db upgrade`.")
+    if found.row_security != "off" and not settings.database_row_security:
+        return Check("database", "fail", finding, "Set RUNWRIGHT_DATABASE_ROW_SECURITY=true, or servers cannot start.")
+    return Check("database", "ok", finding)
 
 
 def _server(connection: Connection, settings: Settings) -> Iterator[Check]:

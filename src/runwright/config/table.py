@@ -71,6 +71,9 @@ class Settings:
     database_pool_max: int = _setting(10, "Connections of one server to PostgreSQL", 3, 1000)
     database_connect_s: float = _setting(10.0, "Longest time until PostgreSQL is connected", 0.05, 600)
     database_statement_s: float = _setting(10.0, "Longest time that a statement may take in PostgreSQL", 0.1, 3600)
+    database_row_security: bool = _setting(
+        False, "Whether PostgreSQL itself keeps organizations apart; `runwright db upgrade` switches it on"
+    )
     migrate: bool = _setting(True, "Whether a server that starts applies pending migrations to its database")
     migrate_wait_s: float = _setting(
         60.0, "How long a server that may not migrate waits at its start for `runwright db upgrade`", 0, 86_400

@@ -61,10 +61,10 @@ class Artifacts:
 
         Raises `NotFound`, and `Conflict` for a sealed value of a run that the caller may see.
         """
-        asked = _asked(actor, digest)
-        found = await self._store.fetch(_within(actor, sql.UPLOADED, sql.UPLOADED_IN_PROJECT), **asked)
+        asked, own = _asked(actor, digest), self._store.within(actor.org_id)
+        found = await own.fetch(_within(actor, sql.UPLOADED, sql.UPLOADED_IN_PROJECT), **asked)
         if not found:
-            if await self._store.fetch(_within(actor, sql.SEALED, sql.SEALED_IN_PROJECT), **asked):
+            if await own.fetch(_within(actor, sql.SEALED, sql.SEALED_IN_PROJECT), **asked):
                 raise Conflict(
                     "the artifact is a sealed value of a run; read it with the run's outputs, checkpoints or state",
                     code="artifacts.sealed",
@@ -79,9 +79,9 @@ class Artifacts:
         """Yield the bytes of an artifact that was found, from `start` to before `stop`."""
         return self._files.pieces(digest, start, stop)
 
-    async def of_run(self, run_id: str) -> list[Lying]:
+    async def of_run(self, actor: Actor, run_id: str) -> list[Lying]:
         """Return the values, oldest first, that lie in artifacts, of a run that the caller was shown."""
-        rows = await self._store.fetch(sql.OF_RUN, run_id=run_id)
+        rows = await self._store.within(actor.org_id).fetch(sql.OF_RUN, run_id=run_id)
         return [Lying(kind, key, digest, await self._size(digest), at) for kind, key, digest, at in rows]
 
     async def forget(self, digests: Sequence[str]) -> None:

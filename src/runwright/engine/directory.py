@@ -18,7 +18,7 @@ class JobDirectory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[tuple[str, str], Job] = {}
+        self._known: dict[tuple[str, str, str], Job] = {}
         self._generation = 0
 
     async def find(self, actor: Actor, ident: str, project: Project | None) -> Job:
@@ -28,9 +28,9 @@ class JobDirectory:
         """
         by_id = ids.is_id("job", ident)
         place = "" if by_id or project is None else project.project_id
-        found = self._known.get((place, ident))
+        found = self._known.get((actor.org_id, place, ident))
         if found is None:
-            found = await self._look(place, ident, by_id)
+            found = await self._look(actor.org_id, place, ident, by_id)
         if (
             found is None
             or not actor.sees(found.org_id, found.project_id)
@@ -39,12 +39,12 @@ class JobDirectory:
             raise NotFound("job", ident)
         return found
 
-    async def _look(self, place: str, ident: str, by_id: bool) -> Job | None:
-        generation = self._generation
+    async def _look(self, org_id: str, place: str, ident: str, by_id: bool) -> Job | None:
+        generation, own = self._generation, self._store.within(org_id)
         if by_id:
-            rows = await self._store.fetch(JOB, job_id=ident)
+            rows = await own.fetch(JOB, job_id=ident)
         else:
-            rows = await self._store.fetch(JOB_BY_SLUG, project_id=place, slug=ident)
+            rows = await own.fetch(JOB_BY_SLUG, project_id=place, slug=ident)
         if not rows:
             return None
         found = job(rows[0])
@@ -52,7 +52,7 @@ class JobDirectory:
         if generation == self._generation:
             if len(self._known) >= CACHE_MAX:
                 self._known.clear()
-            self._known[place, ident] = found
+            self._known[org_id, place, ident] = found
         return found
 
     def forget(self) -> None:

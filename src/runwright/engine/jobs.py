@@ -177,24 +177,26 @@ class Jobs:
         if project is not None:
             _require_visible(actor, project)
         project_id = project.project_id if project is not None else actor.project_id
+        own = self._store.within(actor.org_id)
         if project_id is not None:
-            rows = await read(self._store, q.JOBS_OF_PROJECT, part, project_id=project_id)
+            rows = await read(own, q.JOBS_OF_PROJECT, part, project_id=project_id)
         else:
-            rows = await read(self._store, q.JOBS, part, org_id=actor.org_id)
+            rows = await read(own, q.JOBS, part, org_id=actor.org_id)
         return [q.job(row) for row in rows]
 
     async def versions(self, actor: Actor, job: Job, part: Slice) -> list[JobVersion]:
         """Return the versions of a job."""
         actor.require("jobs:read")
         _require_sees(actor, job)
-        return [q.version(row) for row in await read(self._store, q.VERSIONS, part, job_id=job.job_id)]
+        rows = await read(self._store.within(actor.org_id), q.VERSIONS, part, job_id=job.job_id)
+        return [q.version(row) for row in rows]
 
     async def at_version(self, actor: Actor, job: Job, job_version_id: str) -> Job:
         """Return a job as it stood at one of its versions. Raises `NotFound`."""
         _require_sees(actor, job)
         if job.job_version_id == job_version_id:
             return job
-        rows = await self._store.fetch(q.VERSION, job_version_id=job_version_id)
+        rows = await self._store.within(actor.org_id).fetch(q.VERSION, job_version_id=job_version_id)
         found = q.version(rows[0]) if rows else None
         if found is None or found.job_id != job.job_id:
             raise NotFound("version", job_version_id)

@@ -61,7 +61,8 @@ class Reader:
     """Reads what belongs to the caller's organization and projects; everything else does not exist for it."""
 
     def __init__(self, store: Store, values: Values, actor: Actor, *, scan_budget: int = 20_000) -> None:
-        self._store = store
+        self._runs = store
+        self._store = store.within(actor.org_id)
         self._values = values
         self._actor = actor
         self._scan_budget = scan_budget
@@ -97,7 +98,10 @@ class Reader:
         raise NotFound("checkpoint", str(sequence))
 
     async def runs(self, wanted: Filter, *, bound: str | None, limit: int, newest_first: bool = True) -> Listed:
-        """Return a page of runs beyond `bound`. A filter that SQL cannot test costs at most the scan budget in rows."""
+        """Return a page of runs beyond `bound`. A filter that SQL cannot test costs at most the scan budget in rows.
+
+        Ids are looked for among everybody's, so that a statement ends after so many; runs are read as one's own.
+        """
         where = dict(wanted.where)
         if self._actor.project_id is not None:
             if where.get("project_id", self._actor.project_id) != self._actor.project_id:
@@ -110,7 +114,9 @@ class Reader:
             params = where if bound is None else {**where, beyond: bound}
             query = listing(frozenset(params), wanted.shown, newest_first=newest_first)
             page = min(limit + 1 if wanted.keep is None else max(limit + 1, SCAN_PAGE), budget)
-            records = await self._store.records(query, **params, limit=page)
+            chosen = [row[0] for row in await self._runs.fetch(query, **params, limit=page)]
+            read = {record.run.run_id: record for record in await self._store.records_of(chosen)}
+            records = [read[run_id] for run_id in chosen if run_id in read]
             await self._values.ensure(record.run.spec.project_id for record in records)
             for record in records:
                 if not self._keeps(record, wanted.keep):
@@ -118,10 +124,10 @@ class Reader:
                 if len(found) == limit:
                     return Listed(found, found[-1].run.run_id)
                 found.append(record)
-            if len(records) < page:
+            if len(chosen) < page:
                 return Listed(found, None)
-            bound = records[-1].run.run_id
-            budget -= len(records)
+            bound = chosen[-1]
+            budget -= len(chosen)
             if budget <= 0:
                 return Listed(found, bound, partial=True)
             await asyncio.sleep(0)  # a long scan lets others have their turn

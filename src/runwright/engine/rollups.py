@@ -96,7 +96,7 @@ class Rollups:
         grain = "minute" if window_us <= min(MINUTES_UP_TO_US, self._kept_us["minute"]) else "hour"
         since = until - window_us
         since -= since % GRAINS[grain]
-        rows = await self._store.fetch(
+        rows = await self._store.within(org_id).fetch(
             sql.ROLLUPS,
             row_org=org_id,
             row_project=project_id or WHOLE,
@@ -113,10 +113,11 @@ class Rollups:
         return Stats(since, until, grain, buckets, whole, depth)
 
     async def _depth(self, org_id: str, project_id: str | None) -> dict[str, int]:
+        own = self._store.within(org_id)
         if project_id is None:
-            rows = await self._store.fetch(sql.DEPTHS_OF_ORGANIZATION, org_id=org_id)
+            rows = await own.fetch(sql.DEPTHS_OF_ORGANIZATION, org_id=org_id)
         else:
-            rows = await self._store.fetch(sql.DEPTHS_OF_PROJECT, org_id=org_id, project_id=project_id)
+            rows = await own.fetch(sql.DEPTHS_OF_PROJECT, org_id=org_id, project_id=project_id)
         depth: Counter[str] = Counter()
         for state, count in rows:
             depth[state] += count

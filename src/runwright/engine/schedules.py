@@ -36,7 +36,8 @@ class Schedules:
         if not actor.sees(job.org_id, job.project_id):
             raise NotFound("job", job.job_id)
         cron = job.definition.schedule
-        found = await self._store.fetch(q.SCHEDULE, job_id=job.job_id) if cron is not None else []
+        own = self._store.within(actor.org_id)
+        found = await own.fetch(q.SCHEDULE, job_id=job.job_id) if cron is not None else []
         if cron is None or not found:
             raise Conflict(f"the job {job.slug!r} has no schedule; give it one with cron", code="jobs.no_cron")
         schedule = q.schedule(found[0])

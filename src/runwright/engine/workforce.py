@@ -119,12 +119,11 @@ class Workforce:
 
     async def page(self, actor: Actor, part: Slice) -> list[Listed]:
         """Return workers that the caller may see."""
+        own = self._store.within(actor.org_id)
         if actor.project_id is not None:
-            found = await read(
-                self._store, q.WORKERS_OF_PROJECT, part, org_id=actor.org_id, project_id=actor.project_id
-            )
+            found = await read(own, q.WORKERS_OF_PROJECT, part, org_id=actor.org_id, project_id=actor.project_id)
         else:
-            found = await read(self._store, q.WORKERS, part, org_id=actor.org_id)
+            found = await read(own, q.WORKERS, part, org_id=actor.org_id)
         busy: dict[str, int] = dict(await self._store.fetch(q.BUSY))
         return [Listed(q.worker(row), busy.get(row[0], 0)) for row in found]
 
@@ -132,12 +131,16 @@ class Workforce:
         """Raise `NotFound` unless the worker is enrolled, and the caller's."""
         known = self._enrolled.get(worker_id)
         if known is None or known.org_id != actor.org_id or actor.project_id not in (None, known.project_id):
-            self._visible(actor, await self._store.fetch(q.WORKER, worker_id=worker_id), worker_id)
+            await self._shown(actor, worker_id)
 
     async def get(self, actor: Actor, worker_id: str) -> Listed:
         """Return one worker. Raises `NotFound`."""
-        known = self._visible(actor, await self._store.fetch(q.WORKER, worker_id=worker_id), worker_id)
+        known = await self._shown(actor, worker_id)
         return Listed(known, len(await self._store.leases_of(worker_id)))
+
+    async def _shown(self, actor: Actor, worker_id: str) -> RemoteWorker:
+        found = await self._store.within(actor.org_id).fetch(q.WORKER, worker_id=worker_id)
+        return self._visible(actor, found, worker_id)
 
     def _visible(self, actor: Actor, found: list[tuple[object, ...]], worker_id: str) -> RemoteWorker:
         known = q.worker(found[0]) if found else None

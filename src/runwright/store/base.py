@@ -247,30 +247,14 @@ class Lending(Protocol):
     waiting: int
 
 
-class Store(Protocol):
-    """A database that keeps runs."""
-
-    @property
-    def pools(self) -> Mapping[str, Lending]:
-        """Return what the store lends connections from, by what they are for; nothing where nobody ever waits."""
-
-    async def open(self) -> None:
-        """Open, lock and migrate. Raises `StoreLocked`, `StoreReadOnly` or `SchemaMismatch`, each saying what to do."""
-
-    async def close(self) -> None:
-        """Finish the write under way and let go of everything. May be called twice."""
-
-    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """Run `work` in one transaction and return its result once it is durable; an exception rolls all back."""
+class Readings(Protocol):
+    """What is read of the last committed state: of everybody, or `within` one organization."""
 
     async def fetch(self, query: Query, **params: Any) -> list[Row]:
         """Run a read-only query and return its rows."""
 
     async def record(self, run_id: str) -> Record | None:
         """Return one run for a reader."""
-
-    async def records(self, query: Query, **params: Any) -> list[Record]:
-        """Return the runs that a query of `store.queries.runs` selects, in its order."""
 
     async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
         """Return those of the runs that exist, in any order."""
@@ -289,6 +273,29 @@ class Store(Protocol):
 
     async def attempts(self, run_id: str) -> list[Attempt]:
         """Return the ended attempts of a run, oldest first."""
+
+
+class Store(Readings, Protocol):
+    """A database that keeps runs."""
+
+    @property
+    def pools(self) -> Mapping[str, Lending]:
+        """Return what the store lends connections from, by what they are for; nothing where nobody ever waits."""
+
+    async def open(self) -> None:
+        """Open, lock and migrate. Raises `StoreLocked`, `StoreReadOnly` or `SchemaMismatch`, each saying what to do."""
+
+    async def close(self) -> None:
+        """Finish the write under way and let go of everything. May be called twice."""
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one transaction and return its result once it is durable; an exception rolls all back."""
+
+    def within(self, org_id: str) -> Readings:
+        """Return the readings of whoever belongs to an organization.
+
+        With row-level security PostgreSQL itself keeps all other organizations' rows from them.
+        """
 
     async def due(self, at: int, limit: int) -> list[Timer]:
         """Return the timers that have come due by `at`, oldest first."""

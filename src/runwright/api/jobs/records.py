@@ -216,7 +216,7 @@ async def list_artifacts(call: Call, run_id: str, query: PageQuery) -> Page[RunA
     """List the values of the run that lie in artifacts, oldest first."""
     engine = call.services.engine
     require_data(await engine.reader(call.actor).run(run_id))
-    seen = await engine.operations.artifacts.of_run(run_id)
+    seen = await engine.operations.artifacts.of_run(call.actor, run_id)
     return _slice(call, query, [(value.created_at, lying_view(run_id, value)) for value in seen])
 
 

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +53,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest schema whose code may use the database."""
     pending: list[str]
     """The migrations that this program would apply."""
+    row_security: Literal["on", "off", "partly"] | None = None
+    """Whether PostgreSQL keeps the rows of organizations apart; SQLite cannot."""
+
+
+class Upgraded(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upgrade did: the migrations that it applied, and whether it switched row-level security."""
+
+    applied: list[Migration]
+    row_security: Literal["on", "off", "partly"] | None = None
+    switched: bool = False
 
 
 def load(dialect: str) -> tuple[Migration, ...]:

@@ -18,7 +18,7 @@ from runwright.store.base import Row
 from runwright.store.inspection import State
 from runwright.store.migrations import ddl
 from runwright.store.moving import Mark, Moved
-from runwright.store.postgres import partitions, schema
+from runwright.store.postgres import partitions, row_security, schema
 from runwright.store.postgres.blobs import BlobArtifacts
 from runwright.store.postgres.check import LONG_S, Lender, PostgresState, session
 from runwright.store.postgres.connection import Connection, translated
@@ -50,6 +50,11 @@ class Arrival:
     async def prepare(self, run_ids: tuple[str, str] | None) -> None:
         """Lock everything and see that it is empty; make room for runs between two ids. Raises `StoreError`."""
         names = [table.name for table in ddl.tables("postgresql")]
+        if await row_security.standing(self._connection) != "off":
+            raise StoreError(
+                f"{self.name} has row-level security, with which nothing can be copied in: switch it off with"
+                " `runwright db upgrade --no-row-security`, move, and switch it on again"
+            )
         with translated():
             await self._connection.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
             full = [name for name in names if await self._connection.fetchval(f"SELECT EXISTS (SELECT FROM {name})")]

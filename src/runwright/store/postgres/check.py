@@ -6,13 +6,15 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
+
 from runwright.clock import Clock
 from runwright.errors import SchemaMismatch
 from runwright.store import migrations
 from runwright.store.base import Row
 from runwright.store.inspection import Finding, Progress, Unlock, inspect
-from runwright.store.migrations import Migration, Status
-from runwright.store.postgres import partitions, schema
+from runwright.store.migrations import Migration, Status, Upgraded
+from runwright.store.postgres import partitions, row_security, schema
 from runwright.store.postgres.blobs import BlobArtifacts
 from runwright.store.postgres.connection import Connection, Patience, connect, translated
 from runwright.store.postgres.escapes import escaped, plain
@@ -33,6 +35,7 @@ PATIENT = {
 }
 """What a session sets that reads everything once, instead of a little very often."""
 LONG_S = 86_400.0
+EVERYBODY = row_security.named(row_security.EVERYBODY)
 
 
 class PostgresState:
@@ -74,7 +77,7 @@ async def check(url: str, clock: Clock, tell: Progress, unlock: Unlock | None = 
     """Return everything that is wrong with a database, nothing for one that is whole; servers may write meanwhile."""
     async with session(url) as connection:
         with translated():
-            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {EVERYBODY}")
             try:
                 found = await schema.status(connection, migrations.load("postgresql"))
             except SchemaMismatch as wrong:
@@ -87,15 +90,23 @@ async def check(url: str, clock: Clock, tell: Progress, unlock: Unlock | None = 
             return await inspect(PostgresState(connection), artifacts, runs, tell, unlock)
 
 
-async def upgrade(url: str, known: Sequence[Migration], clock: Clock, tell: Progress) -> list[Migration]:
-    """Apply what is pending and make the partitions of the months to come. Raises what `schema.migrate` raises."""
+async def upgrade(
+    url: str, known: Sequence[Migration], clock: Clock, tell: Progress, secured: bool | None = None
+) -> Upgraded:
+    """Apply what is pending, make the partitions of the months to come, and switch row-level security if that is said.
+
+    Where it is on, it is on for new tables, too. Raises what `schema.migrate` raises.
+    """
     async with session(url) as connection:
         made = await schema.migrate(connection, known, clock.now(), tell)
         await partitions.prepare(connection, clock.now())
-        return made
+        on = secured if secured is not None else await row_security.standing(connection) != "off"
+        switched = await row_security.switch(connection, on=on)
+        return Upgraded(applied=made, row_security="on" if on else "off", switched=switched)
 
 
 async def status(url: str, known: Sequence[Migration]) -> Status:
     """Tell where a database stands, beside its servers."""
     async with session(url) as connection:
-        return await schema.status(connection, known)
+        found = await schema.status(connection, known)
+        return msgspec.structs.replace(found, row_security=await row_security.standing(connection))

@@ -13,7 +13,7 @@ import asyncpg
 
 from runwright import ids
 from runwright.store.migrations.ddl import PARTITIONED
-from runwright.store.postgres import locks
+from runwright.store.postgres import locks, row_security
 from runwright.store.postgres.connection import Connection, translated
 from runwright.telemetry import report
 
@@ -29,6 +29,11 @@ THERE = (
     "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY ($1::text[])"
 )
 
+SECURED = (
+    "SELECT c.relrowsecurity FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent"
+    " WHERE i.inhrelid = to_regclass($1::text)"
+)
+
 
 async def prepare(connection: Connection, now: int) -> None:
     """Make this month's partitions and the next ones', where they are missing. Without the right to, only say so."""
@@ -42,6 +47,7 @@ async def prepare(connection: Connection, now: int) -> None:
                 if await connection.fetchval(locks.TRY, LOCK):
                     for name in await _missing(connection, now):
                         await connection.execute(missing[name])
+                        await _closed(connection, name)
         except asyncpg.PostgresError as refused:
             report("partitions.not_made", error=str(refused))
 
@@ -56,6 +62,13 @@ async def make(connection: Connection, first: int, last: int) -> None:
         for name, statement in wanted.items():
             if name not in there:
                 await connection.execute(statement)
+                await _closed(connection, name)
+
+
+async def _closed(connection: Connection, name: str) -> None:
+    """Close a new month of a table that has row-level security."""
+    if await connection.fetchval(SECURED, name):
+        await connection.execute("; ".join(row_security.secured(name)))
 
 
 async def _missing(connection: Connection, now: int) -> dict[str, str]:

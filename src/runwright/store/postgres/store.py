@@ -13,31 +13,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from runwright.clock import Clock
-from runwright.domain.events import Event
 from runwright.errors import OutcomeUnknown, StoreError, StoreUnavailable
-from runwright.store import migrations, rows
-from runwright.store.base import (
-    Attempt,
-    InboxEntry,
-    Lease,
-    OutboxEntry,
-    Record,
-    Row,
-    StoredValue,
-    T,
-    Timer,
-    Transaction,
-)
+from runwright.store import migrations
+from runwright.store.base import InboxEntry, Lease, OutboxEntry, Readings, Row, T, Timer, Transaction
 from runwright.store.migrations import Migration
 from runwright.store.postgres import hot, partitions, schema
+from runwright.store.postgres import row_security as security
 from runwright.store.postgres.blobs import BlobArtifacts
 from runwright.store.postgres.connection import AGAIN, LOST, Connection, Hosts, Patience, translated
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.marks import Marks
 from runwright.store.postgres.offset import DatabaseTime
 from runwright.store.postgres.pool import Pool
-from runwright.store.postgres.transaction import PostgresTransaction, spanned
-from runwright.store.query import Query
+from runwright.store.postgres.readings import PostgresReadings, Within
+from runwright.store.postgres.transaction import PostgresTransaction
 
 POOL_MAX = 16
 TRIES = 3
@@ -45,13 +34,14 @@ TRIES = 3
 ROLLBACK_S = 5.0
 
 
-class PostgresStore:
+class PostgresStore(PostgresReadings):
     """The store of a cluster. `url` names the database, perhaps on several hosts; `clock` is shifted to its time.
 
     `marks` may be lowered on a hint from another process; `retried` counts transactions that were tried again.
 
     `pool_max` connections at most, half of them for transactions, so that readers never keep a writer waiting.
-    Opening it applies those of the `known` migrations that are pending if it may `migrate`, or waits for who may.
+    Opening it applies those of the `known` migrations that are pending if it may `migrate`, or waits for who may. With
+    `row_security` each transaction says for whom it is, so that PostgreSQL keeps organizations apart.
     """
 
     def __init__(
@@ -63,10 +53,13 @@ class PostgresStore:
         pool_max: int = POOL_MAX,
         migrate: bool = True,
         migrate_wait_s: float = 60.0,
+        row_security: bool = False,
         known: Sequence[Migration] | None = None,
     ) -> None:
         self._may_migrate = migrate
         self._migrate_wait_s = migrate_wait_s
+        self._row_security = row_security
+        self._begin = security.BEGIN if row_security else "BEGIN"
         self._known = migrations.load("postgresql") if known is None else known
         self.marks = Marks(clock)
         self.retried = 0
@@ -89,6 +82,7 @@ class PostgresStore:
                 await self._time.measure(connection, times=5)
                 may, wait_s = self._may_migrate, self._migrate_wait_s
                 await schema.ready(connection, self._known, self._clock, may=may, wait_s=wait_s)
+                await security.ready(connection, asked=self._row_security, may=may)
                 await self._prepare(connection)
         except BaseException:
             await self.close()
@@ -146,7 +140,7 @@ class PostgresStore:
             connection = await self._writers.take()
             try:
                 with translated():
-                    await connection.execute("BEGIN")
+                    await connection.execute(self._begin)
                 return connection
             except BaseException as failure:
                 connection.terminate()
@@ -202,62 +196,32 @@ class PostgresStore:
         await partitions.prepare(connection, self._clock.now())
         self._partitions_at_s = self._clock.monotonic()
 
+    def within(self, org_id: str) -> Readings:
+        """Return the readings of whoever belongs to an organization: its own rows, if row-level security is on."""
+        if org_id == security.EVERYBODY:
+            raise ValueError("this is everybody, and no organization")
+        return Within(self._ask, org_id) if self._row_security else self
+
     async def _read(self, statement: str, *values: Any) -> list[Row]:
+        return await self._ask(security.EVERYBODY, statement, *values)
+
+    async def _ask(self, whose: str, statement: str, *values: Any) -> list[Row]:
         """Return rows of the last committed state. A reading is repeated once when its connection was lost."""
         self._keep_up()
         for fresh in (False, True):
             try:
                 async with self._readers.connection() as connection:
                     with translated():
-                        return [plain(row) for row in await connection.fetch(statement, *values)]
+                        if not self._row_security:
+                            return [plain(row) for row in await connection.fetch(statement, *values)]
+                        await connection.execute(security.reading(whose))
+                        found = [plain(row) for row in await connection.fetch(statement, *values)]
+                        await connection.execute("COMMIT")
+                        return found
             except StoreUnavailable as lost:
                 if fresh or not isinstance(lost.__cause__, LOST):
                     raise
         raise AssertionError("unreachable")
-
-    async def fetch(self, query: Query, **params: Any) -> list[Row]:
-        """Run a read-only query and return its rows."""
-        statement, values = query.bind("postgresql", params)
-        return await self._read(statement, *map(escaped, values))
-
-    async def record(self, run_id: str) -> Record | None:
-        """Return one run for a reader."""
-        found = await self._read(hot.RECORDS, *spanned([run_id]))
-        return rows.record_from(found[0]) if found else None
-
-    async def records(self, query: Query, **params: Any) -> list[Record]:
-        """Return the runs that a query of `store.queries.runs` selects, in its order."""
-        chosen = [row[0] for row in await self.fetch(query, **params)]
-        by_id = {record.run.run_id: record for record in await self.records_of(chosen)}
-        return [by_id[run_id] for run_id in chosen if run_id in by_id]
-
-    async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
-        """Return those of the runs that exist, in any order."""
-        return [rows.record_from(row) for row in await self._read(hot.RECORDS, *spanned(run_ids))] if run_ids else []
-
-    async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
-        """Return up to `limit` events of a run with a larger seq, in order."""
-        return [Event(*row) for row in await self._read(hot.EVENTS, run_id, after_seq, limit)]
-
-    async def events_after(self, seqs: Mapping[str, int], limit: int) -> dict[str, list[Event]]:
-        """Return run → up to `limit` of its events with a larger seq than the one given, in order; nothing for none."""
-        found: dict[str, list[Event]] = {}
-        if seqs:
-            for row in await self._read(hot.EVENTS_AFTER, list(seqs), list(seqs.values()), limit):
-                found.setdefault(row[0], []).append(Event(*row))
-        return found
-
-    async def values(self, run_id: str, kind: str) -> list[StoredValue]:
-        """Return the values of one kind, by key."""
-        return [StoredValue(*row) for row in await self._read(hot.VALUES, run_id, kind)]
-
-    async def payloads(self, run_ids: Sequence[str]) -> dict[str, bytes | None]:
-        """Return the sealed payloads of runs."""
-        return dict(await self._read(hot.PAYLOADS, *spanned(run_ids))) if run_ids else {}
-
-    async def attempts(self, run_id: str) -> list[Attempt]:
-        """Return the ended attempts of a run, oldest first."""
-        return [Attempt(*row) for row in await self._read(hot.ATTEMPTS, run_id)]
 
     async def due(self, at: int, limit: int) -> list[Timer]:
         """Return the timers that have come due by `at`, oldest first."""

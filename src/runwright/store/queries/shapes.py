@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Integer, Select, Table, bindparam, insert, select, update
 
-from runwright.store.base import Row, Store
+from runwright.store.base import Readings, Row
 from runwright.store.query import Query
 
 Pages = tuple[Query, Query]
@@ -57,7 +57,7 @@ def paging(statement: Select[Any], key: ColumnElement[Any]) -> Pages:
     )
 
 
-async def read(store: Store, pages: Pages, part: Slice, **params: Any) -> list[Row]:
+async def read(store: Readings, pages: Pages, part: Slice, **params: Any) -> list[Row]:
     """Return the rows of a part of a list."""
     if part.newest_first:
         return await store.fetch(pages[1], bound=part.bound or _LAST, limit=part.limit, **params)

@@ -38,6 +38,7 @@ from runwright.store.base import (
     OutboxEntry,
     Place,
     Pruned,
+    Readings,
     Record,
     Row,
     Slots,
@@ -309,15 +310,14 @@ class SqliteStore:
         statement, values = query.bind("sqlite", params)
         return self._read(statement, *values)
 
+    def within(self, org_id: str) -> Readings:
+        """Return the readings of whoever belongs to an organization: those of everybody. SQLite knows nobody."""
+        return self
+
     async def record(self, run_id: str) -> Record | None:
         """Return one run for a reader."""
         found = self._read(hot.RECORDS, _list([run_id]))
         return rows.record_from(found[0]) if found else None
-
-    async def records(self, query: Query, **params: Any) -> list[Record]:
-        """Return the runs that a query of `store.queries.runs` selects, in its order."""
-        chosen = [row[0] for row in await self.fetch(query, **params)]
-        return await self.records_of(chosen)
 
     async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
         """Return those of the runs that exist, in the order given."""
