@@ -217,6 +217,7 @@ def _emptied(url: str) -> bool:
         _apart(work())
     return bool(done)
 
+
 @contextmanager
 def secured_database() -> Iterator[tuple[str, str]]:
     """Yield the URL of a new database with row-level security, as its superuser and as a role that it holds for."""

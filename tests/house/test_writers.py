@@ -2,7 +2,8 @@
 
 import ast
 
-from tests.house.tree import source
+from runwright.store.base import Readings
+from tests.house.tree import dotted, source
 
 COMMIT = {"src/runwright/engine/commit.py", "src/runwright/engine/batch.py"}
 REDACTOR = {"src/runwright/domain/redaction.py"}
@@ -30,6 +31,31 @@ def test_outside_the_domain_only_our_own_words_are_called_redacted() -> None:
         if name.endswith("RedactedText") and not all(isinstance(argument, ast.Constant) for argument in call.args)
     ]
     assert strays == []
+
+
+SERVERS_OWN = {"workforce.py: page", "queues.py: all", "tickets.py: issue"}
+"""What tells a caller something of the server's own bookkeeping: how many leases a worker has, which queues are paused."""
+READINGS = {name for name in vars(Readings) if not name.startswith("_")}
+
+
+def test_who_reads_for_a_caller_reads_within_its_organization() -> None:
+    strays = {
+        f"{module.path.rpartition('/')[2]}: {function.name}"
+        for module in source()
+        if module.room in ("engine", "auth")
+        for function in module.functions()
+        if any(argument.arg == "actor" for argument in function.args.args)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and _reads_of_everybody(call)
+    }
+    assert strays == SERVERS_OWN
+
+
+def _reads_of_everybody(call: ast.Call) -> bool:
+    name = dotted(call.func)
+    if name == "read" and call.args:
+        return dotted(call.args[0]) == "self._store"
+    return name in {f"self._store.{reading}" for reading in READINGS}
 
 
 def callers(name: str) -> set[str]:

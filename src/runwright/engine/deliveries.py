@@ -135,18 +135,18 @@ class Deliveries:
     async def get(self, actor: Actor, delivery_id: str) -> Delivery:
         """Return a delivery. Raises `NotFound` for what is not the caller's to see."""
         actor.require("webhooks:write")
-        found = await self._store.fetch(q.DELIVERY, delivery_id=delivery_id)
+        found = await self._store.within(actor.org_id).fetch(q.DELIVERY, delivery_id=delivery_id)
         return _required(actor, q.delivery(found[0]) if found else None, delivery_id)
 
     async def page(self, actor: Actor, wanted: Wanted, part: Slice) -> Found:
         """Return the deliveries of a part of the list that are wanted; a filter reads at most the scan budget."""
         actor.require("webhooks:write")
         pages, params = _pages(actor, wanted)
-        found: list[Delivery] = []
+        own, found = self._store.within(actor.org_id), list[Delivery]()
         bound, left = part.bound, self._scan_budget
         while left > 0:
             limit = min(self._page, left)
-            rows = await read(self._store, pages, Slice(limit, bound, part.newest_first), **params)
+            rows = await read(own, pages, Slice(limit, bound, part.newest_first), **params)
             for delivery in map(q.delivery, rows):
                 bound = delivery.delivery_id
                 if actor.sees(delivery.org_id, delivery.project_id) and wanted.matches(delivery):

@@ -102,19 +102,18 @@ class Subscriptions:
     async def get(self, actor: Actor, subscription_id: str) -> Subscription:
         """Return a subscription. Raises `NotFound` for what is not the caller's to see."""
         actor.require("webhooks:write")
-        found = await self._store.fetch(q.SUBSCRIPTION, subscription_id=subscription_id)
+        found = await self._store.within(actor.org_id).fetch(q.SUBSCRIPTION, subscription_id=subscription_id)
         return _required(actor, q.subscription(found[0]) if found else None, subscription_id)
 
     async def page(self, actor: Actor, project: Project | None, part: Slice) -> list[Subscription]:
         """Return the subscriptions of a project, or without one all that the caller may see."""
         actor.require("webhooks:write")
         project_id = project.project_id if project is not None else actor.project_id
+        own = self._store.within(actor.org_id)
         if project_id is None:
-            found = await read(self._store, q.SUBSCRIPTIONS, part, org_id=actor.org_id)
+            found = await read(own, q.SUBSCRIPTIONS, part, org_id=actor.org_id)
         else:
-            found = await read(
-                self._store, q.SUBSCRIPTIONS_OF_PROJECT, part, org_id=actor.org_id, project_id=project_id
-            )
+            found = await read(own, q.SUBSCRIPTIONS_OF_PROJECT, part, org_id=actor.org_id, project_id=project_id)
         return [q.subscription(row) for row in found]
 
     async def update(self, actor: Actor, subscription_id: str, changes: Mapping[str, Any]) -> Subscription:
