@@ -34,7 +34,7 @@ def test_outside_the_domain_only_our_own_words_are_called_redacted() -> None:
 
 
 SERVERS_OWN = {"workforce.py: page", "queues.py: all", "tickets.py: issue"}
-"""What tells a caller something of the server's own bookkeeping: how many leases a worker has, which queues are paused."""
+"""What tells a caller of the server's own bookkeeping: how many leases a worker has, which queues are paused."""
 READINGS = {name for name in vars(Readings) if not name.startswith("_")}
 
 
