@@ -98,6 +98,7 @@ class World(NamedTuple):
             "set_state": {"key": "a", "value": 1},
             "complete_run": {"result": {"a": 1}},
             "fail_run": {"error": "x"},
+            "restart_run": {"preset": "micro"},
             "create_key": {"name": "a key", "scopes": ["runs:read"]},
             "rotate_key": {"grace_s": 60},
             "rotate_job_secret": {"grace_secs": 60},
