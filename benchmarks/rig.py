@@ -19,8 +19,8 @@ from runwright.config import load
 from runwright.domain.accounts import Project
 from runwright.domain.job import Job
 from runwright.domain.tenancy import Actor
+from runwright.engine.orders import Order
 from runwright.engine.requests import Submitted
-from runwright.engine.submit import Order
 
 TRACE_ID = "0" * 31 + "1"
 

@@ -47,6 +47,8 @@ EVERYTHING: dict[str, Any] = {
     "payload_template": {"shelf": {"n": 1}},
     "payload_schema": {"type": "object", "required": ["shelf"]},
     "result_schema": {"properties": {"books": {"type": "integer"}}},
+    "debounce": {"window_secs": 5, "max_wait_secs": 60},
+    "batch": None,
     "enabled": False,
 }
 DEFAULTS: dict[str, Any] = {
@@ -80,6 +82,8 @@ DEFAULTS: dict[str, Any] = {
     "payload_template": {},
     "payload_schema": None,
     "result_schema": None,
+    "debounce": None,
+    "batch": None,
     "enabled": True,
 }
 
@@ -142,7 +146,7 @@ async def test_every_field_that_is_accepted_is_kept(server: Served) -> None:
     assert await ok(server.admin.get("/v1/jobs/index")) == job
     assert set(EVERYTHING) == set(JobDefinition.__struct_fields__)
     of_http = ["execution_mode", "endpoint_url", "fallback_endpoint_url", "retry_on", "heartbeat_timeout_secs"]
-    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == of_http
+    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == [*of_http, "batch"]
 
 
 async def test_a_name_suggests_the_slug(server: Served) -> None:

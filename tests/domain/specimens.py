@@ -19,7 +19,7 @@ from runwright.domain.events import Draft, Event
 from runwright.domain.fold import Folded, fold
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.retry import RetryPolicy
-from runwright.domain.run import On, Run, Spec, StopKind, Trace, ValueRef, Wait
+from runwright.domain.run import Gather, On, Run, Spec, StopKind, Trace, ValueRef, Wait
 from runwright.domain.state import decide
 from runwright.domain.tenancy import Cause
 
@@ -234,6 +234,10 @@ def _single() -> History:
 SPECIMENS: dict[str, Callable[[], History]] = {
     "scheduled": _delayed,
     "scheduled for a retry": _then(_executing, lambda h: h.finish(failed())),
+    "gathering a batch": lambda: History(gather=Gather("batch", "k", HOUR, max_size=2), expires_at=T0 + 2 * HOUR),
+    "debounced": _then(
+        lambda: History(gather=Gather("debounce", "k", HOUR, max_wait_us=2 * HOUR)), lambda h: h.apply(joining(h))
+    ),
     "queued": _mortal,
     "queued again": _then(_executing, lambda h: h.finish(o.Released())),
     "executing": _executing,
@@ -277,6 +281,12 @@ SPECIMENS: dict[str, Callable[[], History]] = {
 """A run in every state, and in every way that matters to what comes next."""
 
 
+def joining(history: History) -> c.Join:
+    """Return the command of a trigger that joins a run."""
+    described = ValueRef("2" * 64, 9, text("{}"))
+    return c.Join(run_id=history.standing.run_id, payload=b"sealed", described=described, cause=CAUSE)
+
+
 def commands_for(history: History) -> dict[str, c.Command]:
     """Return every command that can be asked of a run: under its lease, under another, and of every outcome."""
     run = history.standing
@@ -294,6 +304,7 @@ def commands_for(history: History) -> dict[str, c.Command]:
     }
     found: dict[str, c.Command] = {
         "submit": history.command,
+        "join": joining(history),
         "claim": c.Claim(run_id, "wrk-2"),
         "stop cancel": c.Stop(run_id, "cancel", CAUSE),
         "stop pause": c.Stop(run_id, "pause", CAUSE),

@@ -398,6 +398,8 @@ def test_a_run_has_the_timers_of_its_state():
     named = {name: timers(make().standing) for name, make in SPECIMENS.items()}
     assert {name: wants for name, wants in named.items() if wants} == {
         "scheduled": {"due": T0 + HOUR, "expire": T0 + 2 * HOUR},
+        "gathering a batch": {"due": T0 + HOUR, "expire": T0 + 2 * HOUR},
+        "debounced": {"due": T0 + HOUR + 2000},
         "scheduled for a retry": {"due": T0 + 2000 + 1000 + SECOND},
         "queued": {"expire": T0 + HOUR},
         "waiting": {"due": T0 + HOUR},

@@ -66,7 +66,9 @@ def answered(where: str, run: Run, command: c.Command, at: int) -> set[tuple[str
         return set()
     except InvalidTransition:
         begun = run.started_at is not None
-        assert allowed is None or (name == "restart" and not begun) or (name == "reschedule" and begun), where
+        assert (
+            allowed is None or name == "join" or (name == "restart" and not begun) or (name == "reschedule" and begun)
+        ), where
         assert name not in FENCED, where
         return set()
     if name in FENCED:

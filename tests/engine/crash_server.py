@@ -24,7 +24,7 @@ from runwright.domain.job import Job, JobDefinition
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
-from runwright.engine.submit import Order
+from runwright.engine.orders import Order
 from runwright.executors.python import PythonExecutor
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.sqlite.store import SqliteStore

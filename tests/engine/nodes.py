@@ -21,7 +21,7 @@ from runwright.domain.run import Run
 from runwright.domain.tenancy import Actor
 from runwright.domain.workforce import Introduction
 from runwright.engine.engine import Engine
-from runwright.engine.submit import Order
+from runwright.engine.orders import Order
 from runwright.executors.python import PythonExecutor
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Record

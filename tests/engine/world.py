@@ -32,9 +32,9 @@ from runwright.domain.run import Run, StopKind
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.engine import Engine
 from runwright.engine.loops import Loop
+from runwright.engine.orders import Order
 from runwright.engine.reader import Reader
 from runwright.engine.requests import Submitted, Take
-from runwright.engine.submit import Order
 from runwright.executors.courier import DispatchingCourier
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.python import PythonExecutor

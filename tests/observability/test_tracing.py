@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from runwright import Context, job, telemetry
-from runwright.engine.submit import Order
+from runwright.engine.orders import Order
 from runwright.observability.spans import Spans, TraceIds
 from tests.acceptance.live_server import LiveServer, command, environment
 from tests.acceptance.speech import Speech

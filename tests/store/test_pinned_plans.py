@@ -12,7 +12,7 @@ import pytest
 
 from runwright.clock import FrozenClock
 from runwright.store import queries
-from runwright.store.postgres import changes, hot, locks, partitions
+from runwright.store.postgres import changes, fields, hot, locks, partitions
 from runwright.store.postgres.connection import connect
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.queries.runs import CONDITIONS, listing
@@ -35,10 +35,11 @@ STATEMENTS: dict[str, str] = {
     },
     **{f"take from {lanes}": hot.take(lanes) for lanes in (1, 4, 32)},
     **{f"prune {number}": text for number, text in enumerate(hot.PRUNE)},
-    **{f"write {name}": changes._together((name,)) for name in changes.FIELDS},
-    "write much": changes._together(tuple(changes.FIELDS)),
-    "write freed limits": changes._alone(changes._FREED),
-    "write replays": changes._alone(changes._REPLAYS),
+    **{f"write {name}": changes._together((name,)) for name in fields.FIELDS},
+    "write much": changes._together(tuple(fields.FIELDS)),
+    "write freed limits": changes._alone(fields.FREED),
+    "write replays": changes._alone(fields.REPLAYS),
+    "write joined": changes._alone(fields.JOINED),
 }
 PLAN = """
 CREATE FUNCTION pg_temp.plan(asked text) RETURNS json LANGUAGE plpgsql AS
@@ -139,8 +140,8 @@ async def test_what_is_moved_opens_no_month_before_that_of_the_oldest_run(connec
     execute(urls[0], ";".join(statement for _, statement in partitions._month(FrozenClock().now(), -1)))
     made = SPECIMENS["executing"]()
     asked = {
-        "write moved": changes._arrays(changes.FIELDS["moved"], [(made.standing, None)]),
-        "write values_gone": changes._arrays(changes.FIELDS["values_gone"], [(made.standing.run_id, "output", "a")]),
+        "write moved": changes._arrays(fields.FIELDS["moved"], [(made.standing, None)]),
+        "write values_gone": changes._arrays(fields.FIELDS["values_gone"], [(made.standing.run_id, "output", "a")]),
     }
     for name, values in asked.items():
         found = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {STATEMENTS[name]}", *values))

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from runwright.clock import FrozenClock
 from runwright.errors import SchemaMismatch, StoreError, StoreUnavailable
 from runwright.store.base import ChangeSet
-from runwright.store.postgres import changes
+from runwright.store.postgres import changes, fields
 from runwright.store.postgres.connection import Patience, connect
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.store import PostgresStore
@@ -61,7 +61,7 @@ async def test_each_row_that_is_moved_is_looked_up_by_its_id_alone(url: str, cou
         execute(url, "INSERT INTO run_values SELECT run_id, 'state', 'a', NULL, NULL, NULL, 0 FROM runs")
     if counted == "with rows":
         execute(url, "ANALYZE")
-    written = [changes._together((name,)) for name in ("moved", "values_gone")] + [changes._alone(changes._REPLAYS)]
+    written = [changes._together((name,)) for name in ("moved", "values_gone")] + [changes._alone(fields.REPLAYS)]
     connection = await connect(url)
     try:
         for statement in written:

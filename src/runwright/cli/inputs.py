@@ -69,3 +69,13 @@ def confirm(preview: str, yes: bool) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CommandError("Nothing was done.", "Answer y to go on, or add --yes.")
+
+
+def window(text: str, option: str, first: str, second: str) -> dict[str, int | float]:
+    """Return two numbers with a comma between them as the fields of a window."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+        one, two = (int(number) if number == int(number) else number for number in numbers)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{option} {text!r} is not two numbers.", f"Give {first} and {second}, as in 5,60.") from None
+    return {first: one, second: two}

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
-from runwright.cli.inputs import json_object, pairs
+from runwright.cli.inputs import json_object, pairs, window
 from runwright.client.fields import JobChanges
 
 NULLABLE = (
@@ -19,8 +19,11 @@ NULLABLE = (
     "webhook_url",
     "payload_schema",
     "result_schema",
+    "debounce",
+    "batch",
 )
 
+WINDOWS = {"debounce": ("window_secs", "max_wait_secs"), "batch": ("window_secs", "max_size")}
 OBJECTS = ("payload_template", "payload_schema", "result_schema")
 
 
@@ -89,6 +92,10 @@ class Options:
     "JSON Schema (2020-12) of its results: JSON object, @FILE or - for stdin"
     webhook_url: str | None = None
     "URL that is told of the end of each run"
+    debounce: str | None = None
+    "WINDOW,MAX_WAIT in seconds, such as 5,60: triggers of a key make one run, with the last payload"
+    batch: str | None = None
+    "WINDOW,MAX_SIZE, such as 10,100: triggers of a key make one run, with all of them"
     enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None
     "Whether the job can be triggered"
     tag: tuple[str, ...] = ()
@@ -107,6 +114,9 @@ class Options:
         for name in OBJECTS:
             if values[name] is not None:
                 values[name] = json_object(values[name], f"--{name.replace('_', '-')}")
+        for name, (first, second) in WINDOWS.items():
+            if values[name] is not None:
+                values[name] = window(values[name], f"--{name}", first, second)
         values["tags"] = pairs(values.pop("tag"), "--tag")
         values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
         values["retry_delays_secs"] = list(values["retry_delays_secs"])

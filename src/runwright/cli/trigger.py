@@ -41,6 +41,10 @@ class Options:
     "Expire unless started within this time"
     concurrency_key: str | None = None
     "Key of the job's limit per key"
+    debounce_key: str | None = None
+    "Key of the job's debounce: triggers that share it make one run"
+    batch_key: str | None = None
+    "Key of the job's batch: triggers that share it make one run"
     max_attempts: int | None = None
     "In place of the job's"
     timeout_secs: int | float | None = None
@@ -68,6 +72,8 @@ class Options:
             "priority": self.priority,
             "ttl_secs": self.ttl_secs,
             "concurrency_key": self.concurrency_key,
+            "debounce_key": self.debounce_key,
+            "batch_key": self.batch_key,
             "max_attempts_override": self.max_attempts,
             "timeout_secs_override": self.timeout_secs,
             "retry_backoff": self.retry_backoff,
@@ -133,6 +139,7 @@ def _show(run: Run, connection: Connection) -> int:
         printing.show_json(run.raw)
     else:
         hit = " (it was there already: same idempotency key)" if run.idempotency_hit else ""
+        hit = " (it was there already, and the trigger joined it)" if run.joined else hit
         printing.say(f"{run.id}  {run.status}{hit}")
         printing.note(f"follow it: runwright runs watch {run.id}")
     return OK

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -12,6 +12,20 @@ class PageOptions(TypedDict, total=False):
 
     limit: int
     order: Literal["asc", "desc"]
+
+
+class DebounceWindow(TypedDict):
+    """How long triggers of one key are gathered into one run with the last payload."""
+
+    window_secs: float
+    max_wait_secs: float
+
+
+class BatchWindow(TypedDict, total=False):
+    """How long, and how many, triggers of one key are gathered into one run with all of them."""
+
+    window_secs: Required[float]
+    max_size: int
 
 
 class JobChanges(TypedDict, total=False):
@@ -50,6 +64,8 @@ class JobChanges(TypedDict, total=False):
     payload_schema: Mapping[str, Any] | None
     result_schema: Mapping[str, Any] | None
     webhook_url: str | None
+    debounce: DebounceWindow | None
+    batch: BatchWindow | None
     enabled: bool
 
 
@@ -69,6 +85,8 @@ class TriggerOptions(TypedDict, total=False):
     priority: int
     ttl_secs: float
     concurrency_key: str
+    debounce_key: str
+    batch_key: str
     max_attempts_override: int
     timeout_secs_override: float
     retry_backoff: Literal["exponential", "linear", "fixed", "custom"]

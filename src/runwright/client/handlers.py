@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from runwright.client.blocking import SyncContext
 from runwright.client.context import Context
 from runwright.client.errors import PayloadInvalid
+from runwright.client.fields import BatchWindow, DebounceWindow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +57,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     payload_template: dict[str, Any] | UnsetType = UNSET
     payload_schema: dict[str, Any] | UnsetType = UNSET
     result_schema: dict[str, Any] | UnsetType = UNSET
+    debounce: DebounceWindow | UnsetType = UNSET
+    batch: BatchWindow | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
         """Return the fields that were given, as the jobs API names them."""
@@ -155,6 +158,8 @@ def job(
     payload_template: Mapping[str, Any] | None = None,
     payload_schema: Mapping[str, Any] | None = None,
     result_schema: Mapping[str, Any] | None = None,
+    debounce: DebounceWindow | None = None,
+    batch: BatchWindow | None = None,
 ) -> Callable[[Callable[Concatenate[C, P], R]], Handler[Concatenate[C, P], R]]: ...
 
 

@@ -109,6 +109,7 @@ class Run(Record, kw_only=True):
     created_by_user_id: str | None = None
     created_by_user_name: str | None = None
     created_by_email: str | None = None
+    joined: bool = False
     dry_run: bool = False
     model: str | None = None
     persona_id: str | None = None

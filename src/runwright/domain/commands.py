@@ -59,6 +59,18 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         return self.spec.run_id
 
 
+class Join(msgspec.Struct, frozen=True, kw_only=True):
+    """Let a trigger join a run that gathers them: its payload, sealed and described, replaces or follows the others."""
+
+    run_id: str
+    payload: bytes
+    described: ValueRef
+    cause: Cause
+    key: str | None = None
+    trace_id: str | None = None
+    idempotency: IdempotencyKey | None = None
+
+
 class Claim(msgspec.Struct, frozen=True):
     """Begin an attempt of a queued run under a new lease."""
 
@@ -186,7 +198,21 @@ class Debug(msgspec.Struct, frozen=True):
 
 
 Command = (
-    Submit | Claim | Append | Finish | Stop | Restart | Fence | Lose | Due | Expire | Resume | Wake | Reschedule | Debug
+    Submit
+    | Join
+    | Claim
+    | Append
+    | Finish
+    | Stop
+    | Restart
+    | Fence
+    | Lose
+    | Due
+    | Expire
+    | Resume
+    | Wake
+    | Reschedule
+    | Debug
 )
 
 

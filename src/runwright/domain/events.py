@@ -129,6 +129,18 @@ class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str = ""
 
 
+class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.joined`: another trigger joined the run before it began, the `size`th, with this payload."""
+
+    reason: str
+    size: int
+    due_at: int
+    payload: ValueRef
+    idempotency_key: str | None = None
+    trace_id: str | None = None
+    request_id: str | None = None
+
+
 class Retrying(msgspec.Struct, frozen=True, omit_defaults=True):
     """`run.retrying`: an attempt failed and another will follow at `due_at`."""
 
@@ -323,6 +335,7 @@ CATALOGUE: dict[str, EventType] = {
     "run.accepted": EventType("lifecycle", AcceptedData),
     "run.annotated": EventType("output", Annotated),
     "run.queued": EventType("lifecycle", Queued),
+    "run.joined": EventType("lifecycle", Joined),
     "run.waiting": EventType("lifecycle", Waiting),
     "run.woken": EventType("lifecycle", Woken),
     "run.retrying": EventType("lifecycle", Retrying),

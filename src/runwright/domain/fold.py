@@ -48,6 +48,8 @@ def _step(folded: Folded, event: e.Event) -> Folded:
             return replace(folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch)
         case e.Queued():
             return replace(folded, state="queued", reason=None, due_at=None)
+        case e.Joined():
+            return replace(folded, due_at=data.due_at)
         case e.Waiting():
             return replace(folded, state="waiting", reason=data.reason, due_at=data.due_at)
         case e.Woken():

@@ -27,6 +27,10 @@ def problems(
     if definition.webhook_url is not None:
         problem = url_problem(definition.webhook_url, allow_private=allow_private)
         found += [FieldError("webhook_url", problem)] if problem is not None else []
+    if definition.debounce is not None and definition.batch is not None:
+        found.append(FieldError("batch", "cannot go with debounce"))
+    if definition.debounce is not None and definition.debounce.max_wait_secs < definition.debounce.window_secs:
+        found.append(FieldError("debounce.max_wait_secs", "must be at least window_secs"))
     if ids.is_id("job", definition.slug):
         found.append(FieldError("slug", "must not look like the id of a job"))
     if definition.retry_strategy == "custom" and not definition.retry_delays_secs:

@@ -62,6 +62,27 @@ ResultSchema = Annotated[
 ]
 
 
+Window = Annotated[int, Meta(ge=1, le=DAY_S)] | Annotated[float, Meta(ge=0.1, le=DAY_S)]
+
+
+class Debounce(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Triggers of one key make one run, with the last payload: `window_secs` after the last of them, and no later than
+    `max_wait_secs` after the first.
+    """
+
+    window_secs: Window
+    max_wait_secs: Window
+
+
+class Batching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Triggers of one key make one run with all of them: `window_secs` after the first, or as soon as `max_size` are
+    there.
+    """  # fmt: skip
+
+    window_secs: Window
+    max_size: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a job does not need to say, with what it then means."""
 
@@ -96,4 +117,6 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     payload_schema: PayloadSchema | None = None
     result_schema: ResultSchema | None = None
     webhook_url: WebhookUrl | None = None
+    debounce: Debounce | None = None
+    batch: Batching | None = None
     enabled: bool = True

@@ -55,6 +55,16 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
 
 
+class Gather(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which triggers a run gathers before it begins, and for how long: see `domain.gathering`."""
+
+    kind: Literal["debounce", "batch"]
+    key: str
+    window_us: int
+    max_wait_us: int = 0
+    max_size: int = 0
+
+
 class ValueRef(msgspec.Struct, frozen=True, array_like=False):
     """What a record says of a working value: its digest, its size, and a redacted preview."""
 
@@ -87,6 +97,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     poison_pill_threshold: int | None = None
     rerun_unknown_steps: bool = False
     limits: tuple[Limit, ...] = ()
+    gather: Gather | None = None
     concurrency_key: str | None = None
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}
@@ -124,13 +135,17 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run counts: ended attempts, hand-overs, identical errors in a row, and attempts that restarts ended."""
+    """What a run counts: ended attempts, hand-overs, identical errors in a row, attempts that restarts ended, and
+    triggers that joined, with so many bytes.
+    """  # fmt: skip
 
     ended: int = 0
     handovers: int = 0
     fingerprint: str = ""
     repeats: int = 0
     restarts: int = 0
+    joined: int = 0
+    joined_bytes: int = 0
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):

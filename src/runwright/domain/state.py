@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from runwright.domain import amending, ending
+from runwright.domain import amending, ending, gathering
 from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain.chain import genesis
@@ -23,6 +23,7 @@ from runwright.errors import InvalidTransition, Overtaken, StaleLease
 
 TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     (None, "submit"): ("scheduled", "queued", "waiting"),
+    ("scheduled", "join"): ("scheduled", "queued"),
     ("scheduled", "due"): ("queued",),
     ("scheduled", "stop"): ("paused", "cancelled"),
     ("scheduled", "expire"): ("expired",),
@@ -106,26 +107,31 @@ _SPOKEN = {
     "submit": "be created again",
     "reschedule": "be rescheduled: only one that has not begun",
     "debug": "be debugged: there is no attempt to come",
+    "join": "be joined",
 }
 
 
 def _submit(command: c.Submit, at: int) -> c.Decision:
     spec = command.spec
     later = spec.scheduled_at is not None and spec.scheduled_at > at
-    wait = command.wait
+    wait, gather = command.wait, spec.gather
+    gathering_until = None if gather is None else gathering.due_at(gather, spec.created_at, at)
+    later = later or (gather is not None and not gathering.is_full(gather, 1, spec.payload.bytes))
     state: State = "waiting" if wait is not None else "scheduled" if later else "queued"
+    begins_at = spec.scheduled_at if gather is None else gathering_until
+    reason = "delay" if gather is None else gather.kind
     run = Run(
         spec=spec,
         state=state,
-        reason=wait.on if wait is not None else "delay" if later else None,
+        reason=wait.on if wait is not None else reason if later else None,
         hash=genesis(command.opening),
         at=at,
         since_at=at,
-        due_at=command.wait_until if wait is not None else spec.scheduled_at if later else None,
+        due_at=command.wait_until if wait is not None else begins_at if later else None,
         expires_at=command.expires_at,
         wait=wait,
     )
-    waits = (None, "") if wait is None else (wait.on, wait.key)
+    waits = (gather.kind if later and gather is not None else None, "") if wait is None else (wait.on, wait.key)
     data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at, *waits)
     created = draft("run.created", data, "created", actor=command.cause.actor)
     return c.Decision(run, (created, *command.drafts))
@@ -275,6 +281,7 @@ def _resume(run: Run, command: c.Resume, at: int) -> c.Decision:
 
 
 _DECIDERS: dict[str, Callable[..., c.Decision]] = {
+    "join": gathering.join,
     "claim": _claim,
     "append": _append,
     "finish": _finish,

@@ -22,7 +22,7 @@ class Shows(msgspec.Struct, frozen=True):
 _DEFAULT_FAILED = ("error", "rejected", "budget", "policy", "denied")
 
 JOB_WORDS: dict[str, tuple[Shows, ...]] = {
-    "delayed": (Shows("scheduled", ("delay", "rate_limit", "debounce")),),
+    "delayed": (Shows("scheduled", ("delay", "rate_limit", "debounce", "batch")),),
     "queued": (Shows("queued"), Shows("scheduled", ("retry", "snooze"))),
     "dequeued": (),
     "executing": (Shows("executing"),),

@@ -11,7 +11,7 @@ from runwright.engine.reader import Reader
 from runwright.engine.schema import JobSchemas
 from runwright.engine.submit import key_of
 from runwright.engine.values import Values, encode
-from runwright.errors import Conflict
+from runwright.errors import Conflict, InvalidRequest
 from runwright.store import audit
 from runwright.store.base import Record, Store, Transaction
 from runwright.store.queries import dead_letters as sql
@@ -43,10 +43,12 @@ class Amend:
         spec = (await reader.run(run_id)).run.spec
         sealed = described = None
         if payload is not None:
+            if spec.gather is not None and spec.gather.kind == "batch":
+                raise InvalidRequest.at("payload", "a batch keeps what its triggers brought; reschedule it without one")
             encoded = encode(payload)
             await self._schemas.require_new_payload(spec, payload, len(encoded))
             described = self._values.ref(encoded)
-            sealed = self._values.seal(spec.project_id, run_id, "payload", encoded)
+            sealed = self._values.seal_payload(spec, encoded)
         cause = Cause(actor.label, None, request_id)
         await self._commit.apply(
             Reschedule(run_id=run_id, scheduled_at=scheduled_at, cause=cause, payload=sealed, described=described)

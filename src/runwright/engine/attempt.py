@@ -125,7 +125,7 @@ class Attempt:
     def payload(self) -> Any:
         """Return the payload, exact."""
         spec = self.run.spec
-        return self._values.open(spec.project_id, spec.run_id, "payload", self._sealed_payload)
+        return self._values.payload(spec, self._sealed_payload)
 
     def take_note(self, run: Run) -> None:
         """Hear how the run stands now, under the same lease; a new stop request is passed on to the executor."""

@@ -17,6 +17,7 @@ from runwright.domain import commands as c
 from runwright.domain.chain import SALT_BYTES, Header, body, data_digest, link
 from runwright.domain.errands import errand
 from runwright.domain.events import Draft, Event
+from runwright.domain.gathering import gathering_of, gathers
 from runwright.domain.limits import turn_and_rank
 from runwright.domain.outcome import Completed
 from runwright.domain.rollups import TOPIC, moves
@@ -91,6 +92,8 @@ class Batch:
                 if command.spec.replay_of is not None:
                     self.changes.replays.append((command.spec.replay_of, run.run_id))
                 self._store(run.run_id, command.values)
+            case c.Join():
+                self._join(command, run)
             case c.Reschedule(payload=payload) if payload is not None:
                 self.changes.payloads.append((run.run_id, payload))
             case c.Append() | c.Finish():
@@ -102,6 +105,13 @@ class Batch:
             case c.Wake(delivery=given) if changed and given is not None:
                 kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
                 self.changes.values.append(kept)
+
+    def _join(self, command: c.Join, run: Run) -> None:
+        if command.idempotency is not None:
+            self.changes.idempotency.append((command.idempotency, run.run_id))
+        follows = run.spec.gather is not None and run.spec.gather.kind == "batch"
+        before = self.changes.joined.get(run.run_id, (b"", follows))[0] if follows else b""
+        self.changes.joined[run.run_id] = (before + command.payload, follows)
 
     def _store(self, run_id: str, values: tuple[c.Value, ...]) -> None:
         self.changes.values.extend(
@@ -231,6 +241,8 @@ class Batch:
             self._seal_place(old, new)
             self._seal_lease(old, new)
             self._seal_timers(old, new)
+            if new.spec.gather is not None:
+                self._seal_gathering(old, new)
             if new.state == "cancelled":
                 self.changes.inbox.append((run_id, errand("cancel_children")))
         steps = self._terms.watched.steps(self.after, self.events)
@@ -239,6 +251,15 @@ class Batch:
         for events in self.events.values():
             self.changes.events.extend(events)
         return self.changes
+
+    def _seal_gathering(self, old: Run | None, new: Run) -> None:
+        gathering = gathering_of(new.spec)
+        if gathering is None:
+            return
+        if old is None and gathers(new):
+            self.changes.gatherings.append((gathering, new.run_id))
+        elif old is not None and gathers(old) and not gathers(new):
+            self.changes.gatherings_gone.append((gathering, new.run_id))
 
     def _seal_head(self, old: Run | None, new: Run) -> None:
         if new.terminal:

@@ -21,9 +21,10 @@ from runwright.domain.schedule import Due, Schedule, due
 from runwright.domain.tenancy import Actor
 from runwright.engine.commit import Commit
 from runwright.engine.loops import Loop
+from runwright.engine.orders import Order
 from runwright.engine.requests import Fire, Fired
 from runwright.engine.steady import Steady
-from runwright.engine.submit import Order, Submitter
+from runwright.engine.submit import Submitter
 from runwright.errors import Error, StoreError
 from runwright.store.base import Store
 from runwright.store.queries.schedules import DUE, NEXT_FIRE, DueSchedule

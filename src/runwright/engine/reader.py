@@ -198,17 +198,12 @@ class Reader:
 
     def payload(self, record: Record) -> Any:
         """Return a run's payload, redacted."""
-        return self._open(record, "payload", record.payload)
+        return self._values.shown(self._values.payload(record.run.spec, record.payload))
 
     def result(self, record: Record) -> Any:
         """Return a run's result, redacted; None while there is none."""
-        return self._open(record, "result", record.result)
-
-    def _open(self, record: Record, name: str, sealed: bytes | None) -> Any:
         spec = record.run.spec
-        if sealed is None:
-            return None
-        return self._values.shown(self._values.open(spec.project_id, spec.run_id, name, sealed))
+        return self._values.shown(self._values.open(spec.project_id, spec.run_id, "result", record.result))
 
     def exact_payload(self, record: Record) -> Any:
         """Return a run's payload as it was given: for the engine's own use in a replay, never for an answer.
@@ -216,8 +211,7 @@ class Reader:
         Raises `Gone` for a run whose data were erased.
         """
         require_data(record)
-        spec = record.run.spec
-        return self._values.open(spec.project_id, spec.run_id, "payload", record.payload)
+        return self._values.payload(record.run.spec, record.payload)
 
 
 def require_data(record: Record) -> None:

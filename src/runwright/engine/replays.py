@@ -16,8 +16,9 @@ from runwright.domain.job import Job
 from runwright.domain.run import Spec
 from runwright.domain.tenancy import Actor
 from runwright.engine.jobs import Jobs
+from runwright.engine.orders import Order
 from runwright.engine.reader import Reader
-from runwright.engine.submit import Order, Submitter
+from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
 from runwright.errors import Conflict, Error, InvalidRequest, NotFound
 from runwright.store.base import Record

@@ -62,11 +62,12 @@ Recurring = c.Due | c.Expire | c.Lose | c.Fence
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """The answer to a submit: the run, and whether an idempotency key found it instead of making it."""
+    """The answer to a submit: the run, whether an idempotency key found it, and whether the trigger joined it."""
 
     run_id: str
     run: Run | None
     hit: bool = False
+    joined: bool = False
 
 
 class Fired(msgspec.Struct, frozen=True):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from runwright.domain.job import Job, JobDefinition
-from runwright.domain.json_schema import BadSchema, JsonSchema
+from runwright.domain.json_schema import PROBLEMS_MAX, BadSchema, JsonSchema
 from runwright.domain.outcome import Completed, Failed, Outcome
 from runwright.domain.run import Spec
+from runwright.engine.orders import Order
 from runwright.engine.values import Values
 from runwright.errors import FieldError, InvalidRequest
 from runwright.store.base import Store
@@ -40,14 +41,12 @@ class JobSchemas:
         self._store = store
         self._known: dict[tuple[str, str], JsonSchema] = {}
 
-    def require_payload(self, job: Job, payload: Any, size: int) -> None:
+    def require_payload(self, job: Job, order: Order, size: int) -> None:
         """Raise `InvalidRequest` (`payload.schema_mismatch`) for a payload (of `size` bytes) that the job refuses."""
         if job.definition.payload_schema is None:
             return
         judge = self._compiled(job.job_version_id, "payload", job.definition.payload_schema)
-        problems = judge.problems(payload, "payload", size)
-        if problems:
-            raise InvalidRequest(fields=problems, code="payload.schema_mismatch")
+        _require(judge, order.payload, size, items=job.definition.batch is not None and order.replay_of is not None)
 
     async def require_new_payload(self, spec: Spec, payload: Any, size: int) -> None:
         """Raise `InvalidRequest` for a payload that a run cannot have: its version of the job refuses it."""
@@ -55,9 +54,7 @@ class JobSchemas:
         if definition is None or definition.payload_schema is None:
             return
         judge = self._compiled(spec.job_version_id or "", "payload", definition.payload_schema)
-        problems = judge.problems(payload, "payload", size)
-        if problems:
-            raise InvalidRequest(fields=problems, code="payload.schema_mismatch")
+        _require(judge, payload, size, items=definition.batch is not None)
 
     async def judged(self, spec: Spec, outcome: Completed, values: Values, failed: Callable[..., Failed]) -> Outcome:
         """Return the outcome of finished work: failed, and not to be tried again, if its job takes no such result."""
@@ -92,3 +89,17 @@ class JobSchemas:
                 self._known.clear()
             self._known[job_version_id, of] = found
         return found
+
+
+def _require(judge: JsonSchema, payload: dict[str, Any], size: int, *, items: bool) -> None:
+    parts = _items(payload) if items else [("payload", payload)]
+    problems = [problem for name, part in parts for problem in judge.problems(part, name, size)]
+    if problems:
+        raise InvalidRequest(fields=problems[:PROBLEMS_MAX], code="payload.schema_mismatch")
+
+
+def _items(payload: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the payloads of a batch that is replayed, with their places."""
+    items = payload.get("items")
+    for place, item in enumerate(items if isinstance(items, list) else ()):
+        yield f"payload.items[{place}].payload", item.get("payload") if isinstance(item, dict) else item

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
@@ -11,13 +10,16 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.gathering import due_at
 from runwright.domain.job import Job
 from runwright.domain.job_terms import Overrides, heartbeat_ms, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted, Redactor
-from runwright.domain.retry import RetryPolicy, Strategy
+from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Spec, ValueRef
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
+from runwright.engine.gathers import gather_of, item_of
+from runwright.engine.orders import Order
 from runwright.engine.requests import Submitted
 from runwright.engine.schema import JobSchemas
 from runwright.engine.values import Values, encode
@@ -26,31 +28,6 @@ from runwright.errors import Conflict, InvalidRequest
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 _spec_bytes = msgspec.json.Encoder().encode
 SECOND_US = 1_000_000
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks of one run; instants in µs, durations in seconds."""
-
-    payload: dict[str, Any] = {}
-    tags: dict[str, str] = {}
-    metadata: dict[str, str] = {}
-    idempotency_key: str | None = None
-    scheduled_at: int | None = None
-    priority: int | None = None
-    ttl_secs: float | None = None
-    concurrency_key: str | None = None
-    max_attempts_override: int | None = None
-    timeout_secs_override: float | None = None
-    retry_backoff: Strategy | None = None
-    retry_initial_delay_secs: float | None = None
-    retry_max_delay_secs: float | None = None
-    parent_run_id: str | None = None
-    batch_id: str | None = None
-    triggered_by: str = "manual"
-    debug_mode: bool = False
-    replay_of: str | None = None
-    replay_version: str | None = None
-    from_checkpoint: int | None = None
 
 
 class Submitter:
@@ -91,18 +68,25 @@ class Submitter:
         if problems:
             raise InvalidRequest(fields=problems)
         now = self._clock.now()
+        cause = Cause(actor.label, None, request_id)
         encoded = encode(order.payload)
-        self._schemas.require_payload(job, order.payload, len(encoded))
+        self._schemas.require_payload(job, order, len(encoded))
+        gather = gather_of(job, order)
+        if definition.batch is not None and order.replay_of is None:
+            encoded = encode(item_of(order, now, cause, trace_id, alone=gather is None))
         spec = _spec(
             actor, project, job, order, self._values.ref(encoded), retry_policy(definition, overrides), trace_id, now
         )
+        if gather is not None:
+            spec = msgspec.structs.replace(spec, gather=gather)
         opening, spec = self._open(spec)
+        begins_at = order.scheduled_at if gather is None else due_at(gather, now, now)
         return Submit(
             spec=spec,
             opening=opening,
-            payload=self._values.seal(job.project_id, spec.run_id, "payload", encoded),
-            cause=Cause(actor.label, None, request_id),
-            expires_at=_expiry(order.ttl_secs or definition.run_ttl_secs, order.scheduled_at, now),
+            payload=self._values.seal_payload(spec, encoded),
+            cause=cause,
+            expires_at=_expiry(order.ttl_secs or definition.run_ttl_secs, begins_at, now),
             idempotency=_idempotency(job, order),
         )
 

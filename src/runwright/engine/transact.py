@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from runwright.domain import commands as c
+from runwright.domain.gathering import Gathering, gathering_of, is_open
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.domain.tenancy import SCHEDULE, Cause
@@ -49,6 +50,7 @@ class Transact:
         self._claimed: dict[int, list[str]] = {}
         self._leases: dict[str, Lease] = {}
         self._schedules: dict[str, Schedule] = {}
+        self._gathered: dict[Gathering, str] = {}
         self._fusing: dict[str, Reserved] = {}
         self._dead: set[str] = set()
         self.answers: list[list[Any]] = []
@@ -57,6 +59,7 @@ class Transact:
     async def decide(self, tx: Transaction) -> Batch:
         """Lock, read and decide; return the batch, ready to be sealed and written."""
         self._keys_taken = await self._idempotent(tx)
+        self._gathered = await self._gatherings(tx)
         slots, held = await self._limited(tx)
         batch = Batch(tx.now, await self._runs(tx, held), self._terms)
         for group in self._groups:
@@ -74,6 +77,11 @@ class Transact:
         keys = [submit.idempotency for submit in self._submits if submit.idempotency is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 
+    async def _gatherings(self, tx: Transaction) -> dict[Gathering, str]:
+        found = {gathering_of(submit.spec) for submit in self._submits if submit.spec.gather is not None}
+        keys = sorted(key for key in found if key is not None)
+        return await tx.gatherings(keys) if keys else {}
+
     async def _limited(self, tx: Transaction) -> tuple[dict[str, Slots], list[str]]:
         """Lock every limit that the requests may change; return their slots, and the held runs that may go on."""
         asked = sorted({key for r in self._requests if isinstance(r, Admit) for key in r.limit_keys})
@@ -81,7 +89,7 @@ class Transact:
         # An append changes no slot, and it is what there is most of.
         still = c.Submit | c.Append | c.Debug | Take | Admit | Fire | Tell
         moved = {r.run_id for r in self._requests if not isinstance(r, still)}
-        moved.update(self._overlapped())
+        moved.update(self._overlapped(), self._gathered.values())
         moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
         specs += [submit.spec for submit in self._submits]
@@ -113,7 +121,8 @@ class Transact:
         takes = [request for request in self._requests if isinstance(request, Take)]
         recurring = {r.run_id for r in self._requests if isinstance(r, Recurring)}
         others = Take | Admit | Fire | Tell | c.Submit | Recurring
-        named = {r.run_id for r in self._requests if not isinstance(r, others)}.union(held, self._overlapped())
+        named = {r.run_id for r in self._requests if not isinstance(r, others)}
+        named.update(held, self._overlapped(), self._gathered.values())
         runs = await tx.runs(sorted(named), self._known) if named else {}
         dead = {s.spec.replay_of for s in self._submits if s.from_dead_letters and s.spec.replay_of is not None}
         self._dead = await tx.dead_letters(sorted(dead)) if dead else set()
@@ -226,10 +235,13 @@ class Transact:
                 return Submitted(run_id, batch.after.get(run_id), hit=True)
         if command.from_dead_letters and command.spec.replay_of not in self._dead:
             raise Conflict("the run is not in the dead letter queue", code="runs.not_dead_lettered")
-        run = batch.decide(command)
+        joined = self._joined(batch, command)
+        run = joined or batch.decide(command)
         self._dead.discard(command.spec.replay_of or "")
         if key is not None:
             self._keys_taken[key.scope, key.key] = (key.fingerprint, run.run_id)
+        if joined is not None:
+            return Submitted(run.run_id, run, joined=True)
         if self._fusing and run.state == "queued" and not run.spec.limits:
             reserved = self._fusing.get(run.spec.lane)
             if reserved is not None and reserved.taken < reserved.count:
@@ -237,6 +249,28 @@ class Transact:
                 run = batch.decide(c.Claim(run.run_id, reserved.worker.worker_id))
                 self.fused.append(Fused(reserved.worker, command))
         return Submitted(run.run_id, run)
+
+    def _joined(self, batch: Batch, command: c.Submit) -> Run | None:
+        """Return the run that a trigger joins; None where it makes one, which the next may join."""
+        gathering = gathering_of(command.spec)
+        if gathering is None:
+            return None
+        run = batch.after.get(self._gathered.get(gathering, ""))
+        if run is None or not is_open(run, batch.now):
+            self._gathered[gathering] = command.run_id
+            return None
+        spec = command.spec
+        return batch.decide(
+            c.Join(
+                run_id=run.run_id,
+                payload=command.payload or b"",
+                described=spec.payload,
+                cause=command.cause,
+                key=spec.idempotency_key,
+                trace_id=spec.trace_id,
+                idempotency=command.idempotency,
+            )
+        )
 
 
 def _bring_up_to_date(batch: Batch, answers: list[list[Any]]) -> None:

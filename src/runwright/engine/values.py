@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from runwright.domain.commands import Value
+from runwright.domain.gathering import context, frame, sealed_parts
 from runwright.domain.ports import ArtifactStore, ProjectSealer
 from runwright.domain.redaction import RedactedText, Redactor, shorten
-from runwright.domain.run import ValueRef
+from runwright.domain.run import Spec, ValueRef
 from runwright.errors import InvalidRequest, TooLarge
 from runwright.store.base import StoredValue
 
@@ -93,6 +94,21 @@ class Values:
         if sealed is None:
             return None
         return msgspec.json.decode(self._sealer.open(project_id, sealed, f"{run_id}/{name}"))
+
+    def seal_payload(self, spec: Spec, encoded: bytes) -> bytes:
+        """Return the payload of a run sealed, as its row keeps it. Raises `TooLarge`."""
+        run, _, name = context(spec).rpartition("/")
+        sealed = self.seal(spec.project_id, run, name, encoded)
+        return frame(sealed) if spec.gather is not None and spec.gather.kind == "batch" else sealed
+
+    def payload(self, spec: Spec, stored: bytes | None) -> Any:
+        """Return the payload of a run, exact: of a batch, the items in the order in which they came."""
+        if stored is None:
+            return None
+        parts = [self._sealer.open(spec.project_id, sealed, context(spec)) for sealed in sealed_parts(spec, stored)]
+        if spec.gather is None or spec.gather.kind != "batch":
+            return msgspec.json.decode(parts[0])
+        return {"items": [msgspec.json.decode(part) for part in parts]}
 
     async def pack(
         self, project_id: str, run_id: str, kind: str, key: str, value: Any, note: Any = None

@@ -15,6 +15,7 @@ import msgspec
 from runwright.domain.batch_operations import BatchOperation
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
+from runwright.domain.gathering import Gathering
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.store.query import Query
@@ -168,15 +169,19 @@ class ChangeSet(msgspec.Struct):
     schedules: list[Schedule] = []
     payloads: list[tuple[str, bytes]] = []
     batches: list[BatchOperation] = []
+    joined: dict[str, tuple[bytes, bool]] = {}
+    """Run → the payload that its last triggers brought, and whether it follows the others."""
+    gatherings: list[tuple[Gathering, str]] = []
+    gatherings_gone: list[tuple[Gathering, str]] = []
 
 
 class Transaction(Protocol):
     """One transaction. `now` is the store's time (µs), read once.
 
     Others run beside it, in this process or another. Locks are taken in one order, whoever asks: idempotency keys,
-    limits, runs, each sorted by key. Who locks a run has all its rows in `run_heads`, `ready`, `held` and `timers`, and
-    nobody else writes its log. What comes after the runs (`schedules`, `take`, `leases`) passes over what others
-    hold, and so never waits.
+    gatherings, limits, runs, each sorted by key. Who locks a run has all its rows in `run_heads`, `ready`, `held` and
+    `timers`, and nobody else writes its log. What comes after the runs (`schedules`, `take`, `leases`) passes over what
+    others hold, and so never waits.
     """
 
     now: int
@@ -186,6 +191,9 @@ class Transaction(Protocol):
 
     async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
         """Return (scope, key) → (fingerprint, target) of the keys taken after `since`; all are locked, taken or not."""
+
+    async def gatherings(self, keys: Sequence[Gathering]) -> dict[Gathering, str]:
+        """Return the runs in which these triggers gather; all are locked, also those that have none."""
 
     async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
         """Return the specs of the runs that exist. They never change, so nothing is locked."""

@@ -15,6 +15,7 @@ import msgspec
 from runwright.domain.chain import Break, genesis, verify
 from runwright.domain.erasure import ACTION, receipt
 from runwright.domain.events import Event
+from runwright.domain.gathering import context, sealed_parts
 from runwright.domain.ports import ArtifactStore, Sealer
 from runwright.domain.run import Run
 from runwright.errors import Error, NotFound, StoreError
@@ -88,7 +89,7 @@ async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None)
                 run = _run(opening, standing)
                 broken = verify(root or genesis(opening), (event.link() for event in events), run.hash)
                 left = None if erased_at is None else _receipt(run, root, opening)
-                unopened = _unopened(sealer, run, {"payload": payload, "result": result})
+                unopened = _unopened(sealer, run, payload, {"result": result})
             except (TypeError, ValueError) as nonsense:  # bytes that were made texts, JSON that is none
                 yield Finding("log", run_id, f"cannot be read: {nonsense}")
                 continue
@@ -143,11 +144,12 @@ def _receipt(run: Run, root: bytes | None, opening: bytes) -> dict[str, Any]:
     return msgspec.structs.asdict(receipt(run.seq, run.hash, root or b"", opening))
 
 
-def _unopened(sealer: Sealer | None, run: Run, sealed: dict[str, bytes | None]) -> list[Finding]:
+def _unopened(sealer: Sealer | None, run: Run, payload: bytes | None, sealed: dict[str, bytes | None]) -> list[Finding]:
     if sealer is None:
         return []
-    places = ((f"{run.run_id}/{name}", data) for name, data in sealed.items() if data is not None)
-    return [each for context, data in places for each in _opened(sealer, run.spec.project_id, data, context)]
+    places = [(f"{run.run_id}/{name}", data) for name, data in sealed.items() if data is not None]
+    places += [(context(run.spec), part) for part in sealed_parts(run.spec, payload)] if payload is not None else []
+    return [each for place, data in places for each in _opened(sealer, run.spec.project_id, data, place)]
 
 
 def _opened(sealer: Sealer, project_id: str, sealed: bytes, context: str) -> Iterator[Finding]:

@@ -263,6 +263,17 @@ idempotency = _table(
     rowid=False,
 )
 
+gatherings = _table(
+    "gatherings",
+    _need("job_id", Text),
+    _need("kind", Text),
+    _need("key", Text),
+    _need("run_id", Text),
+    PrimaryKeyConstraint("job_id", "kind", "key"),
+    rowid=False,
+    churns=True,
+)
+
 inbox = _table(
     "inbox",
     _entry(),

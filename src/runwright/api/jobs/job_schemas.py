@@ -15,7 +15,9 @@ from runwright.domain.accounts import Name, Slots, Slug
 from runwright.domain.job_options import (
     MONTH_S,
     Attempts,
+    Batching,
     CatchUpOf,
+    Debounce,
     Delay,
     Delays,
     Description,
@@ -115,6 +117,8 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     payload_schema: PayloadSchema | UnsetType | None = UNSET
     result_schema: ResultSchema | UnsetType | None = UNSET
     webhook_url: WebhookUrl | UnsetType | None = UNSET
+    debounce: Debounce | UnsetType | None = UNSET
+    batch: Batching | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -154,6 +158,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     payload_schema: dict[str, Any] | None
     result_schema: dict[str, Any] | None
     webhook_url: str | None
+    debounce: Debounce | None
+    batch: Batching | None
     enabled: bool
 
 

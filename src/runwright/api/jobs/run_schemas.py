@@ -112,9 +112,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TriggeredRun(Run, frozen=True, kw_only=True):
-    """The run that a trigger made, or the one that its idempotency key had made before."""
+    """The run that a trigger made, the one that its idempotency key had made before, or the one that it joined."""
 
     idempotency_hit: bool
+    joined: bool
     dry_run: bool
 
 
@@ -129,6 +130,8 @@ class TriggerRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     priority: Priority | None = None
     ttl_secs: Ttl | None = None
     concurrency_key: Text256 | None = None
+    debounce_key: Text256 | None = None
+    batch_key: Text256 | None = None
     max_attempts_override: Attempts | None = None
     timeout_secs_override: Timeout | None = None
     retry_backoff: Strategy | None = None

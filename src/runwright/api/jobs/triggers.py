@@ -20,8 +20,8 @@ from runwright.domain.commands import Submit
 from runwright.domain.job import Job
 from runwright.domain.state import decide
 from runwright.domain.words import job_word
+from runwright.engine.orders import Order
 from runwright.engine.requests import Submitted
-from runwright.engine.submit import Order
 from runwright.errors import Error, FieldError, InvalidRequest
 
 routes = Routes(tag="jobs")
@@ -41,7 +41,10 @@ class InProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     status=201,
     headers=HEADERS,
     summary="Trigger a job",
-    answers={200: "The run that the idempotency key had made before, or, for a dry run, the run that would be made"},
+    answers={
+        200: "The run that the idempotency key had made before, the one that the trigger joined,"
+        " or, for a dry run, the run that would be made"
+    },
 )
 async def trigger(
     call: Call,
@@ -49,7 +52,7 @@ async def trigger(
     query: InProject,
     body: wire.TriggerRequest = wire.TriggerRequest(),  # noqa: B008 - frozen
 ) -> wire.TriggeredRun | Reply[wire.TriggeredRun]:
-    """Create a run of a job; it answers once the run is durable."""
+    """Create a run of a job, or join the one that gathers triggers; it answers once that is durable."""
     office = call.services
     project, asked = await _job(call, office, job, query.project_id)
     order = await _order(call, office, project, body, _idempotency_key(call, body.idempotency_key))
@@ -59,10 +62,11 @@ async def trigger(
     if body.dry_run:
         return Reply(triggered_view(decide(None, command, now).run, payload, now, dry_run=True), status=200)
     made: Submitted = await office.engine.commit.apply(command)
-    if made.hit or made.run is None:
+    if made.hit or made.joined or made.run is None or made.run.spec.gather is not None:
         reader = office.engine.reader(call.actor)
         found = run_view(reader, await reader.run(made.run_id), now, office.lease_us)
-        return Reply(found_view(found), status=200)
+        new = not (made.hit or made.joined)
+        return Reply(found_view(found, hit=made.hit, joined=made.joined), status=201 if new else 200)
     return triggered_view(made.run, payload, now)
 
 
@@ -157,6 +161,8 @@ async def _order(call: Call, office: Services, project: Project, body: wire.Trig
         priority=body.priority,
         ttl_secs=body.ttl_secs,
         concurrency_key=body.concurrency_key,
+        debounce_key=body.debounce_key,
+        batch_key=body.batch_key,
         max_attempts_override=body.max_attempts_override,
         timeout_secs_override=body.timeout_secs_override,
         retry_backoff=body.retry_backoff,

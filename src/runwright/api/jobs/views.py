@@ -57,14 +57,15 @@ def triggered_view(run: domain.Run, payload: dict[str, Any], now: int, *, dry_ru
         dead_letter_left_at=None,
         erased_at=None,
         idempotency_hit=False,
+        joined=False,
         dry_run=dry_run,
     )
 
 
-def found_view(run: wire.Run) -> wire.TriggeredRun:
-    """Return a run that an idempotency key had made before."""
+def found_view(run: wire.Run, *, hit: bool = True, joined: bool = False) -> wire.TriggeredRun:
+    """Return a run that an idempotency key had made before, or that a trigger joined."""
     fields = {name: getattr(run, name) for name in wire.Run.__struct_fields__}
-    return wire.TriggeredRun(**fields, idempotency_hit=True, dry_run=False)
+    return wire.TriggeredRun(**fields, idempotency_hit=hit, joined=joined, dry_run=False)
 
 
 def _text(at: int | None) -> str | None:

@@ -15,7 +15,7 @@ from runwright.domain.events import Event
 from runwright.domain.schedule import Schedule
 from runwright.store import rows
 from runwright.store.base import Attempt, Lease, StoredValue
-from runwright.store.postgres.changes import newest, same
+from runwright.store.postgres.fields import newest, same
 
 
 def _columns(record: type[Struct], prefix: str = "") -> str:
@@ -61,6 +61,10 @@ ATTEMPTS = f"SELECT {_columns(Attempt)} FROM attempts WHERE run_id = $1 ORDER BY
 IDEMPOTENCY = (
     "SELECT i.scope, i.key, i.fingerprint, i.target FROM unnest($1::text[], $2::text[]) AS n(scope, key)"
     f" JOIN idempotency i ON {same('i.scope', 'n.scope')} AND {same('i.key', 'n.key')} WHERE i.created_at > $3"
+)
+GATHERINGS = (
+    "SELECT g.job_id, g.kind, g.key, g.run_id FROM unnest($1::text[], $2::text[], $3::text[]) AS n(job_id, kind, key)"
+    f" JOIN gatherings g ON {same('g.job_id', 'n.job_id')} AND g.kind = n.kind AND {same('g.key', 'n.key')}"
 )
 LIMITS = "SELECT limit_key, used, max FROM limits WHERE limit_key = ANY ($1::text[])"
 HELD = (

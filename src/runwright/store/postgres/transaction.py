@@ -8,6 +8,7 @@ from typing import Any
 
 from runwright import ids
 from runwright.domain.commands import IdempotencyKey
+from runwright.domain.gathering import Gathering
 from runwright.domain.lane import queue_of
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
@@ -56,6 +57,14 @@ class PostgresTransaction:
         scopes, names = [scope for scope, _ in named], [key for _, key in named]
         found = await self._rows(hot.IDEMPOTENCY, scopes, names, since)
         return {(scope, key): (fingerprint, target) for scope, key, fingerprint, target in found}
+
+    async def gatherings(self, keys: Sequence[Gathering]) -> dict[Gathering, str]:
+        """Return the runs in which these triggers gather; all are locked, also those that have none."""
+        if not keys:
+            return {}
+        await self._lock(locks.hashed("gathering", *key) for key in keys)
+        named = [list(column) for column in zip(*(map(escaped, key) for key in keys), strict=True)]
+        return {Gathering(*row[:3]): row[3] for row in await self._rows(hot.GATHERINGS, *named)}
 
     async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
         """Return the specs of the runs that exist."""

@@ -57,6 +57,7 @@ DEAD_LETTERS = (
 LEASES = f"SELECT {_columns(Lease)} FROM leases WHERE run_id IN {_IDS}"
 SCHEDULES = f"SELECT {_columns(Schedule)} FROM schedules WHERE job_id IN {_IDS}"
 LIMITS = f"SELECT limit_key, used, max FROM limits WHERE limit_key IN {_IDS}"
+GATHERING = "SELECT run_id FROM gatherings WHERE job_id = ? AND kind = ? AND key = ?"
 IDEMPOTENCY = "SELECT fingerprint, target FROM idempotency WHERE scope = ? AND key = ? AND created_at > ?"
 TAKE = "SELECT lane, rank, run_id FROM ready WHERE lane = ? ORDER BY rank, run_id LIMIT ?"
 UNREADY = "DELETE FROM ready WHERE lane = ? AND rank = ? AND run_id = ?"
@@ -163,6 +164,22 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         "values_gone",
         "DELETE FROM run_values WHERE run_id = ? AND kind = ? AND key = ?",
         lambda value: value,
+    ),
+    (
+        "gatherings_gone",
+        "DELETE FROM gatherings WHERE job_id = ? AND kind = ? AND key = ? AND run_id = ?",
+        lambda item: (*item[0], item[1]),
+    ),
+    (
+        "gatherings",
+        "INSERT INTO gatherings (job_id, kind, key, run_id) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT (job_id, kind, key) DO UPDATE SET run_id = ?4",
+        lambda item: (*item[0], item[1]),
+    ),
+    (
+        "joined",
+        "UPDATE runs SET payload = CASE WHEN ?3 THEN CAST(payload || ?2 AS BLOB) ELSE ?2 END WHERE run_id = ?1",
+        lambda item: (item[0], *item[1]),
     ),
     (
         "schedules",

@@ -12,36 +12,23 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
 
-from runwright import ids
 from runwright.clock import Clock
-from runwright.domain.commands import IdempotencyKey
 from runwright.domain.events import Event
-from runwright.domain.lane import queue_of
-from runwright.domain.run import Run, Spec
-from runwright.domain.schedule import Schedule
 from runwright.errors import StoreUnavailable
 from runwright.store import migrations, rows
 from runwright.store.base import (
     Attempt,
-    ChangeSet,
-    Held,
     InboxEntry,
     Lease,
     Lending,
     OutboxEntry,
-    Place,
-    Pruned,
-    Readings,
     Record,
     Row,
-    Slots,
     StoredValue,
     T,
     Timer,
@@ -53,131 +40,9 @@ from runwright.store.sqlite import hot
 from runwright.store.sqlite.connection import connect, lock, translated
 from runwright.store.sqlite.moved import refuse_moved
 from runwright.store.sqlite.recovery import DISK_FAILURES, checkpointer, let_go, renewed_writer, secure_log
+from runwright.store.sqlite.transaction import LAST, SqliteTransaction, listed
 from runwright.store.sqlite.upgrade import migrate
 from runwright.telemetry import report
-
-_encode = msgspec.json.Encoder().encode
-
-_LAST = "\U0010ffff"
-"""What comes after every text that begins like the one before it."""
-
-
-def _list(values: Sequence[str] | Sequence[int]) -> str:
-    return _encode(values).decode()
-
-
-class SqliteTransaction:
-    """The one open transaction of a `SqliteStore`."""
-
-    def __init__(self, cursor: apsw.Cursor, now: int) -> None:
-        self._cursor = cursor
-        self.now = now
-
-    async def alone(self, duty: str) -> bool:
-        """Tell that nobody else is at this duty: one transaction at a time writes the file."""
-        return True
-
-    async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
-        taken = {}
-        for key in keys:
-            row = self._cursor.execute(hot.IDEMPOTENCY, (key.scope, key.key, since)).fetchone()
-            if row is not None:
-                taken[key.scope, key.key] = row
-        return taken
-
-    async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
-        """Return the specs of the runs that exist."""
-        return {row[0]: rows.spec_from(row[1]) for row in self._cursor.execute(hot.SPECS, (_list(run_ids),))}
-
-    async def limits(self, keys: Sequence[str]) -> dict[str, Slots]:
-        """Return the limits that exist; one that nobody uses or waits for does not."""
-        found = self._cursor.execute(hot.LIMITS, (_list(keys),))
-        return {key: Slots(used, size) for key, used, size in found}
-
-    async def runs(self, run_ids: Sequence[str], known: Mapping[str, Run], *, wait: bool = True) -> dict[str, Run]:
-        """Return the runs that exist. Known ones are right and none is held: this process alone writes the file."""
-        found = {run_id: known[run_id] for run_id in run_ids if run_id in known}
-        missing = [run_id for run_id in run_ids if run_id not in found]
-        if missing:
-            after = len(rows.STANDING) + 1
-            for row in self._cursor.execute(hot.RUNS, (_list(missing),)):
-                run = rows.run_from(row[0], row[1:after], row[after:] if row[after] is not None else None)
-                found[run.run_id] = run
-        return found
-
-    async def dead_letters(self, run_ids: Sequence[str]) -> set[str]:
-        """Return those of the runs that are in the dead letter queue."""
-        return {row[0] for row in self._cursor.execute(hot.DEAD_LETTERS, (_list(run_ids),))}
-
-    async def leases(self, run_ids: Sequence[str]) -> dict[str, Lease]:
-        """Return the leases of those runs that execute."""
-        return {row[0]: Lease(*row) for row in self._cursor.execute(hot.LEASES, (_list(run_ids),))}
-
-    async def schedules(self, job_ids: Sequence[str]) -> dict[str, Schedule]:
-        """Return the schedules of those jobs."""
-        return {row[0]: Schedule(*row) for row in self._cursor.execute(hot.SCHEDULES, (_list(job_ids),))}
-
-    async def take(self, lanes: Sequence[str], count: int) -> list[str]:
-        """Remove and return up to `count` ready runs of these lanes, lowest rank first."""
-        found = [row for lane in lanes for row in self._cursor.execute(hot.TAKE, (lane, count))]
-        if len(lanes) > 1:
-            found = sorted(found, key=itemgetter(1, 2))[:count]
-        self._cursor.executemany(hot.UNREADY, found)
-        return [str(row[2]) for row in found]
-
-    async def open(self, lanes: Sequence[str]) -> dict[str, bool]:
-        """Return those of the lanes whose queue is not paused, with whether a ready run waits in them."""
-        paused = {row[0] for row in self._cursor.execute(hot.PAUSED)}
-        found = (lane for lane in lanes if queue_of(lane) not in paused)
-        return {lane: bool(self._cursor.execute(hot.ANY_READY, (lane,)).get) for lane in found}
-
-    async def held(self, limit_keys: Sequence[str], count: int) -> dict[str, list[Held]]:
-        """Return the first `count` runs held by each limit, lowest rank first; nothing for one that holds none."""
-        found: dict[str, list[Held]] = {}
-        for key in limit_keys:
-            waiting = [Held(*row) for row in self._cursor.execute(hot.HELD, (key, count))]
-            if waiting:
-                found[key] = waiting
-        return found
-
-    async def places(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Place]:
-        """Return for each (key of the queue, project) where a run of it would stand."""
-        queues = dict.fromkeys(queue for queue, _ in pairs)
-        floors = {queue: self._cursor.execute(hot.FLOOR, (queue, queue + _LAST)).get for queue in queues}
-        return {pair: Place(floors[pair[0]], self._cursor.execute(hot.TURN, pair).get or 0.0) for pair in pairs}
-
-    async def apply(self, changes: ChangeSet) -> None:
-        """Write a change set."""
-        hot.apply(self._cursor, changes, self.now)
-
-    async def renew(self, worker_id: str, leases: Sequence[tuple[str, int, int]]) -> list[str]:
-        """Extend a worker's leases (run, epoch, until); return the runs whose lease is no longer that worker's."""
-        values = [(until, run_id, epoch, worker_id) for run_id, epoch, until in leases]
-        kept = {row[0] for row in self._cursor.executemany(hot.RENEW, values)}
-        return [run_id for run_id, _, _ in leases if run_id not in kept]
-
-    async def deliver(self, entry: int) -> None:
-        """Remove an inbox entry whose command was applied."""
-        self._cursor.execute(hot.DELIVER, (entry,))
-
-    async def settle(self, entries: Sequence[int]) -> None:
-        """Remove outbox entries that their consumer has dealt with."""
-        self._cursor.execute(hot.SETTLE, (_list(entries),))
-
-    async def prune(self, before: int, limit: int) -> Pruned:
-        """Delete up to `limit` runs that ended before `before`, with all their records."""
-        oldest = self._cursor.execute(hot.PRUNABLE, (ids.floor("run", before), before, limit))
-        run_ids = [row[0] for row in oldest]
-        listed = _list(run_ids)
-        artifacts = [row[0] for row in self._cursor.execute(hot.PRUNED_ARTIFACTS, (listed,))]
-        for statement in hot.PRUNE:
-            self._cursor.execute(statement, (listed,))
-        return Pruned(run_ids, artifacts)
-
-    async def fetch(self, query: Query, **params: Any) -> list[Row]:
-        """Run a query inside the transaction and return its rows; a statement without rows returns none."""
-        return self._cursor.execute(*query.bind("sqlite", params)).fetchall()
 
 
 class SqliteStore:
@@ -316,12 +181,12 @@ class SqliteStore:
 
     async def record(self, run_id: str) -> Record | None:
         """Return one run for a reader."""
-        found = self._read(hot.RECORDS, _list([run_id]))
+        found = self._read(hot.RECORDS, listed([run_id]))
         return rows.record_from(found[0]) if found else None
 
     async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
         """Return those of the runs that exist, in the order given."""
-        return [rows.record_from(row) for row in self._read(hot.RECORDS, _list(run_ids))] if run_ids else []
+        return [rows.record_from(row) for row in self._read(hot.RECORDS, listed(run_ids))] if run_ids else []
 
     async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
         """Return up to `limit` events of a run with a larger seq, in order."""
@@ -338,7 +203,7 @@ class SqliteStore:
 
     async def payloads(self, run_ids: Sequence[str]) -> dict[str, bytes | None]:
         """Return the sealed payloads of runs."""
-        return dict(self._read(hot.PAYLOADS, _list(run_ids)))
+        return dict(self._read(hot.PAYLOADS, listed(run_ids)))
 
     async def attempts(self, run_id: str) -> list[Attempt]:
         """Return the ended attempts of a run, oldest first."""
@@ -363,7 +228,7 @@ class SqliteStore:
 
     async def lanes(self, prefix: str = "") -> list[str]:
         """Return the lanes that hold ready runs and whose keys begin so."""
-        return [row[0] for row in self._read(hot.LANES, prefix, prefix + _LAST)]
+        return [row[0] for row in self._read(hot.LANES, prefix, prefix + LAST)]
 
     async def claimable(self, prefix: str = "") -> list[str]:
         """Return the same: no other process fills one."""
@@ -371,7 +236,7 @@ class SqliteStore:
 
     async def depths(self, prefix: str = "") -> dict[str, int]:
         """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
-        return dict(self._read(hot.DEPTHS, prefix, prefix + _LAST))
+        return dict(self._read(hot.DEPTHS, prefix, prefix + LAST))
 
     def lower(self, ranks: Mapping[str, float]) -> None:
         """Hear nothing: there is no other process, and a claim looks from the beginning of a lane."""
