@@ -66,9 +66,8 @@ def answered(where: str, run: Run, command: c.Command, at: int) -> set[tuple[str
         return set()
     except InvalidTransition:
         begun = run.started_at is not None
-        assert (
-            allowed is None or name == "join" or (name == "restart" and not begun) or (name == "reschedule" and begun)
-        ), where
+        late = {"join": True, "restart": not begun, "reschedule": begun}
+        assert allowed is None or late.get(name), where
         assert name not in FENCED, where
         return set()
     if name in FENCED:
