@@ -27,6 +27,7 @@ from runwright.store.base import (
     Lease,
     Lending,
     OutboxEntry,
+    Readings,
     Record,
     Row,
     StoredValue,
