@@ -147,6 +147,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
         services = _services(settings, clock, engine, tenants, watchers)
+        await engine.known.refresh()
         engine.start()
         try:
             app: ASGIApp = build(TABLES, services)

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 Noun = Literal[
-    "artifact", "batch", "checkpoint", "delivery", "environment", "event", "job", "key", "member", "organization",
-    "output", "project", "queue", "run", "secret", "subscription", "user", "value", "version", "worker",
+    "artifact", "batch", "checkpoint", "delivery", "dependency", "environment", "event", "job", "key", "member",
+    "organization", "output", "project", "queue", "run", "secret", "subscription", "user", "value", "version", "worker",
 ]  # fmt: skip
 
 
@@ -392,7 +392,7 @@ def catalogue() -> dict[str, type[Error]]:
     return codes
 
 
-_PLURALS = {"batch": "batches", "delivery": "deliveries"}
+_PLURALS = {"batch": "batches", "delivery": "deliveries", "dependency": "dependencies"}
 
 
 def _not_found(noun: Noun) -> str:

@@ -17,6 +17,7 @@ ENDING = (
     "finish_attempts",
     "delete_job",
     "delete_subscription",
+    "delete_dependency",
     "revoke_key",
     "remove_member",
     "erase_run",
@@ -62,6 +63,11 @@ class Stage:
             made = await said(self._client.post("/v1/webhooks/subscriptions", json=body), 201)
             pinged = await said(self._client.post(f"/v1/webhooks/subscriptions/{made['id']}/ping"), 201)
             return {"subscription_id": made["id"], "delivery_id": pinged["id"]}
+        if name == "dependency_id":
+            other = await self._api.job("echo", project_id=self.idents["project"])
+            body = {"depends_on_job_id": other}
+            path = f"/v1/jobs/{self.idents['job']}/dependencies"
+            return {name: (await said(self._client.post(path, json=body), 201))["id"]}
         if name == "digest":
             uploaded = await self._client.post("/v1/artifacts", content=b"some bytes")
             return {name: uploaded.json()["digest"]}

@@ -102,6 +102,8 @@ class World(NamedTuple):
             "create_key": {"name": "a key", "scopes": ["runs:read"]},
             "rotate_key": {"grace_s": 60},
             "rotate_job_secret": {"grace_secs": 60},
+            "create_dependency": {"depends_on_job_id": self.idents["awaited"], "condition": "any"},
+            "update_dependency": {"on_miss": "wait"},
             "create_subscription": {"url": "https://example.com/hooks"},
             "update_subscription": {"description": "changed"},
             "rotate_subscription_secret": {"grace_secs": 60},
@@ -124,6 +126,11 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     project = await api.project()
     job = await said(client.post("/v1/jobs", json={"slug": unique("echo"), "handler": "echo"}), 201)
     run, erasable = [await api.done(job["id"], {"a": 1}) for _ in range(2)]
+    awaited = [await api.job("echo") for _ in range(2)]
+    for each in awaited:
+        await api.done(each)  # so that the job's runs go on as if there were no dependencies
+    terms = {"depends_on_job_id": awaited[0], "condition": "any"}
+    dependency = await said(client.post(f"/v1/jobs/{job['id']}/dependencies", json=terms), 201)
     user = await said(client.post("/v1/users", json={"name": unique("ann")}), 201)
     other = await said(client.post("/v1/users", json={"name": unique("bob")}), 201)
     member = await said(client.post("/v1/members", json={"user_id": other["id"], "role": "viewer"}), 201)
@@ -151,6 +158,8 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "worker_id": worker_id,
         "subscription_id": subscription["id"],
         "delivery_id": delivery["id"],
+        "dependency_id": dependency["id"],
+        "awaited": awaited[1],
         "queue": unique("queue"),
         "organization": me["organization"]["id"],
     }

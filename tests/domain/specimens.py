@@ -176,6 +176,11 @@ class History:
         """Tell the run that what it may wait for is there."""
         return self.apply(c.Wake(run_id=self.standing.run_id, on=on, key=key, cause=CAUSE, delivery=delivery))
 
+    def proceed(self, outcome: o.Completed | o.Failed | o.Stopped | None = None, *drafts: Draft) -> Run:
+        """Tell the run what came of the runs that it depends on."""
+        run_id = self.standing.run_id
+        return self.apply(c.Proceed(run_id=run_id, on="dependency", cause=CAUSE, outcome=outcome, drafts=drafts))
+
     def due(self) -> Run:
         """Let the run's due time come."""
         due_at = self.standing.due_at
@@ -227,6 +232,10 @@ def _depending() -> History:
     return History(wait=Wait("dependency"), wait_until=T0 + HOUR)
 
 
+def _depending_later() -> History:
+    return History(wait=Wait("dependency", limit_s=3600), scheduled_at=T0 + HOUR)
+
+
 def _single() -> History:
     return _executing(max_attempts=1)
 
@@ -234,6 +243,9 @@ def _single() -> History:
 SPECIMENS: dict[str, Callable[[], History]] = {
     "scheduled": _delayed,
     "scheduled for a retry": _then(_executing, lambda h: h.finish(failed())),
+    "gathering a batch that waits then": lambda: History(
+        gather=Gather("batch", "k", HOUR, max_size=2), wait=Wait("dependency", limit_s=9)
+    ),
     "gathering a batch": lambda: History(gather=Gather("batch", "k", HOUR, max_size=2), expires_at=T0 + 2 * HOUR),
     "debounced": _then(
         lambda: History(gather=Gather("debounce", "k", HOUR, max_wait_us=2 * HOUR)), lambda h: h.apply(joining(h))
@@ -255,6 +267,10 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "waiting for ever": _then(_executing, lambda h: h.finish(o.Parked(None, GO))),
     "waiting for a child": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, Wait("child", "run_2", "c")))),
     "waiting from the start": _depending,
+    "scheduled, and waiting then": _depending_later,
+    "waiting once it was due": _then(_depending_later, lambda h: h.due()),
+    "paused before it was due": _then(_depending_later, lambda h: h.stop("pause")),
+    "ended by what it waited for": _then(_depending, lambda h: h.proceed(o.Completed())),
     "woken": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.wake()),
     "scheduled anew": _then(
         _delayed,
@@ -314,6 +330,12 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "resume": c.Resume(run_id, CAUSE),
         "wake": c.Wake(run_id=run_id, on="event", key="go", cause=CAUSE, delivery=GIVEN),
         "wake with nothing": c.Wake(run_id=run_id, on="dependency", cause=CAUSE),
+        "proceed": c.Proceed(run_id=run_id, on="dependency", cause=CAUSE, drafts=(log_line(),)),
+        "proceed for another": c.Proceed(run_id=run_id, on="child", key="run_3", cause=CAUSE, outcome=o.Stopped()),
+        **{
+            f"proceed to {type(out).__name__}": c.Proceed(run_id=run_id, on="dependency", cause=CAUSE, outcome=out)
+            for out in (o.Completed(), failed(retryable=False, reason="rejected"), o.Stopped())
+        },
         "wake for another": c.Wake(run_id=run_id, on="event", key="other", cause=CAUSE, delivery=GIVEN),
         "reschedule": c.Reschedule(run_id=run_id, scheduled_at=T0 + 2 * HOUR, cause=CAUSE),
         "reschedule to the past": c.Reschedule(run_id=run_id, scheduled_at=T0 - HOUR, cause=CAUSE),

@@ -12,7 +12,7 @@ from runwright.domain.events import TERMINAL_TYPES
 from runwright.domain.run import STATES, TERMINAL, Run, Wait, timers
 from runwright.domain.state import FENCED, LATE, TRANSITIONS, decide, name_of
 from runwright.errors import InvalidTransition, StaleLease
-from tests.domain.specimens import HOUR, SPECIMENS, T0, History, commands_for, links, submit
+from tests.domain.specimens import HOUR, SECOND, SPECIMENS, T0, History, commands_for, links, submit
 
 MODEL: dict[str | None, set[str]] = {
     None: {"scheduled", "queued", "waiting", "executing"},
@@ -96,9 +96,13 @@ def test_a_new_run_is_queued_or_waits_for_its_time():
     assert (now.state, now.reason, now.due_at) == ("queued", None, None)
     assert (later.state, later.reason, later.due_at) == ("scheduled", "delay", T0 + 1)
     assert (past.state, past.due_at) == ("queued", None)
-    after = decide(None, submit(scheduled_at=T0 + 1, wait=Wait("dependency"), wait_until=T0 + 9), T0).run
-    assert (after.state, after.reason, after.due_at) == ("waiting", "dependency", T0 + 9)
-    assert {now.state, later.state, after.state} == set(TRANSITIONS[None, "submit"])
+    after = decide(None, submit(scheduled_at=T0 + 1, wait=Wait("dependency", limit_s=9)), T0).run
+    assert (after.state, after.reason, after.due_at) == ("scheduled", "delay", T0 + 1)
+    due = decide(after, c.Due(after.run_id), T0 + 1).run
+    assert (due.state, due.reason, due.due_at) == ("waiting", "dependency", T0 + 1 + 9 * SECOND)
+    waiting = decide(None, submit(wait=Wait("dependency"), wait_until=T0 + 9), T0).run
+    assert (waiting.state, waiting.reason, waiting.due_at) == ("waiting", "dependency", T0 + 9)
+    assert {now.state, later.state, waiting.state} == set(TRANSITIONS[None, "submit"])
 
 
 def test_nothing_moves_a_run_that_has_ended():

@@ -7,6 +7,7 @@ from runwright.client.accounts import Health, Me, Organization, Project, Stats, 
 from runwright.client.artifacts import Artifacts
 from runwright.client.backoff import Backoff
 from runwright.client.dead_letters import BatchOperations, DeadLetters
+from runwright.client.dependencies import Dependencies
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
@@ -45,6 +46,7 @@ class AsyncClient:
         self.runs = Runs(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
+        self.dependencies = Dependencies(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)

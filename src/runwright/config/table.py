@@ -149,6 +149,12 @@ class Settings:
     claim_wait_s: float = _setting(30.0, "Longest time that a worker's claim waits for work", 0, 300)
     claim_max: int = _setting(500, "Runs that a worker may claim, and report on, in one request", 1, 10_000)
     scheduler_batch: int = _setting(500, "Due runs moved in one transaction", 1, 10_000)
+    dependency_poll_s: float = _setting(
+        5.0, "Interval of the look at runs that wait for other jobs, beneath the hints of other servers", 0.02, 600
+    )
+    dependency_scan: int = _setting(
+        10_000, "Newest runs of a job that are looked through for one that has ended", 1, 1_000_000
+    )
     cron_poll_s: float = _setting(2.0, "Interval of the look for schedules that other servers have changed", 0.02, 600)
     cron_batch: int = _setting(100, "Schedules fired together", 1, 10_000)
     cron_catch_up_max: int = _setting(100, "Missed fires of one schedule that `catch_up: all` makes up for", 1, 10_000)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from runwright.domain.amendments import DebugSet, Rescheduled
 from runwright.domain.commands import Debug, Decision, Reschedule
-from runwright.domain.ending import draft, leave
+from runwright.domain.ending import draft, leave, limit_of
 from runwright.domain.run import Run, State
 from runwright.errors import InvalidTransition
 
@@ -19,16 +19,17 @@ def reschedule(run: Run, command: Reschedule, at: int) -> Decision:
     if run.started_at is not None:
         raise InvalidTransition("a run that has begun cannot be rescheduled; cancel it, and trigger another")
     later = command.scheduled_at > at
-    state: State = "scheduled" if later else "queued"
+    state: State = "scheduled" if later else "queued" if run.wait is None else "waiting"
+    reason = "delay" if later else None if run.wait is None else run.wait.on
     expires_at = None if run.expires_at is None else max(command.scheduled_at, at) + _lifetime_us(run, run.expires_at)
-    moved = run if run.state == state == "queued" else leave(run, state, at, "delay" if later else None)
+    moved = run if run.state == state == "queued" else leave(run, state, at, reason)
     moved = replace(
         moved,
-        due_at=command.scheduled_at if later else None,
+        due_at=command.scheduled_at if later else None if run.wait is None else limit_of(run.wait, at),
         expires_at=expires_at,
         amended=replace(run.amended, scheduled_at=max(command.scheduled_at, at)),
     )
-    data = Rescheduled(state, moved.due_at, expires_at, command.described, command.cause.request_id)
+    data = Rescheduled(state, moved.due_at, expires_at, reason, command.described, command.cause.request_id)
     return Decision(moved, (draft("run.rescheduled", data, f"rescheduled, {state}", actor=command.cause.actor),))
 
 

@@ -15,6 +15,7 @@ class Rescheduled(msgspec.Struct, frozen=True, omit_defaults=True):
     state: State
     due_at: int | None = None
     expires_at: int | None = None
+    reason: str | None = None
     payload: ValueRef | None = None
     request_id: str | None = None
 

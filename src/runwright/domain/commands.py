@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from runwright.domain.events import Draft
-from runwright.domain.outcome import Outcome
+from runwright.domain.outcome import Completed, Failed, Outcome, Stopped
 from runwright.domain.redaction import Redacted
 from runwright.domain.run import On, Run, Spec, StopKind, ValueRef, Wait
 from runwright.domain.tenancy import Cause
@@ -35,7 +35,8 @@ class Value(msgspec.Struct, frozen=True):
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
     """Create a run. `opening` is the redacted bytes of the spec: the run's first record and chain genesis.
 
-    With `wait` it begins in waiting, and fails where that has not come by `wait_until` (µs).
+    With `wait` it begins in waiting, or comes there when it is due, and fails where that has not come within the wait's
+    limit, or by `wait_until` (µs).
 
     It begins with `values`, of which `drafts` tell. With `from_dead_letters` it is made only if the run that it replays
     still is in the dead letter queue, and takes that one off it.
@@ -197,6 +198,21 @@ class Debug(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+class Proceed(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell a waiting run how far that has come which it waits for: by records, and where it is decided by its end.
+
+    It may come late, and again, as `Wake`; `after` as in `Append`.
+    """
+
+    run_id: str
+    on: On
+    key: str = ""
+    cause: Cause
+    drafts: tuple[Draft, ...] = ()
+    outcome: Completed | Failed | Stopped | None = None
+    after: tuple[int, int] | None = None
+
+
 Command = (
     Submit
     | Join
@@ -213,6 +229,7 @@ Command = (
     | Wake
     | Reschedule
     | Debug
+    | Proceed
 )
 
 

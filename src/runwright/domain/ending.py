@@ -16,7 +16,7 @@ from runwright.domain.events import Draft, Level
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
 from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace, Wait
-from runwright.domain.tenancy import SCHEDULE, Cause
+from runwright.domain.tenancy import DEPENDENCIES, SCHEDULE, Cause
 
 MAX_HANDOVERS = 20
 """How often a run may be handed back by draining workers before something must be wrong with it."""
@@ -111,6 +111,32 @@ def give_up(run: Run, at: int) -> Decision:
     return Decision(failed, (draft("run.failed", data, "failed: WaitTimeout", "error", "system:scheduler"),))
 
 
+def await_others(run: Run, wait: Wait, at: int) -> Decision:
+    """Return the run, which has become due, waiting for what it depends on."""
+    until = limit_of(wait, at)
+    waits = replace(leave(run, "waiting", at, wait.on), due_at=until)
+    return Decision(waits, (draft("run.waiting", e.Waiting(wait.on, until, wait.key), WAITS[wait.on]),))
+
+
+def limit_of(wait: Wait, at: int) -> int | None:
+    """Return when a wait that begins at `at` has taken too long; None for one that may take for ever."""
+    return None if wait.limit_s is None else at + wait.limit_s * 1_000_000
+
+
+def conclude(run: Run, outcome: o.Completed | o.Failed | o.Stopped, at: int, cause: Cause) -> Decision:
+    """Return a run ended that waited, by what it waited for: no attempt of its own would change it."""
+    if isinstance(outcome, o.Stopped):
+        return cancel(run, at, cause, confirmed=None)
+    if isinstance(outcome, o.Completed):
+        ended = replace(close(run, "completed", None, at), error=None, error_class=None)
+        told = e.CompletedData(run.attempt, lifetime_ms(run, at), outcome.result)
+        return Decision(ended, (draft("run.completed", told, "completed", actor=cause.actor),))
+    said, name = outcome.message, outcome.error_class
+    ended = replace(close(run, "failed", outcome.reason, at), error=said, error_class=name)
+    data = e.FailedData(outcome.reason, name, said, False, run.attempt, False, lifetime_ms(run, at), outcome.code)
+    return Decision(ended, (draft("run.failed", data, f"failed: {name}", "error", cause.actor),))
+
+
 _WAITED = {"event": "the event", "child": "the child's end", "dependency": "what the run depends on"}
 
 
@@ -174,12 +200,15 @@ def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) 
     return Decision(later, (draft("run.retrying", data, message, "warning", actor),))
 
 
+_REASONS = {SCHEDULE: "overlap", DEPENDENCIES: "dependency"}
+
+
 def stop_reason(kind: StopKind, cause: Cause) -> str:
     """Return the reason that a run stopped by this cause carries; while it executes it carries it already."""
     if kind != "cancel":
         return "operator"
-    if cause.actor == SCHEDULE:
-        return "overlap"
+    if cause.actor in _REASONS:
+        return _REASONS[cause.actor]
     return "parent" if cause.actor.startswith("run:") else "user"
 
 

@@ -6,11 +6,14 @@ to which no other is related.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import msgspec
 
-Errand = Literal["cancel_children"]
+from runwright.domain.run import Run
+
+Errand = Literal["cancel_children", "release", "depend"]
 ERRANDS: tuple[Errand, ...] = get_args(Errand)
 """Every kind of errand; a new one is an entry here and a handler in `engine`, and nothing else is ever left."""
 
@@ -20,6 +23,19 @@ _encode = msgspec.json.Encoder().encode
 def errand(kind: Errand, body: Any = None) -> bytes:
     """Return an errand as it is stored: its kind, and after a space the JSON of what it is about besides the run."""
     return kind.encode() if body is None else kind.encode() + b" " + _encode(body)
+
+
+def left_by(new: Run, *, awaited: bool) -> Iterator[bytes]:
+    """Yield the errands that a run leaves by coming into a state, whatever brought it there.
+
+    `awaited`: runs of other jobs may wait for the end of one of its job.
+    """
+    if new.state == "cancelled":
+        yield errand("cancel_children")
+    if awaited and new.terminal:
+        yield errand("release")
+    if new.state == "waiting" and new.reason == "dependency":
+        yield errand("depend")  # what it needs may have come while it was made, or paused
 
 
 def read(stored: bytes) -> tuple[str, bytes]:

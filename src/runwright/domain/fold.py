@@ -43,7 +43,8 @@ def _step(folded: Folded, event: e.Event) -> Folded:
             reason = data.reason or ("delay" if data.due_at else None)
             return replace(folded, state=data.state, reason=reason, due_at=data.due_at)
         case Rescheduled():
-            return replace(folded, state=data.state, reason="delay" if data.due_at else None, due_at=data.due_at)
+            reason = data.reason or ("delay" if data.due_at else None)
+            return replace(folded, state=data.state, reason=reason, due_at=data.due_at)
         case e.Started():
             return replace(folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch)
         case e.Queued():

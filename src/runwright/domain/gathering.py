@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from runwright.domain import events as e
 from runwright.domain.commands import Decision, Join
-from runwright.domain.ending import draft, leave
+from runwright.domain.ending import await_others, draft, leave
 from runwright.domain.run import Gather, Run, Spec
 from runwright.errors import InvalidTransition
 
@@ -72,6 +72,9 @@ def join(run: Run, command: Join, at: int) -> Decision:
     told = draft("run.joined", data, f"trigger {size} joined", actor=command.cause.actor)
     if not is_full(gather, size, run.spec.payload.bytes + tally.joined_bytes):
         return Decision(joined, (told,))
+    if joined.wait is not None:
+        waits = await_others(joined, joined.wait, at)
+        return Decision(waits.run, (told, *waits.events))
     full = replace(leave(joined, "queued", at), due_at=None)
     return Decision(full, (told, draft("run.queued", e.Queued("full"), "queued: the batch is full")))
 

@@ -47,12 +47,14 @@ class Limit(msgspec.Struct, frozen=True, array_like=True):
 class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a waiting run waits for: `on` what, and which one (`key`: an event's key, a child's id; "" for any).
 
-    What it is then given is kept under `name`, so that the run's code finds it again, however often it begins.
+    What it is then given is kept under `name`, so that the run's code finds it again, however often it begins. A wait
+    that begins with the run, or when that is due, takes `limit_s` at most.
     """
 
     on: On
     key: str = ""
     name: str = ""
+    limit_s: int | None = None
 
 
 class Gather(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,6 +105,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, str] = {}
     idempotency_key: str | None = None
     triggered_by: str = "manual"
+    dependency_key: str | None = None
     batch_id: str | None = None
     parent_run_id: str | None = None
     replay_of: str | None = None

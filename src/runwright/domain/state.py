@@ -23,11 +23,11 @@ from runwright.errors import InvalidTransition, Overtaken, StaleLease
 
 TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     (None, "submit"): ("scheduled", "queued", "waiting"),
-    ("scheduled", "join"): ("scheduled", "queued"),
-    ("scheduled", "due"): ("queued",),
+    ("scheduled", "join"): ("scheduled", "queued", "waiting"),
+    ("scheduled", "due"): ("queued", "waiting"),
     ("scheduled", "stop"): ("paused", "cancelled"),
     ("scheduled", "expire"): ("expired",),
-    ("scheduled", "reschedule"): ("scheduled", "queued"),
+    ("scheduled", "reschedule"): ("scheduled", "queued", "waiting"),
     ("scheduled", "debug"): ("scheduled",),
     ("queued", "claim"): ("executing",),
     ("queued", "stop"): ("paused", "cancelled"),
@@ -52,6 +52,7 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("executing", "debug"): ("executing",),
     ("waiting", "due"): ("queued", "failed"),
     ("waiting", "wake"): ("queued",),
+    ("waiting", "proceed"): ("waiting", "completed", "failed", "cancelled"),
     ("waiting", "stop"): ("paused", "cancelled"),
     ("waiting", "restart"): ("queued",),
     ("paused", "wake"): ("paused",),
@@ -66,7 +67,7 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
 FENCED = frozenset({"append", "finish", "fence", "lose"})
 """The commands that carry a lease epoch and must match the run's."""
 
-LATE = frozenset({"due", "expire", "wake"})
+LATE = frozenset({"due", "expire", "wake", "proceed"})
 """The commands that nobody's request is: one that comes too late, or again, is no error, it changes nothing."""
 
 
@@ -89,7 +90,7 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
         return _submit(command, at)
     if name in FENCED and (run.state != "executing" or run.lease_epoch != command.lease_epoch):  # type: ignore[union-attr]
         raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
-    if isinstance(command, c.Append | c.Finish) and command.after not in (None, run.place):
+    if isinstance(command, c.Append | c.Finish | c.Proceed) and command.after not in (None, run.place):
         raise Overtaken(f"another process wrote to run {run.run_id}; look where its log ends and write again")
     allowed = TRANSITIONS.get((run.state, name))
     if allowed is None:
@@ -117,21 +118,23 @@ def _submit(command: c.Submit, at: int) -> c.Decision:
     wait, gather = command.wait, spec.gather
     gathering_until = None if gather is None else gathering.due_at(gather, spec.created_at, at)
     later = later or (gather is not None and not gathering.is_full(gather, 1, spec.payload.bytes))
-    state: State = "waiting" if wait is not None else "scheduled" if later else "queued"
+    state: State = "scheduled" if later else "queued" if wait is None else "waiting"
     begins_at = spec.scheduled_at if gather is None else gathering_until
-    reason = "delay" if gather is None else gather.kind
+    kind = None if gather is None else gather.kind
+    reason = kind or "delay" if later else None if wait is None else wait.on
+    wait_until = command.wait_until if wait is None or wait.limit_s is None else ending.limit_of(wait, at)
     run = Run(
         spec=spec,
         state=state,
-        reason=wait.on if wait is not None else reason if later else None,
+        reason=reason,
         hash=genesis(command.opening),
         at=at,
         since_at=at,
-        due_at=command.wait_until if wait is not None else begins_at if later else None,
+        due_at=begins_at if later else None if wait is None else wait_until,
         expires_at=command.expires_at,
         wait=wait,
     )
-    waits = (gather.kind if later and gather is not None else None, "") if wait is None else (wait.on, wait.key)
+    waits = (kind if later else None, "") if later or wait is None else (wait.on, wait.key)
     data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at, *waits)
     created = draft("run.created", data, "created", actor=command.cause.actor)
     return c.Decision(run, (created, *command.drafts))
@@ -240,6 +243,8 @@ def _due(run: Run, command: c.Due, at: int) -> c.Decision:
         return c.Decision(run)
     if run.state == "waiting" and run.reason != "timer":
         return ending.give_up(run, at)
+    if run.state == "scheduled" and run.wait is not None:
+        return ending.await_others(run, run.wait, at)
     why = run.reason or "delay"
     woken = replace(ending.leave(run, "queued", at), due_at=None, wait=None)
     return c.Decision(woken, (draft("run.queued", e.Queued(why), f"queued after {why}", actor="system:scheduler"),))
@@ -267,9 +272,21 @@ def _wake(run: Run, command: c.Wake, at: int) -> c.Decision:
     return c.Decision(woken, (draft("run.queued", data, f"queued after {wait.on}", actor=actor),))
 
 
+def _proceed(run: Run, command: c.Proceed, at: int) -> c.Decision:
+    if run.wait is None or (run.wait.on, run.wait.key) != (command.on, command.key):
+        return c.Decision(run)
+    if command.outcome is None:
+        return c.Decision(run, command.drafts)
+    decision = ending.conclude(run, command.outcome, at, command.cause)
+    return c.Decision(decision.run, command.drafts + decision.events)
+
+
 def _resume(run: Run, command: c.Resume, at: int) -> c.Decision:
     back = run.paused or Paused("queued")
     over = run.due_at is None or run.due_at <= at
+    if back.state == "scheduled" and run.wait is not None and over:
+        back = Paused("waiting", run.wait.on)
+        run = replace(run, due_at=ending.limit_of(run.wait, at))
     if back.state == "waiting" and back.reason != "timer":
         over = False  # it goes on waiting; where that has taken too long, its timer says so at once
     state: State = "queued" if back.state in ("executing", "queued") or over else back.state
@@ -295,4 +312,5 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "wake": _wake,
     "reschedule": amending.reschedule,
     "debug": amending.set_debug,
+    "proceed": _proceed,
 }

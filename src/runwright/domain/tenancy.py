@@ -31,6 +31,9 @@ SCOPES: dict[str, str] = {
 SCHEDULE = "system:cron"
 """The label of whoever starts the runs of schedules, and cancels those that overlap."""
 
+DEPENDENCIES = "system:dependencies"
+"""The label of whoever lets runs go on, or ends them, that wait for runs of other jobs."""
+
 Role = Literal["viewer", "operator", "approver", "admin"]
 
 _VIEWER = frozenset({"jobs:read", "runs:read"})

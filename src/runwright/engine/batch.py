@@ -7,7 +7,7 @@ here; they are in `domain`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from runwright.domain import commands as c
 from runwright.domain.chain import SALT_BYTES, Header, body, data_digest, link
-from runwright.domain.errands import errand
+from runwright.domain.errands import left_by
 from runwright.domain.events import Draft, Event
 from runwright.domain.gathering import gathering_of, gathers
 from runwright.domain.limits import turn_and_rank
@@ -52,7 +52,9 @@ class Reading(Struct):
 class Batch:
     """The decisions of one transaction, in order."""
 
-    def __init__(self, now: int, runs: dict[str, Run], terms: Terms) -> None:
+    def __init__(
+        self, now: int, runs: dict[str, Run], terms: Terms, awaited: Container[str | None] = frozenset()
+    ) -> None:
         self.now = now
         self.before: Mapping[str, Run] = dict(runs)
         self.after: dict[str, Run] = runs
@@ -60,6 +62,7 @@ class Batch:
         self.events: dict[str, list[Event]] = {}
         self.freed: set[str] = set()
         self._terms = terms
+        self._awaited = awaited
         self.taken: set[str] = set()
         self._touched: dict[str, None] = {}
         self._births: dict[str, c.Submit] = {}
@@ -102,6 +105,8 @@ class Batch:
                 self._store(run.run_id, command.values)
                 if isinstance(command, c.Finish) and isinstance(command.outcome, Completed):
                     self._results[run.run_id] = command.outcome.sealed
+            case c.Proceed(outcome=Completed(sealed=sealed)) if changed:
+                self._results[run.run_id] = sealed
             case c.Wake(delivery=given) if changed and given is not None:
                 kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
                 self.changes.values.append(kept)
@@ -237,14 +242,14 @@ class Batch:
                 self.changes.moved.append((new, self._results.get(run_id)))
             if old is None or old.state != new.state:
                 changed.append((old, new))
+                awaited = new.spec.job_id in self._awaited
+                self.changes.inbox.extend((run_id, left) for left in left_by(new, awaited=awaited))
             self._seal_head(old, new)
             self._seal_place(old, new)
             self._seal_lease(old, new)
             self._seal_timers(old, new)
             if new.spec.gather is not None:
                 self._seal_gathering(old, new)
-            if new.state == "cancelled":
-                self.changes.inbox.append((run_id, errand("cancel_children")))
         steps = self._terms.watched.steps(self.after, self.events)
         if changed or steps:  # one row for the whole transaction: it tells of many runs, so of none by its id
             self.changes.outbox.append((TOPIC, "", moves(changed, steps)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import msgspec
@@ -37,7 +37,10 @@ class _Group(msgspec.Struct):
 
 
 class Commit:
-    """The writer of runs. `listeners` hear of every transaction after it is durable, before its callers do."""
+    """The writer of runs. `listeners` hear of every transaction after it is durable, before its callers do.
+
+    Runs of the jobs in `awaited` leave an errand when they end: runs of other jobs may wait for that.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Commit:
         self._busy: asyncio.Task[None] | None = None
         self.workers: tuple[LocalWorker, ...] = ()
         self.listeners: list[Callable[[Committed], None]] = []
+        self.awaited: Container[str | None] = frozenset()
 
     @property
     def backlog(self) -> int:
@@ -172,6 +176,7 @@ class Commit:
             self._terms,
             batch_max=self._batch_max,
             idempotency_ttl_us=self._idempotency_ttl_us,
+            awaited=self.awaited,
         )
         batch = await done.decide(tx)
         await tx.apply(batch.seal())

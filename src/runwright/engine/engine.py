@@ -25,6 +25,7 @@ from runwright.engine.children import Children
 from runwright.engine.commit import Commit
 from runwright.engine.control import Control
 from runwright.engine.cron import CronLoop, CronTerms
+from runwright.engine.dependencies import Dependencies, Known
 from runwright.engine.emitter import Emitter
 from runwright.engine.feed import Feed
 from runwright.engine.fleet import Fleet
@@ -37,6 +38,7 @@ from runwright.engine.postman import Courier
 from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
+from runwright.engine.releases import Releases
 from runwright.engine.replays import Replays
 from runwright.engine.requests import Committed
 from runwright.engine.scheduler import Scheduler
@@ -89,7 +91,10 @@ class Engine:
         self.webhooks = Webhooks(store, clock, settings, secrets, redactor, self.watched, courier, changed)
         self.jobs = self._jobs(secrets, ttl_us)
         self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs, "webhooks": self.webhooks.forget}
-        self.submitter = Submitter(self.commit, self.values, self.schemas, redactor, clock)
+        self.commit.awaited = self.known = Known(store)
+        self.dependencies = Dependencies(store, ttl_us, self._dependencies_changed)
+        self.releases = self._releases(clock)
+        self.submitter = Submitter(self.commit, self.values, self.schemas, redactor, clock, self.known)
         self.control = Control(self.commit, self.hub)
         self.amend = Amend(store, self.commit, self.values, self.schemas)
         self.batches = Batches(store)
@@ -113,11 +118,15 @@ class Engine:
         self.workforce = Workforce(store, self._drained)
         self.queues = Queues(store, self._wake)
         self.workers = tuple(self._worker(executor, slots, clock) for executor, slots in executors)
+        self.bus = bus
+        self.neighbours = None if bus is None else self._neighbours(bus, clock)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Let everybody hear of transactions who follows what is committed."""
         self.commit.workers = self.workers
         self.commit.listeners += [self._tell_workers, self.fleet.committed, self.hub.committed, self.feed.committed]
         self.commit.listeners += [self.scheduler.committed, self.reaper.committed, self.inbox.committed]
-        self.bus = bus
-        self.neighbours = None if bus is None else self._neighbours(bus, clock)
         if self.neighbours is not None:
             self.commit.listeners.append(self.neighbours.committed)
 
@@ -158,7 +167,22 @@ class Engine:
 
     def _errands(self) -> dict[Errand, Handler]:
         """Return who does which errand: one for each kind that there is."""
-        return {"cancel_children": self.children.cancel}
+        return {
+            "cancel_children": self.children.cancel,
+            "release": self.releases.release,
+            "depend": self.releases.depend,
+        }
+
+    def _releases(self, clock: Clock) -> Releases:
+        settings = self.settings
+        return Releases(
+            self.store,
+            self.commit,
+            self.known,
+            clock,
+            scan=settings.dependency_scan,
+            every_s=settings.dependency_poll_s,
+        )
 
     def _fleet(self, clock: Clock, believed_s: float) -> Fleet:
         return Fleet(
@@ -214,7 +238,7 @@ class Engine:
     def loops(self) -> tuple[Loop, ...]:
         """Return the loops of this process, in the order in which they are started."""
         own = [loop for worker in self.workers for loop in worker.loops]
-        looking = (self.reaper.loop, self.scheduler.loop, self.cron.loop, self.inbox.loop)
+        looking = (self.reaper.loop, self.scheduler.loop, self.cron.loop, self.inbox.loop, self.releases.loop)
         others = () if self.neighbours is None else (self.neighbours.loop,)
         return (*looking, *self.operations.loops, *self.webhooks.loops, *own, *others)
 
@@ -222,8 +246,14 @@ class Engine:
         self.cron.loop.wake()
         self.changed("jobs")
 
+    async def _dependencies_changed(self) -> None:
+        await self.known.refresh()
+        self.inbox.loop.wake()
+        self.changed("jobs")
+
     def _forget_jobs(self) -> None:
         self.jobs.directory.forget()
+        self.releases.loop.wake()
         self.cron.loop.wake()
 
     def reader(self, actor: Actor) -> Reader:

@@ -10,14 +10,16 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.dependency import dependency_key
 from runwright.domain.gathering import due_at
 from runwright.domain.job import Job
 from runwright.domain.job_terms import Overrides, heartbeat_ms, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted, Redactor
 from runwright.domain.retry import RetryPolicy
-from runwright.domain.run import Spec, ValueRef
+from runwright.domain.run import Spec, ValueRef, Wait
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
+from runwright.engine.dependencies import Known
 from runwright.engine.gathers import gather_of, item_of
 from runwright.engine.orders import Order
 from runwright.engine.requests import Submitted
@@ -33,9 +35,12 @@ SECOND_US = 1_000_000
 class Submitter:
     """Turns orders into runs, one or many in one transaction."""
 
-    def __init__(self, commit: Commit, values: Values, schemas: JobSchemas, redactor: Redactor, clock: Clock) -> None:
+    def __init__(
+        self, commit: Commit, values: Values, schemas: JobSchemas, redactor: Redactor, clock: Clock, known: Known
+    ) -> None:
         self._commit = commit
         self._schemas = schemas
+        self._known = known
         self._values = values
         self._redactor = redactor
         self._clock = clock
@@ -88,6 +93,7 @@ class Submitter:
             cause=cause,
             expires_at=_expiry(order.ttl_secs or definition.run_ttl_secs, begins_at, now),
             idempotency=_idempotency(job, order),
+            wait=Wait("dependency", limit_s=known[job.job_id]) if job.job_id in (known := self._known.jobs) else None,
         )
 
     def _open(self, spec: Spec) -> tuple[Redacted, Spec]:
@@ -134,6 +140,7 @@ def _spec(
         metadata=definition.default_metadata | order.metadata,
         idempotency_key=order.idempotency_key,
         triggered_by=order.triggered_by,
+        dependency_key=dependency_key(definition.default_metadata | order.metadata, order.payload),
         batch_id=order.batch_id,
         parent_run_id=order.parent_run_id,
         replay_of=order.replay_of,

@@ -7,7 +7,7 @@ is a run like others, named by the schedule as it was seen; that the schedule st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -35,6 +35,7 @@ class Transact:
         *,
         batch_max: int,
         idempotency_ttl_us: int,
+        awaited: Container[str | None] = frozenset(),
     ) -> None:
         self._groups = tuple(groups)
         self._requests = [request for group in self._groups for request in group]
@@ -46,6 +47,7 @@ class Transact:
         self._terms = terms
         self._batch_max = batch_max
         self._idempotency_ttl_us = idempotency_ttl_us
+        self._awaited = awaited
         self._keys_taken: dict[tuple[str, str], tuple[str, str]] = {}
         self._claimed: dict[int, list[str]] = {}
         self._leases: dict[str, Lease] = {}
@@ -61,7 +63,7 @@ class Transact:
         self._keys_taken = await self._idempotent(tx)
         self._gathered = await self._gatherings(tx)
         slots, held = await self._limited(tx)
-        batch = Batch(tx.now, await self._runs(tx, held), self._terms)
+        batch = Batch(tx.now, await self._runs(tx, held), self._terms, self._awaited)
         for group in self._groups:
             answered: list[Any] = []
             self.answers.append(answered)

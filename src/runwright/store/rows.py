@@ -44,7 +44,18 @@ STANDING = (
 )
 """The columns of `runs` that change, in the order of `standing`."""
 
-IDENTITY = ("run_id", "org_id", "project_id", "kind", "job_id", "batch_id", "parent_run_id", "opening", "payload")
+IDENTITY = (
+    "run_id",
+    "org_id",
+    "project_id",
+    "kind",
+    "job_id",
+    "batch_id",
+    "parent_run_id",
+    "dependency_key",
+    "opening",
+    "payload",
+)
 """The columns of `runs` that are written once."""
 
 HEAD = ("state", "lease_epoch", "seq", "hash", "at", "rank", "held_by")
@@ -112,6 +123,7 @@ def identity(birth: Birth) -> Row:
         spec.job_id,
         spec.batch_id,
         spec.parent_run_id,
+        spec.dependency_key,
         birth.opening,
         birth.payload,
     )

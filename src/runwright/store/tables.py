@@ -70,10 +70,13 @@ runs = _table(
     _may("erased_at", BigInteger),
     _may("genesis", LargeBinary),
     _may("wait", LargeBinary),
+    _may("dependency_key", Text),
     Index("runs_by_project", "project_id", "run_id"),
     Index("runs_by_job", "job_id", "run_id"),
     _partial("runs_by_batch", "batch_id", "run_id", where="batch_id IS NOT NULL"),
     _partial("runs_by_parent", "parent_run_id", "run_id", where="parent_run_id IS NOT NULL"),
+    _partial("runs_by_dependency_key", "job_id", "dependency_key", "run_id", where="dependency_key IS NOT NULL"),
+    _partial("runs_depending", "job_id", "run_id", where="state = 'waiting' AND reason = 'dependency'"),
     _partial("runs_unhappy", "project_id", "state", "run_id", where="state IN ('failed', 'cancelled', 'expired')"),
     _partial(
         "runs_dead",

@@ -6,6 +6,7 @@ from runwright.api.jobs import (
     artifacts,
     bulk,
     changes,
+    dependencies,
     erasure,
     jobs,
     records,
@@ -19,6 +20,7 @@ from runwright.api.routing import Routes
 
 TABLES: tuple[Routes, ...] = (
     jobs.routes,
+    dependencies.routes,
     triggers.routes,
     runs.routes,
     replays.routes,

@@ -61,6 +61,7 @@ async def trigger(
     payload = office.engine.values.shown(order.payload)
     if body.dry_run:
         return Reply(triggered_view(decide(None, command, now).run, payload, now, dry_run=True), status=200)
+    (command,) = await office.engine.releases.ready([command])
     made: Submitted = await office.engine.commit.apply(command)
     if made.hit or made.joined or made.run is None or made.run.spec.gather is not None:
         reader = office.engine.reader(call.actor)
@@ -99,7 +100,7 @@ async def trigger_bulk(
         with _placed(f"items[{place}]."):
             order = msgspec.structs.replace(await _item(call, office, project, item, place), batch_id=batch_id)
             commands.append(_command(call, office, project, found, order))
-    answers = await office.engine.bulk.trigger(operation, commands)
+    answers = await office.engine.bulk.trigger(operation, await office.engine.releases.ready(commands))
     results = [await _result(call, answer) for answer in answers]
     created = sum(isinstance(answer, Submitted) and not answer.hit for answer in answers)
     answer = wire.BulkTriggerAnswer(batch_id=batch_id, results=results, total=len(results), created=created)

@@ -8,6 +8,7 @@ from runwright.client.accounts import Health, Me, Organization, Project, Stats, 
 from runwright.client.backoff import Backoff
 from runwright.client.sync.artifacts import Artifacts
 from runwright.client.sync.dead_letters import BatchOperations, DeadLetters
+from runwright.client.sync.dependencies import Dependencies
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
@@ -46,6 +47,7 @@ class Client:
         self.runs = Runs(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
+        self.dependencies = Dependencies(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)
