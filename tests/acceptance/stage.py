@@ -18,6 +18,8 @@ ENDING = (
     "delete_job",
     "delete_subscription",
     "delete_dependency",
+    "delete_environment",
+    "delete_secret",
     "revoke_key",
     "remove_member",
     "erase_run",
@@ -58,6 +60,12 @@ class Stage:
         if name == "member_id":
             body = {"user_id": self.idents["user_id"], "role": "viewer"}
             return {name: (await said(self._client.post("/v1/members", json=body), 201))["id"]}
+        if name == "environment":
+            body = {"name": unique("env"), "project_id": self.idents["project"]}
+            return {name: (await said(self._client.post("/v1/environments", json=body), 201))["id"]}
+        if name == "secret_id":
+            body = {"name": "KEY", "value": unique("hidden"), "project_id": self.idents["project"]}
+            return {name: (await said(self._client.post("/v1/secrets", json=body), 201))["id"]}
         if name in ("subscription_id", "delivery_id"):
             body = {"url": "https://example.com/", "project_id": self.idents["project"], "enabled": False}
             made = await said(self._client.post("/v1/webhooks/subscriptions", json=body), 201)

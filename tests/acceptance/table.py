@@ -104,6 +104,10 @@ class World(NamedTuple):
             "rotate_job_secret": {"grace_secs": 60},
             "create_dependency": {"depends_on_job_id": self.idents["awaited"], "condition": "any"},
             "update_dependency": {"on_miss": "wait"},
+            "create_environment": {"name": unique("env")},
+            "update_environment": {"description": "changed"},
+            "create_secret": {"name": "A_SECRET", "value": unique("hidden")},
+            "replace_secret": {"value": unique("hidden")},
             "create_subscription": {"url": "https://example.com/hooks"},
             "update_subscription": {"description": "changed"},
             "rotate_subscription_secret": {"grace_secs": 60},
@@ -141,6 +145,8 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     me = await said(client.get("/v1/me"))
     subscription = await said(client.post("/v1/webhooks/subscriptions", json={"url": "https://example.com/"}), 201)
     delivery = await said(client.post(f"/v1/webhooks/subscriptions/{subscription['id']}/ping"), 201)
+    environment = await said(client.post("/v1/environments", json={"name": unique("env")}), 201)
+    secret = await said(client.post("/v1/secrets", json={"name": "KEY", "value": unique("hidden")}), 201)
     artifact = await said(client.post("/v1/artifacts", content=unique("bytes").encode()), 201)
     batch = await client.post("/v1/runs/bulk-cancel", json={})
     idents = {
@@ -157,6 +163,8 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "member_id": member["id"],
         "worker_id": worker_id,
         "subscription_id": subscription["id"],
+        "environment": environment["id"],
+        "secret_id": secret["id"],
         "delivery_id": delivery["id"],
         "dependency_id": dependency["id"],
         "awaited": awaited[1],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runwright import ids
 from runwright.config import Settings
 from tests.api.accepted import Scene, scene
 from tests.api.served import ok, refused
@@ -26,6 +27,52 @@ async def test_the_payload_comes_back_exact(world: Scene):
     run = await world.accepted(payload)
     assert await run.get("payload") == payload
     assert (await world.run(run.run_id))["payload"] != payload, "readers see it redacted"
+
+
+async def test_23_secrets_are_fetched_with_the_token_and_hidden_wherever_they_are_said(world: Scene):
+    admin = world.server.admin
+    body = {"name": "staging", "variables": {"REGION": "eu"}}
+    await ok(admin.post("/v1/environments", json=body), 201)
+    made = await ok(admin.post("/v1/secrets", json={"name": "API_KEY", "value": "tangerine-dream"}), 201)
+    body = {"name": "HERE", "value": "and-another-one", "environment": "staging"}
+    await ok(admin.post("/v1/secrets", json=body), 201)
+    await world.job("staged", environment="staging", max_attempts=1)
+    run = await world.accepted(slug="staged")
+    answer = await run.client.get(run.path("secrets"))
+    assert answer.json()["secrets"] == {"API_KEY": "tangerine-dream", "HERE": "and-another-one"}
+    assert (answer.json()["env"], answer.headers["cache-control"]) == ({"REGION": "eu"}, "no-store")
+    sent = [each for each in world.endpoint.received if each.headers["runwright-run-id"] == run.run_id]
+    assert not any("tangerine" in text for each in sent for text in each.headers.values()), "never as a header"
+    said = await run.call("log", {"message": "use tangerine-dream", "data": {"k": "and-another-one"}})
+    assert (said["message"], said["data"]["k"]) == ("use [redacted:known]", "[redacted:known]")
+    await ok(admin.put(f"/v1/secrets/{made['id']}", json={"value": "clementine-sky"}))
+    assert (await run.get("secrets"))["secrets"]["API_KEY"] == "clementine-sky"
+    await run.call("stream", {"chunk": "clementine-sky, tangerine-"}, 200)
+    await run.call("stream", {"chunk": "dream", "done": True}, 200)
+    chunks = "".join(each["data"]["chunk"] for each in await world.events(run.run_id, "stream.chunk"))
+    assert chunks == "[redacted:known], [redacted:known]"
+    await run.call("fail", {"error": "clementine-sky was refused", "retryable": False}, 200)
+    assert (await world.run(run.run_id))["error"] == "[redacted:known] was refused"
+    for path in ("/v1/secrets", "/v1/environments", f"/v1/runs/{run.run_id}/events", "/v1/audit"):
+        assert not {"tangerine-dream", "clementine-sky"} & set((await admin.get(path)).text.replace('"', " ").split())
+    await refused(run.client.get(run.path("secrets")), 410, "runs.ended")
+
+
+async def test_a_worker_is_given_secrets_with_its_assignment(world: Scene):
+    admin = world.server.admin
+    await ok(admin.post("/v1/environments", json={"name": "working", "variables": {"LEVEL": "9"}}), 201)
+    body = {"name": "WORK_KEY", "value": "mandarin-orange", "environment": "working"}
+    await ok(admin.post("/v1/secrets", json=body), 201)
+    await ok(admin.post("/v1/jobs", json={"slug": "by-worker", "environment": "working"}), 201)
+    await ok(admin.post("/v1/jobs/by-worker/trigger"), 201)
+    claim = {"worker_id": ids.new_id("wrk", 1), "jobs": ["by-worker"], "slots": 1, "free": 1}
+    (given,) = (await ok(admin.post("/v1/worker/claim", json=claim)))["assignments"]
+    assert (given["secrets"]["WORK_KEY"], given["env"]) == ("mandarin-orange", {"LEVEL": "9"})
+    item = {"run_id": given["run_id"], "lease_epoch": given["lease_epoch"], "number": 1}
+    item["savings"] = [{"events": [{"type": "log", "message": "it is mandarin-orange"}]}]
+    await ok(admin.post("/v1/worker/append", json={"worker_id": claim["worker_id"], "items": [item]}))
+    (line,) = await world.events(given["run_id"], "log")
+    assert line["message"] == "it is [redacted:known]"
 
 
 async def test_a_line_of_the_log_is_answered_with_its_event(world: Scene):

@@ -15,7 +15,8 @@ from tests.api.accepted import Scene, scene
 from tests.api.served import ok, refused
 
 CALLS: list[tuple[str, str, Any]] = [
-    ("GET", "payload", None), ("GET", "state", None), ("GET", "state/a", None), ("DELETE", "state/a", None),
+    ("GET", "payload", None), ("GET", "secrets", None), ("GET", "state", None),
+    ("GET", "state/a", None), ("DELETE", "state/a", None),
     ("POST", "log", {"message": "x"}), ("POST", "progress", {"percent": 1}),
     ("POST", "annotate", {"annotations": {"a": "b"}}), ("POST", "heartbeat", None),
     ("POST", "checkpoint", {"state": {}}), ("POST", "output", {"key": "a", "value": 1}),

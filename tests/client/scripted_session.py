@@ -54,6 +54,8 @@ class ScriptedSession:
         self.payload = payload
         self.metadata: dict[str, str] = {"team": "blue"}
         self.tags: dict[str, str] = {"env": "test"}
+        self.secrets: dict[str, str] = {"API_KEY": "s3cret"}
+        self.env: dict[str, str] = {"REGION": "eu"}
         self.idempotency_key: str | None = None
         self.rerun_unknown_steps = rerun_unknown_steps
         self.stop = StopSignal()

@@ -28,6 +28,7 @@ WALKS = {
     "write-a-handler": ("docs/how-to/write-a-handler.md",),
     "dispatch-to-http": ("docs/how-to/dispatch-to-http.md",),
     "call-back": ("docs/how-to/call-back.md",),
+    "use-secrets": ("docs/how-to/use-secrets.md",),
     "receive-webhooks": ("docs/how-to/receive-webhooks.md",),
     "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,

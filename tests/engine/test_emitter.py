@@ -45,7 +45,7 @@ class Pen:
         self.run = run
         self.emitter = emitter
         self.losses: list[Error] = []
-        self.buffer = Buffer(run.run_id, run.lease_epoch, self.losses.append)
+        self.buffer = Buffer(run.run_id, run.spec.project_id, run.lease_epoch, self.losses.append)
 
     def write(self, *notes: Note) -> None:
         for note in notes:
@@ -67,7 +67,7 @@ class Pen:
 
 async def pen_of(world: World, **options: Any) -> Pen:
     await world.submit(world.job())
-    emitter = Emitter(world.engine.commit, world.redactor, world.clock, **options)
+    emitter = Emitter(world.engine.commit, world.engine.vault.redactors, world.clock, **options)
     return Pen(world, (await world.take())[0], emitter)
 
 
@@ -119,7 +119,7 @@ async def test_the_records_of_many_attempts_share_a_transaction(world: World):
 async def test_a_save_takes_along_what_waited_before_it_and_is_durable(pen: Pen):
     pen.write(line("before"))
     value = c.Value("output", "k", b"sealed")
-    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("saved"))], [value], [], {}))
+    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft("proj_1", line("saved"))], [value], [], {}))
     assert await pen.lines() == ["before", "saved"]
     assert [stored.sealed for stored in await pen.world.store.values(pen.run.run_id, "output")] == [b"sealed"]
     await pen.flushed()
@@ -179,7 +179,7 @@ async def test_an_attempt_without_a_lease_is_told_and_its_neighbours_are_not(wor
 async def test_records_that_break_a_transaction_hurt_no_other_attempt(world: World):
     broken, well = await pen_of(world), await pen_of(world)
     well.emitter = broken.emitter
-    poison = msgspec.structs.replace(broken.emitter.draft(line("fine")), message="\ud800")
+    poison = msgspec.structs.replace(broken.emitter.draft("proj_1", line("fine")), message="\ud800")
     broken.write(line("with it"))
     broken.buffer.add(poison)
     well.write(line("fine"))
@@ -194,7 +194,7 @@ async def test_records_outlive_an_outage_of_the_store_in_their_order(pen: Pen):
         await pen.flushed()
         assert pen.losses == []
         pen.write(line("two"))
-    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], [], {}))
+    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft("proj_1", line("three"))], [], [], {}))
     assert await pen.lines() == ["one", "two", "three"]
     pen.world.clock.advance(1)
     await settled(pen.world)
@@ -210,7 +210,7 @@ async def test_records_that_come_while_a_flush_fails_come_after_it(pen: Pen):
         await until(lambda: not pen.buffer.drafts)  # the flush has taken it, and does not know yet that it fails
         pen.write(line("two"))
         await settled(pen.world)
-    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("three"))], [], [], {}))
+    await pen.emitter.save(pen.buffer, Packed([pen.emitter.draft("proj_1", line("three"))], [], [], {}))
     assert await pen.lines() == ["one", "two", "three"]
 
 
@@ -227,13 +227,17 @@ async def test_a_flush_is_tried_again_when_the_store_is_back(pen: Pen):
 async def test_a_save_waits_for_the_store_as_long_as_a_lease_may_live(world: World):
     pen = await pen_of(world, patience_s=30)
     with world.database.unwritable():
-        saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("one"))], [], [], {})))
+        saving = asyncio.create_task(
+            pen.emitter.save(pen.buffer, Packed([pen.emitter.draft("proj_1", line("one"))], [], [], {}))
+        )
         await until(lambda: world.clock.sleepers)
     world.clock.advance(0.2)
     await saving
     assert await pen.lines() == ["one"]
     with world.database.unwritable():
-        saving = asyncio.create_task(pen.emitter.save(pen.buffer, Packed([pen.emitter.draft(line("two"))], [], [], {})))
+        saving = asyncio.create_task(
+            pen.emitter.save(pen.buffer, Packed([pen.emitter.draft("proj_1", line("two"))], [], [], {}))
+        )
         await until(lambda: world.clock.sleepers)
         world.clock.advance(31)
         with pytest.raises(StoreUnavailable):

@@ -67,7 +67,7 @@ async def test_previews_are_short_and_redacted(world: World):
 
 async def test_a_secret_that_the_preview_cuts_does_not_show_its_beginning(world: World):
     for before in range(PREVIEW_CHARS - 40, PREVIEW_CHARS + 5):
-        seen = world.engine.values.ref(encode({"k": "." * before + SECRET})).preview
+        seen = world.engine.values.ref("proj_1", encode({"k": "." * before + SECRET})).preview
         assert "hunter2" not in seen
 
 
@@ -140,7 +140,7 @@ async def test_an_outcome_carries_its_result_sealed(world: World):
     run = (await world.take())[0]
     encoded = encode({"n": 1})
     sealed = world.engine.values.seal("proj_1", run_id, "result", encoded)
-    await world.finish(run, o.Completed(world.engine.values.ref(encoded), sealed))
+    await world.finish(run, o.Completed(world.engine.values.ref("proj_1", encoded), sealed))
     assert world.reader().result(await world.record(run_id)) == {"n": 1}
     assert (await world.data(run_id, "run.completed"))["result"]["preview"] == '{"n":1}'
 

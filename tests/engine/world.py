@@ -213,6 +213,10 @@ class World:
         )
         return found
 
+    async def data_of(self, run_id: str, type: str, name: str) -> list[Any]:
+        """Return one field of each event of a type."""
+        return [msgspec.json.decode(e.data or b"")[name] for e in await self.events(run_id) if e.type == type]
+
     def reader(self, actor: Actor = ADMIN) -> Reader:
         """Return what a caller may read."""
         return self.engine.reader(actor)

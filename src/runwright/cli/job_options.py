@@ -17,6 +17,7 @@ NULLABLE = (
     "poison_pill_threshold",
     "cron",
     "webhook_url",
+    "environment",
     "payload_schema",
     "result_schema",
     "debounce",
@@ -92,6 +93,8 @@ class Options:
     "JSON Schema (2020-12) of its results: JSON object, @FILE or - for stdin"
     webhook_url: str | None = None
     "URL that is told of the end of each run"
+    environment: str | None = None
+    "Environment whose variables and secrets its runs are given"
     debounce: str | None = None
     "WINDOW,MAX_WAIT in seconds, such as 5,60: triggers of a key make one run, with the last payload"
     batch: str | None = None

@@ -34,6 +34,8 @@ COMMANDS = (
     ("workers", "workers:app", "List, read and drain the workers elsewhere."),
     ("queues", "queues:app", "List, pause and resume queues."),
     ("webhooks", "webhooks:app", "Subscribe to events of runs, read the log of deliveries, send again."),
+    ("environments", "environments:app", "List, read, make, change and delete environments."),
+    ("secrets", "secrets:app", "List, make, replace and delete secrets; no command shows a value."),
     ("artifacts", "artifacts:app", "Upload bytes, and download them by their digest."),
     ("keys", "keys:app", "List, make, rotate and revoke API keys."),
     ("members", "members:app", "List, add, change and remove members and their roles."),

@@ -237,3 +237,33 @@ class WebhookDelivery(Record, kw_only=True):
     next_attempt_at: datetime | None = None
     last_attempt_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+class Environment(Record, kw_only=True):
+    """A named set of variables, and of the secrets that belong to it."""
+
+    id: str
+    environment_id: str = ""
+    org_id: str | None = None
+    project_id: str | None = None
+    name: str = ""
+    description: str = ""
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
+    created_at: datetime | None = None
+    created_by: str | None = None
+    updated_at: datetime | None = None
+
+
+class Secret(Record, kw_only=True):
+    """What is known of a secret but its value."""
+
+    id: str
+    secret_id: str = ""
+    org_id: str | None = None
+    project_id: str | None = None
+    environment_id: str | None = None
+    name: str = ""
+    version: int = 0
+    created_at: datetime | None = None
+    created_by: str | None = None
+    updated_at: datetime | None = None

@@ -12,6 +12,7 @@ from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
 from runwright.client.runs import Runs
+from runwright.client.secrets import Environments, Secrets
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.transport import TIMEOUT_S, Transport, server_url
 from runwright.client.webhooks import Webhooks
@@ -58,6 +59,8 @@ class AsyncClient:
         self.workers = Workers(transport)
         self.queues = Queues(transport)
         self.webhooks = Webhooks(transport)
+        self.environments = Environments(transport)
+        self.secrets = Secrets(transport)
 
     @property
     def url(self) -> str:

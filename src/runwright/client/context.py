@@ -108,6 +108,21 @@ class Facts:
         return self._session.tags
 
     @property
+    def env(self) -> Mapping[str, str]:
+        """The variables of the job's environment, as they were when the attempt began."""
+        return self._session.env
+
+    def secret(self, name: str) -> str:
+        """Return a secret of the project or of the job's environment, as it was when the attempt began.
+
+        Raises `LookupError` for a name that the run was not given. Whatever the run writes, the value is taken out.
+        """
+        try:
+            return self._session.secrets[name]
+        except KeyError:
+            raise LookupError(f"The run was given no secret {name!r}: make it, or name its environment.") from None
+
+    @property
     def idempotency_key(self) -> str:
         """The same text in every attempt of this run: the key that it was triggered with, else its id."""
         return self._session.idempotency_key or self._session.run_id

@@ -64,6 +64,7 @@ class JobChanges(TypedDict, total=False):
     payload_schema: Mapping[str, Any] | None
     result_schema: Mapping[str, Any] | None
     webhook_url: str | None
+    environment: str | None
     debounce: DebounceWindow | None
     batch: BatchWindow | None
     enabled: bool
@@ -204,6 +205,20 @@ class DeliveryFilters(PageOptions, total=False):
     run_id: str
     event_type: str
     status: Literal["pending", "delivered", "failed"]
+
+
+class EnvironmentChanges(TypedDict, total=False):
+    """The fields of an environment that can be changed."""
+
+    description: str
+    variables: Mapping[str, str]
+
+
+class EnvironmentFields(EnvironmentChanges, total=False):
+    """The fields of an environment."""
+
+    project_id: str
+    name: str
 
 
 class AuditFilters(PageOptions, total=False):

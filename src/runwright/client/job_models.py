@@ -45,6 +45,7 @@ class JobDefinition(Record, kw_only=True):
     overlap: str = "allow"
     payload_template: dict[str, Any] | None = None
     webhook_url: str | None = None
+    environment: str | None = None
     payload_schema: dict[str, Any] | None = None
     result_schema: dict[str, Any] | None = None
     debounce: dict[str, Any] | None = None

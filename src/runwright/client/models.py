@@ -256,6 +256,14 @@ class StateValue(Record, kw_only=True):
     updated_at: datetime | None = None
 
 
+class OwnSecrets(Record, kw_only=True):
+    """What a run is given beside its payload: secrets and variables, by name."""
+
+    run_id: str = ""
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Standing(Record, kw_only=True):
     """Which attempt of a run a call counted for, and the run's metadata as it is now."""
 

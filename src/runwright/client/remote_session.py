@@ -26,6 +26,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     payload: Any
     metadata: dict[str, str]
     tags: dict[str, str]
+    secrets: dict[str, str] = {}
+    env: dict[str, str] = {}
     idempotency_key: str | None
     rerun_unknown_steps: bool
     timeout_secs: float | None
@@ -65,6 +67,8 @@ class RemoteSession:
         self.payload: Any = given.payload
         self.metadata: Mapping[str, str] = given.metadata
         self.tags: Mapping[str, str] = given.tags
+        self.secrets: Mapping[str, str] = given.secrets
+        self.env: Mapping[str, str] = given.env
         self.idempotency_key = given.idempotency_key
         self.rerun_unknown_steps = given.rerun_unknown_steps
         self.timeout_s = given.timeout_secs

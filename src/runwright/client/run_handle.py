@@ -11,7 +11,18 @@ from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, StopKind
 from runwright.client.fields import Level
 from runwright.client.json_values import json_copy
-from runwright.client.models import Checkpoint, Event, Output, R, Run, Standing, StateValue, ToolCall, Usage
+from runwright.client.models import (
+    Checkpoint,
+    Event,
+    Output,
+    OwnSecrets,
+    R,
+    Run,
+    Standing,
+    StateValue,
+    ToolCall,
+    Usage,
+)
 from runwright.client.transport import TIMEOUT_S, Transport, server_url
 
 RUN_ID = "runwright-run-id"
@@ -54,6 +65,10 @@ class AsyncRunHandle:
         """Return the run's payload."""
         found: dict[str, Any] = (await self._send("GET", "payload")).json()
         return found
+
+    async def secrets(self) -> OwnSecrets:
+        """Return the secrets and the variables that the run is given, as they are now."""
+        return self._transport.read(OwnSecrets, await self._send("GET", "secrets"))
 
     async def log(self, message: str, level: Level = "info", **data: Any) -> Event:
         """Write a line into the run's log."""

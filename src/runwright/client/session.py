@@ -145,6 +145,16 @@ class Session(Protocol):
         ...
 
     @property
+    def secrets(self) -> Mapping[str, str]:
+        """The secrets that the attempt was given, by name."""
+        ...
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The variables of its environment."""
+        ...
+
+    @property
     def idempotency_key(self) -> str | None:
         """The key that the run was triggered with, if any."""
         ...

@@ -205,6 +205,11 @@ class Settings:
     )
     webhook_retention_days: float = _setting(30.0, "Days that finished deliveries are kept", 0.0001, 36_500)
     webhook_subscriptions_max: int = _setting(100, "Subscriptions of one project", 1, 10_000)
+    # --- secrets
+    secrets_max: int = _setting(200, "Secrets of one project", 1, 10_000)
+    secrets_known_days: float = _setting(
+        7.0, "Days for which a value that was replaced or deleted is still hidden from readers", 0.0001, 3650
+    )
     # --- requests, lists and streams
     connection_idle_s: float = _setting(75.0, "Time that an idle connection is kept open", 0.05, 3600)
     connection_stall_s: float = _setting(

@@ -11,6 +11,7 @@ from runwright.domain.accounts import END, Slots, Slug
 from runwright.domain.addresses import URL_MAX
 from runwright.domain.retry import Jitter, Strategy
 from runwright.domain.schedule import CatchUp, Overlap
+from runwright.domain.secrets import EnvironmentName
 
 DAY_S = 86_400
 MONTH_S = 30 * DAY_S
@@ -36,6 +37,9 @@ EndpointUrl = Annotated[
 ]
 WebhookUrl = Annotated[
     str, Meta(max_length=URL_MAX, description="An http:// or https:// address that is told of the end of each run.")
+]
+EnvironmentOf = Annotated[
+    EnvironmentName, Meta(description="The environment of the project whose variables and secrets its runs are given.")
 ]
 Status = Annotated[int, Meta(ge=300, le=599)]
 RetryOn = Annotated[
@@ -117,6 +121,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     payload_schema: PayloadSchema | None = None
     result_schema: ResultSchema | None = None
     webhook_url: WebhookUrl | None = None
+    environment: EnvironmentOf | None = None
     debounce: Debounce | None = None
     batch: Batching | None = None
     enabled: bool = True

@@ -39,8 +39,13 @@ class Redactor:
     def __init__(self, known: Iterable[str] = ()) -> None:
         """Prepare for the secrets ``known``; values of fewer than 4 characters are too common to be taken out."""
         values = [scalars(value) for value in known if len(value) >= LEAST_CHARACTERS]
+        self._known = tuple(values)
         self._find = Finder(spellings(values))
         self._numbers = tuple(value for value in values if value.strip("0123456789.+-eE") == "")
+
+    def joined(self, more: Iterable[str]) -> "Redactor":
+        """Return a redactor that takes out what this one does, and more."""
+        return Redactor((*self._known, *more))
 
     def text(self, text: str) -> RedactedText:
         """Redact a whole text; one without secrets comes back unchanged, but for lone surrogates (U+FFFD)."""
@@ -75,6 +80,12 @@ class Redactor:
     def stream(self, left: Undecided | None = None) -> Stream:
         """Start the redaction of a text that arrives in chunks, one for each (run, channel), or go on with one."""
         return Stream(self._find, left)
+
+    def carried(self, stream: Stream | None) -> Stream:
+        """Return a stream that goes on under this redactor, from where one stood under another; or a new one."""
+        if stream is not None and stream.under(self._find):
+            return stream
+        return self.stream(None if stream is None else stream.undecided)
 
     def _walk(self, value: Any, name: str = "") -> Any:
         if isinstance(value, str):

@@ -125,6 +125,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_max_delay_secs: float | None = None
     webhook: bool = False
     """Whether its job's version names an address that is told of its end."""
+    environment: str | None = None
 
     @property
     def lane(self) -> str:

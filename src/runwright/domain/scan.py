@@ -66,6 +66,10 @@ class Stream:
             if left.tail is not None:
                 self._tail = re.compile(left.tail)
 
+    def under(self, find: "Finder") -> bool:
+        """Tell whether this is what the stream looks for."""
+        return self._find is find
+
     @property
     def undecided(self) -> Undecided:
         """Return where the stream stands: at most 4 KiB, and secret until it is decided."""

@@ -18,6 +18,7 @@ SCOPES: dict[str, str] = {
     "jobs:trigger": "start runs of jobs",
     "runs:read": "read runs, their events and records",
     "webhooks:write": "create, change and delete webhook subscriptions, read their deliveries and send them again",
+    "secrets:write": "create, replace and delete secrets and environments, list them without values",
     "runs:write": "cancel, pause, resume and replay runs, drain workers, pause queues",
     "metrics:read": "read the metrics of the server",
     "workers:connect": "claim runs and execute them",
@@ -37,7 +38,15 @@ DEPENDENCIES = "system:dependencies"
 Role = Literal["viewer", "operator", "approver", "admin"]
 
 _VIEWER = frozenset({"jobs:read", "runs:read"})
-_OPERATOR = _VIEWER | {"jobs:write", "jobs:trigger", "runs:write", "webhooks:write", "metrics:read", "workers:connect"}
+_OPERATOR = _VIEWER | {
+    "jobs:write",
+    "jobs:trigger",
+    "runs:write",
+    "webhooks:write",
+    "secrets:write",
+    "metrics:read",
+    "workers:connect",
+}
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,
     "operator": _OPERATOR,

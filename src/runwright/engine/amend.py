@@ -47,7 +47,7 @@ class Amend:
                 raise InvalidRequest.at("payload", "a batch keeps what its triggers brought; reschedule it without one")
             encoded = encode(payload)
             await self._schemas.require_new_payload(spec, payload, len(encoded))
-            described = self._values.ref(encoded)
+            described = self._values.ref(spec.project_id, encoded)
             sealed = self._values.seal_payload(spec, encoded)
         cause = Cause(actor.label, None, request_id)
         await self._commit.apply(

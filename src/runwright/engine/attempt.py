@@ -14,15 +14,17 @@ from runwright.domain import outcome as o
 from runwright.domain.commands import Finish, Value
 from runwright.domain.events import CATALOGUE, Draft
 from runwright.domain.lane import Lane
-from runwright.domain.redaction import compose
+from runwright.domain.redaction import Redactor, compose
 from runwright.domain.run import Run, StopKind, ValueRef
 from runwright.domain.scan import Undecided
+from runwright.domain.secrets import Provision
+from runwright.engine.annotations import require_annotations
 from runwright.engine.captures import Way, captured
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
 from runwright.engine.schema import JobSchemas, require_valid
 from runwright.engine.values import Values, encode
-from runwright.errors import Error, FieldError, Internal, InvalidRequest, Overtaken, StoreError, StoreUnavailable
+from runwright.errors import Error, Internal, Overtaken, StoreError, StoreUnavailable
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -46,9 +48,6 @@ class Executor(Protocol):
 
 HELD_BACK = "held-back"
 """The kind of value that keeps the ends of an attempt's streams which redaction holds back, by the lease's epoch."""
-ANNOTATIONS_MAX = 50
-NAME_MAX = 128
-TEXT_MAX = 1024
 
 
 class Kept(Protocol):
@@ -120,12 +119,25 @@ class Attempt:
         self._lost: Error | None = None
         self._stop: StopKind | None = run.stop
         self._held_back = False
-        self._buffer = Buffer(run.run_id, run.lease_epoch, self.lose)
+        self._buffer = Buffer(run.run_id, run.spec.project_id, run.lease_epoch, self.lose)
 
     def payload(self) -> Any:
         """Return the payload, exact."""
         spec = self.run.spec
         return self._values.payload(spec, self._sealed_payload)
+
+    @property
+    def _redactor(self) -> Redactor:
+        """Return who hides the secrets of the run's project, as they are known at this moment."""
+        return self._emitter.redactors.of(self.run.spec.project_id)
+
+    async def provision(self) -> Provision:
+        """Return the secrets and variables of the attempt. Raises `NotFound` where its environment is gone."""
+        return await self._values.provision(self.run)
+
+    async def up_to_date(self) -> None:
+        """Know the secrets that whoever works at the attempt elsewhere may have been given meanwhile."""
+        await self._values.ensure([self.run.spec.project_id])
 
     def take_note(self, run: Run) -> None:
         """Hear how the run stands now, under the same lease; a new stop request is passed on to the executor."""
@@ -142,7 +154,7 @@ class Attempt:
         """Record what is handed over or comes back, if the attempt began in debug mode."""
         if self.debug:
             self._check()
-            self._emitter.keep(self._buffer, captured(self._emitter.redactor, way, self.run.attempt, head, body, hide))
+            self._emitter.keep(self._buffer, captured(self._redactor, way, self.run.attempt, head, body, hide))
 
     async def save(
         self, notes: Sequence[Note], values: Sequence[Kept] = (), removed: Sequence[tuple[str, str]] = ()
@@ -181,10 +193,10 @@ class Attempt:
             for note in saving.notes:
                 if note.type == STREAM:
                     self.emit(note)  # its pieces are redacted as one text
-            drafts = [self._emitter.draft(note) for note in saving.notes if note.type != STREAM]
+            drafts = [self._emitter.draft(spec.project_id, note) for note in saving.notes if note.type != STREAM]
             last = saving.notes[-1] if saving.notes else None
             if refs and drafts and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
-                drafts[-1] = self._emitter.draft(_Described(last, {**last.data, "value": refs[-1]}))
+                drafts[-1] = self._emitter.draft(spec.project_id, _Described(last, {**last.data, "value": refs[-1]}))
             packed.drafts.extend(drafts)
             for removed in saving.removed:  # the store removes before it writes
                 packed.values[:] = [value for value in packed.values if (value.kind, value.key) != removed]
@@ -195,7 +207,7 @@ class Attempt:
 
     def _annotate(self, packed: Packed, annotations: Mapping[str, str]) -> None:
         require_annotations(self.run, annotations)
-        clean = self._emitter.redactor.data(annotations)
+        clean = self._redactor.data(annotations)
         packed.drafts.append(Draft("run.annotated", compose({"annotations": Raw(clean)})))
         packed.annotations.update(msgspec.json.decode(clean))
 
@@ -232,7 +244,7 @@ class Attempt:
         spec = self.run.spec
         name = f"{HELD_BACK}/{self.run.lease_epoch}"
         left = self._values.open(spec.project_id, spec.run_id, name, sealed) or {}
-        streams = {key: self._emitter.redactor.stream(msgspec.convert(state, Undecided)) for key, state in left.items()}
+        streams = {key: self._redactor.stream(msgspec.convert(state, Undecided)) for key, state in left.items()}
         self._buffer.streams = streams
         self._held_back = bool(streams)
 
@@ -257,7 +269,7 @@ class Attempt:
         spec = self.run.spec
         encoded = encode(result if isinstance(result, dict) else {"value": result})
         sealed = self._values.seal(spec.project_id, spec.run_id, "result", encoded)
-        return o.Completed(self._values.ref(encoded), sealed)
+        return o.Completed(self._values.ref(spec.project_id, encoded), sealed)
 
     def failed(
         self,
@@ -271,7 +283,7 @@ class Attempt:
         reason: str = "error",
     ) -> o.Failed:
         """Return the outcome of failed work, its texts redacted."""
-        text = self._emitter.redactor.text
+        text = self._redactor.text
         return o.Failed(
             error_class=error_class,
             message=text(message),
@@ -361,19 +373,6 @@ class Attempt:
                 if self.clock.monotonic() >= give_up:
                     raise
                 await self.clock.sleep(RETRY_S)
-
-
-def require_annotations(run: Run, annotations: Mapping[str, str]) -> None:
-    """Raise `InvalidRequest` for annotations that are too many or too long, together with those the run has."""
-    wrong = [
-        FieldError(f"annotations.{name[:64]}", f"names have 1 to {NAME_MAX} characters, texts at most {TEXT_MAX}")
-        for name, text in annotations.items()
-        if not 1 <= len(name) <= NAME_MAX or len(text) > TEXT_MAX
-    ]
-    if len(run.annotations.keys() | annotations.keys()) > ANNOTATIONS_MAX:
-        wrong.append(FieldError("annotations", f"a run has at most {ANNOTATIONS_MAX}"))
-    if wrong:
-        raise InvalidRequest(fields=wrong)
 
 
 class _Described:

@@ -15,6 +15,7 @@ from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level
 from runwright.domain.redaction import RedactedText, Redactor, Stream, compose
 from runwright.domain.run import Run
 from runwright.engine.commit import Commit
+from runwright.engine.redactors import Redactors
 from runwright.errors import Error, Internal, InvalidRequest, StoreUnavailable, TooLarge
 
 RETRY_S = 0.2
@@ -59,8 +60,9 @@ class Packed(NamedTuple):
 class Buffer:
     """The unwritten records of one attempt."""
 
-    def __init__(self, run_id: str, lease_epoch: int, lost: Callable[[Error], None]) -> None:
+    def __init__(self, run_id: str, project_id: str, lease_epoch: int, lost: Callable[[Error], None]) -> None:
         self.run_id = run_id
+        self.project_id = project_id
         self.lease_epoch = lease_epoch
         self.lost = lost
         self.drafts: list[Draft] = []
@@ -116,7 +118,7 @@ class Emitter:
     def __init__(
         self,
         commit: Commit,
-        redactor: Redactor,
+        redactors: Redactors,
         clock: Clock,
         *,
         flush_s: float = 0.025,
@@ -125,7 +127,7 @@ class Emitter:
         patience_s: float = 30.0,
     ) -> None:
         self._commit = commit
-        self.redactor = redactor
+        self.redactors = redactors
         self._clock = clock
         self._flush_s = flush_s
         self._flush_bytes = flush_bytes
@@ -135,15 +137,16 @@ class Emitter:
         self._early = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def draft(self, note: Note) -> Draft:
-        """Return the redacted record of a note. Raises `InvalidRequest` for what a job may not append."""
+    def draft(self, project_id: str, note: Note) -> Draft:
+        """Return the redacted record of a note of a project. Raises `InvalidRequest` for what a job may not append."""
         entry = CATALOGUE.get(note.type)
         if entry is None or not entry.by_job:
             raise InvalidRequest(f"a job cannot append events of the type {note.type!r}", code="events.type")
         if note.level not in LEVELS:
             raise InvalidRequest(f"the level {note.level!r} is none of {', '.join(LEVELS)}", code="events.level")
-        message = self.redactor.text(note.message) if note.message else RedactedText("")
-        return Draft(note.type, self.redactor.data(note.data), message, note.level)
+        redactor = self.redactors.of(project_id)
+        message = redactor.text(note.message) if note.message else RedactedText("")
+        return Draft(note.type, redactor.data(note.data), message, note.level)
 
     def emit(self, buffer: Buffer, note: Note) -> None:
         """Keep a note for the next flush, which comes within the flush time. Raises `TooLarge` when too much waits."""
@@ -153,7 +156,7 @@ class Emitter:
             self._emit_chunk(buffer, note.data)
             self._mark(buffer)
         else:
-            self.keep(buffer, self.draft(note))
+            self.keep(buffer, self.draft(buffer.project_id, note))
 
     def keep(self, buffer: Buffer, draft: Draft) -> None:
         """Keep a record of ours for the next flush."""
@@ -169,11 +172,12 @@ class Emitter:
 
     def _emit_chunk(self, buffer: Buffer, data: dict[str, Any]) -> None:
         stream_id = str(data.get("stream_id", "default"))
-        stream = buffer.streams.setdefault(stream_id, self.redactor.stream())
+        redactor = self.redactors.of(buffer.project_id)
+        stream = buffer.streams[stream_id] = redactor.carried(buffer.streams.get(stream_id))
         buffer.add_piece(stream_id, stream.feed(str(data.get("chunk", ""))))
         if data.get("done"):
             buffer.add_piece(stream_id, buffer.streams.pop(stream_id).close())
-            buffer.merge(self.redactor, stream_id, done=True)
+            buffer.merge(redactor, stream_id, done=True)
 
     async def _flush_soon(self) -> None:
         try:
@@ -186,7 +190,7 @@ class Emitter:
 
     async def _flush(self) -> None:
         buffers, self._dirty = list(self._dirty), {}
-        taken = [(buffer, buffer.take(self.redactor)) for buffer in buffers]
+        taken = [(buffer, buffer.take(self.redactors.of(buffer.project_id))) for buffer in buffers]
         full = [(buffer, drafts) for buffer, drafts in taken if drafts]
         if not full:
             return
@@ -211,7 +215,7 @@ class Emitter:
         Raises `StaleLease` when the attempt's lease is over, and `Overtaken` as `Append` says: then
         what waited is gone, too, for its streams go on from where the other process left them.
         """
-        waiting = buffer.take(self.redactor)
+        waiting = buffer.take(self.redactors.of(buffer.project_id))
         self._dirty.pop(buffer, None)
         append = Append(
             buffer.run_id,
@@ -234,8 +238,9 @@ class Emitter:
 
     def close(self, buffer: Buffer) -> tuple[Draft, ...]:
         """Return the last records of an attempt, its streams' held-back ends included, for its finish to carry."""
+        redactor = self.redactors.of(buffer.project_id)
         for stream_id, stream in list(buffer.streams.items()):
-            buffer.add_piece(stream_id, stream.close())
+            buffer.add_piece(stream_id, redactor.carried(stream).close())
         buffer.streams.clear()
         self._dirty.pop(buffer, None)
-        return buffer.take(self.redactor)
+        return buffer.take(redactor)

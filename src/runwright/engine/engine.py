@@ -49,6 +49,7 @@ from runwright.engine.steady import Steady
 from runwright.engine.stream import Hub
 from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
+from runwright.engine.vault import Vault
 from runwright.engine.watched import Watched
 from runwright.engine.webhooks import Webhooks
 from runwright.engine.worker import Worker
@@ -79,22 +80,23 @@ class Engine:
         self.store = store
         self.settings = settings
         self.watched = Watched()
-        self.redactor = redactor
+        believed_s = math.inf if bus is None else settings.bus_poll_s
+        self.vault = Vault(store, clock, settings, sealer, redactor, believed_s)
         most = (settings.value_inline_max_bytes, settings.body_max_bytes, settings.state_value_max_bytes)
-        self.values = Values(redactor, sealer, artifacts, *most)
+        self.values = Values(self.vault, sealer, artifacts, *most)
         ttl_us = int(settings.idempotency_ttl_h * 3_600_000_000)
         self.commit = self._commit(clock, ttl_us)
         self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
         self.schemas = JobSchemas(store)
         secrets = SigningSecrets(store, sealer)
         changed = partial(self.changed, "webhooks")
-        self.webhooks = Webhooks(store, clock, settings, secrets, redactor, self.watched, courier, changed)
+        self.webhooks = Webhooks(store, clock, settings, secrets, self.vault.redactors, self.watched, courier, changed)
         self.jobs = self._jobs(secrets, ttl_us)
         self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs, "webhooks": self.webhooks.forget}
         self.commit.awaited = self.known = Known(store)
         self.dependencies = Dependencies(store, ttl_us, self._dependencies_changed)
         self.releases = self._releases(clock)
-        self.submitter = Submitter(self.commit, self.values, self.schemas, redactor, clock, self.known)
+        self.submitter = Submitter(self.commit, self.values, self.schemas, self.vault.redactors, clock, self.known)
         self.control = Control(self.commit, self.hub)
         self.amend = Amend(store, self.commit, self.values, self.schemas)
         self.batches = Batches(store)
@@ -113,7 +115,7 @@ class Engine:
         self.operations = Operations(store, clock, settings, artifacts, self.webhooks)
         self.pruner = self.operations.pruner
         self.emitter = self._emitter(clock)
-        self.fleet = self._fleet(clock, math.inf if bus is None else settings.bus_poll_s)
+        self.fleet = self._fleet(clock, believed_s)
         self.calls = Calls(self.fleet, store, self.values)
         self.workforce = Workforce(store, self._drained)
         self.queues = Queues(store, self._wake)
@@ -201,7 +203,7 @@ class Engine:
         settings = self.settings
         return Emitter(
             self.commit,
-            self.redactor,
+            self.vault.redactors,
             clock,
             flush_s=settings.emit_flush_ms / 1000,
             flush_bytes=settings.emit_flush_bytes,

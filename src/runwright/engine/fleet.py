@@ -233,7 +233,9 @@ class Fleet:
         Raises `NotFound`, `RunEnded` for a run that has ended, and `StaleLease` for a lease that is over or another's.
         """
         known = self._known.find(run_id, lease_epoch)
-        if known is None:
+        if known is not None:
+            await self._values.ensure([known.run.spec.project_id])
+        else:
             record = await self._store.record(run_id)
             if record is None:
                 raise NotFound("run", run_id)

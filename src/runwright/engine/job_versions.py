@@ -10,7 +10,7 @@ import msgspec
 from runwright import ids
 from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition
-from runwright.engine import schedules
+from runwright.engine import environments, schedules
 from runwright.errors import AlreadyExists, FieldError, InvalidRequest
 from runwright.store import audit
 from runwright.store.base import Transaction
@@ -20,6 +20,7 @@ from runwright.store.queries import jobs as q
 async def insert(tx: Transaction, project: Project, definition: JobDefinition, by: str) -> Job:
     """Make a job in its version 1. Raises `AlreadyExists` for a slug that the project has."""
     await _require_free(tx, project.project_id, definition.slug)
+    await environments.require(tx, project.project_id, definition.environment)
     made = Job(
         job_id=ids.new_id("job", tx.now),
         org_id=project.org_id,
@@ -44,6 +45,7 @@ async def replace(tx: Transaction, old: Job, definition: JobDefinition, by: str)
     """Change a job, in a version of its own. Raises `AlreadyExists` for a slug that the project has."""
     if definition.slug != old.slug:
         await _require_free(tx, old.project_id, definition.slug)
+    await environments.require(tx, old.project_id, definition.environment)
     new = msgspec.structs.replace(
         old,
         version=old.version + 1,

@@ -48,6 +48,7 @@ class Operations:
             idempotency_ttl_h=settings.idempotency_ttl_h,
             workers_kept_h=settings.workers_kept_h,
             deliveries_kept_days=settings.webhook_retention_days,
+            secrets_known_days=settings.secrets_known_days,
             batch=settings.prune_batch,
         )
 

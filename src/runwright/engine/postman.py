@@ -17,12 +17,13 @@ import msgspec
 
 from runwright.clock import Clock
 from runwright.domain.job import JobDefinition
-from runwright.domain.redaction import RedactedText, Redactor
+from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.signing import signature_headers
 from runwright.domain.webhooks import PING, Delivery, Sent, Subscription, ping_message, rest_us, run_message
 from runwright.engine.deliveries import save
 from runwright.engine.loops import Loop
+from runwright.engine.redactors import Redactors
 from runwright.engine.signing_secrets import SigningSecrets
 from runwright.engine.subscriptions import Subscriptions
 from runwright.engine.watched import Watched
@@ -73,7 +74,7 @@ class Postman:
         courier: Courier,
         secrets: SigningSecrets,
         subscriptions: Subscriptions,
-        redactor: Redactor,
+        redactors: Redactors,
         watched: Watched,
         terms: PostTerms,
     ) -> None:
@@ -82,7 +83,7 @@ class Postman:
         self._courier = courier
         self._secrets = secrets
         self._subscriptions = subscriptions
-        self._redactor = redactor
+        self._redactors = redactors
         self._watched = watched
         self._terms = terms
         self._random = Random()
@@ -190,7 +191,7 @@ class Postman:
 
     async def _record(self, delivery: Delivery, subscription: Subscription | None, sent: Sent) -> None:
         """Write down what came of an attempt, unless a later one has begun."""
-        said = self._redactor.text(sent.said) if sent.said else None
+        said = self._redactors.of(delivery.project_id).text(sent.said) if sent.said else None
 
         async def work(tx: Transaction) -> tuple[str, int | None] | None:
             rows = await tx.fetch(q.LOCK_DELIVERY, delivery_id=delivery.delivery_id)

@@ -192,18 +192,21 @@ class Reader:
         return [await self._seen(record.run.spec.project_id, value) for value in stored]
 
     async def _seen(self, project_id: str, stored: StoredValue) -> Seen:
-        value = self._values.shown(await self._values.unpack(project_id, stored))
+        value = self._values.shown(project_id, await self._values.unpack(project_id, stored))
         note = None if stored.note is None else msgspec.json.decode(stored.note)
         return Seen(stored.key, value, note, stored.created_at)
 
     def payload(self, record: Record) -> Any:
         """Return a run's payload, redacted."""
-        return self._values.shown(self._values.payload(record.run.spec, record.payload))
+        spec = record.run.spec
+        return self._values.shown(spec.project_id, self._values.payload(spec, record.payload))
 
     def result(self, record: Record) -> Any:
         """Return a run's result, redacted; None while there is none."""
         spec = record.run.spec
-        return self._values.shown(self._values.open(spec.project_id, spec.run_id, "result", record.result))
+        return self._values.shown(
+            spec.project_id, self._values.open(spec.project_id, spec.run_id, "result", record.result)
+        )
 
     def exact_payload(self, record: Record) -> Any:
         """Return a run's payload as it was given: for the engine's own use in a replay, never for an answer.

@@ -14,7 +14,7 @@ from runwright.domain.dependency import dependency_key
 from runwright.domain.gathering import due_at
 from runwright.domain.job import Job
 from runwright.domain.job_terms import Overrides, heartbeat_ms, limits, override_problems, retry_policy
-from runwright.domain.redaction import Redacted, Redactor
+from runwright.domain.redaction import Redacted
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Spec, ValueRef, Wait
 from runwright.domain.tenancy import Actor, Cause
@@ -22,6 +22,7 @@ from runwright.engine.commit import Commit
 from runwright.engine.dependencies import Known
 from runwright.engine.gathers import gather_of, item_of
 from runwright.engine.orders import Order
+from runwright.engine.redactors import Redactors
 from runwright.engine.requests import Submitted
 from runwright.engine.schema import JobSchemas
 from runwright.engine.values import Values, encode
@@ -36,13 +37,13 @@ class Submitter:
     """Turns orders into runs, one or many in one transaction."""
 
     def __init__(
-        self, commit: Commit, values: Values, schemas: JobSchemas, redactor: Redactor, clock: Clock, known: Known
+        self, commit: Commit, values: Values, schemas: JobSchemas, redactors: Redactors, clock: Clock, known: Known
     ) -> None:
         self._commit = commit
         self._schemas = schemas
         self._known = known
         self._values = values
-        self._redactor = redactor
+        self._redactors = redactors
         self._clock = clock
 
     async def submit(
@@ -52,6 +53,7 @@ class Submitter:
 
         Raises `InvalidRequest`, `Conflict` for a disabled job, `IdempotencyMismatch`, `TooLarge`, `Overloaded`.
         """
+        await self._values.ensure([job.project_id])
         command = self.command(actor, project, job, order, request_id=request_id, trace_id=trace_id)
         answer: Submitted = await self._commit.apply(command)
         return answer
@@ -79,9 +81,8 @@ class Submitter:
         gather = gather_of(job, order)
         if definition.batch is not None and order.replay_of is None:
             encoded = encode(item_of(order, now, cause, trace_id, alone=gather is None))
-        spec = _spec(
-            actor, project, job, order, self._values.ref(encoded), retry_policy(definition, overrides), trace_id, now
-        )
+        payload, policy = self._values.ref(job.project_id, encoded), retry_policy(definition, overrides)
+        spec = _spec(actor, project, job, order, payload, policy, trace_id, now)
         if gather is not None:
             spec = msgspec.structs.replace(spec, gather=gather)
         opening, spec = self._open(spec)
@@ -99,7 +100,7 @@ class Submitter:
     def _open(self, spec: Spec) -> tuple[Redacted, Spec]:
         """Return the redacted bytes of a spec, and the spec that they say: what is stored is what is used."""
         plain = _spec_bytes(spec)
-        opening = self._redactor.raw(plain)
+        opening = self._redactors.of(spec.project_id).raw(plain)
         return opening, spec if opening == plain else msgspec.json.decode(opening, type=Spec)
 
 
@@ -159,6 +160,7 @@ def _spec(
         retry_initial_delay_secs=order.retry_initial_delay_secs,
         retry_max_delay_secs=order.retry_max_delay_secs,
         webhook=definition.webhook_url is not None,
+        environment=definition.environment,
     )
 
 

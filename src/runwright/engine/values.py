@@ -11,8 +11,10 @@ import msgspec
 from runwright.domain.commands import Value
 from runwright.domain.gathering import context, frame, sealed_parts
 from runwright.domain.ports import ArtifactStore, ProjectSealer
-from runwright.domain.redaction import RedactedText, Redactor, shorten
-from runwright.domain.run import Spec, ValueRef
+from runwright.domain.redaction import RedactedText, shorten
+from runwright.domain.run import Run, Spec, ValueRef
+from runwright.domain.secrets import Provision
+from runwright.engine.vault import Vault
 from runwright.errors import InvalidRequest, TooLarge
 from runwright.store.base import StoredValue
 
@@ -53,14 +55,14 @@ class Values:
 
     def __init__(
         self,
-        redactor: Redactor,
+        vault: Vault,
         sealer: ProjectSealer,
         artifacts: ArtifactStore,
         inline_max_bytes: int,
         max_bytes: int,
         state_max_bytes: int,
     ) -> None:
-        self._redactor = redactor
+        self._vault = vault
         self._sealer = sealer
         self._artifacts = artifacts
         self._inline_max_bytes = inline_max_bytes
@@ -68,15 +70,22 @@ class Values:
         self._state_max_bytes = state_max_bytes
 
     async def ensure(self, project_ids: Iterable[str]) -> None:
-        """Have the keys of these projects at hand: another process may have made them."""
+        """Have keys and secrets of these projects at hand: another process may have made them."""
         for project_id in set(project_ids):
             await self._sealer.ensure(project_id)
+            await self._vault.provisions.ensure([project_id])
 
-    def ref(self, encoded: bytes) -> ValueRef:
+    async def provision(self, run: Run) -> Provision:
+        """Return the secrets and variables that an attempt of a run is given. Raises `NotFound`."""
+        return await self._vault.provisions.of(run)
+
+    def ref(self, project_id: str, encoded: bytes) -> ValueRef:
         """Return what a record says of a value: digest, size, redacted preview."""
         if encoded == _EMPTY:
             return _EMPTY_REF
-        seen = self._redactor.text(encoded[: PREVIEW_CHARS + _LOOK_AHEAD].decode("utf-8", "ignore"))
+        seen = self._vault.redactors.of(project_id).text(
+            encoded[: PREVIEW_CHARS + _LOOK_AHEAD].decode("utf-8", "ignore")
+        )
         return ValueRef(sha256(encoded).hexdigest(), len(encoded), shorten(seen, PREVIEW_CHARS))
 
     def seal(self, project_id: str, run_id: str, name: str, encoded: bytes) -> bytes:
@@ -85,9 +94,9 @@ class Values:
             raise TooLarge(f"the {name} has {len(encoded)} bytes, at most {self._max_bytes} are kept")
         return self._sealer.seal(project_id, encoded, f"{run_id}/{name}")
 
-    def shown(self, value: Any) -> Any:
+    def shown(self, project_id: str, value: Any) -> Any:
         """Return a working value as readers see it: the same JSON, redacted."""
-        return None if value is None else msgspec.json.decode(self._redactor.data(value))
+        return None if value is None else msgspec.json.decode(self._vault.redactors.of(project_id).data(value))
 
     def open(self, project_id: str, run_id: str, name: str, sealed: bytes | None) -> Any:
         """Return a value of the run's own row; None when there is none."""
@@ -126,7 +135,7 @@ class Values:
         if len(encoded) > self._inline_max_bytes and sealed is not None:
             artifact, sealed = await self._artifacts.put(sealed), None
         packed = Value(kind, key, sealed, artifact, None if note is None else encode(note))
-        return packed, self.ref(encoded)
+        return packed, self.ref(project_id, encoded)
 
     async def unpack(self, project_id: str, stored: StoredValue) -> Any:
         """Return a stored value as it was."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from runwright.clock import Clock
 from runwright.config import Settings
-from runwright.domain.redaction import Redactor
 from runwright.domain.retry import RetryPolicy
 from runwright.engine.deliveries import Deliveries
 from runwright.engine.loops import Loop
 from runwright.engine.postman import Courier, Postman, PostTerms
+from runwright.engine.redactors import Redactors
 from runwright.engine.signing_secrets import SigningSecrets
 from runwright.engine.subscriptions import Subscriptions
 from runwright.engine.watched import Watched
@@ -32,7 +32,7 @@ class Webhooks:
         clock: Clock,
         settings: Settings,
         secrets: SigningSecrets,
-        redactor: Redactor,
+        redactors: Redactors,
         watched: Watched,
         courier: Courier | None,
         tell: Callable[[], None],
@@ -51,7 +51,7 @@ class Webhooks:
         self.postman = None
         if courier is not None:
             terms = _terms(settings)
-            self.postman = Postman(store, clock, courier, secrets, self.subscriptions, redactor, watched, terms)
+            self.postman = Postman(store, clock, courier, secrets, self.subscriptions, redactors, watched, terms)
 
     @property
     def loops(self) -> tuple[Loop, ...]:

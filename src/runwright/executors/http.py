@@ -75,6 +75,7 @@ class HttpExecutor:
         head = {"method": "POST", "url": url, "headers": headers}
         attempt.capture("debug.request", head, body, token)
         answer = await self._dispatcher.post(url, headers, body)
+        await attempt.up_to_date()  # the endpoint may have asked for secrets meanwhile, and say them
         if isinstance(answer, Fault):
             fault = {"error_class": answer.error_class, "code": answer.code}
             attempt.capture("debug.response", fault, answer.message.encode(), token)

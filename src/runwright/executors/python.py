@@ -15,6 +15,7 @@ from runwright.client.session import Draft, Key, StopSignal, Value
 from runwright.client.worker import Worker
 from runwright.domain import outcome as o
 from runwright.domain.lane import Lane
+from runwright.domain.secrets import Provision
 from runwright.engine.attempt import Attempt, AttemptLost
 from runwright.engine.captures import came_back, handed_over
 from runwright.engine.values import encode
@@ -42,7 +43,7 @@ class PythonExecutor:
         """Call the attempt's handler and return how it ended."""
         name = attempt.run.spec.handler or ""
         handler = self.handlers[name]  # its lane has the handler's name
-        session = LocalSession(attempt)
+        session = LocalSession(attempt, await attempt.provision())
         if attempt.debug:
             attempt.capture("debug.request", handed_over(attempt.run), encode(session.payload))
         try:
@@ -80,8 +81,10 @@ def _outcome(attempt: Attempt, ended: c.Outcome) -> o.Outcome:
 class LocalSession:
     """`client.session.Session` over an attempt of this process."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, provision: Provision) -> None:
         spec = attempt.run.spec
+        self.secrets: Mapping[str, str] = provision.secrets
+        self.env: Mapping[str, str] = provision.variables
         self._attempt = attempt
         self._loop = asyncio.get_running_loop()
         self.run_id = spec.run_id

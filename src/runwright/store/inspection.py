@@ -23,6 +23,7 @@ from runwright.store import audit, rows
 from runwright.store.base import Row
 from runwright.store.queries import artifacts as artifact_sql
 from runwright.store.queries import inspection as sql
+from runwright.store.queries import secrets as secret_sql
 from runwright.store.queries.audit import ENTRIES
 from runwright.store.queries.auth import KEYRING
 from runwright.store.query import Query
@@ -62,6 +63,7 @@ async def inspect(
         _logs(state, runs, tell, sealer),
         _orphans(state, tell),
         _values(state, tell, sealer),
+        _secrets(state, tell, sealer),
         _audit_logs(state),
         _limits(state),
         _artifacts(state, artifacts, tell),
@@ -168,6 +170,25 @@ async def _values(state: State, tell: Progress, sealer: Sealer | None) -> AsyncI
                     yield finding
         place, done = dict(zip(place, page[-1][:3], strict=True)), done + len(page)
         tell("sealed values", done, done)
+
+
+async def _secrets(state: State, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
+    place, done = {"after_project": "", "after": "", "after_version": 0}, 0
+    while sealer is not None and (page := await state.fetch(secret_sql.SEALED_VALUES, **place, limit=BATCH)):
+        for project_id, secret_id, version, sealed in page:
+            for finding in _opened(sealer, project_id, sealed, f"{secret_id}/{version}"):
+                yield finding
+        place, done = dict(zip(place, page[-1][:3], strict=True)), done + len(page)
+        tell("secrets", done, done)
+    after = ""
+    while sealer is not None and (page := await state.fetch(secret_sql.SEALED_SIGNING, after=after, limit=BATCH)):
+        for owner_id, project_id, *secrets in page:
+            for sealed in secrets:
+                if sealed is not None:
+                    for finding in _opened(sealer, project_id or "", sealed, f"{owner_id}/signing"):
+                        yield finding
+        after, done = page[-1][0], done + len(page)
+        tell("secrets", done, done)
 
 
 async def _orphans(state: State, tell: Progress) -> AsyncIterator[Finding]:

@@ -22,6 +22,7 @@ from runwright.domain.job_options import (
     Delays,
     Description,
     EndpointUrl,
+    EnvironmentOf,
     Expression,
     JobOptions,
     Metadata,
@@ -117,6 +118,7 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     payload_schema: PayloadSchema | UnsetType | None = UNSET
     result_schema: ResultSchema | UnsetType | None = UNSET
     webhook_url: WebhookUrl | UnsetType | None = UNSET
+    environment: EnvironmentOf | UnsetType | None = UNSET
     debounce: Debounce | UnsetType | None = UNSET
     batch: Batching | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
@@ -158,6 +160,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     payload_schema: dict[str, Any] | None
     result_schema: dict[str, Any] | None
     webhook_url: str | None
+    environment: str | None
     debounce: Debounce | None
     batch: Batching | None
     enabled: bool

@@ -13,6 +13,7 @@ from runwright.api.jobs import (
     replays,
     reports,
     runs,
+    secrets,
     triggers,
     webhooks,
 )
@@ -31,4 +32,5 @@ TABLES: tuple[Routes, ...] = (
     artifacts.routes,
     reports.routes,
     webhooks.routes,
+    secrets.routes,
 )

@@ -56,9 +56,10 @@ async def trigger(
     office = call.services
     project, asked = await _job(call, office, job, query.project_id)
     order = await _order(call, office, project, body, _idempotency_key(call, body.idempotency_key))
+    await office.engine.values.ensure([project.project_id])
     command = _command(call, office, project, asked, order)
     now = office.clock.now()
-    payload = office.engine.values.shown(order.payload)
+    payload = office.engine.values.shown(project.project_id, order.payload)
     if body.dry_run:
         return Reply(triggered_view(decide(None, command, now).run, payload, now, dry_run=True), status=200)
     (command,) = await office.engine.releases.ready([command])
@@ -95,6 +96,7 @@ async def trigger_bulk(
     project, found = await _job(call, office, job, query.project_id)
     operation = office.engine.bulk.operation(call.actor, "trigger", len(body.items), job=found)
     batch_id = operation.batch_id
+    await office.engine.values.ensure([project.project_id])
     commands = []
     for place, item in enumerate(body.items):
         with _placed(f"items[{place}]."):

@@ -18,7 +18,9 @@ from runwright.errors import FieldError, InvalidRequest, InvalidTransition, NotF
 T = TypeVar("T")
 
 SCOPE = "workers:connect"
-CAPABILITIES = "annotate,checkpoint,complete,fail,heartbeat,log,output,payload,progress,state,stream,tool-call,usage"
+CAPABILITIES = (
+    "annotate,checkpoint,complete,fail,heartbeat,log,output,payload,progress,secrets,state,stream,tool-call,usage"
+)
 """What there is to call, in the header `X-SDK-Capabilities` of every answer."""
 
 ROUTE: dict[str, Any] = {

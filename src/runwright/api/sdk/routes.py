@@ -24,6 +24,16 @@ async def get_payload(call: Call, run_id: str) -> Reply[dict[str, Any]]:
         return desk.reply(desk.attempt.payload() or {})
 
 
+@routes.get("/sdk/v1/runs/{run_id}/secrets", **ROUTE, summary="Get what the run is given beside its payload")
+async def get_own_secrets(call: Call, run_id: str) -> Reply[wire.OwnSecrets]:
+    """Return the secrets and the variables of the run, as they are now; cut off when the attempt ends."""
+    async with working(call, run_id) as desk:
+        given = await desk.attempt.provision()
+        reply = desk.reply(wire.OwnSecrets(run_id=run_id, secrets=given.secrets, env=given.variables))
+        reply.headers = {**reply.headers, "cache-control": "no-store"}
+        return reply
+
+
 @routes.get("/sdk/v1/runs/{run_id}/state", **ROUTE, summary="List what the run keeps")
 async def list_own_state(call: Call, run_id: str) -> Reply[list[wire.OwnState]]:
     """Return all that the run keeps, by key, exact."""

@@ -158,6 +158,14 @@ class OwnState(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: str
 
 
+class OwnSecrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run is given beside its payload: values of secrets, and variables, by name."""
+
+    run_id: str
+    secrets: dict[str, str]
+    env: dict[str, str]
+
+
 class SavedState(OwnState, frozen=True, kw_only=True):
     """The value that was kept."""
 

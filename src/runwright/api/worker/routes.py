@@ -13,6 +13,7 @@ from runwright.api.context import Call
 from runwright.api.routing import Routes
 from runwright.api.worker import schemas as wire
 from runwright.domain import outcome as o
+from runwright.domain.secrets import Provision
 from runwright.domain.workforce import PROTOCOL, Introduction
 from runwright.engine.attempt import Attempt, Saving
 from runwright.engine.captures import came_back, handed_over
@@ -241,7 +242,7 @@ async def _assignments(call: Call, attempts: Sequence[Attempt]) -> list[wire.Ass
     fleet = call.services.engine.fleet
     for attempt in attempts:
         try:
-            given.append(_assignment(call, attempt))
+            given.append(_assignment(call, attempt, await attempt.provision()))
             if attempt.debug:
                 await fleet.capture(attempt, "debug.request", handed_over(attempt.run), encode(attempt.payload()))
         except Error as broken:
@@ -250,7 +251,7 @@ async def _assignments(call: Call, attempts: Sequence[Attempt]) -> list[wire.Ass
     return given
 
 
-def _assignment(call: Call, attempt: Attempt) -> wire.Assignment:
+def _assignment(call: Call, attempt: Attempt, provision: Provision) -> wire.Assignment:
     run, spec = attempt.run, attempt.run.spec
     return wire.Assignment(
         run_id=spec.run_id,
@@ -262,6 +263,8 @@ def _assignment(call: Call, attempt: Attempt) -> wire.Assignment:
         payload=attempt.payload(),
         metadata=run.metadata,
         tags=spec.tags,
+        secrets=provision.secrets,
+        env=provision.variables,
         idempotency_key=spec.idempotency_key,
         rerun_unknown_steps=spec.rerun_unknown_steps,
         timeout_secs=spec.timeout_s,

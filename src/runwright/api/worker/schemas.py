@@ -47,7 +47,7 @@ class ClaimRequest(_Body, frozen=True, kw_only=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is the worker's under a lease. `run_token` proves it on `/sdk/v1`."""
+    """A run that is the worker's under a lease. `run_token` proves it on `/sdk/v1`; `secrets` are its alone."""
 
     run_id: str
     job_id: str | None
@@ -58,6 +58,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     payload: Any
     metadata: dict[str, str]
     tags: dict[str, str]
+    secrets: dict[str, str]
+    env: dict[str, str]
     idempotency_key: str | None
     rerun_unknown_steps: bool
     timeout_secs: float | None

@@ -13,6 +13,7 @@ from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
 from runwright.client.sync.runs import Runs
+from runwright.client.sync.secrets import Environments, Secrets
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
 from runwright.client.sync.webhooks import Webhooks
@@ -59,6 +60,8 @@ class Client:
         self.workers = Workers(transport)
         self.queues = Queues(transport)
         self.webhooks = Webhooks(transport)
+        self.environments = Environments(transport)
+        self.secrets = Secrets(transport)
 
     @property
     def url(self) -> str:

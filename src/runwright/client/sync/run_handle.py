@@ -12,7 +12,18 @@ from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, StopKind
 from runwright.client.fields import Level
 from runwright.client.json_values import json_copy
-from runwright.client.models import Checkpoint, Event, Output, R, Run, Standing, StateValue, ToolCall, Usage
+from runwright.client.models import (
+    Checkpoint,
+    Event,
+    Output,
+    OwnSecrets,
+    R,
+    Run,
+    Standing,
+    StateValue,
+    ToolCall,
+    Usage,
+)
 from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
 
 RUN_ID = "runwright-run-id"
@@ -55,6 +66,10 @@ class RunHandle:
         """Return the run's payload."""
         found: dict[str, Any] = (self._send("GET", "payload")).json()
         return found
+
+    def secrets(self) -> OwnSecrets:
+        """Return the secrets and the variables that the run is given, as they are now."""
+        return self._transport.read(OwnSecrets, self._send("GET", "secrets"))
 
     def log(self, message: str, level: Level = "info", **data: Any) -> Event:
         """Write a line into the run's log."""

@@ -10,12 +10,13 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from runwright.store.cluster_tables import blobs
 from runwright.store.graph_tables import job_dependencies
 from runwright.store.operation_tables import rollups
+from runwright.store.secret_tables import secrets
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
 from runwright.store.webhook_tables import webhook_deliveries
 
 # One MetaData, into which all modules draw: that they are imported here makes it whole.
-_DRAWN = (runs, organizations, rollups, blobs, webhook_deliveries, job_dependencies)
+_DRAWN = (runs, organizations, rollups, blobs, secrets, webhook_deliveries, job_dependencies)
 (metadata,) = {table.metadata for table in _DRAWN}
 
 PARTITIONED = tuple(

@@ -1,0 +1,105 @@
+"""Give attempts what they need beside the payload, and let redaction know it on every server, before anybody has it.
+
+A new value of a secret is announced first: its row is there, and the project's version has grown, but no attempt is
+given it. It is given out only after every server must have looked at the version again, since none believes what it
+knows for longer than `believed_s`. So whatever an attempt writes, wherever it writes it, meets a redactor that knows
+the value: the look there came after the announcement. Values that were replaced stay known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from runwright.clock import Clock
+from runwright.domain.ports import ProjectSealer
+from runwright.domain.run import Run
+from runwright.domain.secrets import EVERYWHERE, NOTHING, Provision, hidden
+from runwright.engine.redactors import Redactors
+from runwright.errors import NotFound
+from runwright.store.base import Store
+from runwright.store.queries import secrets as q
+
+
+class Provisions:
+    """Reads secrets and variables for attempts, and keeps redactors as new as they must be."""
+
+    def __init__(
+        self, store: Store, sealer: ProjectSealer, clock: Clock, redactors: Redactors, believed_s: float = math.inf
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._clock = clock
+        self._redactors = redactors
+        self._believed_s = believed_s
+        self._checked_s: dict[str, float] = {}
+
+    @property
+    def announce_s(self) -> float:
+        """Return how long a value must have been there before anybody may have it; 0 where no other server is."""
+        return 0.0 if math.isinf(self._believed_s) else self._believed_s * 1.25
+
+    async def ensure(self, project_ids: Iterable[str]) -> None:
+        """Have redactors that know every value that attempts of these projects may have been given."""
+        now_s = self._clock.monotonic()
+        for project_id in project_ids:
+            checked_s = self._checked_s.get(project_id)
+            if checked_s is None or now_s - checked_s > self._believed_s:
+                await self._look(project_id)
+
+    def forget(self, project_id: str) -> None:
+        """Look again before the next use: the secrets of a project were changed here."""
+        self._checked_s.pop(project_id, None)
+
+    async def of(self, run: Run) -> Provision:
+        """Return what an attempt of a run is given. Raises `NotFound` where its environment is gone."""
+        spec = run.spec
+        await self.ensure([spec.project_id])
+        environment_id, variables = EVERYWHERE, dict[str, str]()
+        if spec.environment is not None:
+            found = await self._store.fetch(q.ENVIRONMENT_BY_NAME, project_id=spec.project_id, name=spec.environment)
+            if not found:
+                raise NotFound("environment", spec.environment)
+            environment = q.environment(found[0])
+            environment_id, variables = environment.environment_id, environment.variables
+        if not self._redactors.version(spec.project_id):
+            return Provision({}, variables) if variables else NOTHING
+        await self._sealer.ensure(spec.project_id)
+        rows = await self._store.fetch(q.GIVEN, project_id=spec.project_id, environment_id=environment_id)
+        secrets = {
+            name: self._open(spec.project_id, secret_id, version, sealed)
+            for name, _, secret_id, version, sealed in rows
+        }
+        return Provision(secrets, variables)
+
+    async def _look(self, project_id: str) -> None:
+        began_s = self._clock.monotonic()  # what was read is as old as the question
+        heads = await self._store.fetch(q.HEAD, project_id=project_id)
+        version = heads[0][0] if heads else 0
+        if version > self._redactors.version(project_id):
+            await self._sealer.ensure(project_id)
+            rows = await self._store.fetch(q.VALUES, project_id=project_id)
+            known = [text for row in rows for text in hidden(self._open(project_id, *row))]
+            self._redactors.know(project_id, version, known)
+        self._checked_s[project_id] = began_s
+
+    def seal(self, project_id: str, secret_id: str, version: int, value: str) -> bytes:
+        """Return a value of a secret as it is stored."""
+        return self._sealer.seal(project_id, value.encode(), context(secret_id, version))
+
+    def _open(self, project_id: str, secret_id: str, version: int, sealed: bytes) -> str:
+        return self._sealer.open(project_id, sealed, context(secret_id, version)).decode()
+
+
+def context(secret_id: str, version: int) -> str:
+    """Return what a value of a secret is bound to."""
+    return f"{secret_id}/{version}"
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """A value that every server is about to know, and that nobody is given yet."""
+
+    secret_id: str
+    version: int
