@@ -108,6 +108,7 @@ class World(NamedTuple):
             "update_environment": {"description": "changed"},
             "create_secret": {"name": "A_SECRET", "value": unique("hidden")},
             "replace_secret": {"value": unique("hidden")},
+            "clone_job": {"slug": unique("clone")},
             "create_subscription": {"url": "https://example.com/hooks"},
             "update_subscription": {"description": "changed"},
             "rotate_subscription_secret": {"grace_secs": 60},

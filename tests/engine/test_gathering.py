@@ -77,7 +77,7 @@ async def test_a_batch_begins_when_it_is_full_or_its_window_is_over_and_keeps_wh
 
 
 async def test_keys_gather_apart_and_a_key_without_a_window_is_refused(world: World):
-    debounced, batched = world.job("one", debounce=LATEST), world.job("two", batch={"window_secs": 10})
+    debounced, batched = world.job("one", debounce=LATEST), world.job("two", batch={"window_secs": 10, "max_size": 9})
     keys = ["a", "b", "a", None, None]
     runs = [(await trigger(world, debounced, debounce_key=key)).run_id for key in keys]
     assert [runs.index(run_id) for run_id in runs] == [0, 1, 0, 3, 3]

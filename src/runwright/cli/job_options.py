@@ -20,6 +20,8 @@ NULLABLE = (
     "environment",
     "payload_schema",
     "result_schema",
+    "execution_window_cron",
+    "dedup_window_secs",
     "debounce",
     "batch",
 )
@@ -95,6 +97,10 @@ class Options:
     "URL that is told of the end of each run"
     environment: str | None = None
     "Environment whose variables and secrets its runs are given"
+    execution_window_cron: str | None = None
+    "Five fields, minute to day of week: runs enter their queue in minutes that match"
+    dedup_window_secs: int | None = None
+    "So long, a trigger with an equal payload finds the run that it made before"
     debounce: str | None = None
     "WINDOW,MAX_WAIT in seconds, such as 5,60: triggers of a key make one run, with the last payload"
     batch: str | None = None

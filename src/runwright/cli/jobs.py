@@ -1,9 +1,9 @@
 """`runwright jobs`: what runs are made from."""
 
-from typing import Any, cast
+from typing import Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from runwright.cli import dependencies, printing
 from runwright.cli.connection import HERE, Connection
@@ -182,6 +182,99 @@ def schedule(job: str, /, *, count: int = 10, project: str | None = None, connec
     clock = ZoneInfo(found.timezone)
     local = [at.astimezone(clock).strftime("%a %Y-%m-%d %H:%M %Z") for at in found.upcoming]
     printing.table(("upcoming", "by its clock"), list(zip(found.raw["upcoming"], local, strict=True)))
+
+
+@app.command
+def clone(
+    job: str,
+    /,
+    *,
+    slug: str | None = None,
+    name: str | None = None,
+    to_project: str | None = None,
+    enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None,
+    project: str | None = None,
+    connection: Connection = HERE,
+) -> None:
+    """Make a job of the same definition; one with cron is cloned disabled.
+
+    Example: `runwright jobs clone report --slug weekly-report`
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    slug
+        Slug of the clone; default: the old one with -copy.
+    name
+        Name of the clone.
+    to_project
+        Id or slug of the clone's project; default: the same.
+    enabled
+        Whether the clone can be triggered.
+    project
+        Id or slug of the job's project.
+    """
+    with connection.client() as client:
+        made = client.jobs.clone(
+            job, slug=slug, name=name, to_project_id=to_project, enabled=enabled, project_id=project
+        )
+        _show_changed(made, connection)
+
+
+@app.command
+def pause(job: str, /, *, project: str | None = None, connection: Connection = HERE) -> None:
+    """Let a job start nothing any more; runs that exist go on.
+
+    Example: `runwright jobs pause report`
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    project
+        Id or slug of its project.
+    """
+    with connection.client() as client:
+        printing.show_record(client.jobs.pause(job, project_id=project), connection.json)
+
+
+@app.command
+def resume(job: str, /, *, project: str | None = None, connection: Connection = HERE) -> None:
+    """Let a paused job start runs again; its schedule begins from now.
+
+    Example: `runwright jobs resume report`
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    project
+        Id or slug of its project.
+    """
+    with connection.client() as client:
+        printing.show_record(client.jobs.resume(job, project_id=project), connection.json)
+
+
+@app.command
+def health(
+    job: str, /, *, window: str | None = None, project: str | None = None, connection: Connection = HERE
+) -> None:
+    """Show what became of a job's runs lately.
+
+    Example: `runwright jobs health report --window 7d`
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    window
+        How far back: 30m, 24h (the default), 7d; at most 400d.
+    project
+        Id or slug of its project.
+    """
+    with connection.client() as client:
+        printing.show_record(client.jobs.health(job, window=window, project_id=project), connection.json)
 
 
 @app.command

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Required, TypedDict
+from typing import Any, Literal, TypedDict
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -21,10 +21,10 @@ class DebounceWindow(TypedDict):
     max_wait_secs: float
 
 
-class BatchWindow(TypedDict, total=False):
+class BatchWindow(TypedDict):
     """How long, and how many, triggers of one key are gathered into one run with all of them."""
 
-    window_secs: Required[float]
+    window_secs: float
     max_size: int
 
 
@@ -65,6 +65,8 @@ class JobChanges(TypedDict, total=False):
     result_schema: Mapping[str, Any] | None
     webhook_url: str | None
     environment: str | None
+    execution_window_cron: str | None
+    dedup_window_secs: int | None
     debounce: DebounceWindow | None
     batch: BatchWindow | None
     enabled: bool

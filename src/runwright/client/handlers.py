@@ -57,6 +57,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     payload_template: dict[str, Any] | UnsetType = UNSET
     payload_schema: dict[str, Any] | UnsetType = UNSET
     result_schema: dict[str, Any] | UnsetType = UNSET
+    execution_window_cron: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    dedup_window_secs: Annotated[int, Meta(ge=1, le=86_400)] | UnsetType = UNSET
     debounce: DebounceWindow | UnsetType = UNSET
     batch: BatchWindow | UnsetType = UNSET
 
@@ -158,6 +160,8 @@ def job(
     payload_template: Mapping[str, Any] | None = None,
     payload_schema: Mapping[str, Any] | None = None,
     result_schema: Mapping[str, Any] | None = None,
+    execution_window_cron: str | None = None,
+    dedup_window_secs: int | None = None,
     debounce: DebounceWindow | None = None,
     batch: BatchWindow | None = None,
 ) -> Callable[[Callable[Concatenate[C, P], R]], Handler[Concatenate[C, P], R]]: ...

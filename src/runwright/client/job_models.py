@@ -48,6 +48,8 @@ class JobDefinition(Record, kw_only=True):
     environment: str | None = None
     payload_schema: dict[str, Any] | None = None
     result_schema: dict[str, Any] | None = None
+    execution_window_cron: str | None = None
+    dedup_window_secs: int | None = None
     debounce: dict[str, Any] | None = None
     batch: dict[str, Any] | None = None
     tags: dict[str, Any] | None = None
@@ -110,3 +112,25 @@ class BulkTriggered(Record, kw_only=True):
     batch_id: str | None = None
     total: int = 0
     created: int = 0
+
+
+class JobHealth(Record, kw_only=True):
+    """What became of a job's runs lately; `health` is healthy, degraded, failing or unknown."""
+
+    job_id: str
+    window: str = ""
+    from_at: datetime | None = None
+    until_at: datetime | None = None
+    health: str = "unknown"
+    success_rate: float | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    crashed: int = 0
+    canceled: int = 0
+    expired: int = 0
+    dead_lettered: int = 0
+    retries: int = 0
+    p50_duration_ms: float | None = None
+    p95_duration_ms: float | None = None

@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from urllib.parse import quote
 
 from runwright.client.fields import JobChanges, JobFields, PageOptions, TriggerItem, TriggerOptions
-from runwright.client.job_models import BulkTriggered, Job, JobSchedule, JobVersion, RotatedSecret
+from runwright.client.job_models import BulkTriggered, Job, JobHealth, JobSchedule, JobVersion, RotatedSecret
 from runwright.client.json_values import json_copy
 from runwright.client.models import Run
 from runwright.client.pages import Pages
@@ -70,6 +70,40 @@ class Jobs:
         body = {} if grace_secs is None else {"grace_secs": grace_secs}
         path, params = f"{_path(job)}/rotate-secret", {"project_id": project_id}
         return await self._transport.made(RotatedSecret, path, body, idempotency_key, params=params, repeatable=False)
+
+    async def clone(
+        self,
+        job: str,
+        *,
+        slug: str | None = None,
+        name: str | None = None,
+        to_project_id: str | None = None,
+        enabled: bool | None = None,
+        project_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Make a job of the same definition, called `slug`; an http job's `signing_secret` is shown here alone."""
+        given = {"slug": slug, "name": name, "project_id": to_project_id, "enabled": enabled}
+        body = {field: value for field, value in given.items() if value is not None}
+        params = {"project_id": project_id}
+        return await self._transport.made(Job, f"{_path(job)}/clone", body, idempotency_key, params=params)
+
+    async def pause(self, job: str, *, project_id: str | None = None) -> Job:
+        """Let a job start nothing any more; runs that exist go on."""
+        return await self._verb(job, "pause", project_id)
+
+    async def resume(self, job: str, *, project_id: str | None = None) -> Job:
+        """Let a paused job start runs again."""
+        return await self._verb(job, "resume", project_id)
+
+    async def _verb(self, job: str, verb: str, project_id: str | None) -> Job:
+        path, params = f"{_path(job)}/{verb}", {"project_id": project_id}
+        return await self._transport.one(Job, "POST", path, params=params, repeatable=True)
+
+    async def health(self, job: str, *, window: str | None = None, project_id: str | None = None) -> JobHealth:
+        """Return what became of a job's runs lately: `window` is such as `30m`, `24h`, `7d`."""
+        params = {"window": window, "project_id": project_id}
+        return await self._transport.one(JobHealth, "GET", f"{_path(job)}/health", params=params)
 
     def versions(self, job: str, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[JobVersion]:
         """Return the versions of a job, oldest first."""

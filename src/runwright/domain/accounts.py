@@ -15,6 +15,7 @@ from runwright.errors import Denied
 # `$` alone would let a line break at the end pass; JSON Schema knows no `\Z`.
 END = r"(?!\n)$"
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,127}" + END
+SLUG_MAX = 128
 
 Slug = Annotated[str, Meta(pattern=SLUG, description="Lower-case letters, digits, - and _; at most 128.")]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]

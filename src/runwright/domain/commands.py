@@ -15,11 +15,15 @@ from runwright.domain.tenancy import Cause
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True):
-    """A caller's promise that two requests are one: scope, the key itself, and the request's fingerprint."""
+    """A promise that two requests are one: scope, the key itself, and the request's fingerprint.
+
+    It holds for `ttl_us`; None: as long as keys are kept.
+    """
 
     scope: str
     key: str
     fingerprint: str
+    ttl_us: int | None = None
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -48,6 +52,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     expires_at: int | None = None
     idempotency: IdempotencyKey | None = None
+    dedup: IdempotencyKey | None = None
     wait: Wait | None = None
     wait_until: int | None = None
     values: tuple[Value, ...] = ()

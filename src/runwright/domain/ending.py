@@ -16,6 +16,7 @@ from runwright.domain.events import Draft, Level
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
 from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace, Wait
+from runwright.domain.schedule import inside
 from runwright.domain.tenancy import DEPENDENCIES, SCHEDULE, Cause
 
 MAX_HANDOVERS = 20
@@ -184,6 +185,8 @@ def fail(run: Run, failure: o.Failed, at: int, draw: float, actor: str | None = 
 
 def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) -> Decision:
     due_at = at + delay * 1000
+    if run.spec.window is not None:
+        due_at = inside(run.spec.window, due_at)
     later = replace(leave(run, "scheduled", at, "retry"), due_at=due_at)
     data = e.Retrying(
         run.attempt,

@@ -20,6 +20,11 @@ class JobDefinition(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields
         """Return when the job starts runs by itself; None for one that waits for triggers."""
         return None if self.cron is None else Cron(self.cron, self.timezone)
 
+    @property
+    def window(self) -> Cron | None:
+        """Return when runs may enter their queue; None for always."""
+        return None if self.execution_window_cron is None else Cron(self.execution_window_cron, self.timezone)
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands: its newest version, which new runs pin."""

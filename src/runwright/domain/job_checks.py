@@ -27,6 +27,8 @@ def problems(
     if definition.webhook_url is not None:
         problem = url_problem(definition.webhook_url, allow_private=allow_private)
         found += [FieldError("webhook_url", problem)] if problem is not None else []
+    if definition.dedup_window_secs is not None and (definition.debounce or definition.batch) is not None:
+        found.append(FieldError("dedup_window_secs", "cannot go with debounce or batch"))
     if definition.debounce is not None and definition.batch is not None:
         found.append(FieldError("batch", "cannot go with debounce"))
     if definition.debounce is not None and definition.debounce.max_wait_secs < definition.debounce.window_secs:
@@ -61,17 +63,18 @@ def _endpoint_problems(definition: JobDefinition, allow_private: bool) -> list[F
 
 
 def _schedule_problems(definition: JobDefinition) -> list[FieldError]:
-    if definition.cron is None:
-        of_schedules = {
-            "timezone": definition.timezone != "UTC",
-            "catch_up": definition.catch_up != "one",
-            "overlap": definition.overlap != "allow",
-            "payload_template": definition.payload_template != {},
-        }
-        return [FieldError(name, "is only for a job with cron") for name, given in of_schedules.items() if given]
-    zone = timezone_problem(definition.timezone)
-    said = {"cron": cron_problem(definition.cron), "timezone": zone}
-    return [FieldError(name, problem) for name, problem in said.items() if problem is not None]
+    expressions = {"cron": definition.cron, "execution_window_cron": definition.execution_window_cron}
+    of_schedules = {
+        "timezone": definition.timezone != "UTC" and not any(expressions.values()),
+        "catch_up": definition.catch_up != "one" and definition.cron is None,
+        "overlap": definition.overlap != "allow" and definition.cron is None,
+        "payload_template": definition.payload_template != {} and definition.cron is None,
+    }
+    wrong = [FieldError(name, "is only for a job with cron") for name, given in of_schedules.items() if given]
+    said = {name: cron_problem(expression) for name, expression in expressions.items() if expression is not None}
+    if said:
+        said["timezone"] = timezone_problem(definition.timezone)
+    return wrong + [FieldError(name, problem) for name, problem in said.items() if problem is not None]
 
 
 def _schema_problems(definition: JobDefinition, most: int) -> list[FieldError]:

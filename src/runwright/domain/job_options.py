@@ -66,6 +66,11 @@ ResultSchema = Annotated[
 ]
 
 
+ExecutionWindow = Annotated[
+    str,
+    Meta(max_length=200, description="Five fields, as in `cron`: runs enter their queue in minutes that match."),
+]
+DedupWindow = Annotated[int, Meta(ge=1, le=DAY_S, description="So long, an equal payload finds the run it made.")]
 Window = Annotated[int, Meta(ge=1, le=DAY_S)] | Annotated[float, Meta(ge=0.1, le=DAY_S)]
 
 
@@ -84,7 +89,7 @@ class Batching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """  # fmt: skip
 
     window_secs: Window
-    max_size: Annotated[int, Meta(ge=1, le=1000)] = 100
+    max_size: Annotated[int, Meta(ge=1, le=1000)]
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +127,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     result_schema: ResultSchema | None = None
     webhook_url: WebhookUrl | None = None
     environment: EnvironmentOf | None = None
+    execution_window_cron: ExecutionWindow | None = None
+    dedup_window_secs: DedupWindow | None = None
     debounce: Debounce | None = None
     batch: Batching | None = None
     enabled: bool = True

@@ -12,6 +12,7 @@ import msgspec
 from runwright.domain.lane import queue_key
 from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy, Strategy
+from runwright.domain.schedule import Cron
 
 State = Literal["scheduled", "queued", "executing", "waiting", "paused", "completed", "failed", "cancelled", "expired"]
 STATES: tuple[State, ...] = (
@@ -100,6 +101,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rerun_unknown_steps: bool = False
     limits: tuple[Limit, ...] = ()
     gather: Gather | None = None
+    window: Cron | None = None
     concurrency_key: str | None = None
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}

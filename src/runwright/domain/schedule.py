@@ -24,6 +24,7 @@ Overlap = Literal["allow", "skip", "cancel"]
 """What a fire does while a run of the schedule is unfinished: start beside it, stay out, or cancel it first."""
 
 FIELDS = 5
+MINUTE_US = 60_000_000
 _FIRST_SPAN_US = 3_600_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
@@ -93,6 +94,13 @@ def fires(cron: Cron, after: int) -> Iterator[int]:
 def next_fire(cron: Cron, after: int) -> int | None:
     """Return the first instant beyond `after`; None when there is none in our time."""
     return next(fires(cron, after), None)
+
+
+def inside(cron: Cron, at: int) -> int:
+    """Return `at` if its minute matches an expression, else the beginning of the next minute that does."""
+    minute = at - at % MINUTE_US
+    begins = next_fire(cron, minute - 1)
+    return at if begins is None or begins == minute else begins
 
 
 def due(cron: Cron, next_at: int, now: int, catch_up: CatchUp, *, most: int, late_us: int) -> Due:

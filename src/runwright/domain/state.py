@@ -15,16 +15,18 @@ from msgspec.structs import replace
 from runwright.domain import amending, ending, gathering
 from runwright.domain import commands as c
 from runwright.domain import events as e
+from runwright.domain.amendments import Rescheduled
 from runwright.domain.chain import genesis
 from runwright.domain.ending import draft
 from runwright.domain.run import Paused, Run, State, Usage
+from runwright.domain.schedule import inside
 from runwright.domain.tenancy import system
 from runwright.errors import InvalidTransition, Overtaken, StaleLease
 
 TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     (None, "submit"): ("scheduled", "queued", "waiting"),
     ("scheduled", "join"): ("scheduled", "queued", "waiting"),
-    ("scheduled", "due"): ("queued", "waiting"),
+    ("scheduled", "due"): ("queued", "waiting", "scheduled"),
     ("scheduled", "stop"): ("paused", "cancelled"),
     ("scheduled", "expire"): ("expired",),
     ("scheduled", "reschedule"): ("scheduled", "queued", "waiting"),
@@ -245,9 +247,21 @@ def _due(run: Run, command: c.Due, at: int) -> c.Decision:
         return ending.give_up(run, at)
     if run.state == "scheduled" and run.wait is not None:
         return ending.await_others(run, run.wait, at)
+    if run.state == "scheduled" and run.spec.window is not None:
+        begins_at = inside(run.spec.window, at)
+        if begins_at > at:
+            return _put_off(run, begins_at, at)
     why = run.reason or "delay"
     woken = replace(ending.leave(run, "queued", at), due_at=None, wait=None)
     return c.Decision(woken, (draft("run.queued", e.Queued(why), f"queued after {why}", actor="system:scheduler"),))
+
+
+def _put_off(run: Run, begins_at: int, at: int) -> c.Decision:
+    """Return the run that came due outside of its window: it goes on waiting, and the time it has moves with it."""
+    expires_at = None if run.expires_at is None else run.expires_at + begins_at - (run.due_at or at)
+    later = replace(ending.leave(run, "scheduled", at, "delay"), due_at=begins_at, expires_at=expires_at)
+    data = Rescheduled("scheduled", begins_at, expires_at)
+    return c.Decision(later, (draft("run.rescheduled", data, "put off to its window", actor="system:scheduler"),))
 
 
 def _expire(run: Run, command: c.Expire, at: int) -> c.Decision:

@@ -92,6 +92,8 @@ class Batch:
                 self._births[run.run_id] = command
                 if command.idempotency is not None:
                     self.changes.idempotency.append((command.idempotency, run.run_id))
+                if command.dedup is not None:
+                    self.changes.idempotency.append((command.dedup, run.run_id))
                 if command.spec.replay_of is not None:
                     self.changes.replays.append((command.spec.replay_of, run.run_id))
                 self._store(run.run_id, command.values)

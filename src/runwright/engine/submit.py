@@ -17,6 +17,7 @@ from runwright.domain.job_terms import Overrides, heartbeat_ms, limits, override
 from runwright.domain.redaction import Redacted
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Spec, ValueRef, Wait
+from runwright.domain.schedule import inside
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
 from runwright.engine.dependencies import Known
@@ -81,6 +82,10 @@ class Submitter:
         gather = gather_of(job, order)
         if definition.batch is not None and order.replay_of is None:
             encoded = encode(item_of(order, now, cause, trace_id, alone=gather is None))
+        asked = order
+        if definition.window is not None and gather is None:
+            opens_at = inside(definition.window, max(now, order.scheduled_at or now))
+            order = msgspec.structs.replace(order, scheduled_at=opens_at) if opens_at > now else order
         payload, policy = self._values.ref(job.project_id, encoded), retry_policy(definition, overrides)
         spec = _spec(actor, project, job, order, payload, policy, trace_id, now)
         if gather is not None:
@@ -93,7 +98,8 @@ class Submitter:
             payload=self._values.seal_payload(spec, encoded),
             cause=cause,
             expires_at=_expiry(order.ttl_secs or definition.run_ttl_secs, begins_at, now),
-            idempotency=_idempotency(job, order),
+            idempotency=_idempotency(job, asked),
+            dedup=_dedup(job, asked, encoded),
             wait=Wait("dependency", limit_s=known[job.job_id]) if job.job_id in (known := self._known.jobs) else None,
         )
 
@@ -135,6 +141,7 @@ def _spec(
         checks_result=definition.result_schema is not None,
         poison_pill_threshold=definition.poison_pill_threshold,
         rerun_unknown_steps=definition.rerun_unknown_steps,
+        window=definition.window,
         limits=limits(definition, job.job_id, project, order.concurrency_key),
         concurrency_key=order.concurrency_key,
         tags=definition.tags | order.tags,
@@ -166,6 +173,15 @@ def _spec(
 
 def _expiry(ttl_s: float | None, scheduled_at: int | None, now: int) -> int | None:
     return None if ttl_s is None else max(scheduled_at or now, now) + int(ttl_s * SECOND_US)
+
+
+def _dedup(job: Job, order: Order, encoded: bytes) -> IdempotencyKey | None:
+    """Return the key that triggers with an equal payload share for a while."""
+    window_s = job.definition.dedup_window_secs
+    if window_s is None or order.triggered_by != "manual" or order.replay_of is not None:
+        return None
+    digest = sha256(encoded).hexdigest()
+    return IdempotencyKey(f"{job.project_id}/jobs.dedup/{job.job_id}", digest, digest, window_s * SECOND_US)
 
 
 def _idempotency(job: Job, order: Order) -> IdempotencyKey | None:

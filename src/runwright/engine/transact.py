@@ -76,7 +76,7 @@ class Transact:
     # --- locks and reads ----------------------------------------------------------------------------------------------
 
     async def _idempotent(self, tx: Transaction) -> dict[tuple[str, str], tuple[str, str]]:
-        keys = [submit.idempotency for submit in self._submits if submit.idempotency is not None]
+        keys = [key for submit in self._submits for key in (submit.idempotency, submit.dedup) if key is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 
     async def _gatherings(self, tx: Transaction) -> dict[Gathering, str]:
@@ -235,6 +235,12 @@ class Transact:
                         data=data,
                     )
                 return Submitted(run_id, batch.after.get(run_id), hit=True)
+        twin = self._keys_taken.get((command.dedup.scope, command.dedup.key)) if command.dedup is not None else None
+        if twin is not None:
+            if key is not None:
+                batch.changes.idempotency.append((key, twin[1]))
+                self._keys_taken[key.scope, key.key] = (key.fingerprint, twin[1])
+            return Submitted(twin[1], batch.after.get(twin[1]), hit=True)
         if command.from_dead_letters and command.spec.replay_of not in self._dead:
             raise Conflict("the run is not in the dead letter queue", code="runs.not_dead_lettered")
         joined = self._joined(batch, command)
@@ -242,6 +248,8 @@ class Transact:
         self._dead.discard(command.spec.replay_of or "")
         if key is not None:
             self._keys_taken[key.scope, key.key] = (key.fingerprint, run.run_id)
+        if command.dedup is not None:
+            self._keys_taken[command.dedup.scope, command.dedup.key] = (command.dedup.fingerprint, run.run_id)
         if joined is not None:
             return Submitted(run.run_id, run, joined=True)
         if self._fusing and run.state == "queued" and not run.spec.limits:

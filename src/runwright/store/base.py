@@ -190,7 +190,9 @@ class Transaction(Protocol):
         """Tell whether no other transaction is at this duty; until this one ends, none will be."""
 
     async def idempotency(self, keys: Sequence[IdempotencyKey], since: int) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return (scope, key) → (fingerprint, target) of the keys taken after `since`; all are locked, taken or not."""
+        """Return (scope, key) → (fingerprint, target) of the keys taken after `since`, and within the time that each
+        has of its own; all are locked, taken or not.
+        """  # fmt: skip
 
     async def gatherings(self, keys: Sequence[Gathering]) -> dict[Gathering, str]:
         """Return the runs in which these triggers gather; all are locked, also those that have none."""

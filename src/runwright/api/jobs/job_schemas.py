@@ -5,7 +5,7 @@ Three lists of the same fields, because they differ in what may be absent: a tes
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -18,11 +18,13 @@ from runwright.domain.job_options import (
     Batching,
     CatchUpOf,
     Debounce,
+    DedupWindow,
     Delay,
     Delays,
     Description,
     EndpointUrl,
     EnvironmentOf,
+    ExecutionWindow,
     Expression,
     JobOptions,
     Metadata,
@@ -119,6 +121,8 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     result_schema: ResultSchema | UnsetType | None = UNSET
     webhook_url: WebhookUrl | UnsetType | None = UNSET
     environment: EnvironmentOf | UnsetType | None = UNSET
+    execution_window_cron: ExecutionWindow | UnsetType | None = UNSET
+    dedup_window_secs: DedupWindow | UnsetType | None = UNSET
     debounce: Debounce | UnsetType | None = UNSET
     batch: Batching | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
@@ -161,6 +165,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     result_schema: dict[str, Any] | None
     webhook_url: str | None
     environment: str | None
+    execution_window_cron: str | None
+    dedup_window_secs: int | None
     debounce: Debounce | None
     batch: Batching | None
     enabled: bool
@@ -221,3 +227,50 @@ class JobSchedule(msgspec.Struct, frozen=True, kw_only=True):
     last_fired_at: str | None
     last_run_id: str | None
     upcoming: list[str]
+
+
+class CloneJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is different about the clone: its slug (default: the old one with `-copy`), name, project, and whether it
+    may start runs.
+    """  # fmt: skip
+
+    slug: Slug | None = None
+    name: Name | None = None
+    project_id: ProjectIdent | None = None
+    enabled: bool | None = None
+
+
+class JobHealthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which project a slug belongs to, and how far back to look."""
+
+    project_id: ProjectIdent | None = None
+    window: Annotated[str, Meta(description="How far back: `30m`, `24h`, `7d`; at most 400 days.")] = "24h"
+
+
+HealthWord = Literal["healthy", "degraded", "failing", "unknown"]
+
+
+class JobHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a job's runs that ended between two instants.
+
+    `success_rate` is completed to completed, failed and expired; `health` is `healthy` from 0.95 on, `degraded` from
+    0.7 on, `failing` below, `unknown` where nothing ended so. Durations run from creation to end, right within 5 %.
+    """
+
+    job_id: str
+    window: str
+    from_at: str
+    until_at: str
+    health: HealthWord
+    success_rate: float | None
+    total: int
+    completed: int
+    failed: int
+    timed_out: int
+    crashed: int
+    canceled: int
+    expired: int
+    dead_lettered: int
+    retries: int
+    p50_duration_ms: float | None
+    p95_duration_ms: float | None

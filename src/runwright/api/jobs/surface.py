@@ -8,6 +8,7 @@ from runwright.api.jobs import (
     changes,
     dependencies,
     erasure,
+    job_verbs,
     jobs,
     records,
     replays,
@@ -22,6 +23,7 @@ from runwright.api.routing import Routes
 TABLES: tuple[Routes, ...] = (
     jobs.routes,
     dependencies.routes,
+    job_verbs.routes,
     triggers.routes,
     runs.routes,
     replays.routes,

@@ -59,8 +59,9 @@ VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = $1 AND 
 ATTEMPTS = f"SELECT {_columns(Attempt)} FROM attempts WHERE run_id = $1 ORDER BY lease_epoch"
 
 IDEMPOTENCY = (
-    "SELECT i.scope, i.key, i.fingerprint, i.target FROM unnest($1::text[], $2::text[]) AS n(scope, key)"
-    f" JOIN idempotency i ON {same('i.scope', 'n.scope')} AND {same('i.key', 'n.key')} WHERE i.created_at > $3"
+    "SELECT i.scope, i.key, i.fingerprint, i.target FROM unnest($1::text[], $2::text[],"
+    f" $3::bigint[]) AS n(scope, key, since) JOIN idempotency i ON {same('i.scope', 'n.scope')}"
+    f" AND {same('i.key', 'n.key')} WHERE i.created_at > n.since"
 )
 GATHERINGS = (
     "SELECT g.job_id, g.kind, g.key, g.run_id FROM unnest($1::text[], $2::text[], $3::text[]) AS n(job_id, kind, key)"

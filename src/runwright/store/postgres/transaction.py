@@ -53,9 +53,12 @@ class PostgresTransaction:
         if not keys:
             return {}
         await self._lock(locks.hashed("key", key.scope, key.key) for key in keys)
-        named = dict.fromkeys((escaped(key.scope), escaped(key.key)) for key in keys)
+        named = {
+            (escaped(key.scope), escaped(key.key)): since if key.ttl_us is None else max(since, self.now - key.ttl_us)
+            for key in keys
+        }
         scopes, names = [scope for scope, _ in named], [key for _, key in named]
-        found = await self._rows(hot.IDEMPOTENCY, scopes, names, since)
+        found = await self._rows(hot.IDEMPOTENCY, scopes, names, list(named.values()))
         return {(scope, key): (fingerprint, target) for scope, key, fingerprint, target in found}
 
     async def gatherings(self, keys: Sequence[Gathering]) -> dict[Gathering, str]:

@@ -46,7 +46,8 @@ class SqliteTransaction:
         """Return (scope, key) → (fingerprint, target) of the keys that were taken after `since`."""
         taken = {}
         for key in keys:
-            row = self._cursor.execute(hot.IDEMPOTENCY, (key.scope, key.key, since)).fetchone()
+            after = since if key.ttl_us is None else max(since, self.now - key.ttl_us)
+            row = self._cursor.execute(hot.IDEMPOTENCY, (key.scope, key.key, after)).fetchone()
             if row is not None:
                 taken[key.scope, key.key] = row
         return taken
