@@ -47,6 +47,7 @@ EVERYTHING: dict[str, Any] = {
     "payload_template": {"shelf": {"n": 1}},
     "payload_schema": {"type": "object", "required": ["shelf"]},
     "result_schema": {"properties": {"books": {"type": "integer"}}},
+    "environment": None,
     "webhook_url": "https://hooks.example.com/ends",
     "execution_window_cron": "* 8-17 * * *",
     "dedup_window_secs": None,
@@ -85,6 +86,7 @@ DEFAULTS: dict[str, Any] = {
     "payload_template": {},
     "payload_schema": None,
     "result_schema": None,
+    "environment": None,
     "webhook_url": None,
     "execution_window_cron": None,
     "dedup_window_secs": None,
@@ -152,7 +154,7 @@ async def test_every_field_that_is_accepted_is_kept(server: Served) -> None:
     assert await ok(server.admin.get("/v1/jobs/index")) == {**job, "signing_secret": None}
     assert set(EVERYTHING) == set(JobDefinition.__struct_fields__)
     of_http = ["execution_mode", "endpoint_url", "fallback_endpoint_url", "retry_on", "heartbeat_timeout_secs"]
-    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == [*of_http, "dedup_window_secs", "batch"]
+    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == [*of_http, "environment", "dedup_window_secs", "batch"]
 
 
 async def test_a_name_suggests_the_slug(server: Served) -> None:
