@@ -154,7 +154,12 @@ async def test_every_field_that_is_accepted_is_kept(server: Served) -> None:
     assert await ok(server.admin.get("/v1/jobs/index")) == {**job, "signing_secret": None}
     assert set(EVERYTHING) == set(JobDefinition.__struct_fields__)
     of_http = ["execution_mode", "endpoint_url", "fallback_endpoint_url", "retry_on", "heartbeat_timeout_secs"]
-    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == [*of_http, "environment", "dedup_window_secs", "batch"]
+    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == [
+        *of_http,
+        "environment",
+        "dedup_window_secs",
+        "batch",
+    ]
 
 
 async def test_a_name_suggests_the_slug(server: Served) -> None:
