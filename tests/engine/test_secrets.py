@@ -13,6 +13,7 @@ from runwright.domain.secrets import EVERYWHERE, Secret
 from runwright.domain.tenancy import Actor
 from runwright.engine.calls import Said
 from runwright.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, QuotaExceeded
+from runwright.store.inspection import inspect
 from runwright.store.queries.shapes import Slice
 from tests.engine.world import ADMIN, PROJECT, World, all_ended
 
@@ -254,3 +255,22 @@ async def test_values_that_were_replaced_are_forgotten_in_time(world: World):
     world.clock.advance(8 * 86_400)
     await world.round_of(world.engine.pruner.loop)
     assert world.rows("SELECT version FROM secret_values") == [(2,)]
+
+
+async def test_a_check_of_the_database_opens_secrets_and_signing_secrets(open_world):
+    world = await open_world(allow_private_endpoints=True)
+    kept = await keep(world, "API_KEY", SECRET)
+    made = await world.engine.webhooks.subscriptions.create(ADMIN, PROJECT, {"url": "http://127.0.0.1/"})
+    owner_id = made.value.subscription.subscription_id
+
+    async def found() -> list[str]:
+        return [
+            finding.what
+            for finding in await inspect(world.store, world.artifacts, 0, lambda *_: None, lambda _: world.keyring)
+            if finding.where == "sealed value"
+        ]
+
+    assert await found() == []
+    for table in ("secret_values", "job_secrets"):
+        world.database.change(f"UPDATE {table} SET sealed = ?", b"\x01" + bytes(40))
+    assert await found() == [f"{kept.secret_id}/1", f"{owner_id}/signing"]

@@ -17,6 +17,7 @@ from runwright.engine.deliveries import Wanted
 from runwright.engine.subscriptions import Subscribed
 from runwright.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from runwright.store.queries.shapes import Slice
+from runwright.telemetry import attach
 from tests.engine.world import ADMIN, PROJECT, SECOND, World, failed, until
 from tests.executors.endpoint import Endpoint, Received, always, answer, serving
 
@@ -556,6 +557,22 @@ async def test_a_project_has_only_so_many_subscriptions(open_world):
         await subscribed(world, "http://127.0.0.1/")
     with pytest.raises(InvalidRequest):
         await subscribed(world, "http://127.0.0.1/", event_types=("run.began",))
+
+
+async def test_the_lag_is_the_age_of_the_oldest_message_that_has_not_arrived(world: World, endpoint: Endpoint):
+    results: list[str] = []
+    detach = attach(lambda name, fields: results.append(fields["result"]), "webhook.sent")
+    await subscribed(world, endpoint.url)
+    await completed(world)
+    endpoint.respond = always(answer(b"", "503 Service Unavailable"))
+    await posted(world)
+    world.clock.advance(7)
+    assert await world.engine.webhooks.deliveries.lag_s() == 7
+    endpoint.respond = always(answer(b""))
+    await posted(world)
+    assert await world.engine.webhooks.deliveries.lag_s() == 0
+    detach()
+    assert results == ["again", "delivered"]
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------
