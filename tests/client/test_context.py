@@ -35,6 +35,16 @@ async def test_a_finished_step_is_not_run_again_by_a_later_attempt():
     assert [data["reused"] for data in journal.of("step.completed")] == [False, True]
 
 
+async def test_secrets_and_variables_are_those_that_the_attempt_was_given():
+    @job
+    async def handler(ctx: Context) -> Any:
+        with pytest.raises(LookupError, match="was given no secret 'OTHER'"):
+            ctx.secret("OTHER")
+        return [ctx.secret("API_KEY"), dict(ctx.env)]
+
+    assert await execute(handler, Journal()) == Completed(["s3cret", {"REGION": "eu"}])
+
+
 async def test_a_step_returns_json_the_first_time_too():
     @job
     async def handler(ctx: Context) -> Any:
