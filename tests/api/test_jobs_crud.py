@@ -53,6 +53,8 @@ EVERYTHING: dict[str, Any] = {
     "dedup_window_secs": None,
     "debounce": {"window_secs": 5, "max_wait_secs": 60},
     "batch": None,
+    "on_complete": [{"job": "mail", "payload_template": {"a": "{{result.b}}"}}],
+    "on_failure": [{"job": "alarm", "payload_template": None}],
     "enabled": False,
 }
 DEFAULTS: dict[str, Any] = {
@@ -92,6 +94,8 @@ DEFAULTS: dict[str, Any] = {
     "dedup_window_secs": None,
     "debounce": None,
     "batch": None,
+    "on_complete": [],
+    "on_failure": [],
     "enabled": True,
 }
 

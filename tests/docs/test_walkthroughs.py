@@ -19,6 +19,7 @@ GUESTS = (
     "docs/how-to/gather-triggers.md",
     "docs/how-to/let-jobs-depend-on-jobs.md",
     "docs/how-to/manage-jobs.md",
+    "docs/how-to/chain-jobs.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/concepts/events-and-streams.md",
 )

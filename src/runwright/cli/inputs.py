@@ -79,3 +79,8 @@ def window(text: str, option: str, first: str, second: str) -> dict[str, int | f
     except (ValueError, OverflowError):
         raise UsageError(f"{option} {text!r} is not two numbers.", f"Give {first} and {second}, as in 5,60.") from None
     return {first: one, second: two}
+
+
+def link(given: str, option: str) -> dict[str, Any]:
+    """Return a link of a chain: a slug, or a JSON object with `job` and perhaps `payload_template`."""
+    return json_object(given, option) if given.lstrip().startswith(("{", "@")) else {"job": given}

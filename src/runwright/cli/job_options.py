@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
-from runwright.cli.inputs import json_object, pairs, window
+from runwright.cli.inputs import json_object, link, pairs, window
 from runwright.client.fields import JobChanges
 
 NULLABLE = (
@@ -27,6 +27,7 @@ NULLABLE = (
 )
 
 WINDOWS = {"debounce": ("window_secs", "max_wait_secs"), "batch": ("window_secs", "max_size")}
+LINKS = ("on_complete", "on_failure")
 OBJECTS = ("payload_template", "payload_schema", "result_schema")
 
 
@@ -105,6 +106,10 @@ class Options:
     "WINDOW,MAX_WAIT in seconds, such as 5,60: triggers of a key make one run, with the last payload"
     batch: str | None = None
     "WINDOW,MAX_SIZE, such as 10,100: triggers of a key make one run, with all of them"
+    on_complete: tuple[str, ...] = ()
+    "Slug of a job that is started when a run has completed, or JSON with its `payload_template`; repeatable"
+    on_failure: tuple[str, ...] = ()
+    "Slug of a job that is started when a run has failed, or JSON with its `payload_template`; repeatable"
     enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None
     "Whether the job can be triggered"
     tag: tuple[str, ...] = ()
@@ -126,10 +131,13 @@ class Options:
         for name, (first, second) in WINDOWS.items():
             if values[name] is not None:
                 values[name] = window(values[name], f"--{name}", first, second)
+        for name in LINKS:
+            values[name] = [link(each, f"--{name.replace('_', '-')}") for each in values[name]]
         values["tags"] = pairs(values.pop("tag"), "--tag")
         values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
         values["retry_delays_secs"] = list(values["retry_delays_secs"])
-        empty = [name for name in ("retry_on", "retry_delays_secs", "tags", "default_metadata") if not values[name]]
+        lists = ("retry_on", "retry_delays_secs", "tags", "default_metadata", *LINKS)
+        empty = [name for name in lists if not values[name]]
         kept = {name: value for name, value in values.items() if value is not None and name not in empty}
         return cast(JobChanges, kept)
 

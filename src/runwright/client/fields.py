@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -26,6 +26,13 @@ class BatchWindow(TypedDict):
 
     window_secs: float
     max_size: int
+
+
+class ChainLink(TypedDict, total=False):
+    """A job that the end of a run starts, by its slug; without a template it is given the same payload."""
+
+    job: Required[str]
+    payload_template: Mapping[str, Any] | None
 
 
 class JobChanges(TypedDict, total=False):
@@ -69,6 +76,8 @@ class JobChanges(TypedDict, total=False):
     dedup_window_secs: int | None
     debounce: DebounceWindow | None
     batch: BatchWindow | None
+    on_complete: Sequence[ChainLink]
+    on_failure: Sequence[ChainLink]
     enabled: bool
 
 

@@ -92,6 +92,7 @@ class Run(Record, kw_only=True):
     continuation_of: str | None = None
     lineage_depth: int | None = None
     replay_of: str | None = None
+    triggered_by_run_id: str | None = None
     replayed_as: str | None = None
     retry_of: str | None = None
     job_version: int | None = None

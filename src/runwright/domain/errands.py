@@ -13,7 +13,7 @@ import msgspec
 
 from runwright.domain.run import Run
 
-Errand = Literal["cancel_children", "release", "depend"]
+Errand = Literal["cancel_children", "release", "depend", "chain"]
 ERRANDS: tuple[Errand, ...] = get_args(Errand)
 """Every kind of errand; a new one is an entry here and a handler in `engine`, and nothing else is ever left."""
 
@@ -34,6 +34,8 @@ def left_by(new: Run, *, awaited: bool) -> Iterator[bytes]:
         yield errand("cancel_children")
     if awaited and new.terminal:
         yield errand("release")
+    if new.state in new.spec.chains:
+        yield errand("chain")
     if new.state == "waiting" and new.reason == "dependency":
         yield errand("depend")  # what it needs may have come while it was made, or paused
 

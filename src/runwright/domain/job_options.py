@@ -92,6 +92,19 @@ class Batching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_size: Annotated[int, Meta(ge=1, le=1000)]
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The job that the end of a run starts, by its slug in the project, with the same payload or by a template.
+
+    A template sees `{{payload.…}}`, `{{result.…}}` and `{{run.…}}`: `id`, `job_id`, `state`, `error`, `error_class`.
+    """
+
+    job: Slug
+    payload_template: dict[str, Any] | None = None
+
+
+Links = Annotated[tuple[Link, ...], Meta(max_length=10, description="Jobs that are started when a run has ended so.")]
+
+
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a job does not need to say, with what it then means."""
 
@@ -131,4 +144,6 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     dedup_window_secs: DedupWindow | None = None
     debounce: Debounce | None = None
     batch: Batching | None = None
+    on_complete: Links = ()
+    on_failure: Links = ()
     enabled: bool = True

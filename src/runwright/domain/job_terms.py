@@ -7,8 +7,9 @@ import msgspec
 from runwright.domain import limits as keys
 from runwright.domain.accounts import Project
 from runwright.domain.job import JobDefinition
+from runwright.domain.job_options import Link
 from runwright.domain.retry import RetryPolicy, Strategy
-from runwright.domain.run import Limit
+from runwright.domain.run import Limit, State
 from runwright.errors import FieldError
 
 
@@ -43,6 +44,16 @@ def retry_policy(definition: JobDefinition, overrides: Overrides = Overrides()) 
         delays_ms=tuple(map(_ms, definition.retry_delays_secs)) if strategy == "custom" else (),
         jitter=definition.retry_jitter,
     )
+
+
+def chains(definition: JobDefinition) -> tuple[State, ...]:
+    """Return the ends of a run that start other runs."""
+    on: tuple[tuple[State, tuple[Link, ...]], ...] = (
+        ("completed", definition.on_complete),
+        ("failed", definition.on_failure),
+        ("expired", definition.on_failure),
+    )
+    return tuple(state for state, links in on if links)
 
 
 def heartbeat_ms(definition: JobDefinition) -> int | None:

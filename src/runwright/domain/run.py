@@ -111,6 +111,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     batch_id: str | None = None
     parent_run_id: str | None = None
     replay_of: str | None = None
+    triggered_by_run_id: str | None = None
+    chains: tuple[State, ...] = ()
+    chain_depth: int = 0
     trace_id: str
     created_at: int
     created_by: str

@@ -21,6 +21,7 @@ from runwright.engine.batch import Terms
 from runwright.engine.batches import Batches
 from runwright.engine.bulk import Bulk
 from runwright.engine.calls import Calls
+from runwright.engine.chains import Chains
 from runwright.engine.children import Children
 from runwright.engine.commit import Commit
 from runwright.engine.control import Control
@@ -93,10 +94,7 @@ class Engine:
         self.webhooks = Webhooks(store, clock, settings, secrets, self.vault.redactors, self.watched, courier, changed)
         self.jobs = self._jobs(secrets, ttl_us)
         self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs, "webhooks": self.webhooks.forget}
-        self.commit.awaited = self.known = Known(store)
-        self.dependencies = Dependencies(store, ttl_us, self._dependencies_changed)
-        self.releases = self._releases(clock)
-        self.submitter = Submitter(self.commit, self.values, self.schemas, self.vault.redactors, clock, self.known)
+        self._graph(clock, ttl_us)
         self.control = Control(self.commit, self.hub)
         self.amend = Amend(store, self.commit, self.values, self.schemas)
         self.batches = Batches(store)
@@ -123,6 +121,15 @@ class Engine:
         self.bus = bus
         self.neighbours = None if bus is None else self._neighbours(bus, clock)
         self._listen()
+
+    def _graph(self, clock: Clock, idempotency_ttl_us: int) -> None:
+        """Make what makes runs, and what releases some because of others."""
+        store, commit, values = self.store, self.commit, self.values
+        commit.awaited = self.known = Known(store)
+        self.dependencies = Dependencies(store, idempotency_ttl_us, self._dependencies_changed)
+        self.releases = self._releases(clock)
+        self.submitter = Submitter(commit, values, self.schemas, self.vault.redactors, clock, self.known)
+        self.chains = Chains(store, commit, self.submitter, values, depth_max=self.settings.chain_depth_max)
 
     def _listen(self) -> None:
         """Let everybody hear of transactions who follows what is committed."""
@@ -173,6 +180,7 @@ class Engine:
             "cancel_children": self.children.cancel,
             "release": self.releases.release,
             "depend": self.releases.depend,
+            "chain": self.chains.follow,
         }
 
     def _releases(self, clock: Clock) -> Releases:

@@ -103,5 +103,5 @@ def converted(fields: Mapping[str, Any]) -> JobDefinition:
 def same(definition: JobDefinition, other: JobDefinition) -> bool:
     """Tell whether a change from one definition to the other changes nothing. In JSON, 1 and true are not the same."""
     encode = msgspec.json.Encoder(order="deterministic").encode
-    free = ("payload_template", "payload_schema", "result_schema")
+    free = ("payload_template", "payload_schema", "result_schema", "on_complete", "on_failure")
     return definition == other and all(encode(getattr(definition, n)) == encode(getattr(other, n)) for n in free)

@@ -32,5 +32,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     triggered_by: str = "manual"
     debug_mode: bool = False
     replay_of: str | None = None
+    triggered_by_run_id: str | None = None
+    chain_depth: int = 0
     replay_version: str | None = None
     from_checkpoint: int | None = None

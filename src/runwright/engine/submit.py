@@ -13,7 +13,7 @@ from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.dependency import dependency_key
 from runwright.domain.gathering import due_at
 from runwright.domain.job import Job
-from runwright.domain.job_terms import Overrides, heartbeat_ms, limits, override_problems, retry_policy
+from runwright.domain.job_terms import Overrides, chains, heartbeat_ms, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Spec, ValueRef, Wait
@@ -110,6 +110,27 @@ class Submitter:
         return opening, spec if opening == plain else msgspec.json.decode(opening, type=Spec)
 
 
+_AS_ORDERED = (
+    "concurrency_key",
+    "idempotency_key",
+    "triggered_by",
+    "batch_id",
+    "parent_run_id",
+    "replay_of",
+    "triggered_by_run_id",
+    "chain_depth",
+    "scheduled_at",
+    "debug_mode",
+    "from_checkpoint",
+    "max_attempts_override",
+    "timeout_secs_override",
+    "retry_backoff",
+    "retry_initial_delay_secs",
+    "retry_max_delay_secs",
+)
+"""What a run is asked to be in the words of its order."""
+
+
 def _spec(
     actor: Actor,
     project: Project,
@@ -143,30 +164,18 @@ def _spec(
         rerun_unknown_steps=definition.rerun_unknown_steps,
         window=definition.window,
         limits=limits(definition, job.job_id, project, order.concurrency_key),
-        concurrency_key=order.concurrency_key,
         tags=definition.tags | order.tags,
         metadata=definition.default_metadata | order.metadata,
-        idempotency_key=order.idempotency_key,
-        triggered_by=order.triggered_by,
         dependency_key=dependency_key(definition.default_metadata | order.metadata, order.payload),
-        batch_id=order.batch_id,
-        parent_run_id=order.parent_run_id,
-        replay_of=order.replay_of,
+        chains=chains(definition),
         trace_id=trace_id,
         created_at=now,
         created_by=actor.label,
         created_by_user_id=actor.user_id,
         created_by_user_name=actor.name,
         created_by_email=actor.email,
-        scheduled_at=order.scheduled_at,
-        debug_mode=order.debug_mode,
-        from_checkpoint=order.from_checkpoint,
-        max_attempts_override=order.max_attempts_override,
-        timeout_secs_override=order.timeout_secs_override,
-        retry_backoff=order.retry_backoff,
-        retry_initial_delay_secs=order.retry_initial_delay_secs,
-        retry_max_delay_secs=order.retry_max_delay_secs,
         webhook=definition.webhook_url is not None,
+        **{name: getattr(order, name) for name in _AS_ORDERED},
         environment=definition.environment,
     )
 

@@ -28,6 +28,7 @@ _LEVELS = {
     "reaper.fenced": logging.WARNING,
     "cron.fired": logging.DEBUG,
     "cron.missed": logging.WARNING,
+    "chain.refused": logging.WARNING,
     "cron.refused": logging.WARNING,
     "cron.orphaned": logging.WARNING,
     "worker.lease_lost": logging.WARNING,

@@ -27,6 +27,8 @@ from runwright.domain.job_options import (
     ExecutionWindow,
     Expression,
     JobOptions,
+    Link,
+    Links,
     Metadata,
     Mode,
     OverlapOf,
@@ -125,6 +127,8 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     dedup_window_secs: DedupWindow | UnsetType | None = UNSET
     debounce: Debounce | UnsetType | None = UNSET
     batch: Batching | UnsetType | None = UNSET
+    on_complete: Links | UnsetType = UNSET
+    on_failure: Links | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -169,6 +173,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     dedup_window_secs: int | None
     debounce: Debounce | None
     batch: Batching | None
+    on_complete: tuple[Link, ...]
+    on_failure: tuple[Link, ...]
     enabled: bool
 
 

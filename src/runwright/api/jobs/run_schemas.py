@@ -100,6 +100,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     attempts_url: str
     last_seq: int
     replay_of: str | None
+    triggered_by_run_id: str | None
     replayed_as: str | None
     retry_of: str | None
     dead_lettered_at: str | None
