@@ -93,13 +93,14 @@ async def check(url: str, clock: Clock, tell: Progress, unlock: Unlock | None = 
 async def upgrade(
     url: str, known: Sequence[Migration], clock: Clock, tell: Progress, secured: bool | None = None
 ) -> Upgraded:
-    """Apply what is pending, make the partitions of the months to come, and switch row-level security if that is said.
+    """Apply what is pending, make the months to come, drop emptied ones, switch row-level security if that is said.
 
     Where it is on, it is on for new tables, too. Raises what `schema.migrate` raises.
     """
     async with session(url) as connection:
         made = await schema.migrate(connection, known, clock.now(), tell)
         await partitions.prepare(connection, clock.now())
+        await partitions.drop(connection, clock.now())
         on = secured if secured is not None else await row_security.standing(connection) != "off"
         switched = await row_security.switch(connection, on=on)
         return Upgraded(applied=made, row_security="on" if on else "off", switched=switched)

@@ -29,6 +29,19 @@ THERE = (
     "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY ($1::text[])"
 )
 
+DROP_WAIT = "500ms"
+"""The same for one that goes: shorter than it takes PostgreSQL to find a deadlock, so that it is us who let go."""
+DROP_TRIES = 4
+DAY_US = 86_400_000_000
+EVERYBODY = row_security.named(row_security.EVERYBODY)
+MINE = (
+    "SELECT right(c.relname, 7) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    " WHERE i.inhparent = to_regclass('runs') AND c.relname ~ '^runs_[0-9]{4}_[0-9]{2}$'"
+    " AND pg_has_role(c.relowner, 'USAGE') ORDER BY 1"
+)
+HOLDS = "SELECT " + " OR ".join(
+    f"EXISTS (SELECT FROM {table} WHERE run_id >= $1::text AND run_id < $2::text)" for table in PARTITIONED
+)
 SECURED = (
     "SELECT c.relrowsecurity FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent"
     " WHERE i.inhrelid = to_regclass($1::text)"
@@ -50,6 +63,45 @@ async def prepare(connection: Connection, now: int) -> None:
                         await _closed(connection, name)
         except asyncpg.PostgresError as refused:
             report("partitions.not_made", error=str(refused))
+
+
+async def drop(connection: Connection, now: int) -> list[str]:
+    """Drop the months that are over and hold nothing any more, and return them: retention has emptied them.
+
+    A run that is kept, and so every live one, keeps its month; who does not own the tables drops none.
+    """
+    with translated():
+        past = [row[0] for row in await connection.fetch(MINE) if _is_over(row[0], now)]
+        dropped = [month for month in past if await _dropped(connection, month)]
+    if dropped:
+        report("partitions.dropped", months=", ".join(dropped))
+    return dropped
+
+
+async def _dropped(connection: Connection, month: str) -> bool:
+    low, high = (ids.floor("run", instant) for instant in _span(*map(int, month.split("_"))))
+    for tried in range(1, DROP_TRIES + 1):
+        try:
+            async with connection.transaction():
+                await connection.execute(f"{EVERYBODY}; SET LOCAL lock_timeout = '{DROP_WAIT}'")
+                if await connection.fetchval(HOLDS, low, high) or not await connection.fetchval(locks.TRY, LOCK):
+                    return False
+                # Of its table, not by itself: closed months show nothing. Nobody writes to it from here on.
+                await connection.execute(f"LOCK TABLE {', '.join(f'ONLY {table}' for table in PARTITIONED)}")
+                if await connection.fetchval(HOLDS, low, high):
+                    return False
+                await connection.execute(f"DROP TABLE {', '.join(f'{table}_{month}' for table in PARTITIONED)}")
+                return True
+        except asyncpg.PostgresError as refused:
+            if tried == DROP_TRIES or not isinstance(refused, asyncpg.LockNotAvailableError):
+                report("partitions.not_dropped", month=month, error=str(refused))
+                return False
+    raise AssertionError("unreachable")
+
+
+def _is_over(month: str, now: int) -> bool:
+    """Tell whether no run of a month (`2027_01`) can be made any more, by any clock that is only a little wrong."""
+    return _span(*map(int, month.split("_")))[1] + DAY_US <= now
 
 
 async def make(connection: Connection, first: int, last: int) -> None:
@@ -81,8 +133,7 @@ async def _missing(connection: Connection, now: int) -> dict[str, str]:
 def _month(now: int, ahead: int) -> list[tuple[str, str]]:
     """Return the name of each table's partition and the statement that makes it, so many months from an instant."""
     year, month = _later(now, ahead)
-    low = ids.floor("run", _instant(year, month))
-    high = ids.floor("run", _instant(year + month // 12, month % 12 + 1))
+    low, high = (ids.floor("run", instant) for instant in _span(year, month))
     made = []
     for table in PARTITIONED:
         name = f"{table}_{year:04}_{month:02}"
@@ -100,6 +151,11 @@ def _calendar(now: int) -> tuple[int, int]:
     """Return the year and month (UTC) of an instant."""
     day = datetime.fromtimestamp(now / 1_000_000, UTC)
     return day.year, day.month
+
+
+def _span(year: int, month: int) -> tuple[int, int]:
+    """Return the instants at which a month (UTC) begins and ends."""
+    return _instant(year, month), _instant(year + month // 12, month % 12 + 1)
 
 
 def _instant(year: int, month: int) -> int:

@@ -194,6 +194,7 @@ class PostgresStore(PostgresReadings):
 
     async def _prepare(self, connection: Connection) -> None:
         await partitions.prepare(connection, self._clock.now())
+        await partitions.drop(connection, self._clock.now())
         self._partitions_at_s = self._clock.monotonic()
 
     def within(self, org_id: str) -> Readings:
