@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import settings
 
 from tests import postgres
+from tests.store.observers import Observer
 
 # A busy machine must not fail a test that is right: what is slow is found by the durations, not by a deadline.
 settings.register_profile("runwright", deadline=None)
@@ -41,6 +43,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow: one that began last would leave all other cores idle."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture
+async def seen() -> AsyncIterator[Observer]:
+    """Yield a look at an empty database of PostgreSQL."""
+    with postgres.new_database() as url:
+        seen = Observer(url)
+        await seen.open()
+        yield seen
+        await seen.close()
 
 
 @pytest.fixture(scope="session")

@@ -18,18 +18,7 @@ from tests.engine.nodes import OFTEN, Node, opened
 from tests.engine.test_neighbours import a_job
 from tests.engine.world import until
 from tests.faults.proxy import Proxy
-from tests.postgres import new_database
 from tests.store.observers import Observer
-
-
-@pytest.fixture
-async def seen() -> AsyncIterator[Observer]:
-    """Yield a look at an empty database."""
-    with new_database() as url:
-        seen = Observer(url)
-        await seen.open()
-        yield seen
-        await seen.close()
 
 
 @pytest.fixture

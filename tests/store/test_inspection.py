@@ -3,22 +3,30 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from runwright.auth.keyring import Keyring, Keys
 from runwright.clock import SystemClock
+from runwright.domain.accounts import Project
+from runwright.domain.job import JobDefinition
 from runwright.domain.ports import ArtifactStore
+from runwright.engine import job_versions
 from runwright.store.artifacts import FileArtifacts
-from runwright.store.base import ChangeSet, Slots, Store
+from runwright.store.base import ChangeSet, Slots, Store, Transaction
 from runwright.store.inspection import Finding, Unlock
 from runwright.store.postgres import check as cluster
+from runwright.store.queries.schedules import SET_VERSION
+from runwright.store.queries.shapes import setting
 from runwright.store.sqlite import check as directory
+from runwright.store.tables import jobs
 from tests.postgres import execute
 from tests.store.backends import BACKENDS, PostgresBackend, SqliteBackend
 from tests.store.rows_of import born, history, value, write
 
+NAME_VERSION = setting(jobs, "job_id", "job_version_id")
 MASTER, OTHER = bytes(32), bytes([1]) * 32
 
 TOUCHED = {
@@ -102,6 +110,58 @@ async def test_a_whole_database_has_nothing_wrong_and_each_touch_is_found(checke
         checked.touch(statement)
         found = {each.where for each in await checked.check(partial(Keys.of, MASTER))}
         assert where in found, (statement, found)
+
+
+SCHEDULED = {
+    "UPDATE schedules SET job_version_id = 'jobv_9'": "is of version jobv_9, the job of jobv_1",
+    "UPDATE schedules SET next_fire_at = NULL": "stands still, and the job is enabled",
+    "DELETE FROM schedules": "is missing, and the job has cron",
+    "INSERT INTO schedules (job_id, org_id, project_id, job_version_id) VALUES ('job_9', 'o', 'p', 'v')": (
+        "tells of a job that is not there"
+    ),
+    "UPDATE jobs SET deleted_at = 1": "tells of a job that is not there",
+    "UPDATE jobs SET definition = {bytes}": "cannot be compared with the job",
+}
+ASIDE = "CREATE TABLE aside_{table} AS SELECT * FROM {table}"
+BACK = "DELETE FROM {table}; INSERT INTO {table} SELECT * FROM aside_{table}"
+
+
+async def scheduled(checked: Checked, **fields: Any) -> None:
+    """Store a job as it is made."""
+    store = checked.backend.make()
+    await store.open()
+
+    async def work(tx: Transaction) -> None:
+        definition = JobDefinition(name="nightly", slug="nightly", cron="0 3 * * *", **fields)
+        project = Project("proj_1", "org_1", "default", "Default", 1.0, None, 0)
+        made = await job_versions.insert(tx, project, definition, "user:user_1")
+        await tx.fetch(NAME_VERSION, row=made.job_id, job_version_id="jobv_1")
+        await tx.fetch(SET_VERSION, row=made.job_id, job_version_id="jobv_1")
+
+    await store.write(work)
+    await store.close()
+
+
+async def test_a_schedule_that_is_not_what_its_job_says_is_found(checked: Checked):
+    await scheduled(checked)
+    assert await checked.check(None) == []
+    for table in ("jobs", "schedules"):
+        checked.touch(ASIDE.format(table=table))
+    for statement, how in SCHEDULED.items():
+        checked.touch(statement)
+        found = await checked.check(None)
+        assert [each.where for each in found] == ["schedule"], (statement, found)
+        assert found[0].how.startswith(how), statement
+        for table in ("jobs", "schedules"):
+            checked.touch(BACK.format(table=table))
+    assert await checked.check(None) == []
+
+
+async def test_a_disabled_job_has_a_schedule_that_stands_still(checked: Checked):
+    await scheduled(checked, enabled=False)
+    assert await checked.check(None) == []
+    checked.touch("UPDATE schedules SET next_fire_at = 1")
+    assert [each.how for each in await checked.check(None)] == ["goes on, and the job is disabled"]
 
 
 async def test_events_of_many_runs_are_read_in_batches_that_end_anywhere(checked: Checked, monkeypatch):

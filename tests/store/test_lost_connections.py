@@ -11,19 +11,9 @@ from runwright.clock import FrozenClock, SystemClock
 from runwright.errors import StoreError, StoreUnavailable
 from runwright.store.base import ChangeSet, Slots, Store, Transaction
 from runwright.store.postgres.store import PostgresStore
-from tests.postgres import free_port, new_database
+from tests.postgres import free_port
 from tests.store.observers import Observer
 from tests.store.rows_of import born, history, lane, within, write
-
-
-@pytest.fixture
-async def seen() -> AsyncIterator[Observer]:
-    """Yield a look at an empty database."""
-    with new_database() as url:
-        seen = Observer(url)
-        await seen.open()
-        yield seen
-        await seen.close()
 
 
 @pytest.fixture

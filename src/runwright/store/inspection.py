@@ -18,6 +18,7 @@ from runwright.domain.events import Event
 from runwright.domain.gathering import context, sealed_parts
 from runwright.domain.ports import ArtifactStore, Sealer
 from runwright.domain.run import Run
+from runwright.domain.schedule import next_fire
 from runwright.errors import Error, NotFound, StoreError
 from runwright.store import audit, rows
 from runwright.store.base import Row
@@ -26,6 +27,7 @@ from runwright.store.queries import inspection as sql
 from runwright.store.queries import secrets as secret_sql
 from runwright.store.queries.audit import ENTRIES
 from runwright.store.queries.auth import KEYRING
+from runwright.store.queries.jobs import decoded
 from runwright.store.query import Query
 
 Progress = Callable[[str, int, int], None]
@@ -66,6 +68,7 @@ async def inspect(
         _secrets(state, tell, sealer),
         _audit_logs(state),
         _limits(state),
+        _schedules(state),
         _artifacts(state, artifacts, tell),
     )
     return locked + [finding for look in looks async for finding in look]
@@ -228,6 +231,38 @@ async def _limits(state: State) -> AsyncIterator[Finding]:
     for key in sorted(used.keys() | owners.keys()):
         if used.get(key, 0) != owners[key]:
             yield Finding("limit", key, f"{used.get(key, 0)} slots are used, {owners[key]} runs own one")
+
+
+async def _schedules(state: State) -> AsyncIterator[Finding]:
+    for (job_id,) in await state.fetch(sql.JOBLESS, limit=ORPHANS_MAX):
+        yield Finding("schedule", job_id, "tells of a job that is not there")
+    after = ""
+    while page := await state.fetch(sql.JOBS, after=after, limit=BATCH):
+        after = page[-1][0]
+        for job_id, *row in page:
+            try:
+                wrong = _schedule(*row)
+            except (TypeError, ValueError) as nonsense:
+                wrong = f"cannot be compared with the job: {nonsense}"
+            if wrong is not None:
+                yield Finding("schedule", job_id, wrong)
+
+
+def _schedule(job_version_id: str, stored: bytes, version_id: str | None, next_fire_at: int | None) -> str | None:
+    """Return how a schedule, or that there is none, differs from what its job says."""
+    definition = decoded(stored)
+    cron = definition.schedule
+    if cron is None:
+        return None if version_id is None else "is there, and the job has no cron"
+    if version_id is None:
+        return "is missing, and the job has cron"
+    if version_id != job_version_id:
+        return f"is of version {version_id}, the job of {job_version_id}"
+    if next_fire_at is not None and not definition.enabled:
+        return "goes on, and the job is disabled"
+    if next_fire_at is None and definition.enabled and next_fire(cron, 0) is not None:
+        return "stands still, and the job is enabled"
+    return None
 
 
 async def _artifacts(state: State, artifacts: ArtifactStore, tell: Progress) -> AsyncIterator[Finding]:

@@ -7,7 +7,7 @@ from sqlalchemy import Integer, bindparam, exists, select, tuple_
 from runwright.domain.events import Event
 from runwright.store import rows, tables
 from runwright.store.query import Query
-from runwright.store.tables import limits, run_events, run_heads, run_values, runs
+from runwright.store.tables import jobs, limits, run_events, run_heads, run_values, runs, schedules
 from runwright.store.tenancy_tables import audit, audit_heads
 
 _limit = bindparam("limit", type_=Integer)
@@ -54,6 +54,23 @@ SEALED = Query(
 )
 LIMITS = Query(select(limits.c.limit_key, limits.c.used).where(limits.c.used != 0))
 RECEIPTS = Query(select(audit.c.target, audit.c.data).where(audit.c.action == bindparam("action")))
+_has_schedule = jobs.outerjoin(schedules, schedules.c.job_id == jobs.c.job_id)
+JOBS = Query(
+    select(
+        jobs.c.job_id, jobs.c.job_version_id, jobs.c.definition, schedules.c.job_version_id, schedules.c.next_fire_at
+    )
+    .select_from(_has_schedule)
+    .where(jobs.c.deleted_at.is_(None), jobs.c.job_id > bindparam("after"))
+    .order_by(jobs.c.job_id)
+    .limit(_limit)
+)
+"""Each job with the version and the next fire of its schedule, or with nothing."""
+JOBLESS = Query(
+    select(schedules.c.job_id)
+    .where(~exists(select(jobs.c.job_id).where(jobs.c.job_id == schedules.c.job_id, jobs.c.deleted_at.is_(None))))
+    .order_by(schedules.c.job_id)
+    .limit(_limit)
+)
 AUDIT_HEADS = Query(select(audit_heads.c.org_id, audit_heads.c.number, audit_heads.c.hash))
 
 ORPHANS = {
