@@ -15,7 +15,7 @@ KEY = "ab" * 32
 
 
 async def test_a_server_works_with_the_runtime_role_alone(tmp_path: Path):
-    (block,) = [each for each in blocks(PAGE) if each.language == "sql"]
+    (block,) = [each for each in blocks(PAGE) if "CREATE ROLE rw_server" in each.text]
     owner, server = f"owner_{os.getpid()}", f"server_{os.getpid()}"
     made = block.text.replace("rw_owner", owner).replace("rw_server", server)
     with empty_database() as url:

@@ -45,7 +45,8 @@ class Node:
         self.settings = config.load({}, overrides=given)
         self.clock = SystemClock()
         self.listen = listen
-        self.store = PostgresStore(url, self.clock, pool_max=4)
+        secured, migrate = self.settings.database_row_security, self.settings.migrate
+        self.store = PostgresStore(url, self.clock, pool_max=4, row_security=secured, migrate=migrate)
         self.bus = PostgresBus(listen, self.clock, interval_s=self.settings.bus_interval_ms / 1000)
         self._handlers = tuple(handlers)
         self._executor: PythonExecutor | None = None

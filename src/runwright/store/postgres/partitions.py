@@ -4,8 +4,8 @@ A run's id begins with the instant of its creation, so a month's runs are a rang
 in every table of their records. What belongs to no month that was made (a restored run, a month that could not be made
 in time) lies in the DEFAULT partitions; a month of which runs lie there is not made any more.
 
-Retention takes runs out of their months row by row, on any server. Whoever owns the tables drops a month that is over and
-holds nothing: whether retention emptied it need not be known, for a run that is kept, live or not, is a row in it.
+Retention takes runs out of their months row by row, on any server. Whoever owns the tables drops a month that is over
+and holds nothing: whether retention emptied it need not be known, for a run that is kept, live or not, is a row in it.
 """
 
 from __future__ import annotations
