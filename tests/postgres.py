@@ -130,8 +130,13 @@ class Server:
             stderr=subprocess.DEVNULL,
             user=self._user,
             cwd=self.data,
+            env={**os.environ, "PATH": f"{self._programs}:{os.environ['PATH']}"},
             timeout=PATIENCE_S,
         )
+
+    def shell(self, script: str) -> None:
+        """Run a script of the shell, to which PostgreSQL's programs are at hand."""
+        self.run("/bin/sh", "-ec", script)
 
     def _readable(self) -> None:
         """Use a copy of the package where `nobody` cannot read it."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 
+from tests.docs.pages import blocks
 from tests.postgres import Server, free_port
 
 # Processes end here, machines do not: what was written to the kernel stays, and need not be synced to a disk.
@@ -22,6 +23,9 @@ SETTINGS = (
     "hot_standby=on", "wal_receiver_status_interval=1s",
 )  # fmt: skip
 DATABASE = "cluster"
+PAGE = "docs/how-to/run-on-postgresql.md"
+THERE = "/var/lib/postgresql/data"
+"""Where the page has a PostgreSQL lie."""
 
 
 class Primary:
@@ -78,17 +82,23 @@ class Primary:
     async def standby(self, directory: Path) -> Primary:
         """Return a running copy that follows this one; from now on each commit waits until the copy has it too."""
         copy = Primary(directory)
-        copy.server.data.mkdir(parents=True, mode=0o700)
-        stat = self.server.data.stat()
-        os.chown(copy.server.data, stat.st_uid, stat.st_gid)
-        words = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync")
-        await asyncio.to_thread(self.server.run, "pg_basebackup", "-D", str(copy.server.data), "-R", *words)
+        self.let_in(copy.server.data)
+        await self.execute(page("CREATE ROLE replicator"))
+        making = page("application_name=standby").replace("host=db1", f"host=127.0.0.1 port={self.port}")
+        await asyncio.to_thread(self.server.shell, making.replace(THERE, str(copy.server.data)))
         (copy.server.data / "postmaster.pid").unlink(missing_ok=True)
         await copy.start()
-        await self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
-        while not await self.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"):
+        _, setting = page("synchronous_standby_names").split("\n", 1)
+        await self.execute(f"ALTER SYSTEM SET {setting}", "SELECT pg_reload_conf()")
+        while not await self.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'quorum'"):
             pass
         return copy
+
+    def let_in(self, directory: Path) -> None:
+        """Make a directory that PostgreSQL may write to."""
+        directory.mkdir(parents=True, mode=0o700)
+        stat = self.server.data.stat()
+        os.chown(directory, stat.st_uid, stat.st_gid)
 
     async def promote(self) -> None:
         """Make a standby the one that is written to."""
@@ -98,6 +108,12 @@ class Primary:
         """End it if it runs."""
         with suppress(FileNotFoundError, ProcessLookupError):
             self.kill()
+
+
+def page(part: str) -> str:
+    """Return the block of the page on PostgreSQL that has this in it."""
+    (block,) = [each.text for each in blocks(PAGE) if part in each.text]
+    return block.strip()
 
 
 def url_of(*addresses: str) -> str:
