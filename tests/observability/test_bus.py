@@ -6,10 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
+import msgspec
+import pytest
 
-from runwright import config
+from runwright import config, ids
 from runwright.app import Running, running
+from runwright.domain.hints import Hint
+from runwright.store.postgres.bus import CHANNEL
 from runwright.telemetry import attach
 from tests.engine.world import MASTER_KEY, PATIENCE_S, until
 from tests.postgres import execute, new_database
@@ -64,3 +69,33 @@ async def test_servers_show_that_they_hear_each_other_and_when_they_do_not(tmp_p
                 assert (await metric(b, "open"), await metric(b, "losses_total")) == (0, 2)
     finally:
         detach()
+
+
+@pytest.mark.parametrize("most", [1, 20])
+async def test_hints_at_once_are_as_many_as_the_settings_say_and_what_is_more_becomes_look(tmp_path: Path, most: int):
+    runs = {ids.new_id("run", number) for number in range(100)}
+    heard: list[Hint] = []
+    with new_database() as url:
+        settings = told(tmp_path, url, bus_payloads_max=most, bus_payload_max_bytes=512)
+        async with asyncio.timeout(PATIENCE_S), running(settings) as server:
+            bus = server.house.services.engine.bus
+            assert bus is not None
+            listener = await asyncpg.connect(url)
+
+            def hear(*said: Any) -> None:
+                heard.append(msgspec.json.decode(str(said[-1]).split(" ", 3)[3], type=Hint))
+
+            await listener.add_listener(CHANNEL, hear)
+            await listener.execute(f"NOTIFY {CHANNEL}, 'neighbour 1 0 {{}}'")
+            await until(lambda: any(hint.look for hint in heard))  # to a neighbour that is new
+            heard.clear()
+            bus.send(Hint(moved=set(runs)))
+            await until(lambda: any(hint.look or hint.moved for hint in heard) and not heard[-1].moved)
+            await listener.close()
+    named = [hint.moved for hint in heard if hint.moved]
+    if most == 1:
+        assert (named, [hint.look for hint in heard if hint]) == ([], [True])
+    else:
+        assert set().union(*named) == runs
+        assert 1 < len(named) <= most
+        assert not any(hint.look for hint in heard)
