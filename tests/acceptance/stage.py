@@ -14,6 +14,8 @@ STOPPING = ("cancel_run", "cancel_run_idempotent", "pause_run", "resume_run", "r
 ENDING = (
     "complete_run",
     "fail_run",
+    "wait_for_event",
+    "spawn_run",
     "finish_attempts",
     "delete_job",
     "delete_subscription",
@@ -49,7 +51,7 @@ class Stage:
         user = await said(self._client.post("/v1/users", json={"name": unique("user")}), 201)
         self.idents |= {"organization": me["organization"]["id"], "org_id": me["organization"]["id"]}
         # A queue that nothing else of a test waits for; and a claim that does not wait, or the campaign would.
-        self.idents |= {"user_id": user["id"], "queue": "quiet", "key": "a", "wait_secs": 0}
+        self.idents |= {"user_id": user["id"], "queue": "quiet", "key": "a", "prefix": "a", "wait_secs": 0}
         for name in self._endpoint.parameters:
             if name not in self.idents:
                 self.idents |= await self._of(name)

@@ -55,6 +55,10 @@ EVERYTHING: dict[str, Any] = {
     "batch": None,
     "on_complete": [{"job": "mail", "payload_template": {"a": "{{result.b}}"}}],
     "on_failure": [{"job": "alarm", "payload_template": None}],
+    "event_triggers": [
+        {"key": "book.sold", "prefix": None, "filter": {"n": 1}, "payload_template": {"shelf": "{{payload.shelf}}"}},
+        {"key": None, "prefix": "shelf.", "filter": {}, "payload_template": None},
+    ],
     "enabled": False,
 }
 DEFAULTS: dict[str, Any] = {
@@ -96,6 +100,7 @@ DEFAULTS: dict[str, Any] = {
     "batch": None,
     "on_complete": [],
     "on_failure": [],
+    "event_triggers": [],
     "enabled": True,
 }
 

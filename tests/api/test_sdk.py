@@ -96,6 +96,20 @@ async def test_progress_needs_a_percentage_alone(world: Scene):
         await refused(run.client.post(run.path("progress"), json={"percent": percent}), 422, "request.invalid")
 
 
+async def test_rounds_and_the_use_of_the_machine_are_records_too(world: Scene):
+    run = await world.accepted()
+    round_ = await run.call("iteration", {"iteration": 2, "description": "again"})
+    assert (round_["type"], round_["data"], round_["message"]) == (
+        "iteration.reported",
+        {"iteration": 2, "description": "again"},
+        "again",
+    )
+    used = await run.call("resources", {"cpu_percent": 12.5, "memory_mb": 100})
+    assert (used["type"], used["data"]) == ("resources.reported", {"cpu_percent": 12.5, "memory_mb": 100})
+    for verb, body in (("iteration", {"iteration": 0}), ("iteration", {}), ("resources", {"cpu_percent": -1})):
+        await refused(run.client.post(run.path(verb), json=body), 422, "request.invalid")
+
+
 async def test_annotations_join_the_metadata(world: Scene):
     run = await world.accepted(metadata={"a": "1", "b": "1"})
     made = await run.call("annotate", {"annotations": {"b": "2", "c": "3"}}, 200)

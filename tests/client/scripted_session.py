@@ -10,7 +10,7 @@ from runwright.client.errors import LeaseLost
 from runwright.client.execution import run_handler
 from runwright.client.handlers import Handler
 from runwright.client.outcome import Outcome, Parked
-from runwright.client.session import Draft, Key, StopSignal, Value, ValueKind
+from runwright.client.session import Child, Draft, Key, StopSignal, Value, ValueKind
 
 
 class Journal:
@@ -20,6 +20,8 @@ class Journal:
         self.events: list[Draft] = []
         self.kept: dict[str, dict[str, Any]] = {"step": {}, "checkpoint": {}, "output": {}, "state": {}}
         self.annotations: dict[str, str] = {}
+        self.children: dict[str, str] = {}
+        self.spawned: list[Child] = []
         self.schemas: dict[str, Any] = {}
         self.now = 1_000_000_000
         self.saves = 0
@@ -96,6 +98,11 @@ class ScriptedSession:
             self.dead = True
             raise LeaseLost("the host died after it wrote")
 
+    async def spawn(self, child: Child) -> str:
+        run_id = self.journal.children.setdefault(child.idempotency_key, f"run_{len(self.journal.children) + 2}")
+        self.journal.spawned.append(child)
+        return run_id
+
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         self.journal.annotations |= annotations
 
@@ -122,6 +129,7 @@ async def execute_to_end(handler: Handler[Any, Any], journal: Journal, payload: 
             continue
         if not isinstance(outcome, Parked):
             return outcome
+        assert outcome.wake_at is not None
         assert outcome.wake_at > journal.now
         journal.now = outcome.wake_at
     raise AssertionError("the run never ended")

@@ -48,6 +48,8 @@ NOT_TAKEN = {
     ("stream_chunks", "follow"): "what there is so far is `runs.events`",
     ("stream_chunks", "named"): "for an EventSource",
     ("restart_run", "machine_preset"): "the other spelling of `preset`",
+    ("wait_for_event", "event_key"): "the other spelling of `key`",
+    ("spawn_run", "job_slug"): "the other spelling of `job`",
     ("save_output", "output_key"): "the other spelling of `key`",
     ("set_state", "state_key"): "the other spelling of `key`",
 }
@@ -55,7 +57,9 @@ NOT_SHOWN = {("Run", "ok"): "`runs.cancel` reads the run behind the answer that 
     (kind, "stop"): "`AsyncRunHandle.stop` has it, from every answer"
     for kind in ("Run", "Event", "Checkpoint", "Output", "Usage", "ToolCall", "StateValue", "Standing")
 }
-BUILT = {("Event", "event_id"): "what the stream calls `id`"}
+BUILT = {("Event", "event_id"): "what the stream calls `id`"} | {
+    ("SpawnedRun", name): "a spawn has no dry run, and joins no other" for name in ("dry_run", "joined")
+}
 """Fields of the client's records that this answer does not have."""
 
 SECRETS = {"create_key", "rotate_key", "create_organization", "rotate_job_secret"}

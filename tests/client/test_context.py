@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runwright.client.blocking import SyncContext
 from runwright.client.context import Context
-from runwright.client.errors import StepOutcomeUnknown
+from runwright.client.errors import ChildFailed, LeaseLost, StepOutcomeUnknown
 from runwright.client.handlers import Handler, job
 from runwright.client.outcome import Completed, Failed, Parked
 from tests.client.scripted_session import Journal, execute, execute_to_end
@@ -375,8 +375,113 @@ def test_a_run_that_dies_at_every_save_in_turn_still_ends_the_same(operations, d
                 outcome = await execute(_program(safe, []), journal, die_at=journal.saves + 1, die_after_write=True)
             except BaseException:  # noqa: BLE001
                 continue
-            if isinstance(outcome, Parked):
+            if isinstance(outcome, Parked) and outcome.wake_at is not None:
                 journal.now = outcome.wake_at
         return await execute_to_end(_program(safe, []), journal)
 
     assert asyncio.run(die_again_and_again()) == calm
+
+
+# --- waits ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_wait_for_an_event_parks_and_returns_its_payload_once_it_has_come():
+    @job
+    async def handler(ctx: Context) -> list[Any]:
+        return [await ctx.wait_for_event("go", timeout_s=60), await ctx.wait_for_event("go", timeout_s=None)]
+
+    journal = Journal()
+    assert await execute(handler, journal) == Parked(journal.now + 60_000_000, "event", "go", "ctx.event:go")
+    journal.kept["step"]["ctx.event:go"] = {"result": {"n": 1}}
+    assert await execute(handler, journal, lease_epoch=2) == Parked(None, "event", "go", "ctx.event:go#2")
+    journal.kept["step"]["ctx.event:go#2"] = {"result": {"n": 2}}
+    assert await execute(handler, journal, lease_epoch=3) == Completed([{"n": 1}, {"n": 2}])
+
+
+async def test_a_plain_function_waits_as_a_coroutine_does():
+    @job
+    def handler(ctx: SyncContext) -> dict[str, Any]:
+        return ctx.wait_for_event("go")
+
+    journal = Journal()
+    assert await execute(handler, journal) == Parked(journal.now + 3_600_000_000, "event", "go", "ctx.event:go")
+
+
+async def test_tasks_that_wait_for_several_things_sleep_first():
+    @job
+    async def handler(ctx: Context) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ctx.wait_for_event("go"))
+            group.create_task(ctx.sleep(60))
+
+    journal = Journal()
+    journal.kept["step"]["ctx.sleep"] = {"wake_at": journal.now + 60_000_000}
+    assert await execute(handler, journal, lease_epoch=2) == Parked(journal.now + 60_000_000)
+
+
+@pytest.mark.parametrize("key", ["", None, 7])
+async def test_the_key_of_an_event_is_a_text(key: Any):
+    @job
+    async def handler(ctx: Context) -> None:
+        await ctx.wait_for_event(key)
+
+    ended = await execute(handler, Journal())
+    assert isinstance(ended, Failed)
+    assert ended.error_class == "ValueError"
+
+
+async def test_a_child_is_spawned_once_whatever_becomes_of_the_attempt():
+    @job
+    async def handler(ctx: Context) -> list[str]:
+        return [(await ctx.spawn("resize", {"n": n}, priority=2)).run_id for n in (1, 2)]
+
+    journal = Journal()
+    with pytest.raises(LeaseLost):
+        await execute(handler, journal, die_at=2)
+    assert await execute(handler, journal, lease_epoch=2) == Completed(["run_2", "run_3"])
+    keys = [child.idempotency_key for child in journal.spawned]
+    assert keys == ["run_1:ctx.spawn:resize", "run_1:ctx.spawn:resize#2", "run_1:ctx.spawn:resize#2"]
+    assert (journal.spawned[0].payload, journal.spawned[0].priority) == ({"n": 1}, 2)
+
+
+async def test_an_awaited_child_parks_and_gives_its_result():
+    @job
+    async def handler(ctx: Context) -> Any:
+        return (await ctx.spawn("resize", await_completion=True, timeout_s=60)).result
+
+    journal = Journal()
+    parked = Parked(journal.now + 60_000_000, "child", "run_2", "ctx.spawn:resize")
+    assert await execute(handler, journal) == parked
+    journal.kept["step"]["ctx.spawn:resize"] = {"result": ended("completed", result={"n": 1})}
+    assert await execute(handler, journal, lease_epoch=2) == Completed({"n": 1})
+    assert len(journal.spawned) == 1
+
+
+async def test_an_awaited_child_that_failed_is_raised_and_can_be_caught():
+    @job
+    async def handler(ctx: Context) -> str:
+        try:
+            await ctx.spawn("resize", await_completion=True)
+        except ChildFailed as failure:
+            return f"{failure.status}: {failure.error_class}"
+        return "completed"
+
+    journal = Journal()
+    journal.kept["step"]["ctx.spawn:resize"] = {"result": ended("failed", error_class="Boom", error="no")}
+    assert await execute(handler, journal, lease_epoch=2) == Completed("failed: Boom")
+
+
+async def test_an_awaited_child_that_failed_and_is_not_caught_fails_the_run_for_good():
+    @job
+    def handler(ctx: SyncContext) -> None:
+        ctx.spawn("resize", await_completion=True)
+
+    journal = Journal()
+    journal.kept["step"]["ctx.spawn:resize"] = {"result": ended("failed", error_class="Boom", error="no")}
+    failure = await execute(handler, journal, lease_epoch=2)
+    assert isinstance(failure, Failed)
+    assert (failure.error_class, failure.retryable, failure.code) == ("ChildFailed", False, "child.failed")
+
+
+def ended(status: str, **more: Any) -> dict[str, Any]:
+    return {"run_id": "run_2", "status": status, "result": None, "error": None, "error_class": None, **more}

@@ -29,6 +29,7 @@ WALKS = {
     "quickstart": (QUICKSTART,),
     "write-a-handler": ("docs/how-to/write-a-handler.md",),
     "dispatch-to-http": ("docs/how-to/dispatch-to-http.md",),
+    "wait-for-events": ("docs/how-to/wait-for-events.md",),
     "call-back": ("docs/how-to/call-back.md",),
     "use-secrets": ("docs/how-to/use-secrets.md",),
     "receive-webhooks": ("docs/how-to/receive-webhooks.md",),

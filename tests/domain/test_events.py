@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from runwright.domain import commands as c
 from runwright.domain import events as e
+from runwright.domain import job_events as w
 from runwright.domain import outcome as o
 from runwright.domain.amendments import Exchanged
 from runwright.domain.events import Draft
@@ -39,6 +40,10 @@ def rich() -> list[History]:
     note = Draft("run.annotated", compose(e.Annotated({"phase": "two"})))
     annotated.apply(c.Append(annotated.standing.run_id, 1, (note,), annotations={"phase": "two"}))
     assert annotated.standing.metadata["phase"] == "two"
+    parent = SPECIMENS["executing"]()
+    others = (w.ChildSpawned("run_y", "resize"), w.Continued("run_z", 1))
+    said = zip(("child.spawned", "run.continued"), others, strict=True)
+    parent.apply(c.Append(parent.standing.run_id, 1, tuple(Draft(name, compose(data)) for name, data in said)))
     recorded = SPECIMENS["executing"]()
     told = compose(Exchanged(1, {"status": 200}, "a body", 6, True))
     exchanged = (Draft("debug.request", told), Draft("debug.response", told))
@@ -56,6 +61,7 @@ def rich() -> list[History]:
         fenced,
         confirmed,
         *(make() for make in SPECIMENS.values()),
+        parent,
     ]
 
 

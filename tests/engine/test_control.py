@@ -224,7 +224,7 @@ async def test_a_crash_after_the_children_and_before_the_entry_is_gone_changes_n
     world = await open_world()
     parent, children, _ = await family(world)
     await stop(world, parent)
-    await world.engine.children.cancel(parent, b"null")  # the entry is still there
+    await world.engine.relations.children.cancel(parent, b"null")  # the entry is still there
     before = [await world.events(child) for child in children]
     await world.crash()
     world = await open_world()

@@ -283,6 +283,9 @@ def check_tables(world: World, runs: list[Run]) -> None:
     assert leases == executing, "one lease for each executing run, and none for any other"
     kept = world.rows("SELECT run_id, name, at FROM timers ORDER BY run_id, name")
     assert kept == sorted((i, name, at) for i, run in live.items() for name, at in timers_of(run).items())
+    waits = world.rows("SELECT run_id, event_key FROM signal_waits ORDER BY run_id")
+    awaited = [(i, run.wait.key) for i, run in sorted(live.items()) if run.wait is not None and run.wait.on == "event"]
+    assert waits == awaited, "whoever waits for an event can be found by it, and nobody else"
     owners: dict[str, int] = {}
     for run in live.values():
         for limit in run.spec.limits if run.owns_slots else ():

@@ -110,6 +110,8 @@ class Options:
     "Slug of a job that is started when a run has completed, or JSON with its `payload_template`; repeatable"
     on_failure: tuple[str, ...] = ()
     "Slug of a job that is started when a run has failed, or JSON with its `payload_template`; repeatable"
+    event_trigger: tuple[str, ...] = ()
+    "Event that starts a run: its key, a prefix of keys and `*`, or a JSON object with key or prefix; repeatable"
     enabled: Annotated[bool | None, Parameter(negative="--disabled")] = None
     "Whether the job can be triggered"
     tag: tuple[str, ...] = ()
@@ -136,10 +138,17 @@ class Options:
         values["tags"] = pairs(values.pop("tag"), "--tag")
         values["default_metadata"] = pairs(values["default_metadata"], "--default-metadata")
         values["retry_delays_secs"] = list(values["retry_delays_secs"])
-        lists = ("retry_on", "retry_delays_secs", "tags", "default_metadata", *LINKS)
+        values["event_triggers"] = [_trigger(text) for text in values.pop("event_trigger")]
+        lists = ("retry_on", "retry_delays_secs", "event_triggers", "tags", "default_metadata", *LINKS)
         empty = [name for name in lists if not values[name]]
         kept = {name: value for name, value in values.items() if value is not None and name not in empty}
         return cast(JobChanges, kept)
+
+
+def _trigger(text: str) -> dict[str, Any]:
+    if text.startswith("{"):
+        return json_object(text, "--event-trigger")
+    return {"prefix": text[:-1]} if text.endswith("*") else {"key": text}
 
 
 NO_OPTIONS = Options()

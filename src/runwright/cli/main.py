@@ -32,6 +32,7 @@ COMMANDS = (
     ("dlq", "dlq:app", "List, replay and discard dead letters."),
     ("batches", "batches:app", "List and read bulk operations."),
     ("workers", "workers:app", "List, read and drain the workers elsewhere."),
+    ("events", "events:app", "Send events to the runs that wait for them and the jobs that they start."),
     ("queues", "queues:app", "List, pause and resume queues."),
     ("webhooks", "webhooks:app", "Subscribe to events of runs, read the log of deliveries, send again."),
     ("environments", "environments:app", "List, read, make, change and delete environments."),

@@ -41,6 +41,24 @@ def children(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> 
     printing.show_rows(rows, columns, connection.json)
 
 
+def lineage(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
+    """List the runs that continue each other, of which this is one; the first of them first.
+
+    Example: `runwright runs lineage RUN --json`
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    columns = ("id", "status", "job_id", "attempt", "created_at", "finished_at", "error_class")
+    with connection.client() as client:
+        rows = client.runs.lineage(run, limit=min(limit, 500)).first(limit)
+    printing.show_rows(rows, columns, connection.json)
+
+
 def checkpoints(run: str, /, *, limit: int = 50, connection: Connection = HERE) -> None:
     """List the checkpoints of a run, oldest first.
 

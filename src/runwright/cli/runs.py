@@ -24,6 +24,7 @@ app = App(name="runs", help="List, read, follow, stop and repeat runs.")
 for _name, _about in (
     ("attempts", "List the attempts of a run."),
     ("children", "List the runs that a run started."),
+    ("lineage", "List the runs that continue each other."),
     ("checkpoints", "List the checkpoints of a run."),
     ("outputs", "List the outputs of a run."),
     ("artifacts", "List the values of a run that lie in artifacts."),

@@ -8,6 +8,7 @@ from runwright.client.artifacts import Artifacts
 from runwright.client.backoff import Backoff
 from runwright.client.dead_letters import BatchOperations, DeadLetters
 from runwright.client.dependencies import Dependencies
+from runwright.client.events import Events
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
@@ -48,6 +49,7 @@ class AsyncClient:
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)
+        self.events = Events(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runwright.client.context import Checkpoint, Context, Facts
 from runwright.client.guard import Guard
-from runwright.client.session import Draft, Key, Session, Value, ValueKind
+from runwright.client.session import Child, Draft, Key, Session, Value, ValueKind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +32,10 @@ class FromThread:
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         """Add to the run's metadata, as `Session.annotate`."""
         self._wait(self._session.annotate(annotations))
+
+    async def spawn(self, child: Child) -> str:
+        """Make a child of this run, as `Session.spawn`."""
+        return self._wait(self._session.spawn(child))
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return what the run has kept, as `Session.values`."""
@@ -70,6 +74,8 @@ class SyncContext(Facts):
     step = _blocking(Context.step)
     sleep = _blocking(Context.sleep)
     sleep_until = _blocking(Context.sleep_until)
+    wait_for_event = _blocking(Context.wait_for_event)
+    spawn = _blocking(Context.spawn)
     checkpoint = _blocking(Context.checkpoint)
     output = _blocking(Context.output)
     state = _blocking(Context.state)

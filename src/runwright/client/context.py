@@ -1,21 +1,24 @@
 """The durable context: what a handler is given to do its work with."""
 
-import asyncio
-import inspect
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Unpack
 
-from runwright.client.errors import NotJson, Park, StepOutcomeUnknown, StepResultNotJson, StopKind
-from runwright.client.fields import Level
+from runwright.client.errors import ChildFailed, NotJson, Park, StepOutcomeUnknown, StepResultNotJson, StopKind
+from runwright.client.fields import Level, SpawnOptions
 from runwright.client.guard import Guard
+from runwright.client.host import Waits
 from runwright.client.json_values import json_copy, lenient_copy
-from runwright.client.session import Draft, Key, Session, Value, ValueKind
+from runwright.client.outcome import Spawned
+from runwright.client.session import Child, Draft, Session, Value
 from runwright.client.steps import (
+    EVENT,
+    NOTHING,
     SLEEP,
+    SPAWN,
     Effect,
     StepRecord,
     Steps,
@@ -36,37 +39,6 @@ class Checkpoint:
     def __init__(self, kept: Mapping[str, Any]) -> None:
         self.sequence = max(map(int, kept)) if kept else 0
         self.state: Any = kept.get(str(self.sequence))
-
-
-class Waits(Protocol):
-    """What a context waits for: the host, and the functions of steps. Handlers in threads wait in another way."""
-
-    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
-        """Append and keep durably, as `Session.save`."""
-
-    async def annotate(self, annotations: Mapping[str, str]) -> None:
-        """Add to the run's metadata, as `Session.annotate`."""
-
-    async def values(self, kind: ValueKind) -> dict[str, Any]:
-        """Return what the run has kept, as `Session.values`."""
-        ...
-
-    async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
-        """Call the function of a step and wait for its result."""
-
-
-class OnLoop:
-    """Wait on the event loop, where the handler runs."""
-
-    def __init__(self, session: Session) -> None:
-        self.save = session.save
-        self.annotate = session.annotate
-        self.values = session.values
-
-    async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
-        """Call `fn` here, or in a thread, and await what it returns if that can be awaited."""
-        returned = await asyncio.to_thread(fn) if thread else fn()
-        return await returned if inspect.isawaitable(returned) else returned
 
 
 class Facts:
@@ -247,6 +219,59 @@ class Context(Facts):
         wake_at = round(at.timestamp() * 1_000_000)
         await self._sleep(lambda now: wake_at)
 
+    async def wait_for_event(self, key: str, *, timeout_s: float | None = 3600) -> dict[str, Any]:
+        """Wait durably for an event of this key and return its payload: as `sleep`, without a worker.
+
+        One that was sent in the last 24 hours and that nobody waited for counts. The second wait for a key is for a
+        second event. A run whose event does not come within `timeout_s` (None: for ever) fails.
+        """
+        self._guard.heed_stop()
+        name = self._steps.next_key(f"{EVENT}{_text(key, 'The key of an event')}")
+        kept = await self._steps.find(name)
+        if kept.finished:
+            payload: dict[str, Any] = kept.result
+            return payload
+        raise Park(self._until(timeout_s), "event", key, name)
+
+    async def spawn(
+        self,
+        job: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        await_completion: bool = False,
+        timeout_s: float | None = None,
+        **options: Unpack[SpawnOptions],
+    ) -> Spawned:
+        """Start a run of another job, once in all attempts, as a child of this one: a cancel of this reaches it.
+
+        With `await_completion` wait for its end, as `wait_for_event` does, at most `timeout_s`, and return it with its
+        result; a child that did not complete raises `ChildFailed`.
+        """
+        self._guard.heed_stop()
+        name = self._steps.next_key(f"{SPAWN}{_text(job, 'The slug of a job')}")
+        end = await self._steps.find(name) if await_completion else NOTHING
+        if end.finished:
+            return _ended(end.result)
+        run_id = await self._child(job, payload, name, options)
+        if not await_completion:
+            return Spawned(run_id)
+        raise Park(self._until(timeout_s), "child", run_id, name)
+
+    async def _child(self, job: str, payload: Mapping[str, Any] | None, name: str, options: SpawnOptions) -> str:
+        """Return the id of a child, made by this attempt or an earlier one."""
+        kept = await self._steps.find(f"{name}.run")
+        if kept.finished:
+            return str(kept.result)
+        copy = json_copy(payload or {})
+        run_id = await self._waits.spawn(Child(job, copy, f"{self.run_id}:{name}", **options))
+        await self._waits.save([], [finished_value(f"{name}.run", run_id)])
+        return run_id
+
+    def _until(self, timeout_s: float | None) -> int | None:
+        if timeout_s is None:
+            return None
+        return self._session.now() + round(_number(timeout_s, "A time limit") * 1_000_000)
+
     async def checkpoint(self, state: dict[str, Any]) -> None:
         """Save the handler's state, durable on return; later attempts find it in `last_checkpoint`."""
         self._guard.heed_stop(once=True)
@@ -333,6 +358,12 @@ class Context(Facts):
         if kept.wake_at is None:
             await self._waits.save([], [sleep_value(key, wake_at)])
         raise Park(wake_at)
+
+
+def _ended(end: Mapping[str, Any]) -> Spawned:
+    if end["status"] != "completed":
+        raise ChildFailed(end["run_id"], end["status"], end["error_class"], end["error"])
+    return Spawned(end["run_id"], end["result"])
 
 
 def _bound(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:

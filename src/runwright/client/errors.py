@@ -8,6 +8,7 @@
     │  ├─ NotJson               a value to keep is not JSON
     │  │  ├─ ResultNotJson      the handler returned it
     │  │  └─ StepResultNotJson  a step did
+    │  ├─ ChildFailed           a spawned run whose end the handler waited for did not complete
     │  └─ StepOutcomeUnknown    an unsafe step started in an earlier attempt and nobody knows whether it finished
     ├─ RetryLater               raise it in a handler: try again, not before `after_s`
     └─ ClientError
@@ -17,7 +18,7 @@
        └─ StreamGap             events are missing from a stream, and the server says so
     BaseException               (so that `except Exception` in a handler does not hold them up)
     └─ Interruption
-       ├─ Park                  the handler sleeps; its execution goes on under another lease
+       ├─ Park                  the handler sleeps or waits; its execution goes on under another lease
        ├─ Stop                  the handler was asked to stop
        └─ LeaseLost             the lease is over: whatever the handler does now has no effect
 """
@@ -26,6 +27,9 @@ from typing import Any, Literal
 
 StopKind = Literal["cancel", "restart", "pause"]
 """What a handler can be asked to stop for."""
+
+On = Literal["timer", "event", "child"]
+"""What a handler can wait for without a worker."""
 
 
 class NonRetryable(Exception):
@@ -83,16 +87,36 @@ class StepOutcomeUnknown(NonRetryable):
         self.idempotency_key = idempotency_key
 
 
+class ChildFailed(NonRetryable):
+    """Say that a child whose end the handler waited for did not complete. A handler may catch it and go on."""
+
+    code = "child.failed"
+
+    def __init__(self, run_id: str, status: str, error_class: str | None, error: str | None) -> None:
+        super().__init__(f"The run {run_id} ended as {status}" + (f": {error_class}: {error}" if error_class else "."))
+        self.run_id = run_id
+        self.status = status
+        self.error_class = error_class
+        self.error = error
+
+
 class Interruption(BaseException):
     """End the handler without being an error of it."""
 
 
 class Park(Interruption):
-    """End this lease and go on at `wake_at` (µs since the epoch)."""
+    """End this lease and go on at `wake_at` (µs since the epoch), or when what is waited for has come.
 
-    def __init__(self, wake_at: int) -> None:
-        super().__init__(f"sleeping until {wake_at} µs")
+    `on` what ("timer", "event", "child") and which one (`key`); then `wake_at` is the time limit, None for none. What
+    comes is kept as the result of the step `name`.
+    """
+
+    def __init__(self, wake_at: int | None, on: On = "timer", key: str = "", name: str = "") -> None:
+        super().__init__(f"sleeping until {wake_at} µs" if on == "timer" else f"waiting for the {on} {key!r}")
         self.wake_at = wake_at
+        self.on: On = on
+        self.key = key
+        self.name = name
 
 
 class Stop(Interruption):

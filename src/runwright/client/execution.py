@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from runwright.client.blocking import SyncContext
-from runwright.client.context import Checkpoint, Context, OnLoop
+from runwright.client.context import Checkpoint, Context
 from runwright.client.errors import (
     LeaseLost,
     NonRetryable,
@@ -21,6 +21,7 @@ from runwright.client.errors import (
 )
 from runwright.client.guard import CancelOnStop, Guard
 from runwright.client.handlers import Handler
+from runwright.client.host import OnLoop
 from runwright.client.json_values import json_copy
 from runwright.client.outcome import Completed, Failed, Outcome, Parked, Stopped
 from runwright.client.session import Session
@@ -109,9 +110,20 @@ def _ending(error: BaseException) -> Outcome:
             return Stopped(leaf.kind)
     errors = [leaf for leaf in leaves if not isinstance(leaf, Park)]
     if not errors:
-        return Parked(min(leaf.wake_at for leaf in leaves if isinstance(leaf, Park)))
+        return _parked([leaf for leaf in leaves if isinstance(leaf, Park)])
     final = next((leaf for leaf in errors if isinstance(leaf, NonRetryable)), error)
     return _failed(errors[0] if len(errors) == 1 else final)
+
+
+def _parked(parks: list[Park]) -> Outcome:
+    """Return the wait of a handler whose tasks wait, all of them: one after the other, sleeps first.
+
+    What comes for the others meanwhile is kept for them: events for a while, the end of a child for good.
+    """
+    sleeps = [park.wake_at for park in parks if park.on == "timer" and park.wake_at is not None]
+    if sleeps:
+        return Parked(min(sleeps))
+    return Parked(parks[0].wake_at, parks[0].on, parks[0].key, parks[0].name)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

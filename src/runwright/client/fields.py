@@ -35,6 +35,15 @@ class ChainLink(TypedDict, total=False):
     payload_template: Mapping[str, Any] | None
 
 
+class EventTrigger(TypedDict, total=False):
+    """Which events start a run: those of a `key`, or of all keys that begin with `prefix`; `filter` is contained."""
+
+    key: str
+    prefix: str
+    filter: Mapping[str, Any]
+    payload_template: Mapping[str, Any]
+
+
 class JobChanges(TypedDict, total=False):
     """The fields of a job that can be changed."""
 
@@ -78,6 +87,7 @@ class JobChanges(TypedDict, total=False):
     batch: BatchWindow | None
     on_complete: Sequence[ChainLink]
     on_failure: Sequence[ChainLink]
+    event_triggers: Sequence[EventTrigger]
     enabled: bool
 
 
@@ -107,6 +117,15 @@ class TriggerOptions(TypedDict, total=False):
     parent_run_id: str
     debug_mode: bool
     dry_run: bool
+
+
+class SpawnOptions(TypedDict, total=False):
+    """What may go with the payload of a child."""
+
+    tags: Mapping[str, str]
+    metadata: Mapping[str, str]
+    priority: int
+    concurrency_key: str
 
 
 class TriggerItem(TriggerOptions, total=False):

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from runwright.client.blocking import SyncContext
 from runwright.client.context import Context
 from runwright.client.errors import PayloadInvalid
-from runwright.client.fields import BatchWindow, DebounceWindow
+from runwright.client.fields import BatchWindow, DebounceWindow, EventTrigger
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,6 +61,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     dedup_window_secs: Annotated[int, Meta(ge=1, le=86_400)] | UnsetType = UNSET
     debounce: DebounceWindow | UnsetType = UNSET
     batch: BatchWindow | UnsetType = UNSET
+    event_triggers: list[EventTrigger] | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
         """Return the fields that were given, as the jobs API names them."""
@@ -164,6 +165,7 @@ def job(
     dedup_window_secs: int | None = None,
     debounce: DebounceWindow | None = None,
     batch: BatchWindow | None = None,
+    event_triggers: Sequence[EventTrigger] | None = None,
 ) -> Callable[[Callable[Concatenate[C, P], R]], Handler[Concatenate[C, P], R]]: ...
 
 

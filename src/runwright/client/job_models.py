@@ -54,6 +54,7 @@ class JobDefinition(Record, kw_only=True):
     batch: dict[str, Any] | None = None
     on_complete: list[dict[str, Any]] | None = None
     on_failure: list[dict[str, Any]] | None = None
+    event_triggers: list[dict[str, Any]] | None = None
     tags: dict[str, Any] | None = None
     default_metadata: dict[str, Any] | None = None
     created_at: datetime | None = None

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from runwright.client.errors import StopKind
+from runwright.client.errors import On, StopKind
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -29,9 +29,22 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """The handler sleeps until `wake_at` (µs since the epoch); it needs no worker before."""
+    """The handler sleeps until `wake_at` (µs since the epoch), or waits at most until then; it needs no worker before.
 
-    wake_at: int
+    `on`, `key` and `name` say for what, as `Park` does.
+    """
+
+    wake_at: int | None
+    on: On = "timer"
+    key: str = ""
+    name: str = ""
+
+
+class Spawned(msgspec.Struct, frozen=True):
+    """A child that a handler spawned; `result` is there if its end was waited for."""
+
+    run_id: str
+    result: dict[str, Any] | None = None
 
 
 class Stopped(msgspec.Struct, frozen=True):

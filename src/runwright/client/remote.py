@@ -375,7 +375,8 @@ def wire(outcome: Outcome) -> dict[str, Any]:
         case Completed():
             return {"status": "completed", "result": outcome.result}
         case Parked():
-            return {"status": "parked", "wake_at": outcome.wake_at}
+            waits = {"on": outcome.on, "key": outcome.key, "name": outcome.name}
+            return {"status": "parked", "wake_at": outcome.wake_at} | (waits if outcome.on != "timer" else {})
         case Stopped():
             return {"status": "stopped"}
         case Failed():

@@ -12,8 +12,11 @@ import msgspec
 from runwright.client.asking import told
 from runwright.client.errors import ApiError, ClientError, LeaseLost, StopKind
 from runwright.client.reporting import BACKOFF, FOR_NOW, OVER, Log, Reporter
-from runwright.client.session import Draft, Key, StopSignal, Value, ValueKind
+from runwright.client.run_handle import AsyncRunHandle
+from runwright.client.session import Child, Draft, Key, StopSignal, Value, ValueKind
 from runwright.client.transport import Transport
+
+LEASE_OVER = OVER | {"auth.stale_token"}
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +117,20 @@ class RemoteSession:
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         """Add to the run's metadata; durable when it returns."""
         await self._reporter.save(self.log, [], annotations=annotations)
+
+    async def spawn(self, child: Child) -> str:
+        """Make a child of this run and return its id; durable when it returns."""
+        self.log.require_lease()
+        asked = {name: value for name, value in msgspec.to_builtins(child).items() if value is not None}
+        job = asked.pop("job")
+        try:
+            async with AsyncRunHandle(self.run_id, self.run_token, self._transport.url) as handle:
+                return (await handle.spawn(job, **asked)).id
+        except ApiError as refused:
+            if refused.code in LEASE_OVER:
+                self.log.give_up(refused.message)
+                self.log.require_lease()
+            raise
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return the values of this kind that the run has kept, by key, from earlier leases too."""

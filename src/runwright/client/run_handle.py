@@ -1,7 +1,7 @@
 """What the code behind an endpoint calls while it works on a run that it has accepted."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 import httpx2
@@ -9,7 +9,8 @@ import msgspec
 
 from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, StopKind
-from runwright.client.fields import Level
+from runwright.client.event_models import SpawnedRun, Waiting
+from runwright.client.fields import Level, SpawnOptions
 from runwright.client.json_values import json_copy
 from runwright.client.models import (
     Checkpoint,
@@ -126,6 +127,17 @@ class AsyncRunHandle:
         body = {"tool_name": tool_name, "input": json_copy(input), "output": json_copy(output)}
         return await self._post(ToolCall, "tool-call", {**body, "duration_ms": duration_ms, "status": status})
 
+    async def iteration(self, iteration: int, description: str = "") -> Event:
+        """Tell which round of its work begins: 1, 2, …."""
+        return await self._post(Event, "iteration", {"iteration": iteration, "description": description})
+
+    async def resources(
+        self, *, cpu_percent: float | None = None, memory_mb: float | None = None, memory_percent: float | None = None
+    ) -> Event:
+        """Tell what the run uses of its machine."""
+        body = {"cpu_percent": cpu_percent, "memory_mb": memory_mb, "memory_percent": memory_percent}
+        return await self._post(Event, "resources", body)
+
     async def stream(self, chunk: str, stream_id: str = "default", done: bool = False) -> Standing:
         """Send a piece of text to whoever follows the run."""
         return await self._post(Standing, "stream", {"chunk": chunk, "stream_id": stream_id, "done": done})
@@ -152,6 +164,45 @@ class AsyncRunHandle:
     async def delete_state(self, key: str) -> None:
         """Forget what is kept under a key; where nothing is kept, nothing happens."""
         await self._send("DELETE", f"state/{quote(key, safe='')}", repeatable=True)
+
+    async def wait_for_event(self, key: str, *, timeout_secs: float | None = None, name: str | None = None) -> Waiting:
+        """Return the payload of an event (`received`), or park the run until it comes: then the attempt is over.
+
+        Answer the dispatch then with any 2xx, or not at all; the run is dispatched again when the event is there, and
+        this call answers it. `name` tells several waits for one key apart.
+        """
+        body = {"event_key": key, "timeout_secs": timeout_secs, "name": name}
+        return await self._post(Waiting, "wait-for-event", body)
+
+    async def spawn(
+        self,
+        job: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        project_id: str | None = None,
+        await_completion: bool = False,
+        await_timeout_secs: float | None = None,
+        name: str | None = None,
+        ttl_secs: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[SpawnOptions],
+    ) -> SpawnedRun:
+        """Start a run of another job, as a child of this one; with an `idempotency_key` once in all attempts.
+
+        With `await_completion` this run is parked until the child ends, and its attempt is over; dispatched again, the
+        same call answers with what became of it in `awaited`. `name` tells several awaited runs of one job apart.
+        """
+        body = {"job": job, "payload": json_copy(payload or {}), "project_id": project_id, "name": name, **options}
+        body |= {"await_completion": await_completion, "await_timeout_secs": await_timeout_secs}
+        body |= {"idempotency_key": idempotency_key, "ttl_secs": ttl_secs}
+        return await self._post(SpawnedRun, "spawn", body, repeatable=idempotency_key is not None)
+
+    async def continue_run(
+        self, payload: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> SpawnedRun:
+        """Start the run of the same job that goes on where this one ends; this one is not ended by it."""
+        body = {"payload": None if payload is None else json_copy(payload), "idempotency_key": idempotency_key}
+        return await self._post(SpawnedRun, "continue", body, repeatable=idempotency_key is not None)
 
     async def complete(self, result: Any = None) -> Run:
         """End the run well, with its result."""

@@ -168,6 +168,10 @@ class Runs(ManyRuns):
         """Return the values of the run that lie in artifacts."""
         return self._transport.pages(RunArtifact, f"{_path(run_id)}/artifacts", page)
 
+    def lineage(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Run]:
+        """Return the runs that continue each other, of which this is one; the first of them first."""
+        return self._transport.pages(Run, f"{_path(run_id)}/lineage", page)
+
     def children(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Run]:
         """Return the runs that this run started."""
         return self._transport.pages(Run, f"{_path(run_id)}/children", page)

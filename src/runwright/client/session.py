@@ -44,6 +44,18 @@ class Value(msgspec.Struct, frozen=True):
 Key = tuple[ValueKind, str]
 
 
+class Child(msgspec.Struct, frozen=True):
+    """A run to make of a job of the same project, named by its slug; made once for each idempotency key."""
+
+    job: str
+    payload: dict[str, Any]
+    idempotency_key: str
+    tags: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = {}
+    priority: int | None = None
+    concurrency_key: str | None = None
+
+
 class StopSignal:
     """A request to stop, made by the host and seen by the execution; every method may be called from any thread.
 
@@ -186,6 +198,10 @@ class Session(Protocol):
 
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         """Add to the run's metadata; durable when it returns."""
+        ...
+
+    async def spawn(self, child: Child) -> str:
+        """Make a child of this run and return its id; durable when it returns."""
         ...
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:

@@ -5,7 +5,9 @@ call its steps in the same order every time it is given the same results. Kept v
 
 - `{"started": <lease epoch>, "effect": "idempotent"|"unsafe"}` once a step with an effect is about to run,
 - `{"result": <JSON>}` once a step is finished,
-- `{"wake_at": <µs>}` for a sleep (keys `ctx.sleep`, `ctx.sleep#2`, …; the prefix `ctx.` is ours).
+- `{"wake_at": <µs>}` for a sleep (keys `ctx.sleep`, `ctx.sleep#2`, …; the prefix `ctx.` is ours),
+- `{"result": <JSON>}` once what was waited for has come (keys `ctx.event:<key>` and
+  `ctx.spawn:<job>`), written by the server; the id of that child is kept under `ctx.spawn:<job>.run`.
 """
 
 import inspect
@@ -20,6 +22,8 @@ Effect = Literal["none", "idempotent", "unsafe"]
 EFFECTS: tuple[Effect, ...] = ("none", "idempotent", "unsafe")
 NAME_MAX = 200
 SLEEP = "ctx.sleep"
+EVENT = "ctx.event:"
+SPAWN = "ctx.spawn:"
 
 
 class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):

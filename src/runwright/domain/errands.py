@@ -13,7 +13,7 @@ import msgspec
 
 from runwright.domain.run import Run
 
-Errand = Literal["cancel_children", "release", "depend", "chain"]
+Errand = Literal["cancel_children", "release", "depend", "chain", "wake_parent"]
 ERRANDS: tuple[Errand, ...] = get_args(Errand)
 """Every kind of errand; a new one is an entry here and a handler in `engine`, and nothing else is ever left."""
 
@@ -32,6 +32,8 @@ def left_by(new: Run, *, awaited: bool) -> Iterator[bytes]:
     """
     if new.state == "cancelled":
         yield errand("cancel_children")
+    if new.terminal and new.spec.spawned:
+        yield errand("wake_parent")
     if awaited and new.terminal:
         yield errand("release")
     if new.state in new.spec.chains:

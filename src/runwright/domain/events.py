@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runwright.domain import job_events as w
 from runwright.domain.amendments import DebugSet, Exchanged, Rescheduled
 from runwright.domain.chain import Link, body
 from runwright.domain.redaction import Redacted, RedactedText
@@ -227,100 +228,6 @@ class ExpiredData(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: int
 
 
-class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`run.progress`: how far the work is, in percent; at which step, and how long it will still take."""
-
-    percent: float
-    message: str = ""
-    step: str | None = None
-    eta_seconds: float | None = None
-
-
-class Log(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`log`: a line that the job wrote; the text is the event's message, the data whatever it added."""
-
-
-class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`stream.chunk`: a piece of a named stream; neighbouring pieces of one flush are merged."""
-
-    chunk: str
-    stream_id: str = "default"
-    done: bool = False
-
-
-class CheckpointSaved(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`checkpoint.saved`: the job saved its state."""
-
-    sequence: int
-    source: str = "sdk"
-    value: ValueRef | None = None
-
-
-class OutputSaved(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`output.saved`: the job published a named output."""
-
-    output_key: str
-    value: ValueRef | None = None
-
-
-class StateSet(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`state.set`: the job keeps a value of its own under a key, for its later attempts and for operators."""
-
-    state_key: str
-    value: ValueRef | None = None
-
-
-class StateDeleted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`state.deleted`: the job forgot a value."""
-
-    state_key: str
-
-
-class UsageReported(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`usage.reported`: the job used a model; the cost is in millionths of a US dollar."""
-
-    provider: str
-    model: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cost_microusd: int = 0
-
-
-class ToolCalled(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`tool.called`: the job called a tool, with what, and what came of it."""
-
-    tool_name: str
-    input: Any = None
-    output: Any = None
-    duration_ms: int = 0
-    status: str = "completed"
-
-
-class StepStarted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`step.started`: a step with an effect is about to run; its idempotency key goes with it."""
-
-    name: str
-    effect: str
-    idempotency_key: str
-
-
-class StepCompleted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`step.completed`: the step's result is stored and will not be computed again."""
-
-    name: str
-    effect: str = "none"
-    duration_ms: int = 0
-    reused: bool = False
-    value: ValueRef | None = None
-
-
-class StepUnknown(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`step.unknown`: an unsafe step had started and nobody knows whether it finished."""
-
-    name: str
-
-
 class EventType(msgspec.Struct, frozen=True):
     """An entry of the catalogue."""
 
@@ -349,18 +256,22 @@ CATALOGUE: dict[str, EventType] = {
     "run.cancelled": EventType("lifecycle", CancelledData),
     "run.expired": EventType("lifecycle", ExpiredData),
     "run.rescheduled": EventType("lifecycle", Rescheduled),
-    "run.progress": EventType("lifecycle", Progress, by_job=True),
-    "log": EventType("output", Log, by_job=True),
-    "stream.chunk": EventType("output", Chunk, by_job=True),
-    "output.saved": EventType("output", OutputSaved, by_job=True),
-    "checkpoint.saved": EventType("checkpoint", CheckpointSaved, by_job=True),
-    "state.set": EventType("checkpoint", StateSet, by_job=True),
-    "state.deleted": EventType("checkpoint", StateDeleted, by_job=True),
-    "usage.reported": EventType("model", UsageReported, by_job=True),
-    "tool.called": EventType("tool", ToolCalled, by_job=True),
-    "step.started": EventType("tool", StepStarted, by_job=True),
-    "step.completed": EventType("tool", StepCompleted, by_job=True),
-    "step.unknown": EventType("tool", StepUnknown, by_job=True),
+    "run.progress": EventType("lifecycle", w.Progress, by_job=True),
+    "child.spawned": EventType("output", w.ChildSpawned),
+    "run.continued": EventType("output", w.Continued),
+    "log": EventType("output", w.Log, by_job=True),
+    "stream.chunk": EventType("output", w.Chunk, by_job=True),
+    "output.saved": EventType("output", w.OutputSaved, by_job=True),
+    "checkpoint.saved": EventType("checkpoint", w.CheckpointSaved, by_job=True),
+    "state.set": EventType("checkpoint", w.StateSet, by_job=True),
+    "state.deleted": EventType("checkpoint", w.StateDeleted, by_job=True),
+    "usage.reported": EventType("model", w.UsageReported, by_job=True),
+    "tool.called": EventType("tool", w.ToolCalled, by_job=True),
+    "iteration.reported": EventType("output", w.Iterated, by_job=True),
+    "resources.reported": EventType("output", w.ResourcesUsed, by_job=True),
+    "step.started": EventType("tool", w.StepStarted, by_job=True),
+    "step.completed": EventType("tool", w.StepCompleted, by_job=True),
+    "step.unknown": EventType("tool", w.StepUnknown, by_job=True),
     "debug.set": EventType("system", DebugSet),
     "debug.request": EventType("system", Exchanged),
     "debug.response": EventType("system", Exchanged),

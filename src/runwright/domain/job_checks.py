@@ -33,6 +33,11 @@ def problems(
         found.append(FieldError("batch", "cannot go with debounce"))
     if definition.debounce is not None and definition.debounce.max_wait_secs < definition.debounce.window_secs:
         found.append(FieldError("debounce.max_wait_secs", "must be at least window_secs"))
+    found += [
+        FieldError(f"event_triggers[{place}]", "needs either key or prefix")
+        for place, trigger in enumerate(definition.event_triggers)
+        if (trigger.key is None) == (trigger.prefix is None)
+    ]
     if ids.is_id("job", definition.slug):
         found.append(FieldError("slug", "must not look like the id of a job"))
     if definition.retry_strategy == "custom" and not definition.retry_delays_secs:

@@ -12,6 +12,7 @@ from runwright.domain.addresses import URL_MAX
 from runwright.domain.retry import Jitter, Strategy
 from runwright.domain.schedule import CatchUp, Overlap
 from runwright.domain.secrets import EnvironmentName
+from runwright.domain.signal import EventTrigger
 
 DAY_S = 86_400
 MONTH_S = 30 * DAY_S
@@ -56,6 +57,10 @@ Timezone = Annotated[str, Meta(max_length=64, description="The IANA time zone wh
 CatchUpOf = Annotated[CatchUp, Meta(description="What becomes of fires that were missed while no server was there.")]
 OverlapOf = Annotated[Overlap, Meta(description="What a fire does while the run of the fire before it is unfinished.")]
 PayloadTemplate = Annotated[dict[str, Any], Meta(description="The payload of the runs that `cron` starts.")]
+
+EventTriggers = Annotated[
+    tuple[EventTrigger, ...], Meta(max_length=50, description="The events that start a run when they are sent.")
+]
 
 
 PayloadSchema = Annotated[
@@ -146,4 +151,5 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     batch: Batching | None = None
     on_complete: Links = ()
     on_failure: Links = ()
+    event_triggers: EventTriggers = ()
     enabled: bool = True

@@ -110,6 +110,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dependency_key: str | None = None
     batch_id: str | None = None
     parent_run_id: str | None = None
+    continuation_of: str | None = None
+    lineage_root: str | None = None
+    lineage_depth: int = 0
     replay_of: str | None = None
     triggered_by_run_id: str | None = None
     chains: tuple[State, ...] = ()
@@ -131,6 +134,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     webhook: bool = False
     """Whether its job's version names an address that is told of its end."""
     environment: str | None = None
+
+    @property
+    def spawned(self) -> bool:
+        """Tell whether the code of a run made this one, and may wait for its end."""
+        return self.parent_run_id is not None and self.triggered_by == "spawn"
 
     @property
     def lane(self) -> str:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from runwright.domain import amending, ending, gathering
 from runwright.domain import commands as c
 from runwright.domain import events as e
+from runwright.domain import job_events as w
 from runwright.domain.amendments import Rescheduled
 from runwright.domain.chain import genesis
 from runwright.domain.ending import draft
@@ -171,7 +172,7 @@ def _counted(run: Run, drafts: tuple[e.Draft, ...]) -> Run:
     reports = [draft.data for draft in drafts if draft.type == "usage.reported"]
     for report in reports:
         try:
-            told = msgspec.json.decode(report, type=e.UsageReported)
+            told = msgspec.json.decode(report, type=w.UsageReported)
         except msgspec.ValidationError:
             continue
         usage = Usage(

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from runwright.clock import Clock
 from runwright.domain import outcome as o
-from runwright.domain.commands import Finish, Value
+from runwright.domain.commands import Finish, Submit, Value
 from runwright.domain.events import CATALOGUE, Draft
 from runwright.domain.lane import Lane
 from runwright.domain.redaction import Redactor, compose
@@ -22,7 +22,9 @@ from runwright.engine.annotations import require_annotations
 from runwright.engine.captures import Way, captured
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
+from runwright.engine.requests import Spawn
 from runwright.engine.schema import JobSchemas, require_valid
+from runwright.engine.spawning import Spawner
 from runwright.engine.values import Values, encode
 from runwright.errors import Error, Internal, Overtaken, StoreError, StoreUnavailable
 from runwright.store.base import Store
@@ -100,9 +102,11 @@ class Attempt:
         values: Values,
         schemas: JobSchemas,
         clock: Clock,
+        spawner: Spawner,
     ) -> None:
         self.run = run
         self.debug = run.debug_mode
+        self.spawner = spawner
         self.clock = clock
         self.on_stop: Callable[[StopKind], None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -347,8 +351,13 @@ class Attempt:
             return self.failed(type(bug).__name__, str(bug) or repr(bug))
 
     async def finish(
-        self, outcome: o.Outcome, draw: float, patience_s: float, after: tuple[int, int] | None = None
-    ) -> None:
+        self,
+        outcome: o.Outcome,
+        draw: float,
+        patience_s: float,
+        after: tuple[int, int] | None = None,
+        child: tuple[Submit, Draft] | None = None,
+    ) -> Any:
         """Write the outcome; while the store is not available, try again as long as the lease may live.
 
         Raises `Overtaken` where the run does not stand at `after`: nothing was written, `go_on` before the next try.
@@ -358,17 +367,19 @@ class Attempt:
         drafts = self._emitter.close(self._buffer)
         wiped = self.held_back()  # its streams were closed with the last records
         values = () if wiped is None else (wiped,)
+        if child is not None:
+            drafts = (*drafts, child[1])
         command = Finish(self.run.run_id, self.run.lease_epoch, outcome, draw, drafts, values, after)
+        request = command if child is None else Spawn(submit=child[0], by=command)
         try:
-            await self._write(command, self.clock.monotonic() + patience_s)
+            return await self._write(request, self.clock.monotonic() + patience_s)
         finally:
             self._buffer.forget()
 
-    async def _write(self, command: Finish, give_up: float) -> None:
+    async def _write(self, request: Finish | Spawn, give_up: float) -> Any:
         while True:
             try:
-                await self._commit.apply(command)
-                return
+                return await self._commit.apply(request)
             except StoreUnavailable:
                 if self.clock.monotonic() >= give_up:
                     raise

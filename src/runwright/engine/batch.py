@@ -23,11 +23,9 @@ from runwright.domain.outcome import Completed
 from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
+from runwright.engine.values import STEP
 from runwright.engine.watched import Watched
 from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
-
-STEP = "step"
-"""The kind of value that a run's code finds again as the result of what it waited for."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -252,6 +250,7 @@ class Batch:
             self._seal_timers(old, new)
             if new.spec.gather is not None:
                 self._seal_gathering(old, new)
+            self._seal_wait(old, new)
         steps = self._terms.watched.steps(self.after, self.events)
         if changed or steps:  # one row for the whole transaction: it tells of many runs, so of none by its id
             self.changes.outbox.append((TOPIC, "", moves(changed, steps)))
@@ -303,6 +302,15 @@ class Batch:
         elif executes and executed is not None and new.stop != executed.stop:
             self.changes.fences.append((new.run_id, self.now + self._terms.grace_us))
 
+    def _seal_wait(self, old: Run | None, new: Run) -> None:
+        was, waits = _awaited(old), _awaited(new)
+        if was != waits:
+            project_id = new.spec.project_id
+            if was is not None:
+                self.changes.signal_waits_gone.append((project_id, was, new.run_id))
+            if waits is not None:
+                self.changes.signal_waits.append((project_id, waits, new.run_id))
+
     def _seal_timers(self, old: Run | None, new: Run) -> None:
         had = timers(old) if old is not None else {}
         wants = timers(new)
@@ -345,6 +353,11 @@ def _told(outcome: str, run: Run, ended: Run) -> str:
     if ended.tally.restarts > run.tally.restarts:
         return "restarted"
     return "crashed" if outcome == "failed" and ended.error_class == "WorkerLost" else outcome
+
+
+def _awaited(run: Run | None) -> str | None:
+    """Return the key of the event that a run waits for."""
+    return run.wait.key if run is not None and run.wait is not None and run.wait.on == "event" else None
 
 
 def _place(run: Run | None) -> tuple[str | None, float | None] | None:

@@ -18,7 +18,8 @@ from runwright.domain import commands as c
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.engine.batch import Batch, Terms
-from runwright.engine.requests import Admit, Committed, Fire, Fused, Request, Reserved
+from runwright.engine.meeting import HandOver, Meeting, Rules
+from runwright.engine.requests import Admit, Committed, Fire, Fused, Request, Reserved, Send, Spawn
 from runwright.engine.transact import Transact
 from runwright.engine.witness import written
 from runwright.errors import OutcomeUnknown, Overloaded, StoreReadOnly, StoreUnavailable
@@ -47,6 +48,8 @@ class Commit:
         store: Store,
         clock: Clock,
         terms: Terms,
+        hand_over: HandOver,
+        rules: Rules,
         *,
         batch_max: int = 500,
         backlog_max: int = 20_000,
@@ -56,6 +59,8 @@ class Commit:
         self._store = store
         self._clock = clock
         self._terms = terms
+        self._hand_over = hand_over
+        self._rules = rules
         self._batch_max = batch_max
         self._backlog_max = backlog_max
         self._known_max = known_max
@@ -174,6 +179,7 @@ class Commit:
             self._known,
             reserved,
             self._terms,
+            Meeting(self._hand_over, self._rules),
             batch_max=self._batch_max,
             idempotency_ttl_us=self._idempotency_ttl_us,
             awaited=self.awaited,
@@ -234,7 +240,7 @@ class Commit:
 
 
 def _makes_runs(request: Request) -> bool:
-    return isinstance(request, c.Submit) or (isinstance(request, Fire) and bool(request.submits))
+    return isinstance(request, c.Submit | Spawn) or (isinstance(request, Fire | Send) and bool(request.submits))
 
 
 def _lowest(ready: Sequence[Run]) -> dict[str, float]:

@@ -22,7 +22,6 @@ from runwright.engine.batches import Batches
 from runwright.engine.bulk import Bulk
 from runwright.engine.calls import Calls
 from runwright.engine.chains import Chains
-from runwright.engine.children import Children
 from runwright.engine.commit import Commit
 from runwright.engine.control import Control
 from runwright.engine.cron import CronLoop, CronTerms
@@ -33,12 +32,14 @@ from runwright.engine.fleet import Fleet
 from runwright.engine.inbox import Handler, Inbox
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
+from runwright.engine.meeting import Rules
 from runwright.engine.neighbours import Neighbours
 from runwright.engine.operations import Operations
 from runwright.engine.postman import Courier
 from runwright.engine.queues import Queues
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
+from runwright.engine.relations import Relations
 from runwright.engine.releases import Releases
 from runwright.engine.replays import Replays
 from runwright.engine.requests import Committed
@@ -51,6 +52,7 @@ from runwright.engine.stream import Hub
 from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
 from runwright.engine.vault import Vault
+from runwright.engine.waits import Waits
 from runwright.engine.watched import Watched
 from runwright.engine.webhooks import Webhooks
 from runwright.engine.worker import Worker
@@ -95,6 +97,7 @@ class Engine:
         self.jobs = self._jobs(secrets, ttl_us)
         self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs, "webhooks": self.webhooks.forget}
         self._graph(clock, ttl_us)
+        self.relations = Relations(store, clock, settings, self.commit, self.values, self.submitter, self.jobs)
         self.control = Control(self.commit, self.hub)
         self.amend = Amend(store, self.commit, self.values, self.schemas)
         self.batches = Batches(store)
@@ -102,12 +105,10 @@ class Engine:
         self.bulk = Bulk(self.commit, clock, chunk=settings.commit_batch_max)
         steady = Steady(clock, settings.lease_s)
         self.scheduler = Scheduler(store, self.commit, clock, steady, batch=settings.scheduler_batch)
-        self.reaper = Reaper(
-            store, self.commit, clock, steady, every_s=settings.reaper_s, grace_s=settings.stop_grace_s
-        )
+        every_s, grace_s = settings.reaper_s, settings.stop_grace_s
+        self.reaper = Reaper(store, self.commit, clock, steady, every_s=every_s, grace_s=grace_s)
         self.cron = self._cron(sealer, clock, steady)
         self.schedules = Schedules(store, clock)
-        self.children = Children(store, self.commit)
         self.inbox = Inbox(store, clock, self._errands(), batch=settings.inbox_batch)
         self.feed = Feed(store, window_max=settings.feed_window)
         self.operations = Operations(store, clock, settings, artifacts, self.webhooks)
@@ -115,6 +116,7 @@ class Engine:
         self.emitter = self._emitter(clock)
         self.fleet = self._fleet(clock, believed_s)
         self.calls = Calls(self.fleet, store, self.values)
+        self.waits = Waits(self.fleet, store, self.values, self.relations.spawner, clock)
         self.workforce = Workforce(store, self._drained)
         self.queues = Queues(store, self._wake)
         self.workers = tuple(self._worker(executor, slots, clock) for executor, slots in executors)
@@ -169,6 +171,8 @@ class Engine:
             self.store,
             clock,
             Terms(int(settings.lease_s * 1e6), int(settings.stop_grace_s * 1e6), self.watched),
+            self.values.hand_over,
+            Rules(settings.signal_wakes_max, settings.signals_kept_max, int(settings.signals_kept_h * 3.6e9)),
             batch_max=settings.commit_batch_max,
             backlog_max=settings.commit_backlog_max,
             idempotency_ttl_us=idempotency_ttl_us,
@@ -177,10 +181,11 @@ class Engine:
     def _errands(self) -> dict[Errand, Handler]:
         """Return who does which errand: one for each kind that there is."""
         return {
-            "cancel_children": self.children.cancel,
+            "cancel_children": self.relations.children.cancel,
             "release": self.releases.release,
             "depend": self.releases.depend,
             "chain": self.chains.follow,
+            "wake_parent": self.relations.children.tell_parent,
         }
 
     def _releases(self, clock: Clock) -> Releases:
@@ -202,6 +207,7 @@ class Engine:
             self.values,
             self.schemas,
             clock,
+            self.relations.spawner,
             lease_s=self.settings.lease_s,
             attempts_max=self.settings.remote_attempts_max,
             believed_s=believed_s,
@@ -239,6 +245,7 @@ class Engine:
             self.values,
             self.schemas,
             clock,
+            self.relations.spawner,
             slots=slots,
             lease_s=self.settings.lease_s,
             heartbeat_s=self.settings.heartbeat_s,

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from runwright.clock import Clock
 from runwright.domain import outcome as o
-from runwright.domain.commands import Value
+from runwright.domain.commands import Submit, Value
+from runwright.domain.events import Draft
 from runwright.domain.hints import Asked
 from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import ENDPOINT, Run
@@ -28,6 +29,7 @@ from runwright.engine.emitter import Emitter, Packed
 from runwright.engine.known_attempts import KnownAttempts, stand
 from runwright.engine.requests import Committed, Take
 from runwright.engine.schema import JobSchemas
+from runwright.engine.spawning import Spawner
 from runwright.engine.stops import Stopping, Stops
 from runwright.engine.values import Values
 from runwright.errors import Error, NotFound, Overtaken, RunEnded, StaleLease
@@ -69,6 +71,7 @@ class Fleet:
         values: Values,
         schemas: JobSchemas,
         clock: Clock,
+        spawner: Spawner,
         *,
         lease_s: float,
         attempts_max: int,
@@ -79,6 +82,7 @@ class Fleet:
         self._emitter = emitter
         self._values = values
         self._schemas = schemas
+        self._spawner = spawner
         self._clock = clock
         self._lease_s = lease_s
         self._lease_us = int(lease_s * 1e6)
@@ -250,9 +254,8 @@ class Fleet:
         return known
 
     def _open(self, run: Run, payload: bytes | None, *, received: int | None) -> Attempt:
-        attempt = Attempt(
-            run, payload, self._commit, self._store, self._emitter, self._values, self._schemas, self._clock
-        )
+        tools = (self._commit, self._store, self._emitter, self._values, self._schemas, self._clock, self._spawner)
+        attempt = Attempt(run, payload, *tools)
         attempt.received = received
         return self._known.add(attempt)
 
@@ -330,17 +333,21 @@ class Fleet:
         await self.append(attempt, [Saving((), annotations=annotations)])
         return attempt.run
 
-    async def finish(self, attempt: Attempt, outcome: o.Outcome) -> None:
-        """End an attempt with its outcome. Raises `StaleLease` when its lease is over."""
+    async def finish(self, attempt: Attempt, outcome: o.Outcome, child: tuple[Submit, Draft] | None = None) -> Any:
+        """End an attempt with its outcome, or with a wait for the `child` that is made in the same transaction.
+
+        Returns what the commit answered. Raises `StaleLease` when its lease is over.
+        """
         async with attempt.turn:
             while True:
                 await self._recalled(attempt)
                 try:
-                    await attempt.finish(outcome, random.random(), self._lease_s, after=attempt.place)
+                    answer = await attempt.finish(outcome, random.random(), self._lease_s, attempt.place, child)
                     break
                 except Overtaken:
                     await self._catch_up(attempt)
             self._known.forget(attempt.run.run_id)
+            return answer
 
     async def touch(self, attempt: Attempt, *, now: bool = False) -> None:
         """Renew the lease of a run that its endpoint works on: a call of it is a sign of life.

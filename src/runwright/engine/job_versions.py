@@ -10,7 +10,7 @@ import msgspec
 from runwright import ids
 from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition
-from runwright.engine import environments, schedules
+from runwright.engine import environments, schedules, signals
 from runwright.errors import AlreadyExists, FieldError, InvalidRequest
 from runwright.store import audit
 from runwright.store.base import Transaction
@@ -36,6 +36,7 @@ async def insert(tx: Transaction, project: Project, definition: JobDefinition, b
     await tx.fetch(q.INSERT_JOB, **row)
     await _insert_version(tx, made, encoded, by)
     await schedules.follow(tx, None, made)
+    await signals.follow(tx, None, made)
     data = {"slug": made.slug, "project_id": made.project_id}
     await audit.append(tx, made.org_id, by, "job.created", made.job_id, data)
     return made
@@ -65,6 +66,7 @@ async def replace(tx: Transaction, old: Job, definition: JobDefinition, by: str)
     )
     await _insert_version(tx, new, encoded, by)
     await schedules.follow(tx, old, new)
+    await signals.follow(tx, old, new)
     before, after = msgspec.structs.asdict(old.definition), msgspec.structs.asdict(definition)
     data = {"version": new.version, "changed": [name for name in sorted(after) if after[name] != before[name]]}
     await audit.append(tx, new.org_id, by, "job.updated", new.job_id, data)
@@ -103,5 +105,5 @@ def converted(fields: Mapping[str, Any]) -> JobDefinition:
 def same(definition: JobDefinition, other: JobDefinition) -> bool:
     """Tell whether a change from one definition to the other changes nothing. In JSON, 1 and true are not the same."""
     encode = msgspec.json.Encoder(order="deterministic").encode
-    free = ("payload_template", "payload_schema", "result_schema", "on_complete", "on_failure")
+    free = ("payload_template", "payload_schema", "result_schema", "on_complete", "on_failure", "event_triggers")
     return definition == other and all(encode(getattr(definition, n)) == encode(getattr(other, n)) for n in free)

@@ -11,7 +11,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition, JobVersion
 from runwright.domain.job_checks import SCHEMA_MAX_BYTES, problems
 from runwright.domain.tenancy import Actor
-from runwright.engine import dependencies, schedules
+from runwright.engine import dependencies, schedules, signals
 from runwright.engine.directory import JobDirectory
 from runwright.engine.job_versions import converted, insert, replace, same
 from runwright.engine.signing_secrets import GRACE_S, Rotated, SigningSecrets
@@ -108,6 +108,7 @@ class Jobs:
             current = await _current(tx, job)
             await schedules.forget(tx, job.job_id)
             await dependencies.forget(tx, job.job_id)
+            await signals.forget(tx, current)
             live = await tx.fetch(q.LIVE_RUN, job_id=job.job_id)
             if live:
                 raise Conflict(

@@ -49,6 +49,7 @@ class Operations:
             workers_kept_h=settings.workers_kept_h,
             deliveries_kept_days=settings.webhook_retention_days,
             secrets_known_days=settings.secrets_known_days,
+            signals_kept_h=settings.signals_kept_h,
             batch=settings.prune_batch,
         )
 

@@ -28,6 +28,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     retry_initial_delay_secs: float | None = None
     retry_max_delay_secs: float | None = None
     parent_run_id: str | None = None
+    continuation_of: str | None = None
+    lineage_root: str | None = None
+    lineage_depth: int = 0
     batch_id: str | None = None
     triggered_by: str = "manual"
     debug_mode: bool = False

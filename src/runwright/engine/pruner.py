@@ -11,6 +11,7 @@ from runwright.store.base import Pruned, Store, Transaction
 from runwright.store.queries.batches import FORGET_BATCHES
 from runwright.store.queries.runs import FORGET_KEYS
 from runwright.store.queries.secrets import FORGET_VALUES
+from runwright.store.queries.signals import FORGET_KEPT
 from runwright.store.queries.tickets import FORGET_TICKETS
 from runwright.store.queries.webhooks import FORGET as FORGET_DELIVERIES
 from runwright.store.queries.workforce import FORGET_WORKERS
@@ -36,6 +37,7 @@ class Pruner:
         workers_kept_h: float = 168,
         deliveries_kept_days: float = 30,
         secrets_known_days: float = 7,
+        signals_kept_h: float = 24,
         batch: int = 500,
     ) -> None:
         self._store = store
@@ -47,6 +49,7 @@ class Pruner:
         self._workers_kept_h = workers_kept_h
         self._deliveries_kept_days = deliveries_kept_days
         self._secrets_known_days = secrets_known_days
+        self._signals_kept_h = signals_kept_h
         self._batch = batch
         self.loop = Loop("pruner", self._once, clock, every_s=every_s)
 
@@ -59,6 +62,7 @@ class Pruner:
                 return
             await tx.fetch(FORGET_KEYS, before=keys_before)
             await tx.fetch(FORGET_WORKERS, before=now - int(self._workers_kept_h * HOUR_US))
+            await tx.fetch(FORGET_KEPT, before=now - int(self._signals_kept_h * HOUR_US))
             await tx.fetch(FORGET_TICKETS, before=tx.now)
             deliveries_before = ids.floor("whd", now - int(self._deliveries_kept_days * DAY_US))
             await tx.fetch(FORGET_DELIVERIES, before=deliveries_before, limit=self._batch)

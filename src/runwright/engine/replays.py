@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from runwright.domain.accounts import Project
 from runwright.domain.commands import Submit
 from runwright.domain.ending import draft
-from runwright.domain.events import CheckpointSaved
 from runwright.domain.job import Job
+from runwright.domain.job_events import CheckpointSaved
 from runwright.domain.run import Spec
 from runwright.domain.tenancy import Actor
 from runwright.engine.jobs import Jobs

@@ -13,6 +13,8 @@ from runwright.domain.events import Event
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.domain.schedule import Overlap, Schedule
+from runwright.domain.signal import Signal
+from runwright.domain.tenancy import Cause
 
 
 class Take(msgspec.Struct, frozen=True):
@@ -55,7 +57,34 @@ class Tell(msgspec.Struct, frozen=True):
     finished: bool = True
 
 
-Request = c.Command | Take | Admit | Fire | Tell
+class Send(msgspec.Struct, frozen=True, kw_only=True):
+    """Wake the runs that wait for a signal, make the runs that it starts, and keep it where nobody waits for it."""
+
+    signal: Signal
+    cause: Cause
+    submits: tuple[c.Submit, ...] = ()
+    idempotency: c.IdempotencyKey | None = None
+
+
+class Spawn(msgspec.Struct, frozen=True, kw_only=True):
+    """Make a run at the word of another's code: with what its log says of that, or with the wait that ends its attempt.
+
+    Where the idempotency key finds the run that was made before, that one is waited for, and nothing is said again.
+    """
+
+    submit: c.Submit
+    by: c.Append | c.Finish
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the run whose code it is."""
+        return self.by.run_id
+
+
+Request = c.Command | Spawn | Take | Admit | Fire | Tell | Send
+
+OfMany = Take | Admit | Fire | Tell | Send
+"""What names no run, but finds those that it is about."""
 
 Recurring = c.Due | c.Expire | c.Lose | c.Fence
 """What loops ask for, of every process at once: one finds the run free and its hour come, the others pass it over."""
@@ -79,6 +108,27 @@ class Fired(msgspec.Struct, frozen=True):
     runs: tuple[Run, ...] = ()
     skipped: int = 0
     cancelled: str | None = None
+
+
+class Spawned(msgspec.Struct, frozen=True):
+    """The answer to a spawn: the run that was made or found, and how the run whose code made it now stands."""
+
+    made: Submitted
+    by: Run
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The answer to a send: the runs that it woke and made, whether it is kept, and whether `more` runs wait for it.
+
+    `hit` tells that an idempotency key found the answer of an earlier send.
+    """
+
+    signal_id: str
+    woken: tuple[str, ...] = ()
+    triggered: tuple[str, ...] = ()
+    kept: bool = False
+    more: bool = False
+    hit: bool = False
 
 
 class Committed(msgspec.Struct):

@@ -110,25 +110,8 @@ class Submitter:
         return opening, spec if opening == plain else msgspec.json.decode(opening, type=Spec)
 
 
-_AS_ORDERED = (
-    "concurrency_key",
-    "idempotency_key",
-    "triggered_by",
-    "batch_id",
-    "parent_run_id",
-    "replay_of",
-    "triggered_by_run_id",
-    "chain_depth",
-    "scheduled_at",
-    "debug_mode",
-    "from_checkpoint",
-    "max_attempts_override",
-    "timeout_secs_override",
-    "retry_backoff",
-    "retry_initial_delay_secs",
-    "retry_max_delay_secs",
-)
-"""What a run is asked to be in the words of its order."""
+_OWN = {"payload", "tags", "metadata", "priority"}
+_SAME_NAME = tuple(sorted({*Order.__struct_fields__} & {*Spec.__struct_fields__} - _OWN))
 
 
 def _spec(
@@ -175,8 +158,8 @@ def _spec(
         created_by_user_name=actor.name,
         created_by_email=actor.email,
         webhook=definition.webhook_url is not None,
-        **{name: getattr(order, name) for name in _AS_ORDERED},
         environment=definition.environment,
+        **{name: getattr(order, name) for name in _SAME_NAME},
     )
 
 
@@ -197,7 +180,7 @@ def _idempotency(job: Job, order: Order) -> IdempotencyKey | None:
     if order.idempotency_key is None:
         return None
     asked = msgspec.structs.replace(order, idempotency_key=None, batch_id=None)
-    scope = _scope(job.project_id, job.job_id, order.replay_of)
+    scope = _scope(job.project_id, job.job_id, order.replay_of, _asker(order))
     return IdempotencyKey(scope, order.idempotency_key, sha256(_canonical(asked)).hexdigest())
 
 
@@ -205,9 +188,14 @@ def key_of(spec: Spec) -> tuple[str, str] | None:
     """Return the scope and the name of the idempotency key that a run was made with; None for one without."""
     if spec.idempotency_key is None:
         return None
-    return _scope(spec.project_id, spec.job_id or "", spec.replay_of), spec.idempotency_key
+    return _scope(spec.project_id, spec.job_id or "", spec.replay_of, _asker(spec)), spec.idempotency_key
 
 
-def _scope(project_id: str, job_id: str, replay_of: str | None) -> str:
+def _asker(made: Order | Spec) -> str | None:
+    """Return the run whose code asked for another."""
+    return made.parent_run_id or made.continuation_of if made.triggered_by == "spawn" else None
+
+
+def _scope(project_id: str, job_id: str, replay_of: str | None, asker: str | None) -> str:
     operation = f"jobs.trigger/{job_id}" if replay_of is None else f"runs.replay/{replay_of}"
-    return f"{project_id}/{operation}"
+    return f"{project_id}/{operation if asker is None else f'runs.spawn/{asker}/{job_id}'}"

@@ -10,15 +10,35 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from runwright.domain import commands as c
+from runwright.domain.errands import errand
 from runwright.domain.gathering import Gathering, gathering_of, is_open
+from runwright.domain.outcome import Parked
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.domain.tenancy import SCHEDULE, Cause
 from runwright.engine.batch import Batch, Reading, Terms
-from runwright.engine.requests import Admit, Fire, Fired, Fused, Recurring, Request, Reserved, Submitted, Take, Tell
+from runwright.engine.meeting import Meeting, is_parked
+from runwright.engine.requests import (
+    Admit,
+    Fire,
+    Fired,
+    Fused,
+    OfMany,
+    Recurring,
+    Request,
+    Reserved,
+    Send,
+    Sent,
+    Spawn,
+    Spawned,
+    Submitted,
+    Take,
+    Tell,
+)
 from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
 
@@ -32,6 +52,7 @@ class Transact:
         known: Mapping[str, Run],
         reserved: Mapping[str, Reserved],
         terms: Terms,
+        meeting: Meeting,
         *,
         batch_max: int,
         idempotency_ttl_us: int,
@@ -42,6 +63,12 @@ class Transact:
         self._fires = [request for request in self._requests if isinstance(request, Fire)]
         self._submits = [request for request in self._requests if isinstance(request, c.Submit)]
         self._submits += [submit for fire in self._fires for submit in fire.submits]
+        self._sends = [request for request in self._requests if isinstance(request, Send)]
+        self._submits += [submit for send in self._sends for submit in send.submits]
+        self._spawns = [request for request in self._requests if isinstance(request, Spawn)]
+        self._submits += [spawn.submit for spawn in self._spawns]
+        self._parking = [parked.run_id for parked in self._requests if is_parked(parked)]
+        self._meeting = meeting
         self._known = known
         self._reserved = reserved
         self._terms = terms
@@ -62,6 +89,8 @@ class Transact:
         """Lock, read and decide; return the batch, ready to be sealed and written."""
         self._keys_taken = await self._idempotent(tx)
         self._gathered = await self._gatherings(tx)
+        if self._sends or self._parking:
+            await self._meeting.look(tx, self._requests, await self._specs(tx, self._parking))
         slots, held = await self._limited(tx)
         batch = Batch(tx.now, await self._runs(tx, held), self._terms, self._awaited)
         for group in self._groups:
@@ -76,7 +105,9 @@ class Transact:
     # --- locks and reads ----------------------------------------------------------------------------------------------
 
     async def _idempotent(self, tx: Transaction) -> dict[tuple[str, str], tuple[str, str]]:
-        keys = [key for submit in self._submits for key in (submit.idempotency, submit.dedup) if key is not None]
+        given = [key for each in self._submits for key in (each.idempotency, each.dedup)]
+        given += [each.idempotency for each in self._sends]
+        keys = [key for key in given if key is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 
     async def _gatherings(self, tx: Transaction) -> dict[Gathering, str]:
@@ -89,9 +120,8 @@ class Transact:
         asked = sorted({key for r in self._requests if isinstance(r, Admit) for key in r.limit_keys})
         guessed = await tx.held(asked, self._batch_max) if asked else {}
         # An append changes no slot, and it is what there is most of.
-        still = c.Submit | c.Append | c.Debug | Take | Admit | Fire | Tell
-        moved = {r.run_id for r in self._requests if not isinstance(r, still)}
-        moved.update(self._overlapped(), self._gathered.values())
+        moved = {r.run_id for r in self._requests if not isinstance(r, c.Submit | c.Append | c.Debug | OfMany)}
+        moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids)
         moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
         specs += [submit.spec for submit in self._submits]
@@ -113,6 +143,13 @@ class Transact:
         asked = [fire.seen.last_run_id for fire in self._fires if fire.overlap != "allow"]
         return [run_id for run_id in asked if run_id is not None]
 
+    def _children(self) -> list[str]:
+        """Return the runs whose ends others of these requests wait for: made before, or by an idempotency key."""
+        keys = [key for spawn in self._spawns if (key := spawn.submit.idempotency) is not None]
+        former = [taken[1] for key in keys if (taken := self._keys_taken.get((key.scope, key.key))) is not None]
+        finishes = [request for request in self._requests if isinstance(request, c.Finish)]
+        return former + [child for finish in finishes if (child := child_of(finish)) is not None]
+
     async def _specs(self, tx: Transaction, run_ids: Iterable[str]) -> list[Spec]:
         wanted = list(run_ids)
         found = [self._known[run_id].spec for run_id in wanted if run_id in self._known]
@@ -122,9 +159,9 @@ class Transact:
     async def _runs(self, tx: Transaction, held: list[str]) -> dict[str, Run]:
         takes = [request for request in self._requests if isinstance(request, Take)]
         recurring = {r.run_id for r in self._requests if isinstance(r, Recurring)}
-        others = Take | Admit | Fire | Tell | c.Submit | Recurring
+        others = OfMany | c.Submit | Recurring
         named = {r.run_id for r in self._requests if not isinstance(r, others)}
-        named.update(held, self._overlapped(), self._gathered.values())
+        named.update(held, self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._children())
         runs = await tx.runs(sorted(named), self._known) if named else {}
         dead = {s.spec.replay_of for s in self._submits if s.from_dead_letters and s.spec.replay_of is not None}
         self._dead = await tx.dead_letters(sorted(dead)) if dead else set()
@@ -179,12 +216,19 @@ class Transact:
                     told = operation.told(results(before, batch.after), batch.now if finished else None)
                     batch.changes.batches.append(told)
                     return told
+                case Send():
+                    return self._send(batch, request)
+                case Spawn():
+                    return self._spawn(batch, request)
+                case c.Finish() if child_of(request) is not None:
+                    return self._wait(batch, request)
                 case c.Due() | c.Expire() | c.Lose() | c.Fence():
                     return batch.decide(request) if self._has_come(batch, request) else None
                 case _:
                     if request.run_id not in batch.after:
                         raise NotFound("run", request.run_id)
-                    return batch.decide(request)
+                    run = batch.decide(request)
+                    return self._meeting.parked(batch, run) if self._parking else run
         except Error as refusal:
             return refusal
 
@@ -222,19 +266,62 @@ class Transact:
         batch.changes.schedules.append(schedule)
         return Fired(runs, len(fire.submits) - len(runs), cancelled)
 
+    def _former(self, key: c.IdempotencyKey | None) -> str | None:
+        """Return what an earlier request with this key made. Raises `IdempotencyMismatch` if it was another request."""
+        former = None if key is None else self._keys_taken.get((key.scope, key.key))
+        if key is None or former is None:
+            return None
+        fingerprint, target = former
+        if fingerprint != key.fingerprint:
+            raise IdempotencyMismatch(
+                "this idempotency key was used for another request; use a new key, or send the same request",
+                data={"expected": fingerprint, "given": key.fingerprint},
+            )
+        return target
+
+    def _send(self, batch: Batch, request: Send) -> Sent:
+        key = request.idempotency
+        former = self._former(key)
+        if former is not None:
+            return replace(msgspec.json.decode(former, type=Sent), hit=True)
+        sent = self._meeting.send(batch, request)
+        if key is not None:
+            answer = msgspec.json.encode(sent).decode()
+            batch.changes.idempotency.append((key, answer))
+            self._keys_taken[key.scope, key.key] = (key.fingerprint, answer)
+        return sent
+
+    def _spawn(self, batch: Batch, request: Spawn) -> Spawned:
+        """Ask the lease of the run whose code it is first: one that has moved on makes no run."""
+        former = self._former(request.submit.idempotency)
+        by = request.by
+        if former is not None:
+            by = replace(by, drafts=())
+        if isinstance(by, c.Finish) and isinstance(by.outcome, Parked):
+            wait = replace(by.outcome.wait, key=former or request.submit.run_id)
+            by = replace(by, outcome=replace(by.outcome, wait=wait))
+        if former is None:
+            run = batch.decide(by)
+            # A child is a run of its own: no other that has the same payload stands for it.
+            return Spawned(self._submit(batch, replace(request.submit, dedup=None)), run)
+        run = self._wait(batch, by) if isinstance(by, c.Finish) else batch.decide(by)
+        return Spawned(Submitted(former, batch.after.get(former), hit=True), run)
+
+    def _wait(self, batch: Batch, finish: c.Finish) -> Run:
+        """Let a run wait for the end of a child; one that has ended already wakes it, as its end would have."""
+        child = batch.after.get(child_of(finish) or "")
+        if child is None or child.spec.parent_run_id != finish.run_id or not child.spec.spawned:
+            raise NotFound("run", child_of(finish) or "")
+        run = batch.decide(finish)
+        if child.terminal and run.state == "waiting":
+            batch.changes.inbox.append((child.run_id, errand("wake_parent")))
+        return run
+
     def _submit(self, batch: Batch, command: c.Submit) -> Submitted:
         key = command.idempotency
-        if key is not None:
-            former = self._keys_taken.get((key.scope, key.key))
-            if former is not None:
-                fingerprint, run_id = former
-                if fingerprint != key.fingerprint:
-                    data = {"expected": fingerprint, "given": key.fingerprint}
-                    raise IdempotencyMismatch(
-                        "this idempotency key was used for another request; use a new key, or send the same request",
-                        data=data,
-                    )
-                return Submitted(run_id, batch.after.get(run_id), hit=True)
+        former = self._former(key)
+        if former is not None:
+            return Submitted(former, batch.after.get(former), hit=True)
         twin = self._keys_taken.get((command.dedup.scope, command.dedup.key)) if command.dedup is not None else None
         if twin is not None:
             if key is not None:
@@ -281,6 +368,12 @@ class Transact:
                 idempotency=command.idempotency,
             )
         )
+
+
+def child_of(finish: c.Finish) -> str | None:
+    """Return the child whose end a run is to wait for, if it is."""
+    outcome = finish.outcome
+    return outcome.wait.key if isinstance(outcome, Parked) and outcome.wait.on == "child" else None
 
 
 def _bring_up_to_date(batch: Batch, answers: list[list[Any]]) -> None:

@@ -8,17 +8,20 @@ from typing import Any
 
 import msgspec
 
-from runwright.domain.commands import Value
+from runwright.domain.commands import Delivery, Value
 from runwright.domain.gathering import context, frame, sealed_parts
 from runwright.domain.ports import ArtifactStore, ProjectSealer
 from runwright.domain.redaction import RedactedText, shorten
 from runwright.domain.run import Run, Spec, ValueRef
 from runwright.domain.secrets import Provision
+from runwright.domain.signal import Signal
 from runwright.engine.vault import Vault
 from runwright.errors import InvalidRequest, TooLarge
 from runwright.store.base import StoredValue
 
 PREVIEW_CHARS = 256
+STEP = "step"
+"""The kind of value that a run's code finds again as the result of what it did, or waited for."""
 DEPTH_MAX = 200
 """Objects and arrays in one another: whoever reads a value walks down, and a stack has an end."""
 _LOOK_AHEAD = 4096  # a secret that begins inside the preview ends within this many bytes, or is no known secret
@@ -93,6 +96,19 @@ class Values:
         if len(encoded) > self._max_bytes:
             raise TooLarge(f"the {name} has {len(encoded)} bytes, at most {self._max_bytes} are kept")
         return self._sealer.seal(project_id, encoded, f"{run_id}/{name}")
+
+    def hand_over(self, run: Run, signal: Signal) -> Delivery:
+        """Return the payload of a signal as the run that waited for it finds it."""
+        payload = self.open(signal.project_id, signal.signal_id, "payload", signal.sealed)
+        return self.deliver(run, payload)
+
+    def deliver(self, run: Run, value: Any) -> Delivery:
+        """Return a value as the result of the step of the run that its wait is: sealed, and what the log says of it."""
+        assert run.wait is not None
+        name, spec = run.wait.name, run.spec
+        encoded = encode(value)
+        sealed = self._sealer.seal(spec.project_id, b'{"result":%b}' % encoded, f"{spec.run_id}/{STEP}/{name}")
+        return Delivery(name, self.ref(spec.project_id, encoded), sealed)
 
     def shown(self, project_id: str, value: Any) -> Any:
         """Return a working value as readers see it: the same JSON, redacted."""

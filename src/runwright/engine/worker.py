@@ -17,6 +17,7 @@ from runwright.engine.emitter import Emitter
 from runwright.engine.loops import Loop
 from runwright.engine.requests import Take
 from runwright.engine.schema import JobSchemas
+from runwright.engine.spawning import Spawner
 from runwright.engine.values import Values
 from runwright.errors import Error, StaleLease
 from runwright.store.base import Store, Transaction
@@ -39,6 +40,7 @@ class Worker:
         values: Values,
         schemas: JobSchemas,
         clock: Clock,
+        spawner: Spawner,
         *,
         slots: int = 100,
         lease_s: float = 30.0,
@@ -51,6 +53,7 @@ class Worker:
         self._emitter = emitter
         self._values = values
         self._schemas = schemas
+        self._spawner = spawner
         self._clock = clock
         self._slots = slots
         self._lease_s = lease_s
@@ -102,10 +105,9 @@ class Worker:
     def assign(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
         """Take runs that were claimed into reserved slots, each with its sealed payload."""
         self._hold(-len(runs))
+        tools = (self._commit, self._store, self._emitter, self._values, self._schemas, self._clock, self._spawner)
         for run, payload in runs:
-            attempt = Attempt(
-                run, payload, self._commit, self._store, self._emitter, self._values, self._schemas, self._clock
-            )
+            attempt = Attempt(run, payload, *tools)
             former = self._running.get(run.run_id)
             if former is not None:  # its lease was lost while this process stood still: two must not work at one run
                 former.lose(StaleLease(f"the lease of run {run.run_id} has moved on"))

@@ -11,15 +11,17 @@ from runwright.client import outcome as c
 from runwright.client.errors import LeaseLost
 from runwright.client.execution import run_handler
 from runwright.client.handlers import Handler
-from runwright.client.session import Draft, Key, StopSignal, Value
+from runwright.client.session import Child, Draft, Key, StopSignal, Value
 from runwright.client.worker import Worker
 from runwright.domain import outcome as o
 from runwright.domain.lane import Lane
+from runwright.domain.run import Wait
 from runwright.domain.secrets import Provision
 from runwright.engine.attempt import Attempt, AttemptLost
 from runwright.engine.captures import came_back, handed_over
+from runwright.engine.spawning import Spawning
 from runwright.engine.values import encode
-from runwright.errors import Error
+from runwright.errors import Error, StaleLease
 
 
 class PythonExecutor:
@@ -64,7 +66,7 @@ def _outcome(attempt: Attempt, ended: c.Outcome) -> o.Outcome:
         case c.Completed():
             return attempt.completed(ended.result)
         case c.Parked():
-            return o.Parked(ended.wake_at)
+            return o.Parked(ended.wake_at, Wait(ended.on, ended.key, ended.name))
         case c.Stopped():
             return o.Stopped()
         case c.Failed():
@@ -140,6 +142,23 @@ class LocalSession:
         try:
             await self._attempt.annotate(annotations)
         except AttemptLost as lost:
+            raise LeaseLost(f"The lease of run {self.run_id} is over.") from lost
+
+    async def spawn(self, child: Child) -> str:
+        """Make a child of this run and return its id; durable when it returns."""
+        asked = Spawning(
+            job=child.job,
+            payload=child.payload,
+            tags=dict(child.tags),
+            metadata=dict(child.metadata),
+            priority=child.priority,
+            concurrency_key=child.concurrency_key,
+            idempotency_key=child.idempotency_key,
+        )
+        try:
+            return (await self._attempt.spawner.spawn(self._attempt.run, asked)).made.run_id
+        except StaleLease as lost:
+            self._attempt.lose(lost)
             raise LeaseLost(f"The lease of run {self.run_id} is over.") from lost
 
     async def values(self, kind: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from runwright.domain.events import Event
 from runwright.domain.gathering import Gathering
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
+from runwright.domain.signal import Signal
 from runwright.store.query import Query
 
 T = TypeVar("T")
@@ -173,15 +174,19 @@ class ChangeSet(msgspec.Struct):
     """Run → the payload that its last triggers brought, and whether it follows the others."""
     gatherings: list[tuple[Gathering, str]] = []
     gatherings_gone: list[tuple[Gathering, str]] = []
+    signal_waits: list[tuple[str, str, str]] = []
+    signal_waits_gone: list[tuple[str, str, str]] = []
+    kept_signals: list[Signal] = []
+    kept_signals_gone: list[str] = []
 
 
 class Transaction(Protocol):
     """One transaction. `now` is the store's time (µs), read once.
 
     Others run beside it, in this process or another. Locks are taken in one order, whoever asks: idempotency keys,
-    gatherings, limits, runs, each sorted by key. Who locks a run has all its rows in `run_heads`, `ready`, `held` and
-    `timers`, and nobody else writes its log. What comes after the runs (`schedules`, `take`, `leases`) passes over what
-    others hold, and so never waits.
+    names to `meet` under, gatherings, limits, runs, each sorted by key. Who locks a run has all its rows in
+    `run_heads`, `ready`, `held`, `timers` and `signal_waits`, and nobody else writes its log. What comes after the runs
+    (`schedules`, `take`, `leases`) passes over what others hold, and so never waits.
     """
 
     now: int
@@ -196,6 +201,9 @@ class Transaction(Protocol):
 
     async def gatherings(self, keys: Sequence[Gathering]) -> dict[Gathering, str]:
         """Return the runs in which these triggers gather; all are locked, also those that have none."""
+
+    async def meet(self, names: Sequence[str]) -> None:
+        """Lock names, whatever they stand for: of two transactions that meet under one, the later sees the other's."""
 
     async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
         """Return the specs of the runs that exist. They never change, so nothing is locked."""

@@ -66,6 +66,7 @@ async def inspect(
         _orphans(state, tell),
         _values(state, tell, sealer),
         _secrets(state, tell, sealer),
+        _kept_signals(state, tell, sealer),
         _audit_logs(state),
         _limits(state),
         _schedules(state),
@@ -192,6 +193,16 @@ async def _secrets(state: State, tell: Progress, sealer: Sealer | None) -> Async
                         yield finding
         after, done = page[-1][0], done + len(page)
         tell("secrets", done, done)
+
+
+async def _kept_signals(state: State, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
+    after, done = "", 0
+    while sealer is not None and (page := await state.fetch(sql.KEPT_SIGNALS, after=after, limit=BATCH)):
+        for signal_id, project_id, sealed in page:
+            for finding in _opened(sealer, project_id, sealed, f"{signal_id}/payload"):
+                yield finding
+        after, done = page[-1][0], done + len(page)
+        tell("kept events", done, done)
 
 
 async def _orphans(state: State, tell: Progress) -> AsyncIterator[Finding]:

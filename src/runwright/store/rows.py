@@ -53,6 +53,7 @@ IDENTITY = (
     "batch_id",
     "parent_run_id",
     "dependency_key",
+    "lineage_root",
     "opening",
     "payload",
 )
@@ -124,6 +125,7 @@ def identity(birth: Birth) -> Row:
         spec.batch_id,
         spec.parent_run_id,
         spec.dependency_key,
+        spec.lineage_root,
         birth.opening,
         birth.payload,
     )

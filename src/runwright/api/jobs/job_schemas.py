@@ -24,6 +24,7 @@ from runwright.domain.job_options import (
     Description,
     EndpointUrl,
     EnvironmentOf,
+    EventTriggers,
     ExecutionWindow,
     Expression,
     JobOptions,
@@ -129,7 +130,17 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     batch: Batching | UnsetType | None = UNSET
     on_complete: Links | UnsetType = UNSET
     on_failure: Links | UnsetType = UNSET
+    event_triggers: EventTriggers | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+
+
+class ShownTrigger(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events start a run of a job; every field is always there."""
+
+    key: str | None
+    prefix: str | None
+    filter: dict[str, Any]
+    payload_template: dict[str, Any] | None
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +186,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     batch: Batching | None
     on_complete: tuple[Link, ...]
     on_failure: tuple[Link, ...]
+    event_triggers: tuple[ShownTrigger, ...]
     enabled: bool
 
 

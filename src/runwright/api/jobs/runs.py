@@ -36,6 +36,14 @@ async def list_children(call: Call, run_id: str, query: PageQuery) -> Page[wire.
     return await page(call, query, Filter(where={"parent_run_id": run_id}), newest_first=False)
 
 
+@routes.get("/v1/runs/{run_id}/lineage", scope="runs:read", summary="List the runs that continue each other")
+async def list_lineage(call: Call, run_id: str, query: PageQuery) -> Page[wire.Run]:
+    """List the runs of the chain that this one belongs to: the first, then those that went on, oldest first."""
+    asked = await call.services.engine.reader(call.actor).run(run_id)
+    root = asked.run.spec.lineage_root or run_id
+    return await page(call, query, Filter(where={"lineage_root": root}), newest_first=False)
+
+
 async def page(call: Call, query: PageQuery, wanted: Filter, *, newest_first: bool) -> Page[wire.Run]:
     """Return a page of the runs that a filter holds."""
     office = call.services

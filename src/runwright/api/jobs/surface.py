@@ -8,6 +8,7 @@ from runwright.api.jobs import (
     changes,
     dependencies,
     erasure,
+    events,
     job_verbs,
     jobs,
     records,
@@ -35,4 +36,5 @@ TABLES: tuple[Routes, ...] = (
     reports.routes,
     webhooks.routes,
     secrets.routes,
+    events.routes,
 )

@@ -11,7 +11,8 @@ from runwright.api import instants
 from runwright.api.jobs import run_schemas as wire
 from runwright.domain import run as domain
 from runwright.domain.amendments import Exchanged
-from runwright.domain.events import Event, ToolCalled, UsageReported
+from runwright.domain.events import Event
+from runwright.domain.job_events import ToolCalled, UsageReported
 from runwright.domain.money import usd
 from runwright.domain.words import job_word
 from runwright.engine.calls import SOURCE
@@ -22,8 +23,6 @@ from runwright.store.base import Attempt, Record
 _NOT_YET: dict[str, Any] = {
     "thread_id": None,
     "workflow_step_run_id": None,
-    "continuation_of": None,
-    "lineage_depth": 0,
     "model": None,
     "persona_id": None,
     "cache_hit_rate": None,

@@ -107,6 +107,26 @@ async def report_tool_call(call: Call, run_id: str, body: wire.ToolCallRequest) 
         )
 
 
+@routes.post("/sdk/v1/runs/{run_id}/iteration", **ROUTE, status=201, summary="Tell which round of work begins")
+async def report_iteration(call: Call, run_id: str, body: wire.IterationRequest) -> Reply[wire.SavedEvent]:
+    """Record that the next round begins, as those who follow the run see."""
+    data = {"iteration": body.iteration, "description": body.description}
+    said = Said("iteration.reported", data, "info", body.description or f"iteration {body.iteration}")
+    async with working(call, run_id) as desk:
+        event = await call.services.engine.calls.record(desk.attempt, said)
+        return desk.saved(wire.SavedEvent, event_view(event))
+
+
+@routes.post("/sdk/v1/runs/{run_id}/resources", **ROUTE, status=201, summary="Tell what the run uses of its machine")
+async def report_resources(call: Call, run_id: str, body: wire.ResourcesRequest) -> Reply[wire.SavedEvent]:
+    """Record the use of processor and memory."""
+    named = {"cpu_percent": body.cpu_percent, "memory_mb": body.memory_mb, "memory_percent": body.memory_percent}
+    said = Said("resources.reported", {name: value for name, value in named.items() if value is not None}, "debug")
+    async with working(call, run_id) as desk:
+        event = await call.services.engine.calls.record(desk.attempt, said)
+        return desk.saved(wire.SavedEvent, event_view(event))
+
+
 @routes.post("/sdk/v1/runs/{run_id}/stream", **ROUTE, summary="Send a piece of a stream")
 async def write_stream(call: Call, run_id: str, body: wire.StreamRequest) -> Reply[wire.Standing]:
     """Append a piece of text for whoever follows; what could begin a secret waits for the piece that tells."""

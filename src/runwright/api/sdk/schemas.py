@@ -9,7 +9,9 @@ from msgspec import Meta
 
 from runwright.api.jobs import run_schemas as jobs
 from runwright.domain.accounts import END
+from runwright.domain.job_options import Metadata, Priority, Tags, Ttl
 from runwright.domain.run import StopKind
+from runwright.domain.signal import EventKey
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Text = Annotated[str, Meta(max_length=1024)]
@@ -18,7 +20,10 @@ StateKey = Annotated[
 ]
 Percent = Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)]
 Seconds = Annotated[int, Meta(ge=0, le=10**9)] | Annotated[float, Meta(ge=0, le=10**9)]
+Limit = Annotated[int, Meta(ge=1, le=2_592_000)] | Annotated[float, Meta(ge=1, le=2_592_000)]
+Ident = Annotated[str, Meta(min_length=1, max_length=128)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
+Amount = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[float, Meta(ge=0, le=10**12)]
 Synonym = Meta(description="A synonym of the other spelling: one of the two is given.")
 
 
@@ -83,6 +88,21 @@ class ToolCallRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     status: Annotated[str, Meta(min_length=1, max_length=64)] = "completed"
 
 
+class IterationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which round of its work the job's code begins."""
+
+    iteration: Annotated[int, Meta(ge=1, le=10**9)]
+    description: Text = ""
+
+
+class ResourcesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the job's code uses of its machine; what it does not know it leaves out."""
+
+    cpu_percent: Amount | None = None
+    memory_mb: Amount | None = None
+    memory_percent: Amount | None = None
+
+
 class StreamRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A piece of a stream, for whoever follows the run; `done` ends the stream."""
 
@@ -97,6 +117,43 @@ class StateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     state_key: StateKey | None = None
     key: Annotated[StateKey | None, Synonym] = None
     value: Any
+
+
+class WaitForEventRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The event to wait for, and for how long. `name` tells several waits of one run for one key apart."""
+
+    event_key: EventKey | None = None
+    key: Annotated[EventKey | None, Synonym] = None
+    timeout_secs: Limit = 3600
+    name: Name | None = None
+
+
+class SpawnRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run of a job of the same project. With `await_completion` this run waits for its end, at most so long.
+
+    `name` tells several awaited runs of one job apart.
+    """
+
+    job_slug: Ident | None = None
+    job: Annotated[Ident | None, Synonym] = None
+    project_id: Ident | None = None
+    payload: dict[str, Any] = {}
+    tags: Tags = {}
+    metadata: Metadata = {}
+    priority: Priority | None = None
+    concurrency_key: Name | None = None
+    ttl_secs: Ttl | None = None
+    idempotency_key: Name | None = None
+    await_completion: bool = False
+    await_timeout_secs: Limit | None = None
+    name: Name | None = None
+
+
+class ContinueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run of the same job that goes on where this one ends."""
+
+    payload: dict[str, Any] | None = None
+    idempotency_key: Name | None = None
 
 
 class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +226,43 @@ class OwnSecrets(msgspec.Struct, frozen=True, kw_only=True):
 class SavedState(OwnState, frozen=True, kw_only=True):
     """The value that was kept."""
 
+    stop: StopKind | None
+
+
+class ChildEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a child, its result exact."""
+
+    run_id: str
+    status: str
+    result: dict[str, Any] | None
+    error: str | None
+    error_class: str | None
+
+
+class SpawnedRun(jobs.Run, frozen=True, kw_only=True):
+    """The run that was made, or that was made before.
+
+    `parent_status` is that of the run which asked: `waiting` for the end, unless `awaited` tells that already.
+    """
+
+    idempotency_hit: bool
+    parent_status: str
+    awaited: ChildEnd | None
+    stop: StopKind | None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a wait: `received` with the `payload`, or anything else, and the attempt is over.
+
+    Then `status` is the run's: `waiting` until the event comes or the time limit does, `queued` if it was there.
+    """
+
+    run_id: str
+    status: str
+    event_key: str
+    payload: dict[str, Any] | None
+    expires_at: str | None
+    trigger_id: str
     stop: StopKind | None
 
 

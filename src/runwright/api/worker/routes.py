@@ -13,6 +13,7 @@ from runwright.api.context import Call
 from runwright.api.routing import Routes
 from runwright.api.worker import schemas as wire
 from runwright.domain import outcome as o
+from runwright.domain.run import Wait
 from runwright.domain.secrets import Provision
 from runwright.domain.workforce import PROTOCOL, Introduction
 from runwright.engine.attempt import Attempt, Saving
@@ -225,7 +226,9 @@ def _outcome(
                 reason=told.reason,
             )
         case wire.Parked():
-            return o.Parked(told.wake_at)
+            if told.on == "timer" and told.wake_at is None:
+                raise InvalidRequest.at("outcome.wake_at", "is required for a sleep")
+            return o.Parked(told.wake_at, Wait(told.on, told.key, told.name))
         case wire.Stopped():
             return o.Stopped()
         case wire.Released():

@@ -184,9 +184,16 @@ class Failed(_Body, frozen=True, kw_only=True, tag_field="status", tag="failed")
 
 
 class Parked(_Body, frozen=True, kw_only=True, tag_field="status", tag="parked"):
-    """The work sleeps until `wake_at` (microseconds since the epoch) and is then called again."""
+    """The work sleeps until `wake_at` (microseconds since the epoch) and is then called again.
 
-    wake_at: int
+    Or it waits `on` an event or a child, named by `key`, at most until `wake_at` (null: for ever); what comes is then
+    the result of its step `name`.
+    """
+
+    wake_at: int | None
+    on: Literal["timer", "event", "child"] = "timer"
+    key: Annotated[str, Meta(max_length=512)] = ""
+    name: Annotated[str, Meta(max_length=1024)] = ""
 
 
 class Stopped(_Body, frozen=True, kw_only=True, tag_field="status", tag="stopped"):

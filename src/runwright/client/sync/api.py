@@ -9,6 +9,7 @@ from runwright.client.backoff import Backoff
 from runwright.client.sync.artifacts import Artifacts
 from runwright.client.sync.dead_letters import BatchOperations, DeadLetters
 from runwright.client.sync.dependencies import Dependencies
+from runwright.client.sync.events import Events
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
@@ -49,6 +50,7 @@ class Client:
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)
+        self.events = Events(transport)
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)

@@ -13,10 +13,11 @@ from runwright.store.operation_tables import rollups
 from runwright.store.secret_tables import secrets
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
+from runwright.store.wait_tables import signal_waits
 from runwright.store.webhook_tables import webhook_deliveries
 
 # One MetaData, into which all modules draw: that they are imported here makes it whole.
-_DRAWN = (runs, organizations, rollups, blobs, secrets, webhook_deliveries, job_dependencies)
+_DRAWN = (runs, organizations, rollups, blobs, secrets, webhook_deliveries, job_dependencies, signal_waits)
 (metadata,) = {table.metadata for table in _DRAWN}
 
 PARTITIONED = tuple(

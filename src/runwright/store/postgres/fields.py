@@ -16,7 +16,7 @@ from sqlalchemy import Table
 from runwright.domain.batch_operations import BatchOperation
 from runwright.domain.events import Event
 from runwright.domain.run import Run
-from runwright.store import operation_tables, rows, tables
+from runwright.store import operation_tables, rows, tables, wait_tables
 from runwright.store.base import Attempt, Lease, Row, StoredValue
 
 
@@ -73,6 +73,8 @@ FLOOR = ">= {low}"
 FEW = "(SELECT * FROM {rows} LIMIT {count}) AS n"
 _READY, _HELD = ("lane", "rank", "run_id"), ("limit_key", "rank", "run_id")
 _VALUE = ("run_id", "kind", "key")
+_WAIT = ("project_id", "event_key", "run_id")
+_SIGNAL = ("signal_id", "project_id", "event_key", "sealed", "created_at")
 _PLACE = f"CROSS JOIN LATERAL (SELECT h.ctid AS place FROM run_heads h WHERE {newest('h.run_id', 'n.run_id')}) f"
 """Where the heads of rows lie, which the transaction has locked: nobody moves them meanwhile."""
 _BATCH = BatchOperation.__struct_fields__
@@ -224,6 +226,26 @@ FIELDS: dict[str, Field] = {
         _upsert(operation_tables.batch_operations, _BATCH[0], *_BATCH[1:]),
         astuple,
         key=lambda batch: batch.batch_id,
+    ),
+    "signal_waits": Field(wait_tables.signal_waits, _WAIT, _insert(wait_tables.signal_waits, _WAIT), lambda wait: wait),
+    "signal_waits_gone": Field(
+        wait_tables.signal_waits,
+        _WAIT,
+        f"DELETE FROM signal_waits w USING {{rows}} WHERE {same('w.project_id', 'n.project_id')}"
+        f" AND {same('w.event_key', 'n.event_key')} AND {same('w.run_id', 'n.run_id')}",
+        lambda wait: wait,
+    ),
+    "kept_signals": Field(
+        wait_tables.kept_signals,
+        _SIGNAL,
+        _insert(wait_tables.kept_signals, _SIGNAL),
+        lambda kept: (kept.signal_id, kept.project_id, kept.event_key, kept.sealed, kept.created_at),
+    ),
+    "kept_signals_gone": Field(
+        wait_tables.kept_signals,
+        ("signal_id",),
+        f"DELETE FROM kept_signals k USING {{rows}} WHERE {same('k.signal_id', 'n.signal_id')}",
+        lambda signal_id: (signal_id,),
     ),
     "attempts": Field(
         tables.attempts,

@@ -69,6 +69,11 @@ class PostgresTransaction:
         named = [list(column) for column in zip(*(map(escaped, key) for key in keys), strict=True)]
         return {Gathering(*row[:3]): row[3] for row in await self._rows(hot.GATHERINGS, *named)}
 
+    async def meet(self, names: Sequence[str]) -> None:
+        """Lock names, whatever they stand for: of two transactions that meet under one, the later sees the other's."""
+        if names:
+            await self._lock(locks.hashed("name", name) for name in names)
+
     async def specs(self, run_ids: Sequence[str]) -> dict[str, Spec]:
         """Return the specs of the runs that exist."""
         if not run_ids:

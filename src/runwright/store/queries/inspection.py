@@ -9,6 +9,7 @@ from runwright.store import rows, tables
 from runwright.store.query import Query
 from runwright.store.tables import jobs, limits, run_events, run_heads, run_values, runs, schedules
 from runwright.store.tenancy_tables import audit, audit_heads
+from runwright.store.wait_tables import kept_signals, signal_waits
 
 _limit = bindparam("limit", type_=Integer)
 _live = (
@@ -52,6 +53,12 @@ SEALED = Query(
     .order_by(run_values.c.run_id, run_values.c.kind, run_values.c.key)
     .limit(_limit)
 )
+KEPT_SIGNALS = Query(
+    select(kept_signals.c.signal_id, kept_signals.c.project_id, kept_signals.c.sealed)
+    .where(kept_signals.c.signal_id > bindparam("after"))
+    .order_by(kept_signals.c.signal_id)
+    .limit(_limit)
+)
 LIMITS = Query(select(limits.c.limit_key, limits.c.used).where(limits.c.used != 0))
 RECEIPTS = Query(select(audit.c.target, audit.c.data).where(audit.c.action == bindparam("action")))
 _has_schedule = jobs.outerjoin(schedules, schedules.c.job_id == jobs.c.job_id)
@@ -89,6 +96,7 @@ ORPHANS = {
         tables.held,
         tables.leases,
         tables.timers,
+        signal_waits,
     )
 }
 """Table → the rows that tell of a run which is not there."""

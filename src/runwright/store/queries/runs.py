@@ -29,6 +29,7 @@ CONDITIONS: dict[str, ColumnElement[bool]] = {
     "job_id": runs.c.job_id == bindparam("job_id"),
     "batch_id": runs.c.batch_id == bindparam("batch_id"),
     "parent_run_id": runs.c.parent_run_id == bindparam("parent_run_id"),
+    "lineage_root": or_(runs.c.lineage_root == bindparam("lineage_root"), runs.c.run_id == bindparam("lineage_root")),
     "below": runs.c.run_id < bindparam("below"),
     "above": runs.c.run_id > bindparam("above"),
     "from_id": runs.c.run_id >= bindparam("from_id"),

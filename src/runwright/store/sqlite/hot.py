@@ -193,6 +193,18 @@ WRITES: tuple[tuple[str, str, Callable[[Any], Row]], ...] = (
         " created_count = excluded.created_count, finished_at = excluded.finished_at, results = excluded.results",
         astuple,
     ),
+    (
+        "signal_waits_gone",
+        "DELETE FROM signal_waits WHERE project_id = ? AND event_key = ? AND run_id = ?",
+        lambda wait: wait,
+    ),
+    ("signal_waits", _insert("signal_waits", ("project_id", "event_key", "run_id")), lambda wait: wait),
+    ("kept_signals_gone", "DELETE FROM kept_signals WHERE signal_id = ?", lambda signal_id: (signal_id,)),
+    (
+        "kept_signals",
+        _insert("kept_signals", ("signal_id", "project_id", "event_key", "sealed", "created_at")),
+        lambda kept: (kept.signal_id, kept.project_id, kept.event_key, kept.sealed, kept.created_at),
+    ),
     ("attempts", _insert("attempts", Attempt.__struct_fields__), astuple),
     ("events", _insert("run_events", Event.__struct_fields__), astuple),
     (

@@ -85,6 +85,9 @@ class SqliteTransaction:
         """Return the leases of those runs that execute."""
         return {row[0]: Lease(*row) for row in self._cursor.execute(hot.LEASES, (listed(run_ids),))}
 
+    async def meet(self, names: Sequence[str]) -> None:
+        """Lock names, whatever they stand for: there is one transaction at a time, so nothing is to be done."""
+
     async def schedules(self, job_ids: Sequence[str]) -> dict[str, Schedule]:
         """Return the schedules of those jobs."""
         return {row[0]: Schedule(*row) for row in self._cursor.execute(hot.SCHEDULES, (listed(job_ids),))}

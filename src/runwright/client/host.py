@@ -1,0 +1,44 @@
+"""What a context asks of its host, and waits for."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from runwright.client.session import Child, Draft, Key, Session, Value, ValueKind
+
+
+class Waits(Protocol):
+    """What a context waits for: the host, and the functions of steps. Handlers in threads wait in another way."""
+
+    async def save(self, drafts: Sequence[Draft], values: Sequence[Value] = (), removed: Sequence[Key] = ()) -> None:
+        """Append and keep durably, as `Session.save`."""
+
+    async def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Add to the run's metadata, as `Session.annotate`."""
+
+    async def spawn(self, child: Child) -> str:
+        """Make a child of this run, as `Session.spawn`."""
+        ...
+
+    async def values(self, kind: ValueKind) -> dict[str, Any]:
+        """Return what the run has kept, as `Session.values`."""
+        ...
+
+    async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
+        """Call the function of a step and wait for its result."""
+
+
+class OnLoop:
+    """Wait on the event loop, where the handler runs."""
+
+    def __init__(self, session: Session) -> None:
+        self.save = session.save
+        self.annotate = session.annotate
+        self.spawn = session.spawn
+        self.values = session.values
+
+    async def call(self, fn: Callable[[], Any], thread: bool) -> Any:
+        """Call `fn` here, or in a thread, and await what it returns if that can be awaited."""
+        returned = await asyncio.to_thread(fn) if thread else fn()
+        return await returned if inspect.isawaitable(returned) else returned
