@@ -23,7 +23,7 @@ async def written(world: World) -> str:
         job,
         payload={"say": NEEDLE},
         tags={"t": NEEDLE},
-        metadata={"m": NEEDLE},
+        metadata={"m": NEEDLE, "dependency_key": NEEDLE},
         concurrency_key=NEEDLE,
     )
     run = (await world.take())[0]

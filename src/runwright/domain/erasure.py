@@ -52,6 +52,7 @@ def opening_without_data(opening: bytes) -> bytes:
         metadata={},
         idempotency_key=None,
         concurrency_key=None,
+        dependency_key=None,
         limits=(),  # their keys hold the concurrency key
         created_by_user_name=None,
         created_by_email=None,

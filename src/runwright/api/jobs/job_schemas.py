@@ -28,7 +28,6 @@ from runwright.domain.job_options import (
     ExecutionWindow,
     Expression,
     JobOptions,
-    Link,
     Links,
     Metadata,
     Mode,
@@ -134,6 +133,13 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     enabled: bool | UnsetType = UNSET
 
 
+class ChainLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that the end of a run starts; without a template (null) it is given the same payload."""
+
+    job: str
+    payload_template: dict[str, Any] | None
+
+
 class ShownTrigger(msgspec.Struct, frozen=True, kw_only=True):
     """Which events start a run of a job; every field is always there."""
 
@@ -184,8 +190,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     dedup_window_secs: int | None
     debounce: Debounce | None
     batch: Batching | None
-    on_complete: tuple[Link, ...]
-    on_failure: tuple[Link, ...]
+    on_complete: tuple[ChainLink, ...]
+    on_failure: tuple[ChainLink, ...]
     event_triggers: tuple[ShownTrigger, ...]
     enabled: bool
 

@@ -38,6 +38,7 @@ ERASE_RUN = Query(
         result=null(),
         error=null(),
         tally=null(),
+        dependency_key=null(),
     )
 )
 ERASE_ATTEMPTS = Query(update(attempts).where(attempts.c.run_id == bindparam("row")).values(error=null()))
