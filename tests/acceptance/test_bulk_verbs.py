@@ -131,6 +131,8 @@ async def test_replays_come_in_order_and_problems_stand_in_the_operation(api: Sp
     assert [run["payload"]["n"] for run in made] == [2, 0, 1]
     assert {run["triggered_by"] for run in made} == {"retry"}
     kept = await operation(api, response, "replay")
+    (entry,) = await api.listed("/v1/audit", target=kept["id"])
+    assert (entry["action"], entry["data"]) == ("runs.replayed", {"runs": 3})
     assert [(each["id"], each["code"]) for each in kept["results"]] == [
         (letters[2], None),
         (completed, "runs.completed"),
@@ -163,6 +165,8 @@ async def test_the_dead_letter_queue_holds_what_was_neither_replayed_nor_discard
     assert [run["id"] for run in paged] == letters, "page by page"
     again = await said(api.client.post(f"/v1/runs/{letters[0]}/dlq-replay"), 201)
     assert (again["replay_of"], again["attempt"], again["triggered_by"]) == (letters[0], 1, "retry")
+    (entry,) = await api.listed("/v1/audit", target=letters[0])
+    assert (entry["action"], entry["data"]) == ("run.replayed", {"replayed_as": again["id"]})
     gone = await api.verb(letters[1], "discard")
     assert (gone["status"], gone["dead_letter_left_at"] is None) == ("dead_letter", False)
     left = await api.listed(queue, project_id=project)

@@ -1,5 +1,7 @@
 """Commands on many runs: what they send, ask, and tell."""
 
+import io
+
 import pytest
 
 from tests.cli.conftest import Call, Respond, Script
@@ -115,3 +117,10 @@ def test_lists_are_columns(call_server: Call, script: Script):
     script.on("GET", "/v1/batch-operations", json_answer([{"id": "batch_1", "verb": "cancel", "item_count": 3}]))
     assert "run_1" in call_server("dlq", "list", "--project", "blue").out
     assert "batch_1" in call_server("batches", "list").out
+
+
+def test_ids_come_from_standard_input(call_server: Call, script: Script, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("run_1\nrun_2\nrun_1\n"))
+    script.on("POST", "/v1/runs/bulk-replay", json_answer([RUN, RUN]))
+    assert call_server("runs", "replay-many", "-", "--force", "--yes").code == 0
+    assert script.requests[0].json() == {"run_ids": ["run_1", "run_2"], "force": True}

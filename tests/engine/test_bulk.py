@@ -13,6 +13,7 @@ from runwright.domain.commands import Submit
 from runwright.domain.run import LIVE
 from runwright.domain.tenancy import Actor
 from runwright.domain.words import Shows
+from runwright.engine.calls import Said
 from runwright.engine.reader import Filter
 from runwright.errors import Conflict, NotFound
 from runwright.store.base import Store, Transaction
@@ -213,3 +214,22 @@ async def test_a_letter_is_discarded_or_replayed_but_not_both(open_world: Opener
     )
     pairs = list(zip(outcomes[::2], outcomes[1::2], strict=True))
     assert all(sum(pair) == 1 for pair in pairs), pairs
+
+
+async def test_appendix_c_5_a_letter_replayed_an_hour_later_executes_and_its_calls_count(world: World):
+    job = world.job(max_attempts=2, run_ttl_secs=60)
+    letter = await world.submit(job)
+    await world.finish((await world.take())[0], failed(retryable=False))
+    await world.past(3600)
+    answer = await world.engine.commit.apply(
+        replace(world.order(job, replay_of=letter, triggered_by="retry"), from_dead_letters=True)
+    )
+    assert answer.run.expires_at == world.clock.now() + 60_000_000, "it has a time to begin in of its own"
+    await world.past(30)
+    (run,) = await world.take()
+    assert (run.run_id, run.attempt) == (answer.run_id, 1)
+    fleet = world.engine.fleet
+    attempt = await fleet.attempt(run.run_id, run.lease_epoch)
+    await world.engine.calls.record(attempt, Said("log", {}, message="a line"))
+    await fleet.finish(attempt, attempt.completed({"done": True}))
+    assert await world.state(run.run_id) == "completed"

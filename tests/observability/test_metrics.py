@@ -14,9 +14,10 @@ from runwright.observability.catalogue import METRICS, OF_THE_PROCESS
 from runwright.observability.tallies import SERIES_MAX, Counter, Histogram
 from tests.acceptance.gate import opened_gate
 from tests.api.served import ok, refused, serving
+from tests.engine.conftest import Opener
 from tests.engine.databases import sqlite
 from tests.engine.timetable import MINUTE, Town
-from tests.engine.world import World, failed, until
+from tests.engine.world import ADMIN, World, failed, until
 from tests.observability.scrape import Scrape, scrape, watch
 
 UNITS = re.compile(r"_(seconds|requests|runs|total|slots|slots_busy|connections|open|peers|info)$")
@@ -137,6 +138,20 @@ async def test_the_backlog_is_what_waits_at_the_moment(world: World):
     shown = await scrape(metrics)
     assert shown.value("runwright_commit_backlog_requests") == 3
     assert shown.value("runwright_commit_backlog_limit_requests") == world.settings.commit_backlog_max
+    metrics.close()
+
+
+async def test_bulk_verbs_count_their_items_once_and_heads_of_queues_age(open_world: Opener):
+    world = await open_world(commit_batch_max=2)
+    metrics = watch(world.engine)
+    made = [await world.submit(world.job()) for _ in range(5)]
+    world.clock.advance(30)
+    assert (await scrape(metrics)).value("runwright_queue_oldest_ready_seconds", queue="default") == 30
+    await world.engine.bulk.cancel(world.reader(), ADMIN, [*made, "run_unknown"], reason=None, request_id=None)
+    shown = await scrape(metrics)
+    assert shown.value("runwright_bulk_items_total", verb="cancel", result="done") == 5
+    assert shown.value("runwright_bulk_items_total", verb="cancel", result="refused") == 1
+    assert shown.series("runwright_queue_oldest_ready_seconds") == {}
     metrics.close()
 
 

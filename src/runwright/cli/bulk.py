@@ -7,7 +7,7 @@ from typing import Any, Literal
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, UsageError
-from runwright.cli.inputs import Yes, confirm, read_text
+from runwright.cli.inputs import Ids, Yes, confirm, read_text
 from runwright.cli.progress import Bar
 from runwright.cli.runs import NO_FILTERS, Filters
 
@@ -15,7 +15,7 @@ CHUNK = 500
 """Runs of one bulk request; the API takes no more by their ids."""
 
 
-def cancel_many(*runs: str, reason: str | None = None, yes: Yes = False, connection: Connection = HERE) -> int:
+def cancel_many(*runs: Ids, reason: str | None = None, yes: Yes = False, connection: Connection = HERE) -> int:
     """Ask for the end of many runs at once, without waiting for those that execute.
 
     Example: `runwright runs list --json | jq -r '.[].id' | runwright runs cancel-many - --yes`
@@ -82,7 +82,7 @@ def cancel_all(
 
 
 def replay_many(
-    *runs: str,
+    *runs: Ids,
     version: Literal["same", "latest"] | None = None,
     force: bool = False,
     yes: Yes = False,

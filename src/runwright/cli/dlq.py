@@ -9,7 +9,7 @@ from runwright.cli import printing
 from runwright.cli.bulk import chunks, named
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, UsageError
-from runwright.cli.inputs import Yes, confirm
+from runwright.cli.inputs import Ids, Yes, confirm
 from runwright.cli.progress import Bar
 from runwright.cli.runs import NO_FILTERS, Filters
 from runwright.client.sync.api import Client
@@ -39,7 +39,7 @@ def list_dead_letters(*, filters: Filters = NO_FILTERS, limit: int = 50, connect
 
 @app.command
 def replay(
-    *runs: str,
+    *runs: Ids,
     project: str | None = None,
     limit: int | None = None,
     version: Literal["same", "latest"] | None = None,
@@ -110,7 +110,7 @@ def _tell(made: list[dict[str, Any]], errors: list[dict[str, Any]], connection: 
 
 
 @app.command
-def discard(*runs: str, yes: Yes = False, connection: Connection = HERE) -> None:
+def discard(*runs: Ids, yes: Yes = False, connection: Connection = HERE) -> None:
     """Take runs off the queue for good; asks before it does.
 
     Example: `runwright dlq discard RUN --yes`

@@ -12,6 +12,8 @@ from cyclopts import Parameter
 from runwright.cli.exits import CommandError, UsageError
 
 Yes = Annotated[bool, Parameter(alias="-y", help="Do not ask.")]
+Ids = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""Ids, or - for standard input."""
 
 
 def read_text(source: str) -> str:

@@ -42,6 +42,9 @@ for _place, _about in (
     ("changes:reschedule", "Let a run that has not begun begin at another time."),
     ("changes:debug", "Record what is handed to the attempts of a run, and what comes back."),
     ("changes:free-key", "Free the idempotency key of a run."),
+    ("insight:why", "Tell why a run is not executing."),
+    ("insight:timeline", "Show where a run's time went."),
+    ("insight:debug-bundle", "Print all about a run as JSON, redacted."),
 ):
     app.command(f"runwright.cli.{_place.replace('-', '_')}", name=_place.partition(":")[2], help=_about)
 

@@ -228,6 +228,9 @@ class Settings:
     page_default: int = _setting(50, "Rows of a list page when no limit is asked for", 1, 10_000)
     page_max: int = _setting(500, "Most rows of a list page", 1, 10_000)
     scan_budget: int = _setting(20_000, "Rows that a filtered list page may read", 1, 10_000_000)
+    bundle_records_max: int = _setting(
+        10_000, "Most rows of each part of a debug bundle, and events that a timeline is read from", 1, 1_000_000
+    )
     stream_keepalive_s: float = _setting(
         15.0, "Silence of a stream before a comment is sent and its key checked", 0.02, 300
     )

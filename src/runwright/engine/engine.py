@@ -55,6 +55,7 @@ from runwright.engine.vault import Vault
 from runwright.engine.waits import Waits
 from runwright.engine.watched import Watched
 from runwright.engine.webhooks import Webhooks
+from runwright.engine.why import Explainer
 from runwright.engine.worker import Worker
 from runwright.engine.workforce import Workforce
 from runwright.store.base import Store
@@ -82,6 +83,7 @@ class Engine:
     ) -> None:
         self.store = store
         self.settings = settings
+        self.clock = clock
         self.watched = Watched()
         believed_s = math.inf if bus is None else settings.bus_poll_s
         self.vault = Vault(store, clock, settings, sealer, redactor, believed_s)
@@ -99,10 +101,7 @@ class Engine:
         self._graph(clock, ttl_us)
         self.relations = Relations(store, clock, settings, self.commit, self.values, self.submitter, self.jobs)
         self.control = Control(self.commit, self.hub)
-        self.amend = Amend(store, self.commit, self.values, self.schemas)
-        self.batches = Batches(store)
-        self.replays = Replays(self.jobs, self.submitter, self.values)
-        self.bulk = Bulk(self.commit, clock, chunk=settings.commit_batch_max)
+        self._operate(clock)
         steady = Steady(clock, settings.lease_s)
         self.scheduler = Scheduler(store, self.commit, clock, steady, batch=settings.scheduler_batch)
         every_s, grace_s = settings.reaper_s, settings.stop_grace_s
@@ -132,6 +131,23 @@ class Engine:
         self.releases = self._releases(clock)
         self.submitter = Submitter(commit, values, self.schemas, self.vault.redactors, clock, self.known)
         self.chains = Chains(store, commit, self.submitter, values, depth_max=self.settings.chain_depth_max)
+
+    def _operate(self, clock: Clock) -> None:
+        """Put together what operators do to runs: change them, do them again, both to many at once."""
+        self.amend = Amend(self.store, self.commit, self.values, self.schemas)
+        self.replays = Replays(self.jobs, self.submitter, self.values)
+        self.bulk = Bulk(self.commit, clock, chunk=self.settings.commit_batch_max)
+
+    @property
+    def batches(self) -> Batches:
+        """Return the reads of what bulk verbs did."""
+        return Batches(self.store)
+
+    @property
+    def explainer(self) -> Explainer:
+        """Return who tells why runs are not executing."""
+        seen_within_s = 2 * self.settings.lease_s + self.settings.claim_wait_s
+        return Explainer(self.store, self.workers, seen_within_us=int(seen_within_s * 1e6))
 
     def _listen(self) -> None:
         """Let everybody hear of transactions who follows what is committed."""

@@ -9,14 +9,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runwright.domain.events import Event
+from runwright.domain.job import JobVersion
 from runwright.domain.run import Run
 from runwright.domain.tenancy import Actor
+from runwright.domain.webhooks import Delivery
 from runwright.domain.words import Shows
 from runwright.engine.values import Values
 from runwright.errors import Gone, NotFound
 from runwright.store.base import Attempt, Record, Store, StoredValue
+from runwright.store.queries import jobs as job_sql
+from runwright.store.queries import webhooks as webhook_sql
 from runwright.store.queries.events import OF_TYPE, event_of
 from runwright.store.queries.runs import listing
+from runwright.store.queries.shapes import Slice, read
 
 SCAN_PAGE = 500
 LAST = 2**63 - 1
@@ -180,6 +185,19 @@ class Reader:
             for event in sorted(told, key=lambda event: event.seq):
                 found.setdefault(event.lease_epoch, []).append(event)
         return found
+
+    async def deliveries(self, run_id: str, limit: int) -> list[Delivery]:
+        """Return the webhook deliveries about a run that the caller was shown, oldest first."""
+        part = Slice(limit, newest_first=False)
+        return [
+            webhook_sql.delivery(row)
+            for row in await read(self._store, webhook_sql.DELIVERIES_OF_RUN, part, run_id=run_id)
+        ]
+
+    async def job_version(self, job_version_id: str) -> JobVersion | None:
+        """Return the version of a job that a run which the caller was shown started with."""
+        rows = await self._store.fetch(job_sql.VERSION, job_version_id=job_version_id)
+        return job_sql.version(rows[0]) if rows else None
 
     async def attempts(self, run_id: str) -> list[Attempt]:
         """Return the ended attempts of a run that the caller was shown."""

@@ -20,6 +20,7 @@ from runwright.domain.outcome import Parked
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.domain.tenancy import SCHEDULE, Cause
+from runwright.engine import retold
 from runwright.engine.batch import Batch, Reading, Terms
 from runwright.engine.meeting import Meeting, is_parked
 from runwright.engine.requests import (
@@ -87,6 +88,7 @@ class Transact:
 
     async def decide(self, tx: Transaction) -> Batch:
         """Lock, read and decide; return the batch, ready to be sealed and written."""
+        await retold.lock(tx, self._submits)
         self._keys_taken = await self._idempotent(tx)
         self._gathered = await self._gatherings(tx)
         if self._sends or self._parking:
@@ -98,6 +100,7 @@ class Transact:
             self.answers.append(answered)
             for request in group:
                 answered.append(self._answer(batch, request, answered))
+            await retold.tell(tx, group, answered)
         _bring_up_to_date(batch, self.answers)
         await self._admit(tx, batch, slots, held)
         return batch

@@ -90,7 +90,7 @@ class Worker:
 
     def reserve(self, lane: str, count: int) -> int:
         """Hold up to `count` free slots for runs of that lane; return how many, 0 if it is not its work."""
-        if self._draining or not self._serves(lane):
+        if self._draining or not self.serves(lane):
             return 0
         held = min(count, self._free())
         self._hold(held)
@@ -123,12 +123,13 @@ class Worker:
 
     def wake(self, lanes: Iterable[str]) -> None:
         """Hear that runs became ready in these lanes."""
-        mine = [lane for lane in lanes if self._serves(lane)]
+        mine = [lane for lane in lanes if self.serves(lane)]
         if mine:
             self._hungry.update(dict.fromkeys(mine))
             self.loops[0].wake()
 
-    def _serves(self, lane: str) -> bool:
+    def serves(self, lane: str) -> bool:
+        """Tell whether the runs of a lane are its to take."""
         known = self._mine.get(lane)
         if known is None:
             if len(self._mine) >= LANES_KNOWN:
@@ -150,7 +151,7 @@ class Worker:
 
     async def _claim(self) -> None:
         if not self.loops[0].hinted:
-            self._hungry.update(dict.fromkeys(lane for lane in await self._store.lanes() if self._serves(lane)))
+            self._hungry.update(dict.fromkeys(lane for lane in await self._store.lanes() if self.serves(lane)))
         queues: dict[str, list[str]] = {}
         for lane in self._hungry:
             queues.setdefault(queue_of(lane), []).append(lane)

@@ -103,6 +103,18 @@ LOOP_FAILURES = Metric("runwright_loop_failures_total", "counter", "Rounds of a 
 QUEUE_DEPTH = Metric(
     "runwright_queue_ready_runs", "gauge", "Runs ready in a queue, counted up to 1 000 at each scrape", ("queue",)
 )
+QUEUE_AGE = Metric(
+    "runwright_queue_oldest_ready_seconds",
+    "gauge",
+    "Longest time that a run has been ready which is the next of a queue's lane, at each scrape",
+    ("queue",),
+)
+BULK_ITEMS = Metric(
+    "runwright_bulk_items_total",
+    "counter",
+    "Items of bulk verbs, by this server: done, or refused or found done already",
+    ("verb", "result"),
+)
 SLOTS = Metric("runwright_worker_slots", "gauge", "Attempts that the workers in this process may execute at once")
 SLOTS_BUSY = Metric("runwright_worker_slots_busy", "gauge", "Attempts that execute in this process")
 STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are open")
@@ -169,6 +181,8 @@ METRICS: tuple[Metric, ...] = (
     WEBHOOK_LAG,
     LOOP_FAILURES,
     QUEUE_DEPTH,
+    QUEUE_AGE,
+    BULK_ITEMS,
     SLOTS,
     SLOTS_BUSY,
     STREAMS_OPEN,

@@ -37,6 +37,7 @@ class Metrics:
         self._engine = engine
         self._queues_max = queues_max
         self._depths: dict[Labels, float] = {}
+        self._ages: dict[Labels, float] = {}
         self._webhook_lag: dict[Labels, float] = {}
         self._shown: list[Counter | Gauge | Histogram] = []
         self._commit_seconds = self._show(Histogram(m.COMMIT_SECONDS))
@@ -48,6 +49,7 @@ class Metrics:
         self._run_seconds = self._show(Histogram(m.RUN_SECONDS))
         self._retries = self._show(Counter(m.RETRIES))
         self._dead_letters = self._show(Counter(m.DEAD_LETTERS))
+        self._bulk_items = self._show(Counter(m.BULK_ITEMS))
         self._queue_wait = self._show(Histogram(m.QUEUE_WAIT))
         self._start_delay = self._show(Histogram(m.START_DELAY))
         self._attempt_seconds = self._show(Histogram(m.ATTEMPT_SECONDS))
@@ -81,13 +83,15 @@ class Metrics:
     async def page(self, accept: str | None) -> tuple[bytes, str]:
         """Return all metrics and their media type, by what the scraper accepts.
 
-        The depths of queues are left out while the store cannot say them, as is the lag of webhooks.
+        The depths and ages of queues are left out while the store cannot say them, as is the lag of webhooks.
         """
         try:
             lanes = await self._engine.store.depths()
+            oldest = await self._engine.explainer.ages_s(list(lanes)[: self._queues_max], self._engine.clock.now())
             self._webhook_lag = {(): await self._engine.webhooks.deliveries.lag_s()}
         except StoreError:
-            lanes, self._webhook_lag = {}, {}
+            lanes, oldest, self._webhook_lag = {}, {}, {}
+        self._ages = {(queue,): seconds for queue, seconds in oldest.items()}
         depths: dict[str, int] = {}
         for lane, count in lanes.items():
             queue = Lane.parse(lane).queue
@@ -122,6 +126,7 @@ class Metrics:
         for metric, read in samples:
             self._show(Gauge(metric, _unlabelled(read)))
         self._show(Gauge(m.QUEUE_DEPTH, lambda: self._depths))
+        self._show(Gauge(m.QUEUE_AGE, lambda: self._ages))
         self._show(Gauge(m.WEBHOOK_LAG, lambda: self._webhook_lag))
         pools = engine.store.pools
         self._show(Gauge(m.CONNECTIONS, lambda: {(name,): pool.in_use for name, pool in pools.items()}))
@@ -178,6 +183,10 @@ class Metrics:
         retries = types.get("run.retrying")
         if retries:
             self._retries.add((), retries)
+        for operation in batch.changes.batches:
+            if operation.finished_at is not None:  # one in several parts is told with each of them
+                self._bulk_items.add((operation.verb, "done"), operation.created_count)
+                self._bulk_items.add((operation.verb, "refused"), operation.item_count - operation.created_count)
         for attempt in batch.changes.attempts:
             took = max(attempt.ended_at - attempt.started_at, 0) / 1e6
             self._attempt_seconds.observe(took, (attempt.executor, attempt.outcome))

@@ -10,6 +10,7 @@ import msgspec
 from runwright.client import waiting
 from runwright.client.backoff import Backoff
 from runwright.client.fields import PageOptions, ReplayOptions, RunFilters
+from runwright.client.insight_models import DebugBundle, Timeline, Why
 from runwright.client.json_values import json_copy
 from runwright.client.models import (
     Attempt,
@@ -144,6 +145,18 @@ class Runs(ManyRuns):
     def effects(self, run_id: str) -> Effects:
         """Return which effects of the run's steps are finished, would repeat, or are unknown."""
         return self._transport.one(Effects, "GET", f"{_path(run_id)}/effects")
+
+    def why(self, run_id: str) -> Why:
+        """Return why a run is not executing."""
+        return self._transport.one(Why, "GET", f"{_path(run_id)}/why")
+
+    def timeline(self, run_id: str) -> Timeline:
+        """Return where a run's time went: states, attempts, phases of dispatch, steps and tool calls."""
+        return self._transport.one(Timeline, "GET", f"{_path(run_id)}/timeline")
+
+    def debug_bundle(self, run_id: str) -> DebugBundle:
+        """Return a run with all its records, attempts, children, deliveries and job version, redacted."""
+        return self._transport.one(DebugBundle, "GET", f"{_path(run_id)}/debug-bundle")
 
     def checkpoints(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Checkpoint]:
         """Return the checkpoints of a run."""
