@@ -80,6 +80,7 @@ async def test_every_event_that_a_job_can_write_has_the_shape_of_its_schema(open
     for event in events:
         validators[event.type].validate(msgspec.json.decode(event.data))
     by_job = {name for name, entry in CATALOGUE.items() if entry.by_job}
+    by_job -= {"iteration.reported", "resources.reported"}  # a handler has no words for them, an endpoint has
     assert by_job - {event.type for event in events} == set(), "and each of them is among these"
     await world.check()
 
