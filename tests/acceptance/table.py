@@ -16,8 +16,13 @@ from tests.acceptance.speech import Json, Speech, said, unique
 ENDPOINTS = [endpoint for table in TABLES for endpoint in table.endpoints]
 GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.scope != PUBLIC]
 SCOPED = [endpoint for endpoint in GUARDED if endpoint.scope != ANYONE]
-NAMING = [endpoint for endpoint in GUARDED if endpoint.parameters and "queue" not in endpoint.parameters]
-"""Those whose path names something. A queue is there as soon as somebody names it, and everybody's is their own."""
+EVENTS = ("send_event", "send_event_by_prefix")
+NAMING = [
+    endpoint
+    for endpoint in GUARDED
+    if endpoint.parameters and "queue" not in endpoint.parameters and endpoint.name not in EVENTS
+]
+"""Those whose path names something. A queue or an event is there once somebody names it, and each project has its own."""
 FINDING = [endpoint for endpoint in NAMING if endpoint.name != "put_job"]
 """Those that find what the path names, or answer 404; PUT makes it."""
 WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PUT", "PATCH") and not endpoint.raw]
@@ -94,6 +99,13 @@ class World(NamedTuple):
             "save_output": {"key": "a", "value": 1},
             "report_usage": {"provider": "p", "model": "m"},
             "report_tool_call": {"tool_name": "t"},
+            "report_iteration": {"iteration": 1},
+            "report_resources": {"cpu_percent": 1},
+            "wait_for_event": {"event_key": "a"},
+            "spawn_run": {"job_slug": self.idents["job"]},
+            "continue_run": {"payload": {"a": 1}},
+            "send_event": {"payload": {"a": 1}},
+            "send_event_by_prefix": {"payload": {"a": 1}},
             "write_stream": {"chunk": "c"},
             "set_state": {"key": "a", "value": 1},
             "complete_run": {"result": {"a": 1}},
@@ -170,6 +182,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "dependency_id": dependency["id"],
         "awaited": awaited[1],
         "queue": unique("queue"),
+        "prefix": unique("prefix"),
         "organization": me["organization"]["id"],
     }
     return World(client, idents)
