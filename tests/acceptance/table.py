@@ -22,7 +22,7 @@ NAMING = [
     for endpoint in GUARDED
     if endpoint.parameters and "queue" not in endpoint.parameters and endpoint.name not in EVENTS
 ]
-"""Those whose path names something. A queue or an event is there once somebody names it, and each project has its own."""
+"""Those whose path names something. A queue or an event is there once somebody names it, each project its own."""
 FINDING = [endpoint for endpoint in NAMING if endpoint.name != "put_job"]
 """Those that find what the path names, or answer 404; PUT makes it."""
 WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PUT", "PATCH") and not endpoint.raw]
