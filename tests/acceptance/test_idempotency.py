@@ -9,7 +9,7 @@ from tests.acceptance.speech import Json, Speech, refused, said, unique
 
 pytestmark = pytest.mark.xdist_group("acceptance-jobs")
 
-ONLY_OF_TRIGGERS = ("idempotency_hit", "dry_run")
+ONLY_OF_TRIGGERS = ("idempotency_hit", "dry_run", "joined")
 
 
 def plain(run: Json) -> Json:

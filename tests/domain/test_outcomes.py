@@ -406,6 +406,9 @@ def test_a_run_has_the_timers_of_its_state():
         "waiting for an event": {"due": T0 + HOUR},
         "waiting for a child": {"due": T0 + HOUR},
         "waiting from the start": {"due": T0 + HOUR},
+        "gathering a batch that waits then": {"due": T0 + HOUR},
+        "scheduled, and waiting then": {"due": T0 + HOUR},
+        "waiting once it was due": {"due": T0 + 2 * HOUR},
         "scheduled anew": {"due": T0 + 3 * HOUR, "expire": T0 + 4 * HOUR},
     }
 

@@ -4,8 +4,10 @@ import asyncio
 import signal
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import msgspec
 import pytest
 
@@ -18,6 +20,7 @@ from tests.executors.endpoint import Endpoint, Received, always, answer, serving
 from tests.postgres import new_database
 
 PATIENCE_S = 60.0
+ENDED = "SELECT count(*) FROM runs WHERE finished_at IS NOT NULL"
 
 
 async def process(mode: str, directory: Path, url: str) -> asyncio.subprocess.Process:
@@ -33,12 +36,22 @@ def told(endpoint: Endpoint) -> Counter[str]:
 async def test_the_end_of_no_run_is_lost_when_the_server_is_killed_while_it_sends(tmp_path: Path):
     directory = tmp_path / "data"
     directory.mkdir()
-    async with serving(always(answer(b""))) as endpoint, asyncio.timeout(PATIENCE_S):
+    gone = asyncio.Event()
+
+    async def respond(received: Received, writer: asyncio.StreamWriter) -> None:
+        if len(endpoint.received) > 30:
+            await gone.wait()  # the first server is killed while it waits for answers
+        writer.write(answer(b""))
+
+    async with serving(respond) as endpoint, asyncio.timeout(PATIENCE_S):
         killed = await process("start", directory, endpoint.url)
         await until(lambda: len(endpoint.received) >= 30)
+        with closing(apsw.Connection(str(directory / "runwright.db"), flags=apsw.SQLITE_OPEN_READONLY)) as file:
+            await until(lambda: file.execute(ENDED).fetchone()[0] > 2 * len(endpoint.received))
         killed.send_signal(signal.SIGKILL)
         assert await killed.wait() == -signal.SIGKILL
         before = told(endpoint)
+        gone.set()
         later = await process("finish", directory, endpoint.url)
         out, _ = await later.communicate()
         assert (out, later.returncode) == (b"all sent\n", 0)

@@ -36,6 +36,8 @@ async def test_a_server_in_order_is_ready_and_names_every_check(tmp_path: Path):
         "scheduler",
         "inbox",
         "cron",
+        "dependencies",
+        "webhooks",
         "outbox",
         "pruner",
         "http.claimer",

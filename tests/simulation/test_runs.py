@@ -220,7 +220,8 @@ class Runs(RuleBasedStateMachine):
         command = self.wake_of(run.run_id, which)
         answer = self.answer(command)
         assert isinstance(answer, Run)
-        meant = run.wait is not None and (run.wait.on, run.wait.key) == (command.on, command.key)
+        waits = run.state == "waiting" or (run.paused is not None and run.paused.state == "waiting")
+        meant = waits and run.wait is not None and (run.wait.on, run.wait.key) == (command.on, command.key)
         kept = dict(
             self.world.rows("SELECT key, sealed FROM run_values WHERE run_id = ? AND kind = 'step'", run.run_id)
         )

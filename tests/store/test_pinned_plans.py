@@ -56,7 +56,7 @@ def urls(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     So what it knows of itself is wrong.
     """
     if not request.param:
-        with new_database() as url:
+        with new_database(unused=True) as url:
             yield url, url
         return
     with secured_database() as (superuser, server):

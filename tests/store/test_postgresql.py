@@ -37,7 +37,7 @@ def empty() -> Iterator[str]:
 @pytest.fixture
 def url() -> Iterator[str]:
     """Yield the URL of an empty database with the newest schema."""
-    with new_database() as url:
+    with new_database(unused=True) as url:
         yield url
 
 

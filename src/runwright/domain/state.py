@@ -277,6 +277,8 @@ def _wake(run: Run, command: c.Wake, at: int) -> c.Decision:
     wait, delivery = run.wait, command.delivery
     if wait is None or (wait.on, wait.key) != (command.on, command.key):
         return c.Decision(run)
+    if run.paused is not None and run.paused.state != "waiting":
+        return c.Decision(run)  # its wait has not begun; when it does, it looks for itself
     value, actor = None if delivery is None else delivery.ref, command.cause.actor
     if run.state == "paused":
         ready = replace(run, paused=Paused("queued"), wait=None, due_at=None)
