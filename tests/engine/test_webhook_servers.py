@@ -47,7 +47,7 @@ async def test_the_end_of_no_run_is_lost_when_the_server_is_killed_while_it_send
         killed = await process("start", directory, endpoint.url)
         await until(lambda: len(endpoint.received) >= 30)
         with closing(apsw.Connection(str(directory / "runwright.db"), flags=apsw.SQLITE_OPEN_READONLY)) as file:
-            await until(lambda: file.execute(ENDED).fetchone()[0] > 2 * len(endpoint.received))
+            await until(lambda: next(file.execute(ENDED))[0] > 2 * len(endpoint.received))
         killed.send_signal(signal.SIGKILL)
         assert await killed.wait() == -signal.SIGKILL
         before = told(endpoint)
