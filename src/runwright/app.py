@@ -57,6 +57,7 @@ from runwright.errors import InvalidSettings
 from runwright.executors.courier import DispatchingCourier
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
+from runwright.executors.process.executor import ProcessExecutor
 from runwright.executors.python import PythonExecutor
 from runwright.observability import logging, tracing
 from runwright.observability.health import Health
@@ -97,6 +98,7 @@ class House:
     app: ASGIApp
     api_key: str | None
     key_made: bool
+    processes: ProcessExecutor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         watchers.callback(logging.configure(settings, redactor))
         dispatcher = _dispatcher(settings, clock)
         dispatching = _dispatching(dispatcher, store, keyring)
-        executors: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
-        if executor is not None:
-            executors.append((executor, settings.slots))
+        processes = await _processes(settings, store, keyring, watchers)
         engine = Engine(
             store,
             clock,
@@ -142,7 +142,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             sealer=keyring,
             artifacts=artifact_store,
             redactor=redactor,
-            executors=executors,
+            executors=_executors(settings, dispatching, executor, processes),
             bus=_bus(settings, clock),
             courier=DispatchingCourier(dispatcher, clock),
         )
@@ -156,7 +156,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         try:
             app: ASGIApp = build(TABLES, services)
             served = app if traced is None else traced.around(app)
-            yield House(services, served, founded.token or read_credentials(settings.data_dir), founded.made)
+            key = founded.token or read_credentials(settings.data_dir)
+            yield House(services, served, key, founded.made, processes)
         finally:
             await engine.drain()
             await dispatching.close()
@@ -275,6 +276,25 @@ def _dispatching(dispatcher: Dispatcher, store: Store, keyring: Keyring) -> Http
     return HttpExecutor(Endpoints(store, SigningSecrets(store, keyring)), dispatcher, mint)
 
 
+async def _processes(
+    settings: Settings, store: Store, keyring: Keyring, watchers: contextlib.ExitStack
+) -> ProcessExecutor | None:
+    if settings.process_slots == 0:
+        return None
+    executor = await ProcessExecutor.open(settings, store, RunTokens(keyring.run_token_key).mint)
+    watchers.callback(executor.close)
+    return executor
+
+
+def _executors(
+    settings: Settings, dispatching: HttpExecutor, handlers: PythonExecutor | None, processes: ProcessExecutor | None
+) -> list[tuple[Executor, int]]:
+    """Return what executes runs in this process, each with its slots."""
+    found: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
+    found += [] if handlers is None else [(handlers, settings.slots)]
+    return found + ([] if processes is None else [(processes, settings.process_slots)])
+
+
 def _executor(settings: Settings) -> PythonExecutor | None:
     if not settings.worker:
         return None
@@ -330,6 +350,8 @@ async def _serve(house: House, settings: Settings, stop: asyncio.Event, ready: a
 
     def on_ready(url: str) -> None:
         write_credentials(settings.data_dir, url, house.api_key if house.key_made else None)
+        if house.processes is not None:
+            house.processes.api_url = settings.process_api_url or url
         report("process.ready", url=url, version=health.VERSION, data_dir=str(settings.data_dir))
         if ready is not None:
             ready.set_result(url)

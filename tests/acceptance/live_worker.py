@@ -13,11 +13,13 @@ from tests.acceptance.live_server import API_KEY, HANDLERS, PATIENCE_S, REPOSITO
 class LiveWorker:
     """`runwright worker` against a server's address."""
 
-    def __init__(self, url: str, directory: Path, *options: str, handlers: str = HANDLERS, key: str = API_KEY) -> None:
+    def __init__(
+        self, url: str, directory: Path, *options: str, handlers: str | None = HANDLERS, key: str = API_KEY
+    ) -> None:
         self.url = url
         self.log = directory / "worker.log"
         self.worker_id = ""
-        self._options = (handlers, "--url", url, *options)
+        self._options = (*([] if handlers is None else [handlers]), "--url", url, *options)
         self._key = key
         self._process: Process | None = None
 

@@ -23,6 +23,10 @@ EVERYTHING: dict[str, Any] = {
     "fallback_endpoint_url": None,
     "retry_on": [],
     "heartbeat_timeout_secs": 60,
+    "command": [],
+    "tty": False,
+    "preset": "micro",
+    "network": "none",
     "queue": "books.big",
     "handler": "index-one",
     "max_attempts": 7,
@@ -68,6 +72,10 @@ DEFAULTS: dict[str, Any] = {
     "fallback_endpoint_url": None,
     "retry_on": [],
     "heartbeat_timeout_secs": 60,
+    "command": [],
+    "tty": False,
+    "preset": "micro",
+    "network": "none",
     "queue": "default",
     "handler": None,
     "max_attempts": 3,
@@ -162,13 +170,18 @@ async def test_every_field_that_is_accepted_is_kept(server: Served) -> None:
     assert {name: job[name] for name in EVERYTHING} == EVERYTHING
     assert await ok(server.admin.get("/v1/jobs/index")) == {**job, "signing_secret": None}
     assert set(EVERYTHING) == set(JobDefinition.__struct_fields__)
-    of_http = ["execution_mode", "endpoint_url", "fallback_endpoint_url", "retry_on", "heartbeat_timeout_secs"]
-    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == [
-        *of_http,
-        "environment",
-        "dedup_window_secs",
-        "batch",
-    ]
+    of_others = ["execution_mode", "endpoint_url", "fallback_endpoint_url", "retry_on", "heartbeat_timeout_secs"]
+    of_others += ["command", "tty", "preset", "network", "environment", "dedup_window_secs", "batch"]
+    assert [name for name in DEFAULTS if EVERYTHING[name] == DEFAULTS[name]] == of_others
+
+
+async def test_a_command_and_what_goes_with_it_are_kept(server: Served) -> None:
+    said = {"execution_mode": "process", "command": ["python3", "-u", ""], "tty": True, "preset": "large-2x"}
+    said |= {"network": "host"}
+    job = await create(server.admin, slug="command", **said)
+    assert {name: job[name] for name in said} == said
+    changed = await ok(server.admin.patch("/v1/jobs/command", json={"command": ["true"], "preset": "micro"}))
+    assert (changed["command"], changed["preset"], changed["version"]) == (["true"], "micro", 2)
 
 
 async def test_a_name_suggests_the_slug(server: Served) -> None:
@@ -296,7 +309,18 @@ async def test_a_repeated_request_finds_its_job(server: Served) -> None:
         ({"slug": "g", "name": ""}, "name"),
         ({"slug": "g", "name": "n" * 256}, "name"),
         ({"slug": "g", "name": "a\0b"}, "name"),
-        ({"slug": "g", "execution_mode": "process"}, "execution_mode"),
+        ({"slug": "g", "execution_mode": "container"}, "execution_mode"),
+        ({"slug": "g", "execution_mode": "process"}, "command"),
+        ({"slug": "g", "execution_mode": "process", "command": [""]}, "command"),
+        ({"slug": "g", "execution_mode": "process", "command": ["a"] * 257}, "command"),
+        ({"slug": "g", "execution_mode": "process", "command": ["a"], "preset": "huge"}, "preset"),
+        ({"slug": "g", "execution_mode": "process", "command": ["a"], "network": "all"}, "network"),
+        ({"slug": "g", "execution_mode": "process", "command": ["a"], "handler": "h"}, "handler"),
+        ({"slug": "g", "execution_mode": "process", "command": ["a"], "retry_on": [503]}, "retry_on"),
+        ({"slug": "g", "command": ["a"]}, "command"),
+        ({"slug": "g", "tty": True}, "tty"),
+        ({"slug": "g", "preset": "small-1x"}, "preset"),
+        ({"slug": "g", "network": "host"}, "network"),
         ({"slug": "g", "execution_mode": "http"}, "endpoint_url"),
         ({"slug": "g", "execution_mode": "http", "endpoint_url": None}, "endpoint_url"),
         ({"slug": "g", "fallback_endpoint_url": "https://example.com"}, "fallback_endpoint_url"),

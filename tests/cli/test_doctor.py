@@ -34,11 +34,22 @@ def test_a_fit_machine_without_a_server_is_well(call: Call):
         "settings": "ok",
         "data directory": "ok",
         "disk": "ok",
+        "sandbox": "ok",
         "server": "warn",
         "port": "ok",
     }
     plain = call("doctor")
     assert "warn: server: Start one with `runwright serve`." in plain.out
+
+
+def test_a_machine_without_a_sandbox_is_well_unless_it_is_to_run_processes(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RUNWRIGHT_PROCESS_PATHS", "/no/such/directory")
+    ended = call("doctor", "--json")
+    assert (ended.code, levels(ended)["sandbox"]) == (0, "warn")
+    monkeypatch.setenv("RUNWRIGHT_PROCESS_SLOTS", "1")
+    ended = call("doctor", "--json")
+    assert (ended.code, levels(ended)["sandbox"]) == (1, "fail")
+    assert "/no/such/directory is no directory" in ended.out
 
 
 def test_a_server_that_is_well_is_well(call_server: Call, script: Script):

@@ -27,6 +27,9 @@ SCOPE = re.compile(r"`([a-z]+:[a-z]+)`")
 PARTS = ("Context", "Decision", "Consequences", "The plan")
 FILES = {"server.lock"}
 NOT_SETTINGS = {"RUNWRIGHT_CONFIG", "RUNWRIGHT_URL"}
+NOT_SETTINGS |= {f"RUNWRIGHT_{name}" for name in ("RUN_ID", "JOB_ID", "ATTEMPT", "RUN_TOKEN", "API_URL")}
+NOT_SETTINGS |= {f"RUNWRIGHT_{name}_FILE" for name in ("PAYLOAD", "CHECKPOINT", "RESULT")}
+"""What commands are told of their run, and where a client looks."""
 NOT_YET = {"run.claimed"}
 """Event types that pages name to say that they are not there."""
 

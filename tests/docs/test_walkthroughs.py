@@ -36,6 +36,7 @@ WALKS = {
     "call-back": ("docs/how-to/call-back.md",),
     "use-secrets": ("docs/how-to/use-secrets.md",),
     "receive-webhooks": ("docs/how-to/receive-webhooks.md",),
+    "run-a-process": ("docs/how-to/run-a-process.md",),
     "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,
 }

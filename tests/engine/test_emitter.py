@@ -76,6 +76,23 @@ async def pen(world: World) -> Pen:
     return await pen_of(world)
 
 
+# --- terminals --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_output_of_a_process_is_merged_by_stream_and_redacted_as_one_text(pen: Pen):
+    pieces = [("stdout", f"a {SECRET[:5]}"), ("stderr", "b"), ("stdout", f"{SECRET[5:]} c"), ("stderr", "d")]
+    for stream, text in pieces:
+        pen.write(Note("terminal.output", {"stream": stream, "chunk": text}))
+    pen.write(chunk("a stream of that name", "stdout"))
+    await pen.world.engine.commit.apply(
+        c.Finish(pen.run.run_id, pen.run.lease_epoch, o.Completed(), 0.5, pen.emitter.close(pen.buffer))
+    )
+    events = await pen.world.events(pen.run.run_id)
+    told = [msgspec.json.decode(event.data or b"") for event in events if event.type == "terminal.output"]
+    assert told == [{"stream": "stdout", "chunk": "a [redacted:known] c"}, {"stream": "stderr", "chunk": "bd"}]
+    assert [each["chunk"] for each in await pen.chunks()] == ["a stream of that name"]
+
+
 # --- batching ---------------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,9 @@ from runwright.engine.emitter import Buffer
 from runwright.executors.python import PythonExecutor
 from tests.engine.world import World, all_ended, until
 
+OF_PROCESSES = {"terminal.output", "process.started", "process.limited", "process.ended", "security.refused"}
+"""What is told of commands, by who runs them."""
+
 
 async def run_to_end(world: World, slug: str, **order):
     """Start the engine, run one run of a job to its end, and return its record."""
@@ -80,7 +83,7 @@ async def test_every_event_that_a_job_can_write_has_the_shape_of_its_schema(open
     for event in events:
         validators[event.type].validate(msgspec.json.decode(event.data))
     by_job = {name for name, entry in CATALOGUE.items() if entry.by_job}
-    by_job -= {"iteration.reported", "resources.reported"}  # a handler has no words for them, an endpoint has
+    by_job -= OF_PROCESSES | {"iteration.reported", "resources.reported"}  # an endpoint has words for these, no handler
     assert by_job - {event.type for event in events} == set(), "and each of them is among these"
     await world.check()
 

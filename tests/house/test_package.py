@@ -25,7 +25,10 @@ def test_the_lock_knows_every_declared_dependency() -> None:
 
 def requirements(entries: list[dict[str, Any]]) -> list[str]:
     """Return locked requirements as pyproject.toml writes them."""
-    return sorted(entry["name"] + entry.get("specifier", "") for entry in entries)
+    markers = [entry.get("marker", "extra") for entry in entries]
+    shown = ["" if marker.startswith("extra") else f" ; {marker}" for marker in markers]
+    found = zip(entries, shown, strict=True)
+    return sorted(entry["name"] + entry.get("specifier", "") + marker for entry, marker in found)
 
 
 def read(name: str) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from runwright.client.sync.api import Client
 from runwright.clock import SystemClock
 from runwright.config import Settings, load
 from runwright.errors import Error, InvalidSettings
+from runwright.executors.process.bounds import Bounds
+from runwright.executors.process.means import Means, NoSandbox
 
 SQLITE_LEAST = (3, 51, 3)
 """Earlier ones can corrupt a database in WAL mode."""
@@ -75,8 +77,20 @@ def _all(connection: Connection) -> Iterator[Check]:
         yield check
     if settings.database_url is not None:
         yield _database(settings)
+    yield asyncio.run(_sandbox(settings))
     for check in _server(connection, settings):
         yield check
+
+
+async def _sandbox(settings: Settings) -> Check:
+    try:
+        means = await Means.find(Bounds.of(settings))
+    except NoSandbox as missing:
+        wanted = settings.process_slots > 0
+        advice = "Process runs are refused here; see docs/how-to/run-a-process.md." if wanted else ""
+        return Check("sandbox", "fail" if wanted else "warn", f"none works: {missing}", advice)
+    means.close()
+    return Check("sandbox", "ok", means.described())
 
 
 def _python() -> Check:

@@ -1,5 +1,6 @@
 """What people type, read: JSON, pairs, instants. Everything wrong is a `UsageError` that shows how it is done right."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -36,6 +37,14 @@ def json_object(source: str, option: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{option} must be a JSON object.", f"""Write {option} '{{"name": "value"}}'.""")
     return value
+
+
+def words(text: str, option: str) -> list[str]:
+    """Return the words of a command line, as a shell would read them."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{option} cannot be read: {error}", f"Write {option} 'python3 -u job.py'.") from None
 
 
 def pairs(items: Iterable[str], option: str) -> dict[str, str]:

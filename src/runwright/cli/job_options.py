@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
-from runwright.cli.inputs import json_object, link, pairs, window
+from runwright.cli.inputs import json_object, link, pairs, window, words
 from runwright.client.fields import JobChanges
 
 NULLABLE = (
@@ -41,7 +41,7 @@ class Options:
     description: str | None = None
     "What the job does"
     execution_mode: str | None = None
-    "Where its code runs; `worker`: a handler of a Python worker; `http`: behind the endpoint"
+    "Where its code runs; `worker`: a handler of a Python worker; `http`: behind the endpoint; `process`: the command"
     endpoint: str | None = None
     "URL that runs are posted to; makes it an http job"
     fallback_endpoint: str | None = None
@@ -50,6 +50,14 @@ class Options:
     "Status of an answer after which to try again; repeatable, replaces 408, 409, 425, 429 and 5xx"
     heartbeat_timeout_secs: int | float | None = None
     "How long an endpoint that answered 202 may be silent"
+    command: str | None = None
+    "Program to run and its arguments, in quotes as for a shell (none reads them); makes it a process job"
+    tty: Annotated[bool | None, Parameter(negative="--no-tty")] = None
+    "Whether the command has a terminal, in place of two pipes"
+    preset: str | None = None
+    "CPUs and memory of the command: `micro`, `small-1x`, `small-2x`, `medium-1x`, `medium-2x`, `large-1x`, `large-2x`"
+    network: Literal["none", "host"] | None = None
+    "`none`: the command reaches the API alone; `host`: what its machine does"
     queue: str | None = None
     "Queue of its runs"
     handler: str | None = None
@@ -126,6 +134,9 @@ class Options:
         values["fallback_endpoint_url"] = values.pop("fallback_endpoint")
         if self.endpoint is not None and self.execution_mode is None:
             values["execution_mode"] = "http"
+        if self.command is not None:
+            values["command"] = words(self.command, "--command")
+            values["execution_mode"] = self.execution_mode or "process"
         values["retry_on"] = list(values["retry_on"])
         for name in OBJECTS:
             if values[name] is not None:

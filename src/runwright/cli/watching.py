@@ -94,7 +94,7 @@ def line(event: Event) -> str:
 def _summary(type: str, data: Any) -> str:
     if not isinstance(data, dict):
         return ""
-    if type == "stream.chunk":
+    if type in ("stream.chunk", "terminal.output"):
         return str(data.get("chunk", "")).rstrip("\n")
     if type == "run.progress":
         return f"{data.get('percent', '?')} % {data.get('message', '')}".rstrip()

@@ -15,18 +15,27 @@ from cyclopts.validators import Number
 
 from runwright.cli import exits, printing
 from runwright.cli.connection import HERE, Connection
-from runwright.cli.exits import CommandError
+from runwright.cli.exits import CommandError, UsageError
 from runwright.cli.hints import hint
 from runwright.client.errors import ApiError, ClientError
+from runwright.client.outcome import Outcome
+from runwright.client.processes import ProcessCall
 from runwright.client.remote import RemoteWorker
+from runwright.client.session import Session
 from runwright.client.worker import Worker, load_worker
+from runwright.config import load
+from runwright.errors import InvalidSettings
+from runwright.executors.process.bounds import Bounds
+from runwright.executors.process.means import Means, NoSandbox
+from runwright.executors.process.run import run_process
 
 
 def worker(
-    handlers: str,
+    handlers: str | None = None,
     /,
     *,
     connection: Connection = HERE,
+    processes: Annotated[bool, Parameter(negative=())] = False,
     slots: Annotated[int, Parameter(validator=Number(gte=1, lte=100_000))] = 10,
     queue: tuple[str, ...] = (),
     name: str = "",
@@ -44,7 +53,9 @@ def worker(
     Parameters
     ----------
     handlers
-        The worker to load, as module:app, found from here.
+        The worker to load, as module:app, found from here; none for commands alone.
+    processes
+        Run commands, too: the runs of process jobs, in a sandbox; `RUNWRIGHT_PROCESS_*` set its limits.
     slots
         Runs that it executes at a time.
     queue
@@ -60,24 +71,55 @@ def worker(
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+    if handlers is None and not processes:
+        raise UsageError("There is nothing to execute.", "Give module:app, or --processes, or both.")
+    sandbox = _Sandbox() if processes else None
     remote = RemoteWorker(
-        _loaded(handlers),
+        Worker([]) if handlers is None else _loaded(handlers),
         *connection.resolve(),
         slots=slots,
         queues=queue,
         name=name or socket.gethostname(),
         version=code_version,
         drain_s=drain_secs,
+        processes=sandbox.run if sandbox is not None else None,
         on_ready=_announce,
     )
-    return _ended(remote, register=register)
+    return _ended(remote, register=register, sandbox=sandbox)
 
 
-def _ended(remote: RemoteWorker, *, register: bool) -> int:
+class _Sandbox:
+    """Runs commands with the means of this machine, which are found before the first is asked for."""
+
+    def __init__(self) -> None:
+        try:
+            self._bounds = Bounds.of(load(os.environ))
+        except InvalidSettings as wrong:
+            raise CommandError(wrong.detail, "Correct the environment, or the file in RUNWRIGHT_CONFIG.") from None
+        self._means: Means | None = None
+
+    async def open(self) -> None:
+        try:
+            self._means = await Means.find(self._bounds)
+        except NoSandbox as missing:
+            advice = "Without a sandbox no process is run; `runwright doctor` tells more."
+            raise CommandError(f"no sandbox works here: {missing}", advice) from None
+        printing.note(self._means.described())
+
+    async def run(self, call: ProcessCall, session: Session) -> Outcome:
+        assert self._means is not None
+        return await run_process(call, session, self._means)
+
+    def close(self) -> None:
+        if self._means is not None:
+            self._means.close()
+
+
+def _ended(remote: RemoteWorker, *, register: bool, sandbox: _Sandbox | None) -> int:
     """Work to the end, and return what to exit with; a handler's thread that does not end does not keep the process."""
     code = exits.OK
     try:
-        left = asyncio.run(_work(remote, register=register))
+        left = asyncio.run(_work(remote, register=register, sandbox=sandbox))
         if left:
             printing.note(f"{left} runs were handed back")
     except ClientError as error:
@@ -104,7 +146,17 @@ def _announce(remote: RemoteWorker) -> None:
     sys.stdout.flush()
 
 
-async def _work(remote: RemoteWorker, *, register: bool) -> int:
+async def _work(remote: RemoteWorker, *, register: bool, sandbox: _Sandbox | None) -> int:
+    if sandbox is None:
+        return await _drained(remote, register=register)
+    await sandbox.open()
+    try:
+        return await _drained(remote, register=register)
+    finally:
+        sandbox.close()
+
+
+async def _drained(remote: RemoteWorker, *, register: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, remote.drain)

@@ -55,6 +55,10 @@ class JobChanges(TypedDict, total=False):
     fallback_endpoint_url: str | None
     retry_on: Sequence[int]
     heartbeat_timeout_secs: float
+    command: Sequence[str]
+    tty: bool
+    preset: str
+    network: Literal["none", "host"]
     queue: str
     handler: str | None
     max_attempts: int

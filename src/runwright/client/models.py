@@ -73,6 +73,7 @@ class Run(Record, kw_only=True):
     project_id: str | None = None
     org_id: str | None = None
     attempt: int = 0
+    preset: str | None = None
     lease_epoch: int = 0
     last_seq: int = 0
     payload: Any = None

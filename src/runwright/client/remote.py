@@ -25,7 +25,9 @@ from runwright.client.asking import told
 from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, ClientError, LeaseLost, StopKind
 from runwright.client.execution import run_handler
-from runwright.client.outcome import Completed, Failed, Outcome, Parked, Stopped
+from runwright.client.outcome import Outcome
+from runwright.client.processes import ProcessCall, ProcessRunner
+from runwright.client.remote_attempt import RemoteAttempt, wire
 from runwright.client.remote_session import Assignment, RemoteSession, ServerClock
 from runwright.client.reporting import Reporter
 from runwright.client.worker import Worker
@@ -56,6 +58,7 @@ class _Claimed(msgspec.Struct):
     now: int
     lease_secs: float
     heartbeat_secs: float
+    stop_grace_secs: float = 10.0
 
 
 class _Beaten(msgspec.Struct):
@@ -67,8 +70,9 @@ class _Beaten(msgspec.Struct):
 class RemoteWorker:
     """Executes the handlers of a `Worker` for the server at `url`, up to `slots` runs at once.
 
-    Without `queues` it takes from every queue. `version` names the code of the handlers, for operators. `on_ready` is
-    called once, when the server has answered the first claim.
+    Without `queues` it takes from every queue; with `processes` it takes runs of commands, too, which that runs.
+    `version` names the code of the handlers, for operators. `on_ready` is called once, when the server has answered the
+    first claim.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class RemoteWorker:
         name: str = "",
         version: str = "",
         drain_s: float = 30.0,
+        processes: ProcessRunner | None = None,
         on_ready: Callable[[RemoteWorker], None] | None = None,
     ) -> None:
         self.worker = worker
@@ -91,6 +96,7 @@ class RemoteWorker:
         self._reporter = Reporter(self._transport, self.worker_id)
         self._slots = slots
         self._drain_s = drain_s
+        self._processes = processes
         self._on_ready = on_ready
         self._introduction = {
             "worker_id": self.worker_id,
@@ -100,16 +106,18 @@ class RemoteWorker:
             "sdk": f"runwright-python/{version_of('runwright')}",
             "queues": list(queues),
             "jobs": list(worker.handlers),
+            "processes": processes is not None,
             "slots": slots,
         }
         self._threads = ThreadPoolExecutor(slots, "runwright-handler")
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, RemoteAttempt] = {}
         self._ended: dict[str, int] = {}
         self._draining = asyncio.Event()
         self._freed = asyncio.Event()
         self._ready = asyncio.Event()
         self._lease_s = 30.0
         self._heartbeat_s = 10.0
+        self._stop_grace_s = 10.0
         self._noticed: str | None = None
 
     def drain(self) -> None:
@@ -214,6 +222,7 @@ class RemoteWorker:
 
     def _accept(self, claimed: _Claimed, sent_at: float) -> None:
         self._lease_s, self._heartbeat_s = claimed.lease_secs, claimed.heartbeat_secs
+        self._stop_grace_s = claimed.stop_grace_secs
         self._reporter.patience_s = min(ANSWER_S, self._lease_s / 2)
         if not self._ready.is_set():
             self._ready.set()
@@ -230,7 +239,7 @@ class RemoteWorker:
         self._heed(claimed)
 
     def _begin(self, assignment: Assignment, clock: ServerClock, sent_at: float) -> None:
-        running = _Running(RemoteSession(assignment, self._reporter, self._transport, self.worker_id, clock))
+        running = RemoteAttempt(RemoteSession(assignment, self._reporter, self._transport, self.worker_id, clock))
         running.keep(sent_at + self._lease_s)
         self._running[assignment.run_id] = running
         running.task = asyncio.create_task(self._execute(running))
@@ -249,7 +258,7 @@ class RemoteWorker:
 
     # --- executing ----------------------------------------------------------------------------------------------------
 
-    async def _execute(self, running: _Running) -> None:
+    async def _execute(self, running: RemoteAttempt) -> None:
         session = running.session
         lost = asyncio.create_task(session.log.lost.wait())
         working = asyncio.create_task(self._outcome(session))
@@ -284,12 +293,26 @@ class RemoteWorker:
         limit = asyncio.timeout(session.timeout_s)
         try:
             async with limit:
-                return wire(await run_handler(self.worker.handlers[session.job], session, threads=self._threads))
+                return wire(await self._ended_by(session))
         except TimeoutError:
             if not limit.expired():
                 raise
             message = f"the attempt took longer than {session.timeout_s:g} s"
             return {"status": "failed", "error_class": "Timeout", "message": message, "reason": "timeout"}
+
+    async def _ended_by(self, session: RemoteSession) -> Outcome:
+        if session.process is None:
+            return await run_handler(self.worker.handlers[session.job], session, threads=self._threads)
+        if self._processes is None:
+            raise ClientError("The server gave this worker a command, which it had not asked for.")
+        call = ProcessCall(
+            order=session.process,
+            job_id=session.job_id,
+            run_token=session.run_token,
+            api_url=self.client.url,
+            stop_grace_s=self._stop_grace_s,
+        )
+        return await self._processes(call, session)
 
     # --- leases -------------------------------------------------------------------------------------------------------
 
@@ -339,48 +362,3 @@ def _new_id() -> str:
     """Return an id that sorts by the time it was made (UUIDv7)."""
     ms = datetime.now(UTC).timestamp() * 1000
     return f"wrk_{int(ms):012x}7{uuid.uuid4().hex[13:]}"
-
-
-class _Running:
-    """An attempt in this process. After `good_until` (monotonic seconds) its lease may be another's: it is given up."""
-
-    def __init__(self, session: RemoteSession) -> None:
-        self.session = session
-        self.good_until = 0.0
-        self.released = False
-        self.task: asyncio.Task[None] | None = None
-        self._watch: asyncio.TimerHandle | None = None
-
-    def keep(self, until: float) -> None:
-        """Work on until then."""
-        self.good_until = until
-        if self._watch is None:
-            self._look()
-
-    def close(self) -> None:
-        """Watch no more."""
-        if self._watch is not None:
-            self._watch.cancel()
-
-    def _look(self) -> None:
-        if time.monotonic() < self.good_until:  # the loop's clock is that one
-            self._watch = asyncio.get_running_loop().call_at(self.good_until, self._look)
-        else:
-            self.session.log.give_up("no heartbeat was confirmed within the lease")
-
-
-def wire(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as the worker protocol says it."""
-    match outcome:
-        case Completed():
-            return {"status": "completed", "result": outcome.result}
-        case Parked():
-            waits = {"on": outcome.on, "key": outcome.key, "name": outcome.name}
-            return {"status": "parked", "wake_at": outcome.wake_at} | (waits if outcome.on != "timer" else {})
-        case Stopped():
-            return {"status": "stopped"}
-        case Failed():
-            failed: dict[str, Any] = {"status": "failed", "error_class": outcome.error_class[:255]}
-            failed |= {"message": outcome.message, "retryable": outcome.retryable, "traceback": outcome.traceback}
-            optional = {"code": outcome.code, "retry_after_secs": outcome.retry_after_s}
-            return failed | {name: value for name, value in optional.items() if value is not None}

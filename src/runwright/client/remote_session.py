@@ -11,6 +11,7 @@ import msgspec
 
 from runwright.client.asking import told
 from runwright.client.errors import ApiError, ClientError, LeaseLost, StopKind
+from runwright.client.processes import ProcessOrder
 from runwright.client.reporting import BACKOFF, FOR_NOW, OVER, Log, Reporter
 from runwright.client.run_handle import AsyncRunHandle
 from runwright.client.session import Child, Draft, Key, StopSignal, Value, ValueKind
@@ -35,6 +36,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     rerun_unknown_steps: bool
     timeout_secs: float | None
     run_token: str
+    job_id: str | None = None
+    process: ProcessOrder | None = None
     stop: StopKind | None
     from_checkpoint: int | None = None
 
@@ -76,6 +79,8 @@ class RemoteSession:
         self.rerun_unknown_steps = given.rerun_unknown_steps
         self.timeout_s = given.timeout_secs
         self.run_token = given.run_token
+        self.job_id = given.job_id or ""
+        self.process = given.process
         self.stop = StopSignal()
         if given.stop is not None:
             self.stop.request(given.stop)

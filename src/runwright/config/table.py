@@ -1,6 +1,7 @@
 """The one table of settings: every limit and interval by name, with its type, default, range and what it does."""
 
 import math
+import tempfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -187,6 +188,30 @@ class Settings:
     schema_max_bytes: int = _setting(65_536, "Largest JSON Schema of a job", 64, MIB)
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
     artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)
+    # --- processes
+    process_slots: int = _setting(0, "Process runs that this server executes at a time; 0: it takes none", 0, 10_000)
+    process_paths: tuple[str, ...] = _setting(
+        (), "Directories of this machine that commands may read, beside /usr", pattern=r"/[^,\0]+"
+    )
+    process_network: bool = _setting(False, "Whether a command has this machine's network if its job asks for it")
+    process_dir: Path = _setting(  # noqa: RUF009 - a `dataclasses.field`
+        lambda: Path(tempfile.gettempdir()),
+        "Directory of the workspaces of commands, which are removed after them",
+        shown="the system's directory for temporary files",
+    )
+    process_api_url: str | None = _setting(
+        None, "Address of the API for commands; without it, where this server listens", 1, 2000, pattern=r"https?://\S+"
+    )
+    process_pids_max: int = _setting(128, "Processes of one command at a time", 1, 100_000)
+    process_files_max: int = _setting(1024, "Open files of one process of a command", 16, 1_000_000)
+    process_output_max_bytes: int = _setting(16 * MIB, "Output of one command", 1, 1024 * MIB)
+    process_workspace_max_bytes: int = _setting(
+        1024 * MIB, "Files of one command, all together", MIB, 1024 * 1024 * MIB
+    )
+    process_value_max_bytes: int = _setting(MIB, "Largest result and checkpoint of a command", 1, MIB)
+    process_sample_ms: float = _setting(
+        100.0, "Interval of the look at a command's processes; its files are looked at every tenth time", 5, 10_000
+    )
     # --- dispatch to endpoints
     allow_private_endpoints: bool = _setting(
         False, "Whether endpoints may lie in private networks and on this machine; for development"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from runwright.domain import job_events as w
+from runwright.domain import process_events as p
 from runwright.domain.amendments import DebugSet, Exchanged, Rescheduled
 from runwright.domain.chain import Link, body
 from runwright.domain.redaction import Redacted, RedactedText
@@ -257,6 +258,11 @@ CATALOGUE: dict[str, EventType] = {
     "run.expired": EventType("lifecycle", ExpiredData),
     "run.rescheduled": EventType("lifecycle", Rescheduled),
     "run.progress": EventType("lifecycle", w.Progress, by_job=True),
+    "terminal.output": EventType("output", p.TerminalOutput, by_job=True),
+    "process.started": EventType("system", p.ProcessStarted, by_job=True),
+    "process.limited": EventType("system", p.ProcessLimited, by_job=True),
+    "process.ended": EventType("system", p.ProcessEnded, by_job=True),
+    "security.refused": EventType("governance", p.SecurityRefused, by_job=True),
     "child.spawned": EventType("output", w.ChildSpawned),
     "run.continued": EventType("output", w.Continued),
     "log": EventType("output", w.Log, by_job=True),

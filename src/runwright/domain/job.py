@@ -45,8 +45,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def handler(self) -> str | None:
-        """Return the handler that workers run it with: the job's slug unless it names another; None for http."""
-        if self.definition.execution_mode == "http":
+        """Return the handler that workers run it with: the job's slug unless it names another; None without one."""
+        if self.definition.execution_mode != "worker":
             return None
         return self.definition.handler or self.definition.slug
 

@@ -9,6 +9,7 @@ from runwright.domain.addresses import url_problem
 from runwright.domain.job import JobDefinition
 from runwright.domain.job_options import HEARTBEAT_S
 from runwright.domain.json_schema import BadSchema, JsonSchema
+from runwright.domain.presets import PROCESS, SMALLEST
 from runwright.domain.schedule import cron_problem, timezone_problem
 from runwright.errors import FieldError
 
@@ -22,7 +23,7 @@ def problems(
 
     `allow_private` lets endpoints lie in private networks, for development.
     """
-    found = _endpoint_problems(definition, allow_private) + _schedule_problems(definition)
+    found = _mode_problems(definition) + _endpoint_problems(definition, allow_private) + _schedule_problems(definition)
     found += _schema_problems(definition, schema_max_bytes)
     if definition.webhook_url is not None:
         problem = url_problem(definition.webhook_url, allow_private=allow_private)
@@ -47,24 +48,43 @@ def problems(
     return found
 
 
+def _mode_problems(definition: JobDefinition) -> list[FieldError]:
+    """Return what belongs to another execution mode, and what its own lacks."""
+    mode = definition.execution_mode
+    of_modes: dict[str, dict[str, bool]] = {
+        "worker": {"handler": definition.handler is not None, "rerun_unknown_steps": definition.rerun_unknown_steps},
+        "http": {
+            "endpoint_url": definition.endpoint_url is not None,
+            "fallback_endpoint_url": definition.fallback_endpoint_url is not None,
+            "retry_on": definition.retry_on != (),
+            "heartbeat_timeout_secs": definition.heartbeat_timeout_secs != HEARTBEAT_S,
+        },
+        PROCESS: {
+            "command": definition.command != (),
+            "tty": definition.tty,
+            "preset": definition.preset != SMALLEST,
+            "network": definition.network != "none",
+        },
+    }
+    found = [
+        FieldError(name, f"is only for the execution mode {other}")
+        for other, fields in of_modes.items()
+        for name, given in fields.items()
+        if other != mode and given
+    ]
+    if mode == "http" and definition.endpoint_url is None:
+        found.append(FieldError("endpoint_url", "is required by the execution mode http"))
+    if mode == PROCESS and not (definition.command and definition.command[0]):
+        found.append(FieldError("command", "begins with a program, in the execution mode process"))
+    return found
+
+
 def _endpoint_problems(definition: JobDefinition, allow_private: bool) -> list[FieldError]:
     if definition.execution_mode == "http":
-        of_others = {"handler": definition.handler, "rerun_unknown_steps": definition.rerun_unknown_steps}
-        found = [
-            FieldError(name, "is only for the execution mode worker") for name, given in of_others.items() if given
-        ]
-        if definition.endpoint_url is None:
-            found.append(FieldError("endpoint_url", "is required by the execution mode http"))
         urls = {name: getattr(definition, name) for name in ("endpoint_url", "fallback_endpoint_url")}
         said = {name: url_problem(url, allow_private=allow_private) for name, url in urls.items() if url is not None}
-        return found + [FieldError(name, problem) for name, problem in said.items() if problem is not None]
-    of_http = {
-        "endpoint_url": definition.endpoint_url is not None,
-        "fallback_endpoint_url": definition.fallback_endpoint_url is not None,
-        "retry_on": definition.retry_on != (),
-        "heartbeat_timeout_secs": definition.heartbeat_timeout_secs != HEARTBEAT_S,
-    }
-    return [FieldError(name, "is only for the execution mode http") for name, given in of_http.items() if given]
+        return [FieldError(name, problem) for name, problem in said.items() if problem is not None]
+    return []
 
 
 def _schedule_problems(definition: JobDefinition) -> list[FieldError]:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from runwright.domain.accounts import END, Slots, Slug
 from runwright.domain.addresses import URL_MAX
+from runwright.domain.presets import SMALLEST, PresetName
 from runwright.domain.retry import Jitter, Strategy
 from runwright.domain.schedule import CatchUp, Overlap
 from runwright.domain.secrets import EnvironmentName
@@ -17,8 +18,17 @@ from runwright.domain.signal import EventTrigger
 DAY_S = 86_400
 MONTH_S = 30 * DAY_S
 
-Mode = Literal["worker", "http"]
-"""Where the code of a job runs: in a worker that has its handler, or behind an endpoint that is posted to."""
+Mode = Literal["worker", "http", "process"]
+"""Where the code of a job runs: a handler of a worker, an endpoint that is posted to, or a command."""
+
+Network = Literal["none", "host"]
+Command = Annotated[
+    tuple[Annotated[str, Meta(max_length=4096)], ...],
+    Meta(max_length=256, description="The program that a process job runs, and its arguments; no shell reads them."),
+]
+Tty = Annotated[bool, Meta(description="Whether the command has a terminal, in place of two pipes.")]
+NetworkOf = Annotated[Network, Meta(description="none: the command reaches the API alone; host: all its machine does.")]
+PresetOf = Annotated[PresetName, Meta(description="CPUs and memory of the command, from micro (1, 256 MB) on.")]
 
 Description = Annotated[str, Meta(max_length=2000)]
 Queue = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}" + END)]
@@ -119,6 +129,10 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fallback_endpoint_url: EndpointUrl | None = None
     retry_on: RetryOn = ()
     heartbeat_timeout_secs: Timeout = HEARTBEAT_S
+    command: Command = ()
+    tty: Tty = False
+    preset: PresetOf = SMALLEST
+    network: NetworkOf = "none"
     queue: Queue = "default"
     handler: Slug | None = None
     max_attempts: Attempts = 3

@@ -99,6 +99,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     checks_result: bool = False
     poison_pill_threshold: int | None = None
     rerun_unknown_steps: bool = False
+    preset: str | None = None
     limits: tuple[Limit, ...] = ()
     gather: Gather | None = None
     window: Cron | None = None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from runwright.domain.lane import Lane
+from runwright.domain.presets import PROCESS
 
 PROTOCOL = 1
 """The version of the worker protocol that this server speaks."""
 
 
 class Introduction(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself. It takes the runs of `handlers` from `queues`, from every queue if it names none.
+    """What a worker says of itself. It takes the runs of `handlers`, and those of commands if it
+    runs `processes`, from `queues`, from every queue if it names none.
 
     `project_id` is set for a worker whose key is bound to a project. `version` is its own code's, `sdk` that of the
     library it was written with.
@@ -26,16 +28,19 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     handlers: tuple[str, ...]
     slots: int
+    processes: bool = False
 
     def serves(self, lane: Lane) -> bool:
         """Tell whether the runs of a lane are its to take."""
         return (
-            lane.executor == "worker"
-            and lane.org_id == self.org_id
+            lane.org_id == self.org_id
             and self.project_id in (None, lane.project_id)
             and (not self.queues or lane.queue in self.queues)
-            and lane.handler in self.handlers
+            and (self.processes if lane.executor == PROCESS else self._handles(lane))
         )
+
+    def _handles(self, lane: Lane) -> bool:
+        return lane.executor == "worker" and lane.handler in self.handlers
 
 
 class RemoteWorker(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from runwright.domain.secrets import Provision
 from runwright.engine.annotations import require_annotations
 from runwright.engine.captures import Way, captured
 from runwright.engine.commit import Commit
-from runwright.engine.emitter import RETRY_S, STREAM, Buffer, Emitter, Note, Packed
+from runwright.engine.emitter import RETRY_S, STREAMED, Buffer, Emitter, Note, Packed
 from runwright.engine.requests import Spawn
 from runwright.engine.schema import JobSchemas, require_valid
 from runwright.engine.spawning import Spawner
@@ -195,9 +195,9 @@ class Attempt:
                 packed.values.append(stored)
                 refs.append(ref)
             for note in saving.notes:
-                if note.type == STREAM:
+                if note.type in STREAMED:
                     self.emit(note)  # its pieces are redacted as one text
-            drafts = [self._emitter.draft(spec.project_id, note) for note in saving.notes if note.type != STREAM]
+            drafts = [self._emitter.draft(spec.project_id, note) for note in saving.notes if note.type not in STREAMED]
             last = saving.notes[-1] if saving.notes else None
             if refs and drafts and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
                 drafts[-1] = self._emitter.draft(spec.project_id, _Described(last, {**last.data, "value": refs[-1]}))

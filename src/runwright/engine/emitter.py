@@ -20,6 +20,13 @@ from runwright.errors import Error, Internal, InvalidRequest, StoreUnavailable, 
 
 RETRY_S = 0.2
 STREAM = "stream.chunk"
+TERMINAL = "terminal.output"
+STREAMED = frozenset({STREAM, TERMINAL})
+"""The events that carry pieces of a text: redacted as one, and merged with their neighbours."""
+
+
+_OF_TERMINAL = "\0"
+"""How the names of a terminal's streams begin among the others: no caller can send a name like that."""
 
 
 class Note(Protocol):
@@ -90,8 +97,13 @@ class Buffer:
         pieces = self._pieces.pop(stream_id, [])
         if pieces or done:
             # The pieces went through their stream's redaction; to look at them again, cut as they are, would find more.
-            data = {"chunk": "".join(pieces), "stream_id": redactor.text(stream_id), "done": done}
-            self.drafts.append(Draft(STREAM, compose(data)))
+            chunk = "".join(pieces)
+            if stream_id.startswith(_OF_TERMINAL):
+                name = redactor.text(stream_id.removeprefix(_OF_TERMINAL))
+                self.drafts.append(Draft(TERMINAL, compose({"stream": name, "chunk": chunk})))
+            else:
+                data = {"chunk": chunk, "stream_id": redactor.text(stream_id), "done": done}
+                self.drafts.append(Draft(STREAM, compose(data)))
 
     def put_back(self, drafts: Sequence[Draft]) -> None:
         """Keep records again that could not be stored, before everything that came since."""
@@ -154,6 +166,10 @@ class Emitter:
             raise TooLarge(f"more than {self._buffer_max_bytes} bytes of records wait to be stored; write less at once")
         if note.type == STREAM:
             self._emit_chunk(buffer, note.data)
+            self._mark(buffer)
+        elif note.type == TERMINAL:
+            name = _OF_TERMINAL + str(note.data.get("stream", "stdout"))
+            self._emit_chunk(buffer, {"stream_id": name, "chunk": note.data.get("chunk", "")})
             self._mark(buffer)
         else:
             self.keep(buffer, self.draft(buffer.project_id, note))

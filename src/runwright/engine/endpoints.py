@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from runwright.domain.job import JobDefinition
 from runwright.domain.run import Run
+from runwright.engine.definitions import Definitions
 from runwright.engine.signing_secrets import SigningSecrets
 from runwright.errors import NotFound
 from runwright.store.base import Store
-from runwright.store.queries import jobs as q
-
-CACHE_MAX = 10_000
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -27,27 +24,14 @@ class Endpoints:
     """Finds the endpoints of runs. Versions never change and are remembered; secrets are read each time."""
 
     def __init__(self, store: Store, secrets: SigningSecrets) -> None:
-        self._store = store
+        self._definitions = Definitions(store)
         self._secrets = secrets
-        self._versions: dict[str, JobDefinition] = {}
 
     async def find(self, run: Run, now: int) -> Endpoint:
         """Return the endpoint of a run at `now` (µs). Raises `NotFound` for a run of no version with an endpoint."""
         spec = run.spec
-        definition = await self._definition(spec.job_version_id or "")
+        definition = await self._definitions.find(spec.job_version_id)
         if definition is None or definition.endpoint_url is None or spec.job_id is None:
             raise NotFound("version", spec.job_version_id)
         secrets = await self._secrets.signing(spec.project_id, spec.job_id, now)
         return Endpoint(definition.endpoint_url, definition.fallback_endpoint_url, definition.retry_on, secrets)
-
-    async def _definition(self, job_version_id: str) -> JobDefinition | None:
-        known = self._versions.get(job_version_id)
-        if known is not None:
-            return known
-        rows = await self._store.fetch(q.VERSION, job_version_id=job_version_id)
-        if not rows:
-            return None
-        if len(self._versions) >= CACHE_MAX:
-            self._versions.clear()
-        definition = self._versions[job_version_id] = q.version(rows[0]).definition
-        return definition

@@ -14,6 +14,7 @@ from runwright.domain.dependency import dependency_key
 from runwright.domain.gathering import due_at
 from runwright.domain.job import Job
 from runwright.domain.job_terms import Overrides, chains, heartbeat_ms, limits, override_problems, retry_policy
+from runwright.domain.presets import PROCESS
 from runwright.domain.redaction import Redacted
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Spec, ValueRef, Wait
@@ -146,6 +147,7 @@ def _spec(
         poison_pill_threshold=definition.poison_pill_threshold,
         rerun_unknown_steps=definition.rerun_unknown_steps,
         window=definition.window,
+        preset=definition.preset if definition.execution_mode == PROCESS else None,
         limits=limits(definition, job.job_id, project, order.concurrency_key),
         tags=definition.tags | order.tags,
         metadata=definition.default_metadata | order.metadata,

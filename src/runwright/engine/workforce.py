@@ -9,6 +9,7 @@ import msgspec
 
 from runwright.domain.tenancy import Actor
 from runwright.domain.workforce import Introduction, RemoteWorker
+from runwright.engine.process_plans import ProcessPlans
 from runwright.errors import Conflict, NotFound
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
@@ -33,6 +34,7 @@ class Workforce:
 
     def __init__(self, store: Store, tell: Callable[[str], None]) -> None:
         self._store = store
+        self.plans = ProcessPlans(store)
         self._tell = tell
         self._enrolled: dict[str, Introduction] = {}
         self._draining: set[str] = set()

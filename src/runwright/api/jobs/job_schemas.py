@@ -17,6 +17,7 @@ from runwright.domain.job_options import (
     Attempts,
     Batching,
     CatchUpOf,
+    Command,
     Debounce,
     DedupWindow,
     Delay,
@@ -31,9 +32,12 @@ from runwright.domain.job_options import (
     Links,
     Metadata,
     Mode,
+    Network,
+    NetworkOf,
     OverlapOf,
     PayloadSchema,
     PayloadTemplate,
+    PresetOf,
     Priority,
     Queue,
     ResultSchema,
@@ -43,8 +47,10 @@ from runwright.domain.job_options import (
     Timeout,
     Timezone,
     Ttl,
+    Tty,
     WebhookUrl,
 )
+from runwright.domain.presets import PresetName
 from runwright.domain.retry import Jitter, Strategy
 from runwright.domain.schedule import CatchUp, Overlap
 from runwright.engine.signing_secrets import GRACE_S
@@ -97,6 +103,10 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     fallback_endpoint_url: EndpointUrl | UnsetType | None = UNSET
     retry_on: RetryOn | UnsetType = UNSET
     heartbeat_timeout_secs: Timeout | UnsetType = UNSET
+    command: Command | UnsetType = UNSET
+    tty: Tty | UnsetType = UNSET
+    preset: PresetOf | UnsetType = UNSET
+    network: NetworkOf | UnsetType = UNSET
     queue: Queue | UnsetType = UNSET
     handler: Slug | UnsetType | None = UNSET
     max_attempts: Attempts | UnsetType = UNSET
@@ -160,6 +170,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     fallback_endpoint_url: str | None
     retry_on: tuple[int, ...]
     heartbeat_timeout_secs: int | float
+    command: tuple[str, ...]
+    tty: bool
+    preset: PresetName
+    network: Network
     queue: str
     handler: str | None
     max_attempts: int

@@ -56,6 +56,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     error: str | None
     error_class: str | None
+    preset: str | None
     triggered_by: str
     scheduled_at: str | None
     started_at: str | None

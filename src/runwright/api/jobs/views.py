@@ -88,7 +88,7 @@ def _asked(spec: domain.Spec) -> dict[str, Any]:
     }
 
 
-_TRANSLATED = {"payload", "metadata", "scheduled_at", "debug_mode", "timeout_secs_override", "created_at"}
+_TRANSLATED = {"payload", "preset", "metadata", "scheduled_at", "debug_mode", "timeout_secs_override", "created_at"}
 _TRANSLATED |= {"retry_initial_delay_secs", "retry_max_delay_secs"}
 _SAME_NAME = tuple(sorted(set(domain.Spec.__struct_fields__) & set(wire.Run.__struct_fields__) - _TRANSLATED))
 
@@ -108,6 +108,7 @@ def _standing(run: domain.Run, now: int) -> dict[str, Any]:
         "metadata": run.metadata,
         "reason": run.reason,
         "attempt": run.attempt,
+        "preset": run.preset or run.spec.preset,
         "error": run.error,
         "error_class": run.error_class,
         "started_at": _text(run.started_at),

@@ -12,7 +12,9 @@ import msgspec
 from runwright.api.context import Call
 from runwright.api.routing import Routes
 from runwright.api.worker import schemas as wire
+from runwright.config import Settings
 from runwright.domain import outcome as o
+from runwright.domain.presets import PROCESS
 from runwright.domain.run import Wait
 from runwright.domain.secrets import Provision
 from runwright.domain.workforce import PROTOCOL, Introduction
@@ -40,7 +42,6 @@ async def claim_runs(call: Call, body: wire.ClaimRequest) -> wire.ClaimAnswer:
     workforce = call.services.engine.workforce
     await workforce.enrol(worker := _introduced(call, body))
     attempts, stops = await _claimed(call, worker, body)
-    settings = call.services.settings
     return wire.ClaimAnswer(
         assignments=await _assignments(call, attempts),
         stops=stops,
@@ -48,8 +49,7 @@ async def claim_runs(call: Call, body: wire.ClaimRequest) -> wire.ClaimAnswer:
         notice=_notice(body.sdk),
         now=call.services.clock.now(),
         server_version=version("runwright"),
-        lease_secs=settings.lease_s,
-        heartbeat_secs=settings.heartbeat_s,
+        **_terms(call.services.settings),
     )
 
 
@@ -125,6 +125,14 @@ async def leave(call: Call, body: wire.LeaveRequest) -> None:
     await call.services.engine.workforce.leave(body.worker_id)
 
 
+def _terms(settings: Settings) -> dict[str, float]:
+    return {
+        "lease_secs": settings.lease_s,
+        "heartbeat_secs": settings.heartbeat_s,
+        "stop_grace_secs": settings.stop_grace_s,
+    }
+
+
 def _introduced(call: Call, body: wire.ClaimRequest) -> Introduction:
     if body.protocol != PROTOCOL:
         older = "the server" if body.protocol > PROTOCOL else "the worker"
@@ -133,6 +141,8 @@ def _introduced(call: Call, body: wire.ClaimRequest) -> Introduction:
             code="workers.protocol",
             data={"protocol": PROTOCOL, "server_version": version("runwright")},
         )
+    if not body.jobs and not body.processes:
+        raise InvalidRequest.at("jobs", "name at least one handler, or say processes: true")
     return Introduction(
         worker_id=body.worker_id,
         org_id=call.actor.org_id,
@@ -143,6 +153,7 @@ def _introduced(call: Call, body: wire.ClaimRequest) -> Introduction:
         queues=body.queues,
         handlers=body.jobs,
         slots=body.slots,
+        processes=body.processes,
     )
 
 
@@ -245,7 +256,7 @@ async def _assignments(call: Call, attempts: Sequence[Attempt]) -> list[wire.Ass
     fleet = call.services.engine.fleet
     for attempt in attempts:
         try:
-            given.append(_assignment(call, attempt, await attempt.provision()))
+            given.append(await _assignment(call, attempt, await attempt.provision()))
             if attempt.debug:
                 await fleet.capture(attempt, "debug.request", handed_over(attempt.run), encode(attempt.payload()))
         except Error as broken:
@@ -254,8 +265,9 @@ async def _assignments(call: Call, attempts: Sequence[Attempt]) -> list[wire.Ass
     return given
 
 
-def _assignment(call: Call, attempt: Attempt, provision: Provision) -> wire.Assignment:
+async def _assignment(call: Call, attempt: Attempt, provision: Provision) -> wire.Assignment:
     run, spec = attempt.run, attempt.run.spec
+    plan = await call.services.engine.workforce.plans.find(run) if spec.executor == PROCESS else None
     return wire.Assignment(
         run_id=spec.run_id,
         job_id=spec.job_id,
@@ -274,5 +286,6 @@ def _assignment(call: Call, attempt: Attempt, provision: Provision) -> wire.Assi
         trace_id=spec.trace_id,
         run_token=call.services.tenants.run_tokens.mint(spec.run_id, run.lease_epoch),
         from_checkpoint=spec.from_checkpoint,
+        process=None if plan is None else wire.Process(**msgspec.structs.asdict(plan)),
         stop=attempt.stop_requested,
     )

@@ -38,12 +38,24 @@ class ClaimRequest(_Body, frozen=True, kw_only=True):
     version: ShortText = ""
     sdk: ShortText = ""
     queues: Annotated[tuple[Queue, ...], Meta(max_length=100)] = ()
-    jobs: Annotated[tuple[Slug, ...], Meta(min_length=1, max_length=1000, description="The handlers it has.")]
+    jobs: Annotated[tuple[Slug, ...], Meta(max_length=1000, description="The handlers it has.")] = ()
+    processes: Annotated[bool, Meta(description="Whether it runs commands in a sandbox.")] = False
     slots: Annotated[int, Meta(ge=1, le=100_000)]
     free: Annotated[int, Meta(ge=0, le=100_000)]
     wait_secs: Annotated[float, Meta(ge=0, le=300)] = 0.0
     running: Annotated[tuple[RunId, ...], Meta(max_length=100_000)] = ()
     recover: bool = False
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """The command of a process run, and with how much it runs. `network`: with the machine's, else with none."""
+
+    command: tuple[str, ...]
+    tty: bool
+    network: bool
+    preset: str
+    cpus: int
+    memory_mb: int
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +78,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
     run_token: str
     from_checkpoint: int | None
+    process: Process | None
     stop: StopKind | None
 
 
@@ -88,6 +101,7 @@ class ClaimAnswer(msgspec.Struct, frozen=True, kw_only=True):
     server_version: str
     lease_secs: float
     heartbeat_secs: float
+    stop_grace_secs: float
 
 
 class LeaseRef(_Body, frozen=True, kw_only=True):

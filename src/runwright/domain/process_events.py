@@ -1,0 +1,48 @@
+"""What the log of a process run tells of its process: the data of these events."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class TerminalOutput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`terminal.output`: a piece of what a process wrote to `stdout`, `stderr` or its `tty`; neighbours are merged."""
+
+    stream: str
+    chunk: str
+
+
+class ProcessStarted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`process.started`: a command began in its sandbox; `memory_means`: cgroup or sampled."""
+
+    command: tuple[str, ...]
+    preset: str
+    cpus: int
+    memory_mb: int
+    memory_means: str
+    tty: bool = False
+    network: str = "none"
+
+
+class ProcessLimited(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`process.limited`: a process was killed for a limit (memory, pids, workspace, output), as `means` saw it."""
+
+    limit: str
+    used: int
+    most: int
+    means: str
+
+
+class ProcessEnded(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`process.ended`: no process is left. 128 + n: ended by the signal n; null: the command never began."""
+
+    exit_code: int | None = None
+    peak_memory_bytes: int = 0
+    output_bytes: int = 0
+
+
+class SecurityRefused(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`security.refused`: a process tried what its sandbox does not let it, the `network` or a `path`."""
+
+    what: str
+    count: int = 1

@@ -1,0 +1,95 @@
+"""Say how a process ended: what its exit status, its limits and its last words mean for the attempt."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from runwright.client.outcome import Failed
+from runwright.client.session import Draft
+from runwright.executors.process.watch import Exceeded
+
+LAST_LINE = 300
+_NO_PROGRAM = "bwrap: execvp "
+SIGNALLED = 128
+
+_CLASSES = {"memory": "MemoryLimit", "pids": "PidsLimit", "workspace": "WorkspaceLimit", "output": "OutputLimit"}
+_ADVICE = {
+    "memory": "give the job a larger preset",
+    "pids": "RUNWRIGHT_PROCESS_PIDS_MAX bounds them",
+    "workspace": "RUNWRIGHT_PROCESS_WORKSPACE_MAX_BYTES bounds them",
+    "output": "RUNWRIGHT_PROCESS_OUTPUT_MAX_BYTES bounds it",
+}
+_REFUSED = re.compile(r"Read-only file system|Permission denied|Operation not permitted|Errno (?:1|13|30)\b")
+
+
+def limited(exceeded: Exceeded, preset: str) -> tuple[Draft, Failed]:
+    """Return the event and the failure of a process that was ended for a limit; another attempt would meet it too."""
+    limit, used, most, means = exceeded
+    said = {
+        "memory": f"its processes used {_size(used)} of memory; the preset {preset} has {_size(most)}",
+        "pids": f"it had {used} processes; the limit is {most}",
+        "workspace": f"its files took more than {_size(most)} of the disk",
+        "output": f"it wrote more than {_size(most)}",
+    }[limit]
+    message = f"killed: {said}; {_ADVICE[limit]}"
+    data = {"limit": limit, "used": used, "most": most, "means": means}
+    failed = Failed(
+        error_class=_CLASSES[limit], message=message, retryable=False, code=f"process.{limit}_limit", traceback=""
+    )
+    return Draft("process.limited", data, "error", message), failed
+
+
+def exited(status: int, last_words: str) -> Failed:
+    """Return the failure of a process with another exit status than 0."""
+    line = last_line(last_words)
+    if status > SIGNALLED:
+        try:
+            name = signal.Signals(status - SIGNALLED).name
+        except ValueError:
+            name = f"the signal {status - SIGNALLED}"
+        error_class, code, said = "ProcessSignal", "process.signal", f"the process was killed by {name}"
+    else:
+        error_class, code, said = "ProcessExit", "process.exit", f"the process exited with {status}"
+    message = f"{said}: {line}" if line else said
+    return Failed(error_class=error_class, message=message, retryable=True, code=code, traceback="")
+
+
+def refused(error_class: str, code: str, message: str) -> Failed:
+    """Return the failure of a process that was not begun, and that would not be the next time either."""
+    return Failed(error_class=error_class, message=message, retryable=False, code=code, traceback="")
+
+
+def not_begun(words: str) -> Failed:
+    """Return the failure of a command that never began: no program has its name, or its sandbox did not come about."""
+    line = last_line(words)
+    if line.startswith(_NO_PROGRAM):
+        message = f"the command did not begin: {line.removeprefix(_NO_PROGRAM)}"
+        return refused("CommandNotStarted", "process.not_started", message)
+    message = f"the sandbox did not come about: {line or 'it said nothing'}"
+    return Failed(error_class="SandboxFailed", message=message, retryable=True, code="process.no_sandbox", traceback="")
+
+
+def no_way_out(count: int) -> Draft:
+    """Return the event of a process that tried the network, which its job has not asked for."""
+    message = "the process tried to use the network, which its job does not have (network: none)"
+    return Draft("security.refused", {"what": "network", "count": count}, "warning", message)
+
+
+def closed_door(last_words: str) -> Draft | None:
+    """Return the event of a process whose last words tell that the sandbox refused it something; None for others."""
+    line = last_line(last_words)
+    if not _REFUSED.search(line):
+        return None
+    message = f"the sandbox refused the process something outside its workspace: {line}"
+    return Draft("security.refused", {"what": "path", "count": 1}, "warning", message)
+
+
+def last_line(words: str) -> str:
+    """Return the last line of a text that says anything."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    return lines[-1][:LAST_LINE] if lines else ""
+
+
+def _size(count: int) -> str:
+    return f"{count / (1 << 20):.0f} MiB" if count >= 1 << 20 else f"{count} bytes"
