@@ -73,6 +73,9 @@ class Stage:
             made = await said(self._client.post("/v1/webhooks/subscriptions", json=body), 201)
             pinged = await said(self._client.post(f"/v1/webhooks/subscriptions/{made['id']}/ping"), 201)
             return {"subscription_id": made["id"], "delivery_id": pinged["id"]}
+        if name == "job_version_id":
+            job = await said(self._client.get(f"/v1/jobs/{self.idents['job']}"))
+            return {name: job["job_version_id"]}
         if name == "dependency_id":
             other = await self._api.job("echo", project_id=self.idents["project"])
             body = {"depends_on_job_id": other}

@@ -167,6 +167,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "project": project,
         "project_id": project,
         "job": job["id"],
+        "job_version_id": job["job_version_id"],
         "run_id": run["id"],
         "erasable": erasable["id"],
         "user_id": user["id"],

@@ -40,6 +40,15 @@ async def test_an_http_job_keeps_its_fields_and_shows_its_secret_once(server: Se
     assert "signing_secret" not in (await ok(server.admin.get("/v1/jobs/hook/versions")))[0]
 
 
+async def test_a_job_that_has_an_endpoint_and_names_no_mode_is_an_http_job(server: Served) -> None:
+    made = await ok(server.admin.post("/v1/jobs", json={"slug": "posted", "endpoint_url": URL}), 201)
+    put = await ok(server.admin.put("/v1/jobs/hook", json={"endpoint_url": URL}))
+    assert {made["execution_mode"], put["execution_mode"]} == {"http"}
+    said = {"slug": "mine", "endpoint_url": URL, "execution_mode": "worker"}
+    details = await refused(server.admin.post("/v1/jobs", json=said), 422, "request.invalid")
+    assert [each["path"] for each in details["fields"]] == ["endpoint_url"]
+
+
 async def test_a_job_that_becomes_an_http_job_gets_its_secret_then(server: Served) -> None:
     made = await ok(server.admin.post("/v1/jobs", json={"slug": "hook"}), 201)
     assert made["signing_secret"] is None

@@ -326,7 +326,7 @@ async def test_a_repeated_request_finds_its_job(server: Served) -> None:
         ({"slug": "g", "fallback_endpoint_url": "https://example.com"}, "fallback_endpoint_url"),
         ({"slug": "g", "retry_on": [503]}, "retry_on"),
         ({"slug": "g", "heartbeat_timeout_secs": 61}, "heartbeat_timeout_secs"),
-        ({"slug": "g", "endpoint_url": "https://example.com"}, "endpoint_url"),
+        ({"slug": "g", "execution_mode": "worker", "endpoint_url": "https://example.com"}, "endpoint_url"),
         ({"slug": "g", "queue": ""}, "queue"),
         ({"slug": "g", "queue": "a b"}, "queue"),
         ({"slug": "g", "queue": "a\n"}, "queue"),

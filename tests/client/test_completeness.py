@@ -33,6 +33,8 @@ NO_METHOD = {
     "cancel_run": "`runs.cancel` asks by `:cancel`, which may be repeated",
     "get_readiness": "for whoever sends traffic to servers, not for their callers",
     "get_metrics": "for Prometheus",
+    "get_run_dependencies": "the other name of `get_dependency_status`",
+    "get_debug_mode": "the run itself says it: `debug_mode`",
 } | dict.fromkeys(
     ("claim_runs", "heartbeat", "append_records", "finish_attempts", "read_kept", "leave"),
     "between machines: `client/remote.py`, `remote_session.py` and `reporting.py` speak it for `RemoteWorker`",

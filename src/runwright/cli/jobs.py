@@ -82,6 +82,25 @@ def versions(job: str, /, *, project: str | None = None, limit: int = 50, connec
 
 
 @app.command
+def version(job: str, job_version_id: str, /, *, project: str | None = None, connection: Connection = HERE) -> None:
+    """Show one version of a job.
+
+    Example: `runwright jobs version report jobv_019a3c5e7b8f7d10b2c4e6f8a1b3c5d7`
+
+    Parameters
+    ----------
+    job
+        Id or slug.
+    job_version_id
+        The version's id, which runs show as `job_version_id`.
+    project
+        Id or slug of its project.
+    """
+    with connection.client() as client:
+        printing.show_record(client.jobs.version(job, job_version_id, project_id=project), connection.json)
+
+
+@app.command
 def create(
     slug: str, /, *, project: str | None = None, options: Options = NO_OPTIONS, connection: Connection = HERE
 ) -> None:

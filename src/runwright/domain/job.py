@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runwright.domain.accounts import Name, Slug
-from runwright.domain.job_options import JobOptions
+from runwright.domain.job_options import JobOptions, Mode
 from runwright.domain.schedule import Cron
 
 
@@ -14,6 +14,7 @@ class JobDefinition(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields
 
     name: Name
     slug: Slug
+    execution_mode: Mode = "worker"
 
     @property
     def schedule(self) -> Cron | None:
@@ -24,6 +25,11 @@ class JobDefinition(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields
     def window(self) -> Cron | None:
         """Return when runs may enter their queue; None for always."""
         return None if self.execution_window_cron is None else Cron(self.execution_window_cron, self.timezone)
+
+
+def implied_mode(endpoint_url: str | None) -> Mode:
+    """Return where the code of a job runs that does not say it: behind its endpoint, if it has one."""
+    return "worker" if endpoint_url is None else "http"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,7 +124,6 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What a job does not need to say, with what it then means."""
 
     description: Description = ""
-    execution_mode: Mode = "worker"
     endpoint_url: EndpointUrl | None = None
     fallback_endpoint_url: EndpointUrl | None = None
     retry_on: RetryOn = ()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from runwright.domain.accounts import Project
-from runwright.domain.job import Job, JobDefinition, JobVersion
+from runwright.domain.job import Job, JobDefinition, JobVersion, implied_mode
 from runwright.domain.job_checks import SCHEMA_MAX_BYTES, problems
 from runwright.domain.tenancy import Actor
 from runwright.engine import dependencies, schedules, signals
@@ -167,7 +167,8 @@ class Jobs:
             rows = await tx.fetch(q.JOB_BY_SLUG, project_id=project.project_id, slug=options["slug"])
             if rows:
                 return await self._signed(tx, await self._merge(tx, q.job(rows[0]), options, by))
-            definition = converted({"name": options["slug"], **options})
+            mode = implied_mode(options.get("endpoint_url"))
+            definition = converted({"name": options["slug"], "execution_mode": mode, **options})
             self._check(definition)
             return await self._signed(tx, await insert(tx, project, definition, by))
 
@@ -193,18 +194,28 @@ class Jobs:
         rows = await read(self._store.within(actor.org_id), q.VERSIONS, part, job_id=job.job_id)
         return [q.version(row) for row in rows]
 
+    async def version(self, actor: Actor, job: Job, job_version_id: str) -> JobVersion:
+        """Return one version of a job. Raises `NotFound`."""
+        actor.require("jobs:read")
+        _require_sees(actor, job)
+        return await self._version(actor, job, job_version_id)
+
     async def at_version(self, actor: Actor, job: Job, job_version_id: str) -> Job:
         """Return a job as it stood at one of its versions. Raises `NotFound`."""
         _require_sees(actor, job)
         if job.job_version_id == job_version_id:
             return job
+        found = await self._version(actor, job, job_version_id)
+        return msgspec.structs.replace(
+            job, version=found.version, job_version_id=found.job_version_id, definition=found.definition
+        )
+
+    async def _version(self, actor: Actor, job: Job, job_version_id: str) -> JobVersion:
         rows = await self._store.within(actor.org_id).fetch(q.VERSION, job_version_id=job_version_id)
         found = q.version(rows[0]) if rows else None
         if found is None or found.job_id != job.job_id:
             raise NotFound("version", job_version_id)
-        return msgspec.structs.replace(
-            job, version=found.version, job_version_id=found.job_version_id, definition=found.definition
-        )
+        return found
 
     async def _changing(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         try:

@@ -51,6 +51,13 @@ async def reschedule_run(call: Call, run_id: str, body: wire.RescheduleRequest) 
     return _view(call, record)
 
 
+@routes.get("/v1/runs/{run_id}/debug", scope="runs:read", summary="Tell whether attempts are recorded")
+async def get_debug_mode(call: Call, run_id: str) -> wire.DebugMode:
+    """Tell whether the attempts that begin from now on record what is handed over and what comes back."""
+    record = await call.services.engine.reader(call.actor).run(run_id)
+    return wire.DebugMode(run_id=run_id, debug_mode=record.run.debug_mode)
+
+
 @routes.post("/v1/runs/{run_id}/debug", scope="runs:write", summary="Switch the recording of attempts on or off")
 async def debug_run(
     call: Call,

@@ -142,6 +142,15 @@ async def delete_dependency(call: Call, job: str, dependency_id: str, query: Job
 
 
 @routes.get(
+    "/v1/runs/{run_id}/dependencies", scope="runs:read", summary="Tell whether a run has what it depends on (alias)"
+)
+async def get_run_dependencies(call: Call, run_id: str) -> DependencyStatus:
+    """Tell what `dependency-status` tells, under the name that other clients of this API know."""
+    status: DependencyStatus = await get_dependency_status(call, run_id)
+    return status
+
+
+@routes.get(
     "/v1/runs/{run_id}/dependency-status", scope="runs:read", summary="Tell whether a run has what it depends on"
 )
 async def get_dependency_status(call: Call, run_id: str) -> DependencyStatus:

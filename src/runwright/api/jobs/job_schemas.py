@@ -90,6 +90,7 @@ class CreateJobRequest(JobOptions, frozen=True, kw_only=True, forbid_unknown_fie
     project_id: ProjectIdent | None = None
     name: Name | None = None
     slug: Slug | None = None
+    execution_mode: Annotated[Mode | None, Meta(description="Unsaid: http with an endpoint_url, else worker.")] = None
 
 
 class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -109,6 +109,13 @@ async def list_job_versions(call: Call, job: str, query: wire.JobVersionQuery) -
     return Page.of(rows, window, version_view, lambda row: row.job_version_id)
 
 
+@routes.get("/v1/jobs/{job}/versions/{job_version_id}", scope="jobs:read", summary="Get a version of a job")
+async def get_job_version(call: Call, job: str, job_version_id: str, query: wire.JobQuery) -> wire.JobVersion:
+    """Return one version of a job, which runs that started with it go on seeing."""
+    found = await find_job(call, job, query.project_id)
+    return version_view(await call.services.jobs.version(call.actor, found, job_version_id))
+
+
 @routes.get("/v1/jobs/{job}/schedule", scope="jobs:read", answers=NO_CRON, summary="Tell when a job fires")
 async def get_job_schedule(call: Call, job: str, query: wire.ScheduleQuery) -> wire.JobSchedule:
     """Return the schedule of a job that has `cron`, with the instants at which it will start runs."""
@@ -184,6 +191,7 @@ def _definition(body: wire.CreateJobRequest) -> domain.JobDefinition:
     slug = body.slug or slug_of(body.name or "")
     if not slug:
         raise InvalidRequest.at("slug", "is required")
-    fields = msgspec.structs.asdict(body) | {"slug": slug, "name": body.name or slug}
+    mode = body.execution_mode or domain.implied_mode(body.endpoint_url)
+    fields = msgspec.structs.asdict(body) | {"slug": slug, "name": body.name or slug, "execution_mode": mode}
     del fields["project_id"]
     return domain.JobDefinition(**fields)

@@ -106,6 +106,11 @@ class Jobs:
         params = {"window": window, "project_id": project_id}
         return self._transport.one(JobHealth, "GET", f"{_path(job)}/health", params=params)
 
+    def version(self, job: str, job_version_id: str, *, project_id: str | None = None) -> JobVersion:
+        """Return one version of a job."""
+        path, params = f"{_path(job)}/versions/{quote(job_version_id, safe='')}", {"project_id": project_id}
+        return self._transport.one(JobVersion, "GET", path, params=params)
+
     def versions(self, job: str, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[JobVersion]:
         """Return the versions of a job, oldest first."""
         return self._transport.pages(JobVersion, f"{_path(job)}/versions", {"project_id": project_id, **page})
