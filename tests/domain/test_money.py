@@ -1,10 +1,10 @@
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.domain.money import cost, micro, usd
+from runwright.domain.money import micro, usd
 
 AMOUNTS = st.integers(min_value=-(10**15), max_value=10**15)
 
@@ -34,13 +34,3 @@ BAD = ["", "x", "NaN", "Infinity", "0.0000001", "1e999999", "1e-999999", "1" * 5
 def test_what_is_no_exact_amount_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         micro(text)
-
-
-@given(st.integers(min_value=0, max_value=10**12), st.integers(min_value=0, max_value=10**10))
-def test_cost_is_rounded_half_to_even_once(tokens, price):
-    exact = Decimal(tokens) * Decimal(price) / Decimal(1_000_000)
-    assert cost(tokens, price) == int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
-
-
-def test_half_a_micro_dollar_goes_to_the_even_side():
-    assert [cost(tokens, 500_000) for tokens in (1, 2, 3, 5)] == [0, 1, 2, 2]

@@ -3,7 +3,6 @@
 from decimal import Decimal, InvalidOperation
 
 MICRO = 1_000_000
-_TOKENS_PER_PRICE = 1_000_000
 _LONGEST_AMOUNT = 40
 
 
@@ -29,10 +28,3 @@ def micro(amount: str) -> int:
     if rest:
         raise ValueError("finer than a millionth of a dollar")
     return whole
-
-
-def cost(tokens: int, price_per_million_micro: int) -> int:
-    """Return what ``tokens`` cost at a price in micro-USD per million of them, rounded half to even once."""
-    whole, rest = divmod(tokens * price_per_million_micro, _TOKENS_PER_PRICE)
-    up = rest * 2 > _TOKENS_PER_PRICE or (rest * 2 == _TOKENS_PER_PRICE and whole % 2 == 1)
-    return whole + up

@@ -18,8 +18,8 @@ import msgspec
 
 from runwright.clock import Clock
 from runwright.domain.addresses import read_url
-from runwright.executors.guard import AddressRefused, Guard, Line, NameUnresolved, Resolver, resolve
 from runwright.executors.phases import Phases, Stopwatch
+from runwright.outbound.guard import AddressRefused, Guard, Line, NameUnresolved, Resolver, resolve
 from runwright.telemetry import observe
 
 USER_AGENT = f"Runwright/{version('runwright')}"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from runwright.clock import Clock
-from runwright.executors.guard import RESOLVED_US, NameUnresolved
+from runwright.outbound.guard import RESOLVED_US, NameUnresolved
 
 
 class Phases(msgspec.Struct, frozen=True):

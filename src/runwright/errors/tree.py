@@ -1,31 +1,8 @@
-"""The whole error tree of Runwright: what can go wrong, told to whoever asked.
-
-::
-
-    Error  .code (stable)  .detail (safe to show)  .retryable  .data (details)
-    ├─ InvalidRequest (.fields)      AmbiguousRequest, UnsupportedMedia, MethodNotAllowed, RangeNotSatisfiable,
-    │                                InvalidSettings
-    ├─ NotFound                      also: not yours
-    ├─ Conflict                      InvalidTransition, StaleLease, Overtaken, IdempotencyMismatch, AlreadyExists
-    │                                (to come: ThreadBusy, SubjectChanged, AlreadyDecided)
-    ├─ Denied                        Unauthenticated (StaleToken), MissingScope
-    │                                (to come: ApprovalRequired, SelfApproval)
-    ├─ LimitExceeded                 RateLimited, QuotaExceeded, TooLarge, TooSlow, Overloaded
-    │                                (to come: BudgetExceeded)
-    ├─ Gone                          CursorExpired, RunEnded
-    │                                (to come: ApprovalExpired)
-    ├─ StoreError                    StoreUnavailable, StoreLocked, StoreReadOnly, SchemaMismatch, ChainBroken
-    ├─ Internal                      a failure of ours: the log has it, the caller does not
-    └─ UpstreamError                 (to come: ProviderUnavailable, ProviderRejected, DispatchFailed,
-                                     ForgeError, ToolFailed)
-
-A code is for programs and never changes; a detail is for people and may. No HTTP status stands here: `api/errors.py`
-gives each class its status. Expected endings of work are values (`Outcome`), never one of these.
-"""
+"""The errors that tell of Runwright itself; see the package for the tree, and `upstream` for those of others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 Noun = Literal[
     "artifact", "batch", "checkpoint", "delivery", "dependency", "environment", "event", "job", "key", "member",
@@ -150,7 +127,7 @@ class NotFound(Error):
             super().__init__()
         else:
             named = f"{noun} {ident[:128]!r}" if ident is not None else f"such {noun}"
-            super().__init__(f"There is no {named}.", code=_not_found(noun))
+            super().__init__(f"There is no {named}.", code=not_found(noun))
 
 
 # --- conflicts --------------------------------------------------------------------------------------------------------
@@ -367,13 +344,6 @@ class ChainBroken(StoreError):
     summary = "The hash chain of a log does not verify."
 
 
-class UpstreamError(Error):
-    """Report the failure of a service that Runwright called."""
-
-    code = "upstream.error"
-    summary = "A service that was called failed."
-
-
 class Internal(Error):
     """Stand for a failure of ours, of which nothing is shown; the log has it, under the request id."""
 
@@ -381,19 +351,9 @@ class Internal(Error):
     summary = "Something went wrong here; the log has it under this request id."
 
 
-def catalogue() -> dict[str, type[Error]]:
-    """Return every code that these classes give by themselves, with its class; tests and the reference read it."""
-    codes: dict[str, type[Error]] = {_not_found(noun): NotFound for noun in get_args(Noun)}
-    waiting: list[type[Error]] = [Error]
-    while waiting:
-        kind = waiting.pop()
-        codes.setdefault(kind.code, kind)
-        waiting.extend(kind.__subclasses__())
-    return codes
-
-
 _PLURALS = {"batch": "batches", "delivery": "deliveries", "dependency": "dependencies"}
 
 
-def _not_found(noun: Noun) -> str:
+def not_found(noun: Noun) -> str:
+    """Return the code of a missing `noun`."""
     return f"{_PLURALS.get(noun, noun + 's')}.not_found"

@@ -1,0 +1,1 @@
+"""Agents: their loop, and the models and tools that it calls."""

@@ -1,0 +1,1 @@
+"""The way out of the house: what is connected to, and how."""
