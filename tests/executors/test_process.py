@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from runwright.client.errors import LeaseLost
 from runwright.client.outcome import Completed, Failed, Outcome, Stopped
 from runwright.client.processes import ProcessCall, ProcessOrder
-from runwright.executors.process import seccomp
-from runwright.executors.process.bounds import Bounds
-from runwright.executors.process.cgroup import Cgroups, NotDelegated
-from runwright.executors.process.means import Means, NoSandbox
 from runwright.executors.process.run import run_process
-from runwright.executors.process.sandbox import brought
-from runwright.executors.process.workspace import PREFIX, Workspaces
+from runwright.sandbox import seccomp
+from runwright.sandbox.bounds import Bounds
+from runwright.sandbox.cgroup import Cgroups, NotDelegated
+from runwright.sandbox.means import Means, NoSandbox
+from runwright.sandbox.sandbox import brought
+from runwright.sandbox.workspace import PREFIX, Workspaces
 from tests.client.scripted_session import Journal, ScriptedSession
 from tests.engine.world import until
 

@@ -24,8 +24,8 @@ from runwright.client.sync.api import Client
 from runwright.clock import SystemClock
 from runwright.config import Settings, load
 from runwright.errors import Error, InvalidSettings
-from runwright.executors.process.bounds import Bounds
-from runwright.executors.process.means import Means, NoSandbox
+from runwright.sandbox.bounds import Bounds
+from runwright.sandbox.means import Means, NoSandbox
 
 SQLITE_LEAST = (3, 51, 3)
 """Earlier ones can corrupt a database in WAL mode."""

@@ -25,9 +25,9 @@ from runwright.client.session import Session
 from runwright.client.worker import Worker, load_worker
 from runwright.config import load
 from runwright.errors import InvalidSettings
-from runwright.executors.process.bounds import Bounds
-from runwright.executors.process.means import Means, NoSandbox
 from runwright.executors.process.run import run_process
+from runwright.sandbox.bounds import Bounds
+from runwright.sandbox.means import Means, NoSandbox
 
 
 def worker(

@@ -7,7 +7,7 @@ import signal
 
 from runwright.client.outcome import Failed
 from runwright.client.session import Draft
-from runwright.executors.process.watch import Exceeded
+from runwright.sandbox.watch import Exceeded
 
 LAST_LINE = 300
 _NO_PROGRAM = "bwrap: execvp "

@@ -17,9 +17,9 @@ from runwright.engine.process_plans import ProcessPlan, ProcessPlans
 from runwright.engine.values import encode
 from runwright.errors import NotFound
 from runwright.executors.local_session import LocalSession, outcome_of
-from runwright.executors.process.bounds import Bounds
-from runwright.executors.process.means import Means, NoSandbox
 from runwright.executors.process.run import run_process
+from runwright.sandbox.bounds import Bounds
+from runwright.sandbox.means import Means, NoSandbox
 from runwright.store.base import Store
 from runwright.telemetry import report
 

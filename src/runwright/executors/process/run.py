@@ -16,13 +16,13 @@ from runwright.client.processes import ProcessCall
 from runwright.client.session import Draft, Session, Value
 from runwright.executors.answers import result_of
 from runwright.executors.process import endings
-from runwright.executors.process.child import Asked, Child, NotStarted
-from runwright.executors.process.means import Means
-from runwright.executors.process.relay import URL, Relay
-from runwright.executors.process.sandbox import FILES
 from runwright.executors.process.terminal import Terminal
-from runwright.executors.process.watch import Exceeded, Watch
-from runwright.executors.process.workspace import CHECKPOINT, PAYLOAD, RESULT, TooMuch, Workspace
+from runwright.sandbox.child import Asked, Child, NotStarted
+from runwright.sandbox.means import Means
+from runwright.sandbox.relay import URL, Relay
+from runwright.sandbox.sandbox import FILES
+from runwright.sandbox.watch import Exceeded, Watch
+from runwright.sandbox.workspace import CHECKPOINT, PAYLOAD, RESULT, TooMuch, Workspace
 
 GRACE_PART = 0.8
 """The part of a stop's grace that the process has: the rest is for saying that it has ended."""

@@ -6,8 +6,8 @@ import codecs
 from collections.abc import Callable
 
 from runwright.client.session import Draft, Session
-from runwright.executors.process.reading import Reading
-from runwright.executors.process.watch import Exceeded
+from runwright.sandbox.reading import Reading
+from runwright.sandbox.watch import Exceeded
 
 OUTPUT = "terminal.output"
 DURABLE_BYTES = 262_144

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runwright.clock import Clock
-from runwright.executors.process import launch
-from runwright.executors.process.cgroup import Group
-from runwright.executors.process.reading import Reading
-from runwright.executors.process.relay import PORT
-from runwright.executors.process.sandbox import Sandbox
-from runwright.executors.process.tree import send, tree
-from runwright.executors.process.workspace import PAYLOAD, Workspace
+from runwright.sandbox import launch
+from runwright.sandbox.cgroup import Group
+from runwright.sandbox.reading import Reading
+from runwright.sandbox.relay import PORT
+from runwright.sandbox.sandbox import Sandbox
+from runwright.sandbox.tree import send, tree
+from runwright.sandbox.workspace import PAYLOAD, Workspace
 
 LAUNCH = launch.__file__
 START_S = 30.0

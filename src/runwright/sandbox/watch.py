@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from runwright.clock import Clock
-from runwright.executors.process.bounds import Bounds
-from runwright.executors.process.child import Child
-from runwright.executors.process.tree import memory_bytes, tree
-from runwright.executors.process.workspace import Workspace
+from runwright.sandbox.bounds import Bounds
+from runwright.sandbox.child import Child
+from runwright.sandbox.tree import memory_bytes, tree
+from runwright.sandbox.workspace import Workspace
 
 SLOW = 10
 """Every so many samples the disk is looked at."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from runwright.executors.process.cgroup import Cgroups
-from runwright.executors.process.workspace import Workspace
+from runwright.sandbox.cgroup import Cgroups
+from runwright.sandbox.workspace import Workspace
 
 WORKSPACE, FILES = "/workspace", "/run/runwright"
 NO_NAME_SERVER = "192.0.2.1"

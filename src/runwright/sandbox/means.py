@@ -10,12 +10,12 @@ from collections import Counter
 from msgspec.structs import replace
 
 from runwright.clock import Clock, SystemClock
-from runwright.executors.process import seccomp
-from runwright.executors.process.bounds import Bounds
-from runwright.executors.process.cgroup import Cgroups, NotDelegated
-from runwright.executors.process.child import Asked, Child, NotStarted
-from runwright.executors.process.sandbox import NO_NAME_SERVER, UNPRIVILEGED, Sandbox, brought, bubblewraps
-from runwright.executors.process.workspace import Workspaces
+from runwright.sandbox import seccomp
+from runwright.sandbox.bounds import Bounds
+from runwright.sandbox.cgroup import Cgroups, NotDelegated
+from runwright.sandbox.child import Asked, Child, NotStarted
+from runwright.sandbox.sandbox import NO_NAME_SERVER, UNPRIVILEGED, Sandbox, brought, bubblewraps
+from runwright.sandbox.workspace import Workspaces
 
 TRIAL_BYTES = 64 << 20
 _TRIAL = """
