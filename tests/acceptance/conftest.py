@@ -7,6 +7,7 @@ enough says why, in a `database_kind` of its own.
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,20 +43,38 @@ def module_database(database_kind: str, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
     """Return what serves on a database, from the first who asks until the last test has ended."""
-    servers: dict[str, LiveServer] = {}
     async with AsyncExitStack() as opened:
+        yield shared(tmp_path_factory, opened, stream_keepalive_s=0.2, key_cache_s=300)
 
-        async def serving(kind: str) -> LiveServer:
-            if kind not in servers:
-                directory = tmp_path_factory.mktemp("shared")
-                database = opened.enter_context(KINDS[kind](directory / "data"))
-                live = LiveServer(directory, database, stream_keepalive_s=0.2, key_cache_s=300)
-                await live.start()
-                opened.push_async_callback(live.close)
-                servers[kind] = live
-            return servers[kind]
 
-        yield serving
+@pytest.fixture(scope="session")
+async def obliging(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
+    """Return what serves on a database without handlers, and posts to endpoints on this machine."""
+    async with AsyncExitStack() as opened:
+        yield shared(tmp_path_factory, opened, worker=None, allow_private_endpoints="true")
+
+
+def shared(directories: pytest.TempPathFactory, opened: AsyncExitStack, **options: Any) -> Standing:
+    """Return what starts a server on a database when it is first asked for."""
+    servers: dict[str, LiveServer] = {}
+
+    async def serving(kind: str) -> LiveServer:
+        if kind not in servers:
+            directory = directories.mktemp("shared")
+            database = opened.enter_context(KINDS[kind](directory / "data"))
+            live = LiveServer(directory, database, **options)
+            await live.start()
+            opened.push_async_callback(live.close)
+            servers[kind] = live
+        return servers[kind]
+
+    return serving
+
+
+@pytest.fixture(scope="module")
+async def lenient(obliging: Standing, database_kind: str) -> LiveServer:
+    """Return the server on this database that posts to endpoints on this machine; no test stops it."""
+    return await obliging(database_kind)
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ async def test_what_cannot_be_retried_ends_at_once(api: Speech):
         ({"retry_strategy": "custom", "retry_delays_secs": [0.03, 0.01]}, [30, 10, 10]),
     ],
 )
-async def test_the_delays_are_those_of_the_strategy(api: Speech, options: Json, delays: list[int]):
+async def test_appendix_c_6_the_delays_are_those_of_the_strategy(api: Speech, options: Json, delays: list[int]):
     job = await api.job("stumble", max_attempts=4, retry_jitter="none", **options)
     run = await with_events(api, await api.done(job, {"how": "numbered"}))
     assert millis(run) == delays

@@ -66,7 +66,7 @@ async def test_a_page_that_cost_too_much_to_fill_says_so_and_goes_on(api: Speech
     assert [run["tags"]["n"] for run in found] == ["2", "1", "0"]
 
 
-async def test_bodies_and_bulk_items_are_bounded(api: Speech):
+async def test_appendix_c_29_bodies_and_bulk_items_are_bounded(api: Speech):
     job = await api.job("echo")
     path = f"/v1/jobs/{job}/trigger"
     await refused(api.client.post(path, json={"payload": {"a": "x" * 5000}}), 413, "request.too_large")

@@ -29,7 +29,7 @@ async def test_each_item_may_say_what_a_trigger_may_say(api: Speech):
     assert second["metadata"] == {"c": "d"}
 
 
-async def test_each_item_has_its_own_idempotency(api: Speech):
+async def test_appendix_c_27_each_item_has_its_own_idempotency(api: Speech):
     job, key = await api.job("echo"), unique("key")
     items: list[Json] = [
         {"payload": {"a": 1}, "idempotency_key": key},
@@ -60,7 +60,7 @@ async def test_a_bulk_trigger_takes_1_to_1000_items(api: Speech):
     assert (await api.bulk(job, [{}] * 1000))["created"] == 1000
 
 
-async def test_one_item_that_is_not_valid_refuses_all_and_names_its_place(api: Speech):
+async def test_appendix_c_27_one_item_that_is_not_valid_refuses_all_and_names_its_place(api: Speech):
     job = await api.job("echo")
     path = f"/v1/jobs/{job}/trigger/bulk"
     for odd, at in (

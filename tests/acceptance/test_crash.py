@@ -46,7 +46,7 @@ async def ended(api: Speech, run_ids: list[str]) -> list[Json]:
     return await asyncio.gather(*(one(run_id) for run_id in run_ids))
 
 
-async def test_200_runs_in_flight_survive_a_kill_and_none_that_had_finished_is_executed_again(
+async def test_appendix_c_19_200_runs_in_flight_survive_a_kill_and_none_that_had_finished_is_executed_again(
     live: LiveServer, gate: Gate, notes: Path
 ):
     api = Speech(live.client())

@@ -98,7 +98,7 @@ async def test_without_the_scope_it_is_403_and_names_it(
 
 
 @pytest.mark.parametrize("endpoint", NAMING, ids=name)
-async def test_an_id_of_another_organization_is_404(ours: World, theirs: World, endpoint: Endpoint):
+async def test_appendix_c_20_an_id_of_another_organization_is_404(ours: World, theirs: World, endpoint: Endpoint):
     for one, other in ((ours, theirs), (theirs, ours)):
         response = await one.ask(endpoint, path=one.path(endpoint, other))
         assert response.status_code == 404, response.text
@@ -148,7 +148,7 @@ async def test_a_parent_run_of_others_is_404(ours: World, theirs: World):
         await refused(ours.client.post(f"/v1/jobs/{job}/{path}", json=body), 404, "runs.not_found")
 
 
-async def test_a_key_of_one_project_finds_nothing_of_another(server: LiveServer, ours: World):
+async def test_appendix_c_20_a_key_of_one_project_finds_nothing_of_another(server: LiveServer, ours: World):
     api = Speech(ours.client)
     bound = server.client((await api.key("admin", project_id=ours.idents["project"]))["token"])
     for endpoint in NAMING:
@@ -192,7 +192,7 @@ async def test_a_nul_in_a_query_or_a_path_is_422(ours: World, endpoint: Endpoint
 
 
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=name)
-async def test_a_field_that_is_unknown_is_422_with_its_path(ours: World, endpoint: Endpoint):
+async def test_appendix_c_29_a_field_that_is_unknown_is_422_with_its_path(ours: World, endpoint: Endpoint):
     body = {**(ours.body(endpoint) or {}), "no_such_field": 1}
     details = await refused(ours.ask(endpoint, json=body), 422, "request.invalid")
     assert details["fields"] == [{"path": "no_such_field", "message": "is not known"}]

@@ -41,7 +41,7 @@ async def test_the_order_of_fields_makes_no_other_request(api: Speech):
 @pytest.mark.parametrize(
     "other", [{"payload": {"a": 2}}, {"payload": {"a": 1}, "priority": 1}, {"payload": {"a": 1}, "tags": {"a": "b"}}]
 )
-async def test_the_same_key_with_another_request_is_409_with_both_fingerprints(api: Speech, other: Json):
+async def test_appendix_c_12_the_same_key_with_another_request_is_409_with_both_fingerprints(api: Speech, other: Json):
     job, key = await api.job("echo"), unique("key")
     await api.trigger(job, {"a": 1}, idempotency_key=key)
     path = f"/v1/jobs/{job}/trigger"
@@ -88,7 +88,7 @@ async def test_a_key_is_of_1_to_256_characters(api: Speech, key: str):
     await api.trigger(job, idempotency_key="x" * 256)
 
 
-async def test_100_concurrent_triggers_with_one_key_make_one_run(api: Speech):
+async def test_appendix_c_12_100_concurrent_triggers_with_one_key_make_one_run(api: Speech):
     job, key = await api.job("echo"), unique("key")
     path = f"/v1/jobs/{job}/trigger"
     body = {"payload": {"a": 1}, "idempotency_key": key}

@@ -216,7 +216,9 @@ def compare(value: Any, example: Any, told: set[str]) -> None:
 
 
 @pytest.mark.parametrize("shown", ROWS, ids=named)
-async def test_each_call_of_the_document_is_answered_as_it_says(server: LiveServer, things: Things, shown: Shown):
+async def test_appendix_c_26_each_call_of_the_document_is_answered_as_it_says(
+    server: LiveServer, things: Things, shown: Shown
+):
     status, body = await curl(server, shown, await things.about(shown.about))
     assert status == shown.status, body
     if shown.stream:

@@ -29,8 +29,8 @@ async def theirs(server: LiveServer, admin: ContractClient) -> World:
 
 
 @pytest.mark.parametrize("endpoint", NAMING, ids=name)
-async def test_an_id_of_another_organization_is_404(ours: World, theirs: World, endpoint: Endpoint):
-    await routes.test_an_id_of_another_organization_is_404(ours, theirs, endpoint)
+async def test_appendix_c_20_an_id_of_another_organization_is_404(ours: World, theirs: World, endpoint: Endpoint):
+    await routes.test_appendix_c_20_an_id_of_another_organization_is_404(ours, theirs, endpoint)
 
 
 async def test_lists_hold_nothing_of_another_organization_and_all_of_ones_own(ours: World, theirs: World):

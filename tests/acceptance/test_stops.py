@@ -149,7 +149,7 @@ async def test_resume_of_a_run_that_is_not_paused_changes_nothing(api: Speech, g
     assert (after["status"], after["last_seq"]) == ("executing", before["last_seq"])
 
 
-async def test_13_the_late_answer_of_a_restarted_attempt_is_rejected_and_there_is_one_completion(
+async def test_appendix_c_13_the_late_answer_of_a_restarted_attempt_is_rejected_and_there_is_one_completion(
     api: Speech, gate: Gate, notes: Path
 ):
     run = await holding(api, gate, "deaf", file=str(notes))

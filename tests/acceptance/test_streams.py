@@ -71,7 +71,7 @@ async def test_a_stream_cut_at_any_byte_and_resumed_is_the_same_bytes(server: Li
         assert kept + await api.stream(told["id"], last=last) == whole
 
 
-async def test_a_live_stream_cut_and_resumed_again_and_again_misses_nothing(
+async def test_appendix_c_10_a_live_stream_cut_and_resumed_again_and_again_misses_nothing(
     server: LiveServer, api: Speech, gate: Gate
 ):
     run = await api.trigger(await api.job("stages"), {"stages": 6, "gate": gate.port})
@@ -183,7 +183,7 @@ async def test_without_follow_a_stream_ends_after_what_is_there(api: Speech, gat
         assert await api.stream(run["id"], path=path, follow="false", after_seq=len(there)) == b""
 
 
-async def test_a_stream_at_or_past_the_end_is_204_and_before_it_is_not(api: Speech, told: Json):
+async def test_appendix_c_10_a_stream_at_or_past_the_end_is_204_and_before_it_is_not(api: Speech, told: Json):
     end = told["last_seq"]
     for path in ("stream", "events"):
         for last in (end, end + 1, 10**17):

@@ -29,7 +29,7 @@ async def test_the_payload_comes_back_exact(world: Scene):
     assert (await world.run(run.run_id))["payload"] != payload, "readers see it redacted"
 
 
-async def test_23_secrets_are_fetched_with_the_token_and_hidden_wherever_they_are_said(world: Scene):
+async def test_appendix_c_23_secrets_are_fetched_with_the_token_and_hidden_wherever_they_are_said(world: Scene):
     admin = world.server.admin
     body = {"name": "staging", "variables": {"REGION": "eu"}}
     await ok(admin.post("/v1/environments", json=body), 201)

@@ -37,7 +37,7 @@ async def test_a_spawned_run_is_a_child_and_is_answered_whole(world: Scene):
     assert [child["id"] for child in children] == [made["id"]]
 
 
-async def test_3_a_spawn_that_awaits_resumes_the_parent_with_the_result_of_its_child(world: Scene):
+async def test_appendix_c_3_a_spawn_that_awaits_resumes_the_parent_with_the_result_of_its_child(world: Scene):
     run = await world.accepted()
     made = await spawn(run, await_completion=True, await_timeout_secs=60)
     assert made["parent_status"] == "waiting"
@@ -80,7 +80,7 @@ async def test_what_cannot_be_spawned_is_refused_and_the_run_executes_on(world: 
     assert (await world.run(run.run_id))["status"] == "executing"
 
 
-async def test_24_the_lineage_of_a_run_is_its_chain_of_continuations_and_ends(world: Scene):
+async def test_appendix_c_24_the_lineage_of_a_run_is_its_chain_of_continuations_and_ends(world: Scene):
     run = first = await world.accepted({"n": 0})
     ids = [first.run_id]
     for depth in (1, 2):

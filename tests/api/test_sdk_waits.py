@@ -25,7 +25,7 @@ async def send(world: Scene, key: str, payload: dict[str, Any] | None = None, **
     return sent
 
 
-async def test_15_the_payload_of_an_event_is_delivered_to_the_resumed_attempt(world: Scene):
+async def test_appendix_c_15_the_payload_of_an_event_is_delivered_to_the_resumed_attempt(world: Scene):
     run = await world.accepted({"order": 1})
     waiting = await run.call("wait-for-event", {"event_key": "paid-1"}, 200)
     assert (waiting["status"], waiting["event_key"], waiting["payload"]) == ("waiting", "paid-1", None)
@@ -43,7 +43,7 @@ async def test_15_the_payload_of_an_event_is_delivered_to_the_resumed_attempt(wo
     assert (await again.call("complete", {"result": received["payload"]}, 200))["status"] == "completed"
 
 
-async def test_16_an_endpoint_that_accepted_a_run_completes_it_by_a_later_call(world: Scene):
+async def test_appendix_c_16_an_endpoint_that_accepted_a_run_completes_it_by_a_later_call(world: Scene):
     run = await world.accepted()
     assert (await world.run(run.run_id))["status"] == "executing"
     assert (await run.call("complete", {"result": {"late": True}}, 200))["status"] == "completed"
@@ -51,7 +51,7 @@ async def test_16_an_endpoint_that_accepted_a_run_completes_it_by_a_later_call(w
     assert (ended["status"], ended["result"]) == ("completed", {"late": True})
 
 
-async def test_16_an_endpoint_that_accepted_a_run_and_is_silent_loses_it(tmp_path: Path):
+async def test_appendix_c_16_an_endpoint_that_accepted_a_run_and_is_silent_loses_it(tmp_path: Path):
     async with scene(tmp_path, reaper_s=0.05) as world:
         await world.job("silent", heartbeat_timeout_secs=1, max_attempts=1)
         run = await world.accepted(slug="silent")

@@ -42,7 +42,7 @@ def test_the_table_leads_nowhere_that_the_model_forbids():
     assert strays == {}
 
 
-def test_every_state_and_command_decides_into_an_allowed_state_or_is_refused():
+def test_appendix_c_1_every_state_and_command_decides_into_an_allowed_state_or_is_refused():
     reached: set[tuple[str, str, str]] = set()
     for named, make in SPECIMENS.items():
         for asked in commands_for(make()):

@@ -9,7 +9,7 @@ from tests.engine.world import World
 from tests.postgres import new_database
 
 
-async def test_a_bulk_trigger_of_500_items_takes_fewer_than_ten_statements(tmp_path: Path):
+async def test_appendix_c_27_a_bulk_trigger_of_500_items_takes_fewer_than_ten_statements(tmp_path: Path):
     seen: list[str] = []
 
     def hear(record: Any) -> None:

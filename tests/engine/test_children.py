@@ -77,7 +77,7 @@ async def test_a_run_makes_another_and_its_log_says_so(world: World):
     await world.check()
 
 
-async def test_3_a_parent_that_waits_is_resumed_with_the_result_of_its_child(world: World):
+async def test_appendix_c_3_a_parent_that_waits_is_resumed_with_the_result_of_its_child(world: World):
     parent = await family(world)
     child_id, waiting = await awaited(world, parent, payload={"n": 1})
     assert (waiting.state, waiting.reason, waiting.owns_slots) == ("waiting", "child", False)

@@ -82,7 +82,7 @@ async def test_a_fire_makes_a_run_of_the_job_for_its_instant(town: Town):
 
 
 @pytest.mark.parametrize(("policy", "made"), [("skip", []), ("one", [2]), ("all", [1, 2])])
-async def test_17_what_was_missed_while_no_server_was_there_is_made_up_for_as_the_job_says(
+async def test_appendix_c_17_what_was_missed_while_no_server_was_there_is_made_up_for_as_the_job_says(
     found: Founder, told: list, policy: str, made: list[int]
 ):
     former = await found()
@@ -118,7 +118,9 @@ async def test_all_that_was_missed_is_made_up_for_up_to_the_cap(found: Founder):
     [((2027, 3, 28), (2027, 3, 28, 3, 0)), ((2027, 10, 31), (2027, 10, 31, 2, 30))],
     ids=["forward", "back"],
 )
-async def test_17_a_fixed_time_fires_once_on_the_days_on_which_clocks_are_set(town: Town, day: Any, fired: Any):
+async def test_appendix_c_17_a_fixed_time_fires_once_on_the_days_on_which_clocks_are_set(
+    town: Town, day: Any, fired: Any
+):
     turn_to(town.clock, at(BERLIN, *day))
     job = await town.create(cron="30 2 * * *", timezone=BERLIN)
     for _ in range(23 * 4):
@@ -308,7 +310,7 @@ async def test_more_schedules_than_fit_into_a_round_all_fire(found: Founder):
     assert [len(await town.fires(job)) for job in made] == [1] * 5
 
 
-async def test_30_a_clock_that_jumps_ahead_fires_nothing_before_it_has_stood_for_a_lease(town: Town):
+async def test_appendix_c_30_a_clock_that_jumps_ahead_fires_nothing_before_it_has_stood_for_a_lease(town: Town):
     job = await town.create(cron="* * * * *")
     town.clock.jump(24 * HOUR)
     await town.look()

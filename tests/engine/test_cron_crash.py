@@ -61,7 +61,7 @@ class Interrupted:
 
 @pytest.mark.parametrize("step", range(STEPS))
 @pytest.mark.parametrize("overlap", ["allow", "cancel"])
-async def test_17_a_crash_between_any_two_steps_loses_and_doubles_no_fire(
+async def test_appendix_c_17_a_crash_between_any_two_steps_loses_and_doubles_no_fire(
     database: Database, tmp_path: Path, step: int, overlap: str
 ):
     clock = FrozenClock()

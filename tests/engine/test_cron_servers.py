@@ -69,7 +69,7 @@ async def look_together(*towns: Town) -> None:
             return
 
 
-async def test_17_two_servers_fire_each_tick_once(towns: tuple[Town, Town]):
+async def test_appendix_c_17_two_servers_fire_each_tick_once(towns: tuple[Town, Town]):
     first, second = towns
     jobs = [await first.create(f"job-{n}", cron="* * * * *") for n in range(20)]
     begun = first.clock.now()
@@ -83,7 +83,7 @@ async def test_17_two_servers_fire_each_tick_once(towns: tuple[Town, Town]):
 
 
 @pytest.mark.parametrize("day", [(2027, 3, 28), (2027, 10, 31)], ids=["forward", "back"])
-async def test_17_two_servers_fire_once_on_the_days_on_which_clocks_are_set_also_across_a_restart(
+async def test_appendix_c_17_two_servers_fire_once_on_the_days_on_which_clocks_are_set_also_across_a_restart(
     towns: tuple[Town, Town], day: Any
 ):
     first, second = towns

@@ -70,7 +70,7 @@ async def pair(world: World) -> tuple[Job, Job]:
     return ingest, report
 
 
-async def test_02_a_run_that_waits_for_another_job_is_queued_in_the_moment_that_has_completed(world, pair):
+async def test_appendix_c_2_a_run_that_waits_for_another_job_is_queued_in_the_moment_that_has_completed(world, pair):
     ingest, report = pair
     waiting, upstream = await trigger(world, report), await trigger(world, ingest)
     assert (await world.run(waiting)).reason == "dependency"
@@ -97,7 +97,7 @@ async def test_a_run_that_was_made_without_a_look_is_looked_at_at_once(world, pa
     assert await world.state(run_id) == "queued"
 
 
-async def test_27_items_of_a_bulk_trigger_wait_each_for_its_key(world, pair):
+async def test_appendix_c_27_items_of_a_bulk_trigger_wait_each_for_its_key(world, pair):
     ingest, report = pair
     await end(world, await trigger(world, ingest, payload={"dependency_key": "monday"}))
     keys = ["monday", "tuesday", None]

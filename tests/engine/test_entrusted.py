@@ -29,7 +29,7 @@ async def entrusted(world: World, **definition):
     return await world.engine.fleet.attempt(run_id, 1)
 
 
-async def test_an_endpoint_that_stays_silent_loses_its_run_and_it_is_tried_again(world: World):
+async def test_appendix_c_16_an_endpoint_that_stays_silent_loses_its_run_and_it_is_tried_again(world: World):
     attempt = await entrusted(world)
     run_id = attempt.run.run_id
     await world.reap(59)

@@ -43,7 +43,7 @@ async def test_a_debounced_run_begins_a_window_after_its_last_trigger_with_that_
     await world.check()
 
 
-async def test_steady_traffic_does_not_put_a_debounced_run_off_beyond_its_longest_wait(world: World):
+async def test_appendix_c_28_steady_traffic_does_not_put_a_debounced_run_off_beyond_its_longest_wait(world: World):
     asked = world.job(debounce=LATEST)
     made: dict[str, list[int]] = {}
     for second in range(40):
@@ -92,7 +92,7 @@ async def test_keys_gather_apart_and_a_key_without_a_window_is_refused(world: Wo
         assert [field.path for field in refused.value.fields] == [path]
 
 
-async def test_an_idempotency_key_is_honoured_by_what_it_joined(world: World):
+async def test_appendix_c_28_an_idempotency_key_is_honoured_by_what_it_joined(world: World):
     asked = world.job(batch={"window_secs": 10, "max_size": 10})
     first = await trigger(world, asked, payload={"n": 1}, idempotency_key="one")
     joined = await trigger(world, asked, payload={"n": 2}, idempotency_key="two")

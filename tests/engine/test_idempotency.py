@@ -63,7 +63,7 @@ async def test_without_a_key_every_request_makes_a_run(world: World):
     assert len({await world.submit(job, payload={}) for _ in range(3)}) == 3
 
 
-async def test_a_key_is_free_again_after_its_time(world: World):
+async def test_appendix_c_12_a_key_is_free_again_after_its_time(world: World):
     job = world.job()
     first = await world.submitted(job, payload={"n": 1}, idempotency_key="k")
     world.clock.advance(DAY_S - 1)

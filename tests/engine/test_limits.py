@@ -65,7 +65,7 @@ async def test_runs_of_a_job_with_one_slot_never_overlap(open_world):
     await world.check()
 
 
-async def test_runs_that_share_a_key_never_overlap_and_others_do(open_world):
+async def test_appendix_c_18_runs_that_share_a_key_never_overlap_and_others_do(open_world):
     overlap = Overlap()
     world = await open_world(counting(overlap, turns=30))
     world.engine.start()
@@ -97,7 +97,7 @@ async def test_only_runs_that_own_their_slots_are_ready(world: World):
     assert [run.run_id for run in await world.take(10)] == run_ids[:2]
 
 
-async def test_a_run_that_ends_parks_retries_or_pauses_lets_the_next_one_in(world: World):
+async def test_appendix_c_18_a_run_that_ends_parks_retries_or_pauses_lets_the_next_one_in(world: World):
     definition = world.job(max_concurrency=1)
     run_ids = [await world.submit(definition) for _ in range(6)]
     far = world.clock.now() + 10**12

@@ -65,7 +65,7 @@ def overlaps(world: World, column: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("limit", ["job", "key"])
-async def test_eight_claimers_on_two_servers_never_overlap(servers: tuple[World, World], limit: str):
+async def test_appendix_c_18_eight_claimers_on_two_servers_never_overlap(servers: tuple[World, World], limit: str):
     world = servers[0]
     asked = world.job("one", **({"max_concurrency": 1} if limit == "job" else {"max_concurrency_per_key": 1}))  # type: ignore[arg-type]
     for first in range(0, RUNS, 500):

@@ -169,7 +169,7 @@ async def test_the_loop_is_there_when_a_grace_is_over(open_world):
 # --- clocks and outages -----------------------------------------------------------------------------------------------
 
 
-async def test_a_clock_that_jumps_a_day_reaps_nobody_who_still_beats(world: World):
+async def test_appendix_c_30_a_clock_that_jumps_a_day_reaps_nobody_who_still_beats(world: World):
     run, run_id = await leased(world)
     await world.reap(1)
     world.clock.jump(DAY)

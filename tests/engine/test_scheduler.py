@@ -62,7 +62,7 @@ async def test_a_run_that_began_never_expires(world: World):
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY])
-async def test_a_jump_of_the_clock_expires_nobody_at_once(world: World, jump: int):
+async def test_appendix_c_30_a_jump_of_the_clock_expires_nobody_at_once(world: World, jump: int):
     run_id = await world.submit(world.job(), ttl_secs=HOUR)
     await world.past(1)
     world.clock.jump(jump)

@@ -34,7 +34,9 @@ async def says(node: Node, attempt: Attempt, text: str) -> str:
     return event.message
 
 
-async def test_23_another_server_that_has_heard_nothing_hides_a_value_as_soon_as_anybody_is_given_it(tmp_path: Path):
+async def test_appendix_c_23_another_server_that_has_heard_nothing_hides_a_value_as_soon_as_anybody_is_given_it(
+    tmp_path: Path,
+):
     with new_database() as url, ExitStack() as stack:
         # Each listens in a database of its own: no hint of the other one comes.
         places = [stack.enter_context(empty_database()) for _ in range(2)]

@@ -68,7 +68,7 @@ async def written(world: World, run_id: str) -> bytes:
     return b"".join(events) + msgspec.json.encode([seen, outputs])
 
 
-async def test_23_a_secret_that_a_handler_says_stands_nowhere(open_world):
+async def test_appendix_c_23_a_secret_that_a_handler_says_stands_nowhere(open_world):
     world = await open_world(tell)
     world.engine.start()
     asked = await made(world, "tell", max_attempts=1)
@@ -87,7 +87,7 @@ async def test_23_a_secret_that_a_handler_says_stands_nowhere(open_world):
     assert SECRET.encode() not in world.database.content()
 
 
-async def test_23_right_after_it_was_replaced_neither_the_old_nor_the_new_value_is_shown(open_world):
+async def test_appendix_c_23_right_after_it_was_replaced_neither_the_old_nor_the_new_value_is_shown(open_world):
     world = await open_world(tell)
     world.engine.start()
     asked = await made(world, "tell")

@@ -19,7 +19,9 @@ from tests.postgres import new_database
 SECRET = {"token": "hunter2-the-secret", "n": [1, None]}
 
 
-async def test_an_event_wakes_the_run_that_waits_for_it_and_its_code_finds_the_payload_exact(world: World):
+async def test_appendix_c_15_an_event_wakes_the_run_that_waits_for_it_and_its_code_finds_the_payload_exact(
+    world: World,
+):
     run = await parked(world)
     assert (run.state, run.reason) == ("waiting", "event")
     answer = await send(world, payload=SECRET)

@@ -174,7 +174,9 @@ WAYS: dict[Callable[[World], Awaitable[str]], tuple[str, str]] = {
 }
 
 
-async def test_11_every_way_to_end_is_told_once_and_by_the_word_that_the_run_shows(world: World, endpoint: Endpoint):
+async def test_appendix_c_11_every_way_to_end_is_told_once_and_by_the_word_that_the_run_shows(
+    world: World, endpoint: Endpoint
+):
     secret = (await subscribed(world, endpoint.url)).secret
     wanted = {await way(world): shown for way, shown in WAYS.items()}
     await posted(world)
@@ -207,7 +209,7 @@ async def test_a_message_says_what_the_event_and_the_run_say(world: World, endpo
     assert b"hunter2" not in endpoint.received[0].body
 
 
-async def test_11_a_subscription_may_name_the_steps_of_a_run(world: World, endpoint: Endpoint):
+async def test_appendix_c_11_a_subscription_may_name_the_steps_of_a_run(world: World, endpoint: Endpoint):
     steps = ("run.created", "run.paused", "run.resumed", "run.started", "run.cancel_requested", "run.cancelled")
     await subscribed(world, endpoint.url, event_types=steps)
     await posted(world)
@@ -400,7 +402,7 @@ INSIDE = (
 )  # fmt: skip
 
 
-async def test_25_addresses_inside_are_refused_where_they_are_named(open_world):
+async def test_appendix_c_25_addresses_inside_are_refused_where_they_are_named(open_world):
     world = await open_world()
     for url in INSIDE:
         with pytest.raises(InvalidRequest) as refused:
@@ -411,7 +413,9 @@ async def test_25_addresses_inside_are_refused_where_they_are_named(open_world):
         assert [field.path for field in refused.value.fields] == ["webhook_url"]
 
 
-async def test_25_an_address_inside_is_refused_when_it_is_dialled_and_not_tried_again(open_world, endpoint: Endpoint):
+async def test_appendix_c_25_an_address_inside_is_refused_when_it_is_dialled_and_not_tried_again(
+    open_world, endpoint: Endpoint
+):
     world = await open_world()
     made = (await subscribed(world, "https://example.com/")).subscription
     world.database.change(
