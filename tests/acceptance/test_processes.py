@@ -9,6 +9,7 @@ from tests.acceptance.live_server import LiveServer
 from tests.acceptance.process_jobs import last, output, process, processes_with
 from tests.acceptance.speech import Speech, refused, said, unique
 from tests.engine.databases import Database
+from tests.observability.scrape import Scrape
 
 pytestmark = pytest.mark.xdist_group("acceptance-processes")
 
@@ -160,3 +161,30 @@ async def test_a_command_that_fails_is_tried_again_with_its_exit_status_and_last
     run = await api.done(job)
     assert (run["status"], run["attempt"]) == ("dead_letter", 2)
     assert run["error"] == "the process exited with 7: sorry"
+
+
+async def test_what_becomes_of_commands_is_counted(api: Speech):
+    before = await _scraped(api)
+    greedy = "kept = []\nwhile True: kept.append(bytearray(4 << 20))"
+    await api.done(await process(api, "python3", "-c", greedy, preset="small-1x"))
+    await api.done(await process(api, "sh", "-c", "echo mine > /usr/mine"))
+    run = await api.trigger(await process(api, "sh", "-c", "echo here; sleep 3600"))
+    await api.until(run["id"], "terminal.output")
+    assert (await _scraped(api)).value("runwright_worker_slots_busy", executor="process") == 1
+    await api.verb(run["id"], "pause")
+    await api.client.delete(f"/v1/runs/{run['id']}")
+    after = await _scraped(api)
+    for count, name, labels in (
+        (1, "processes_started_total", {"preset": "small-1x"}),
+        (2, "processes_started_total", {"preset": "micro"}),
+        (1, "processes_limited_total", {"limit": "memory"}),
+        (1, "processes_refused_total", {"what": "path"}),
+        (3, "process_peak_memory_bytes_count", {}),
+        (1, "attempt_duration_seconds_count", {"executor": "process", "outcome": "paused"}),
+    ):
+        was = before.value(f"runwright_{name}", **labels) or 0
+        assert (after.value(f"runwright_{name}", **labels) or 0) - was == count, name
+
+
+async def _scraped(api: Speech) -> Scrape:
+    return Scrape((await api.client.get("/metrics")).text)

@@ -20,7 +20,7 @@ from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import ADMIN, World, failed, until
 from tests.observability.scrape import Scrape, scrape, watch
 
-UNITS = re.compile(r"_(seconds|requests|runs|total|slots|slots_busy|connections|open|peers|info)$")
+UNITS = re.compile(r"_(seconds|bytes|requests|runs|total|slots|slots_busy|connections|open|peers|info)$")
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -248,9 +248,10 @@ async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
         workers = served.house.services.engine.workers
         await until(lambda: all(worker.busy == 0 for worker in workers))
         idle = Scrape((await served.admin.get("/metrics")).text)
-    assert (busy.value("runwright_worker_slots"), busy.value("runwright_worker_slots_busy")) == (10, 1)
+    assert busy.series("runwright_worker_slots") == {("http",): 3, ("worker",): 7}
+    assert busy.series("runwright_worker_slots_busy") == {("http",): 0, ("worker",): 1}
     assert busy.value("runwright_claim_to_start_seconds_count", executor="worker") == 1
-    assert idle.value("runwright_worker_slots_busy") == 0
+    assert set(idle.series("runwright_worker_slots_busy").values()) == {0}
 
 
 # --- the tallies ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Limited = Literal["memory", "pids", "workspace", "output"]
+Refused = Literal["network", "path"]
 
 
 class TerminalOutput(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,7 +32,7 @@ class ProcessStarted(msgspec.Struct, frozen=True, omit_defaults=True):
 class ProcessLimited(msgspec.Struct, frozen=True, omit_defaults=True):
     """`process.limited`: a process was killed for a limit (memory, pids, workspace, output), as `means` saw it."""
 
-    limit: str
+    limit: Limited
     used: int
     most: int
     means: str
@@ -44,5 +49,5 @@ class ProcessEnded(msgspec.Struct, frozen=True, omit_defaults=True):
 class SecurityRefused(msgspec.Struct, frozen=True, omit_defaults=True):
     """`security.refused`: a process tried what its sandbox does not let it, the `network` or a `path`."""
 
-    what: str
+    what: Refused
     count: int = 1

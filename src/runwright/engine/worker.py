@@ -77,6 +77,11 @@ class Worker:
         return self._draining
 
     @property
+    def executor(self) -> str:
+        """Return what executes its runs: worker, http or process."""
+        return self._executor.name
+
+    @property
     def slots(self) -> int:
         """Return how many attempts may execute at once."""
         return self._slots

@@ -12,6 +12,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 _BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONG = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)
+_MEMORY = tuple(float(mb << 20) for mb in (4, 16, 64, 256, 512, 1024, 4096, 8192, 16_384, 32_768))
 _SIZES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
 
 
@@ -115,8 +116,20 @@ BULK_ITEMS = Metric(
     "Items of bulk verbs, by this server: done, or refused or found done already",
     ("verb", "result"),
 )
-SLOTS = Metric("runwright_worker_slots", "gauge", "Attempts that the workers in this process may execute at once")
-SLOTS_BUSY = Metric("runwright_worker_slots_busy", "gauge", "Attempts that execute in this process")
+SLOTS = Metric(
+    "runwright_worker_slots", "gauge", "Attempts that the workers in this process may execute at once", ("executor",)
+)
+SLOTS_BUSY = Metric("runwright_worker_slots_busy", "gauge", "Attempts that execute in this process", ("executor",))
+PROCESSES_STARTED = Metric("runwright_processes_started_total", "counter", "Commands begun in a sandbox", ("preset",))
+PROCESSES_LIMITED = Metric(
+    "runwright_processes_limited_total", "counter", "Commands killed because they passed a limit", ("limit",)
+)
+PROCESSES_REFUSED = Metric(
+    "runwright_processes_refused_total", "counter", "What sandboxes refused: ways out, and paths", ("what",)
+)
+PROCESS_MEMORY = Metric(
+    "runwright_process_peak_memory_bytes", "histogram", "Most memory that a command was seen to use", (), _MEMORY
+)
 STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are open")
 STREAMS_LAGGED = Metric(
     "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
@@ -185,6 +198,10 @@ METRICS: tuple[Metric, ...] = (
     BULK_ITEMS,
     SLOTS,
     SLOTS_BUSY,
+    PROCESSES_STARTED,
+    PROCESSES_LIMITED,
+    PROCESSES_REFUSED,
+    PROCESS_MEMORY,
     STREAMS_OPEN,
     STREAMS_LAGGED,
     CONNECTIONS,

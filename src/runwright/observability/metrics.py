@@ -23,6 +23,7 @@ from runwright.engine.engine import Engine
 from runwright.errors import StoreError
 from runwright.observability import catalogue as m
 from runwright.observability.catalogue import Metric
+from runwright.observability.processes import OF_PROCESSES, ProcessTallies
 from runwright.observability.tallies import Counter, Gauge, Histogram, Labels
 
 _PHASES = ("dns", "tcp", "tls", "ttfb", "transfer")
@@ -71,6 +72,8 @@ class Metrics:
         self._bus_lag = self._show(Histogram(m.BUS_LAG))
         self._requests = self._show(Counter(m.HTTP_REQUESTS))
         self._request_seconds = self._show(Histogram(m.HTTP_SECONDS))
+        self._processes = ProcessTallies()
+        self._shown += self._processes.shown
         self._show_gauges(streams_open)
         self._registry = CollectorRegistry()
         self._registry.register(_Ours(self._shown))
@@ -117,14 +120,14 @@ class Metrics:
         samples: tuple[tuple[Metric, Callable[[], float]], ...] = (
             (m.COMMIT_BACKLOG, lambda: engine.commit.backlog),
             (m.COMMIT_BACKLOG_MAX, lambda: engine.settings.commit_backlog_max),
-            (m.SLOTS, lambda: sum(worker.slots for worker in engine.workers)),
-            (m.SLOTS_BUSY, lambda: sum(worker.busy for worker in engine.workers)),
             (m.STREAMS_OPEN, streams_open),
             (m.BUS_CONNECTED, lambda: engine.bus is not None and engine.bus.connected),
             (m.BUS_PEERS, lambda: 0 if engine.bus is None else engine.bus.peers),
         )
         for metric, read in samples:
             self._show(Gauge(metric, _unlabelled(read)))
+        self._show(Gauge(m.SLOTS, lambda: {(worker.executor,): worker.slots for worker in engine.workers}))
+        self._show(Gauge(m.SLOTS_BUSY, lambda: {(worker.executor,): worker.busy for worker in engine.workers}))
         self._show(Gauge(m.QUEUE_DEPTH, lambda: self._depths))
         self._show(Gauge(m.QUEUE_AGE, lambda: self._ages))
         self._show(Gauge(m.WEBHOOK_LAG, lambda: self._webhook_lag))
@@ -176,6 +179,8 @@ class Metrics:
                 elif kind == "run.started":
                     run = runs[run_id]
                     self._queue_wait.observe(run.queue_wait_us / 1e6, (run.spec.executor,))
+                elif kind in OF_PROCESSES:
+                    self._processes.count(kind, event.data)
             if events and events[-1].type in TERMINAL_TYPES:
                 self._end(runs[run_id])
         for kind, count in types.items():
