@@ -23,14 +23,14 @@ def last(events: list[Json], type: str) -> Json:
     return [event for event in events if event["type"] == type][-1]
 
 
-def processes_with(marker: str) -> list[int]:
-    """Return the processes of this machine whose command line has a word with this in it."""
+def processes_with(marker: str, *, program: str | None = None) -> list[int]:
+    """Return the processes of this machine whose command line has a word with this in it, those of one program only."""
     found = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
-            words = (directory / "cmdline").read_bytes()
+            words = (directory / "cmdline").read_text(errors="replace").split("\0")
         except OSError:
             continue
-        if marker.encode() in words:
+        if any(marker in word for word in words) and program in (None, words[0]):
             found.append(int(directory.name))
     return found

@@ -11,6 +11,24 @@ from tests.acceptance.speech import Speech, said, unique
 from tests.engine.databases import Database
 from tests.engine.world import until
 
+FAMILY = """
+import os, signal, sys, time
+for detached in (False, True, True):
+    if os.fork() == 0:
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        if detached:
+            os.setsid()  # a daemon: in a session of its own, and of a parent that is gone
+            if os.fork() > 0:
+                os._exit(0)
+            for fd in range(3):
+                os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+        time.sleep(3600)
+print("here", flush=True)
+time.sleep(3600)
+"""
+"""A process, its child, and two grandchildren that have done everything to outlive it."""
+
 pytestmark = pytest.mark.xdist_group("acceptance-processes")
 
 
@@ -20,13 +38,13 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def test_a_killed_server_leaves_no_process_and_the_run_begins_again(tmp_path: Path, database: Database):
+async def test_a_killed_server_leaves_no_process_nor_daemon(tmp_path: Path, database: Database):
     server = LiveServer(tmp_path, database, **MORTAL, worker=None, process_slots=2)
     await server.start()
     api, marker = Speech(server.client()), unique("marker")
-    run = await api.trigger(await process(api, "sh", "-c", f"echo here; sleep 3600; {marker}", max_attempts=2))
+    run = await api.trigger(await process(api, "python3", "-c", FAMILY, marker, max_attempts=2))
     await api.until(run["id"], "terminal.output")
-    assert processes_with(marker) != []
+    await until(lambda: len(processes_with(marker, program="python3")) == 4)
     await server.kill()
     await until(lambda: processes_with(marker) == [])
     await server.start()
@@ -43,10 +61,11 @@ async def test_a_worker_elsewhere_runs_commands_too_and_killed_it_leaves_none(tm
     await server.start()
     try:
         api, marker = Speech(server.client()), unique("marker")
-        job = await process(api, "sh", "-c", f"cat; echo here; sleep 3600; {marker}", max_attempts=2)
+        job = await process(api, "python3", "-c", FAMILY, marker, max_attempts=2)
         run = await api.trigger(job, {"a": 1})
         worker = await LiveWorker(server.url, tmp_path, "--processes", handlers=None).start()
         await api.until(run["id"], "terminal.output")
+        await until(lambda: len(processes_with(marker, program="python3")) == 4)
         await worker.kill()
         await until(lambda: processes_with(marker) == [])
         other = await LiveWorker(server.url, tmp_path, "--processes", handlers=None).start()

@@ -116,14 +116,17 @@ async def test_a_command_that_takes_more_memory_than_its_preset_is_killed_and_sa
     [
         ("python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 2)'", "network", "network"),
         ("echo mine > /usr/mine", "path", "Read-only file system"),
-        ("cat /root/.ssh/id_rsa", "path", "Permission denied"),
+        ("cat /root/.ssh/id_rsa; exit 1", "path", "Permission denied"),
+        ("cat /etc/shadow; echo gave up >&2; exit 1", "path", "/etc/shadow"),
+        ("unshare --user true", "call", "Operation not permitted"),
     ],
 )
 async def test_what_the_sandbox_refuses_is_an_event_of_its_own(api: Speech, script: str, what: str, words: str):
     run = await api.done(await process(api, "sh", "-c", script))
     assert (run["status"], run["error_class"]) == ("failed", "ProcessExit")
     told = last(await api.events(run["id"]), "security.refused")
-    assert (told["data"]["what"], words in told["message"]) == (what, True)
+    means = "counted" if what == "network" else "read"
+    assert (told["data"]["what"], told["data"]["means"], words in told["message"]) == (what, means, True)
 
 
 async def test_without_a_network_the_command_still_reaches_the_api_of_its_run(api: Speech):

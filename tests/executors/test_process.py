@@ -16,7 +16,6 @@ from runwright.client.processes import ProcessCall, ProcessOrder
 from runwright.executors.process.run import run_process
 from runwright.sandbox import seccomp
 from runwright.sandbox.bounds import Bounds
-from runwright.sandbox.cgroup import Cgroups, NotDelegated
 from runwright.sandbox.means import Means, NoSandbox
 from runwright.sandbox.sandbox import brought
 from runwright.sandbox.workspace import PREFIX, Workspaces
@@ -335,25 +334,3 @@ async def test_what_a_killed_server_left_is_removed_by_the_next_one(tmp_path: Pa
     other.close()
     alive.close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_groups_are_made_only_in_a_subtree_with_memory_and_pids(tmp_path: Path):
-    membership = tmp_path / "membership"
-    membership.write_text("0::/mine\n")
-    with pytest.raises(NotDelegated, match="no unified hierarchy"):
-        Cgroups(tmp_path, membership)
-    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "cgroup.controllers").write_text("pids\n")
-    with pytest.raises(NotDelegated, match="memory"):
-        Cgroups(tmp_path, membership)
-    (mine / "cgroup.controllers").write_text("memory pids\n")
-    (mine / "cgroup.subtree_control").write_text("memory pids\n")
-    group = Cgroups(tmp_path, membership).make("run_1", 1 << 20, 10)
-    group.add(4711)
-    made = mine / "runwright-run_1"
-    wrote = {name: (made / name).read_text() for name in ("memory.max", "pids.max", "cgroup.procs", "memory.oom.group")}
-    assert wrote == {"memory.max": "1048576", "pids.max": "10", "cgroup.procs": "4711", "memory.oom.group": "1"}
-    (made / "memory.events").write_text("low 0\noom 1\noom_kill 1\n")
-    assert group.out_of_memory

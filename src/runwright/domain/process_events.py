@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 Limited = Literal["memory", "pids", "workspace", "output"]
-Refused = Literal["network", "path"]
+Refused = Literal["network", "path", "call"]
+RefusedMeans = Literal["counted", "read"]
 
 
 class TerminalOutput(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,7 +48,11 @@ class ProcessEnded(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SecurityRefused(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`security.refused`: a process tried what its sandbox does not let it, the `network` or a `path`."""
+    """`security.refused`: a process tried what its sandbox does not let it, the `network`, a `path` or a `call`.
+
+    By `means`: the kernel `counted` it, or it was `read` from what the process said on its error output.
+    """
 
     what: Refused
     count: int = 1
+    means: RefusedMeans = "counted"

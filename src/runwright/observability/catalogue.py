@@ -125,7 +125,7 @@ PROCESSES_LIMITED = Metric(
     "runwright_processes_limited_total", "counter", "Commands killed because they passed a limit", ("limit",)
 )
 PROCESSES_REFUSED = Metric(
-    "runwright_processes_refused_total", "counter", "What sandboxes refused: ways out, and paths", ("what",)
+    "runwright_processes_refused_total", "counter", "What sandboxes refused: the network, paths, calls", ("what",)
 )
 PROCESS_MEMORY = Metric(
     "runwright_process_peak_memory_bytes", "histogram", "Most memory that a command was seen to use", (), _MEMORY

@@ -10,6 +10,7 @@ from runwright.clock import Clock
 
 ROOT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+_PREFIX = "runwright-process-"
 _KEEPER = "runwright-server"
 _LOOKS, _LOOK_S = 100, 0.005
 
@@ -64,7 +65,10 @@ class Group:
 
 
 class Cgroups:
-    """The subtree of this process. Raises `NotDelegated` when it has none, or none with memory and pids."""
+    """The subtree of this process; groups that a killed server left empty are removed.
+
+    Raises `NotDelegated` when there is none, or none with memory and pids.
+    """
 
     def __init__(self, root: Path = ROOT, membership: Path = MEMBERSHIP) -> None:
         if not (root / "cgroup.controllers").exists():
@@ -75,6 +79,9 @@ class Cgroups:
         missing = {"memory", "pids"}.difference(controllers)
         if missing:
             raise NotDelegated(f"{mine} is not given {' and '.join(sorted(missing))}")
+        for left in self._base.glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):  # whose processes live is not removed
+                left.rmdir()
         try:
             self._enable()
         except OSError as refused:
@@ -91,4 +98,4 @@ class Cgroups:
 
     def make(self, name: str, memory_bytes: int, pids_max: int) -> Group:
         """Return a new group."""
-        return Group(self._base / f"runwright-{name}", memory_bytes, pids_max)
+        return Group(self._base / f"{_PREFIX}{name}", memory_bytes, pids_max)

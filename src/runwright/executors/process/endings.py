@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 
 from runwright.client.outcome import Failed
@@ -20,7 +19,6 @@ _ADVICE = {
     "workspace": "RUNWRIGHT_PROCESS_WORKSPACE_MAX_BYTES bounds them",
     "output": "RUNWRIGHT_PROCESS_OUTPUT_MAX_BYTES bounds it",
 }
-_REFUSED = re.compile(r"Read-only file system|Permission denied|Operation not permitted|Errno (?:1|13|30)\b")
 
 
 def limited(exceeded: Exceeded, preset: str) -> tuple[Draft, Failed]:
@@ -73,16 +71,7 @@ def not_begun(words: str) -> Failed:
 def no_way_out(count: int) -> Draft:
     """Return the event of a process that tried the network, which its job has not asked for."""
     message = "the process tried to use the network, which its job does not have (network: none)"
-    return Draft("security.refused", {"what": "network", "count": count}, "warning", message)
-
-
-def closed_door(last_words: str) -> Draft | None:
-    """Return the event of a process whose last words tell that the sandbox refused it something; None for others."""
-    line = last_line(last_words)
-    if not _REFUSED.search(line):
-        return None
-    message = f"the sandbox refused the process something outside its workspace: {line}"
-    return Draft("security.refused", {"what": "path", "count": 1}, "warning", message)
+    return Draft("security.refused", {"what": "network", "count": count, "means": "counted"}, "warning", message)
 
 
 def last_line(words: str) -> str:

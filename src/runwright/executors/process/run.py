@@ -16,10 +16,11 @@ from runwright.client.processes import ProcessCall
 from runwright.client.session import Draft, Session, Value
 from runwright.executors.answers import result_of
 from runwright.executors.process import endings
+from runwright.executors.process.refusals import Refusals
 from runwright.executors.process.terminal import Terminal
 from runwright.sandbox.child import Asked, Child, NotStarted
 from runwright.sandbox.means import Means
-from runwright.sandbox.relay import URL, Relay
+from runwright.sandbox.relay import Relay, inside
 from runwright.sandbox.sandbox import FILES
 from runwright.sandbox.watch import Exceeded, Watch
 from runwright.sandbox.workspace import CHECKPOINT, PAYLOAD, RESULT, TooMuch, Workspace
@@ -78,7 +79,8 @@ class _Run:
         self._exceeded: Exceeded | None = None
         self._stopping = False
         self._memory_bytes = call.order.memory_mb << 20
-        self._terminal = Terminal(session, bounds.output_max_bytes, self._over)
+        self._refusals = Refusals(means.sandbox.paths)
+        self._terminal = Terminal(session, bounds.output_max_bytes, self._over, self._refusals)
         self._watch = Watch(child, place, bounds, self._memory_bytes, self._over, means.clock)
         self._mark: tuple[int, ...] | None = place.mark(CHECKPOINT)
 
@@ -107,8 +109,11 @@ class _Run:
         await self._child.start(sandbox, self._place, asked)
         if sandbox.cgroups is not None:
             name = f"{self._session.run_id}.{self._session.lease_epoch}"
-            self._child.group = sandbox.cgroups.make(name, self._memory_bytes, bounds.pids_max + 8)
-            self._child.group.add(self._child.pid)
+            try:
+                self._child.group = sandbox.cgroups.make(name, self._memory_bytes, bounds.pids_max + 8)
+                self._child.group.add(self._child.pid)
+            except OSError as refused:
+                raise NotStarted(f"its control group was refused: {refused.strerror}") from None
         data = {
             "command": list(order.command),
             "preset": order.preset,
@@ -129,7 +134,7 @@ class _Run:
             "JOB_ID": call.job_id,
             "ATTEMPT": str(session.attempt),
             "RUN_TOKEN": call.run_token,
-            "API_URL": call.api_url if self._order.network else URL,
+            "API_URL": call.api_url if self._order.network else inside(call.api_url),
             "PAYLOAD_FILE": f"{FILES}/{PAYLOAD}",
             "CHECKPOINT_FILE": f"{FILES}/{CHECKPOINT}",
             "RESULT_FILE": f"{FILES}/{RESULT}",
@@ -202,6 +207,8 @@ class _Run:
         ways = 0 if self._order.network else self._child.ways_refused()
         if ways:
             told.append(endings.no_way_out(ways))
+        refused = self._refusals.told(failed=status not in (None, 0))
+        told += [] if refused is None else [refused]
         outcome = self._outcome(status, words, told)
         peak, written = self._watch.peak_bytes, self._terminal.bytes
         data = {"exit_code": status, "peak_memory_bytes": peak, "output_bytes": written}
@@ -223,8 +230,6 @@ class _Run:
         if status is None:
             return endings.not_begun(words)
         if status != 0:
-            door = endings.closed_door(words)
-            told.extend([] if door is None else [door])
             return endings.exited(status, words)
         return self._completed()
 

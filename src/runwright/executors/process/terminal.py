@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Callable
 
 from runwright.client.session import Draft, Session
+from runwright.executors.process.refusals import Refusals
 from runwright.sandbox.reading import Reading
 from runwright.sandbox.watch import Exceeded
 
@@ -18,12 +19,13 @@ TAIL = 4096
 class Terminal:
     """The output of one process. `last_words` are the end of what it said on its error output, or its terminal."""
 
-    def __init__(self, session: Session, most_bytes: int, over: Callable[[Exceeded], None]) -> None:
+    def __init__(self, session: Session, most_bytes: int, over: Callable[[Exceeded], None], refusals: Refusals) -> None:
         self.bytes = 0
         self.last_words = ""
         self._session = session
         self._most = most_bytes
         self._over = over
+        self._refusals = refusals
 
     async def follow(self, name: str, stream: Reading) -> None:
         """Write a stream into the log until it ends; what goes beyond the limit is read and dropped."""
@@ -47,3 +49,4 @@ class Terminal:
         self._session.emit(Draft(OUTPUT, {"stream": name, "chunk": text}))
         if name != "stdout":
             self.last_words = (self.last_words + text)[-TAIL:]
+            self._refusals.hear(text)
