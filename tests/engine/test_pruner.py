@@ -1,5 +1,7 @@
 """Retention forgets ended runs with everything of theirs, and never a live one."""
 
+import msgspec
+
 from runwright.auth.tickets import Tickets
 from runwright.domain import outcome as o
 from runwright.domain.commands import Append
@@ -7,6 +9,7 @@ from runwright.domain.workforce import Introduction
 from tests.engine.world import ADMIN, World, until
 
 DAY_S = 86_400
+AUDITED = "SELECT data FROM audit WHERE action = 'runs.pruned' ORDER BY number"
 
 
 async def ended(world: World) -> str:
@@ -31,15 +34,19 @@ async def test_without_a_retention_nothing_is_forgotten(open_world):
     assert await world.state(run_id) == "completed"
 
 
-async def test_an_old_run_goes_with_its_events_values_attempts_and_artifacts(open_world):
+async def test_an_old_run_leaves_its_summary_and_proof_that_retention_took_the_rest(open_world):
     world = await open_world(retention_days=7, value_inline_max_bytes=0)
     old = await ended(world)
     world.clock.advance(3 * DAY_S)
     young = await ended(world)
     world.clock.advance(4 * DAY_S + 1)
     assert files(world) == 2
+    before = await world.record(old)
     await world.round_of(world.engine.pruner.loop)
-    assert await world.store.record(old) is None
+    record = await world.record(old)
+    assert (record.run, record.pruned_at) == (before.run, world.clock.now())
+    assert (record.payload, world.reader().payload(record), world.reader().result(record)) == (None, None, None)
+    assert (await world.record(young)).pruned_at is None
     for table in ("run_events", "run_values", "attempts"):
         assert {run_id for (run_id,) in world.rows(f"SELECT run_id FROM {table}")} == {young}
     assert files(world) == 1
@@ -65,8 +72,58 @@ async def test_many_old_runs_go_batch_by_batch(open_world):
         await ended(world)
     world.clock.advance(2 * DAY_S)
     world.engine.pruner.loop.start()
-    await until(lambda: not world.rows("SELECT run_id FROM runs"))
+    await until(lambda: not world.rows("SELECT run_id FROM runs WHERE pruned_at IS NULL"))
     await until(lambda: world.engine.pruner.loop.rounds >= 3)
+    assert [msgspec.json.decode(data)["runs"] for (data,) in world.rows(AUDITED)] == [3, 3, 2]
+    await world.check()
+
+
+async def test_a_summary_is_kept_for_a_time_of_its_own(open_world):
+    world = await open_world(retention_days=1, summary_retention_days=5, prune_batch=2)
+    run_ids = {await ended(world) for _ in range(3)}
+    for later_days, left in ((4.9, 3), (0, 3), (0.2, 1), (0, 0)):
+        world.clock.advance(later_days * DAY_S)
+        await world.round_of(world.engine.pruner.loop)
+        assert len(world.rows("SELECT run_id FROM runs")) == left
+        assert run_ids >= {run_id for (run_id,) in world.rows("SELECT run_id FROM runs")}
+    assert await world.store.record(next(iter(run_ids))) is None
+
+
+async def test_the_child_of_a_live_run_is_kept_whole(open_world):
+    world = await open_world(retention_days=1)
+    parent = await world.submit(world.job())
+    child = await world.submit(world.job(), parent_run_id=parent)
+    taken = {run.run_id: run for run in await world.take(2)}
+    await world.finish(taken[child], o.Completed())
+    for day, pruned in ((2, False), (4, True)):
+        world.clock.advance(2 * DAY_S)
+        await world.round_of(world.engine.pruner.loop)
+        assert ((await world.record(child)).pruned_at is not None) is pruned, day
+        if not pruned:
+            await world.finish(taken[parent], o.Completed())
+
+
+async def test_what_was_thinned_can_be_erased_and_stays_proven(open_world):
+    world = await open_world(retention_days=1)
+    run_ids = [await ended(world) for _ in range(5)]
+    world.clock.advance(2 * DAY_S)
+    await world.round_of(world.engine.pruner.loop)
+    await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_ids[2])
+    record = await world.record(run_ids[2])
+    assert record.erased_at is not None
+    assert record.pruned_at is not None
+    await world.check()
+
+
+async def test_while_an_older_server_may_be_at_work_nothing_is_thinned(open_world):
+    world = await open_world(retention_days=1)
+    await ended(world)
+    world.clock.advance(2 * DAY_S)
+    world.database.change("UPDATE migrations SET applied_at = ? WHERE name = 'pruned'", world.clock.now())
+    for later_s, thinned in ((0, 0), (3599, 0), (1, 1)):
+        world.clock.advance(later_s)
+        await world.round_of(world.engine.pruner.loop)
+        assert len(world.rows("SELECT 1 FROM runs WHERE pruned_at IS NOT NULL")) == thinned
 
 
 async def test_tickets_that_are_over_are_forgotten(world: World):

@@ -11,7 +11,7 @@ from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.run import Run
 from runwright.engine.requests import Committed
-from runwright.engine.stream import Hub, Lagged
+from runwright.engine.stream import Cut, Hub, Lagged
 from tests.domain.specimens import log_line
 from tests.engine.world import World, lines, settled, until
 
@@ -247,6 +247,55 @@ async def test_a_reader_of_history_never_lags_however_slow_it_is(world: World):
             if got.count(b"\n") > 12:
                 await world.finish(run, o.Completed())
     assert got == await whole(world, run.run_id)
+
+
+# --- retention --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_whose_history_retention_took_says_where_and_what_is_left(open_world):
+    world = await open_world(retention_days=1)
+    run = await executing(world)
+    await say(world, run, *(f"line {n}" for n in range(9)))
+    await world.finish(run, o.Completed())
+    hub = Hub(world.store, world.clock, page=4)
+    behind, second = hub.follow(run.run_id, 0, lines), hub.follow(run.run_id, 3, lines, live=False)
+    got = [await anext(behind), await anext(second)]
+    world.clock.advance(2 * 86_400)
+    await world.round_of(world.engine.pruner.loop)
+    for follower, seq in ((behind, 4), (second, 7), (hub.follow(run.run_id, 0, lines), 0)):
+        with pytest.raises(Cut) as caught:
+            await anext(follower)
+        assert (caught.value.seq, caught.value.run.state) == (seq, "completed")
+    assert [frames.count(b"\n") for frames in got] == [4, 4]
+    assert await read(hub, run.run_id, 12) == b""
+    assert hub.channels == 0
+
+
+async def test_who_is_behind_a_window_is_told_too_and_who_follows_nothing_any_more_ends(open_world):
+    world = await open_world(retention_days=1, summary_retention_days=2)
+    hub = Hub(world.store, world.clock, page=2, window_max=2)
+    world.engine.commit.listeners.append(hub.committed)
+    run = await executing(world)
+    live = hub.follow(run.run_id, 2, lines)
+    waiting = asyncio.ensure_future(anext(live))
+    await settled(world)
+    await say(world, run, "in time")
+    await waiting
+    await say(world, run, *(f"line {n}" for n in range(9)))
+    late, later = hub.follow(run.run_id, 0, lines), hub.follow(run.run_id, 0, lines)
+    await anext(late)
+    await anext(later)
+    await world.finish(run, o.Completed())
+    world.clock.advance(1.5 * 86_400)
+    await world.round_of(world.engine.pruner.loop)
+    with pytest.raises(Cut):
+        await anext(late)
+    world.clock.advance(86_400)
+    await world.round_of(world.engine.pruner.loop)
+    assert await world.store.record(run.run_id) is None
+    assert [frames async for frames in later] == []
+    await live.aclose()
+    assert hub.channels == 0
 
 
 # --- any interleaving -------------------------------------------------------------------------------------------------

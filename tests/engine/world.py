@@ -21,6 +21,7 @@ from runwright.client.worker import Worker as Handlers
 from runwright.clock import FrozenClock
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
+from runwright.domain import pruning
 from runwright.domain.accounts import Project
 from runwright.domain.chain import genesis, verify
 from runwright.domain.events import TERMINAL_TYPES, Event
@@ -253,7 +254,18 @@ class World:
     async def check_run(self, run: Run) -> None:
         """Check one run against its log: gapless, verified, folded into what it says, terminal event last."""
         events = await self.events(run.run_id)
-        opening, root = self.rows("SELECT opening, genesis FROM runs WHERE run_id = ?", run.run_id)[0]
+        opening, root, pruned_at, way = self.rows(
+            "SELECT opening, genesis, pruned_at, pruned_way FROM runs WHERE run_id = ?", run.run_id
+        )[0]
+        if pruned_at is not None:
+            assert run.terminal, run
+            assert events == [], run
+            left = pruning.Remains(
+                run.finished_at or 0, (root or genesis(opening)).hex(), run.hash.hex(), run.run_id, run.seq, run.state
+            )
+            told = self.rows("SELECT action FROM audit WHERE target = ?", pruning.root(left, way))
+            assert told == [(pruning.ACTION,)], run
+            return
         assert [event.seq for event in events] == list(range(1, run.seq + 1)), run
         assert verify(root or genesis(opening), (event.link() for event in events), run.hash) is None, run
         if root is not None:

@@ -131,7 +131,7 @@ class Runs(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.world = World(self.directory, self.clock, (), self.database)
+        self.world = World(self.directory, self.clock, (), self.database, retention_days=1, prune_batch=3)
         self.do(self.world.open())
         self.hands = Hands()
         self.world.engine.commit.workers = (self.hands,)

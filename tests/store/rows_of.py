@@ -11,6 +11,7 @@ from runwright.domain import outcome as o
 from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import Run
 from runwright.store.base import Birth, ChangeSet, Lease, Record, Store, StoredValue, Timer, Transaction
+from runwright.store.queries.retention import TO_THIN
 from runwright.store.query import Query
 from tests.domain.specimens import T0, History
 
@@ -40,6 +41,19 @@ def born(*histories: History) -> ChangeSet:
         if not each.standing.terminal:
             changes.heads_new.append(each.standing)
     return changes
+
+
+async def thinned(store: Store, before: int, limit: int) -> tuple[list[str], list[str]]:
+    """Thin up to so many runs that ended before an instant; return them, and the artifacts that they named."""
+    found = [row[0] for row in await store.fetch(TO_THIN, before=before, limit=limit)]
+    return found, await within(store, "thin", dict.fromkeys(found, b"way"))
+
+
+async def pruned(store: Store, before: int, limit: int) -> list[str]:
+    """Thin up to so many runs that ended before an instant, and forget them at once."""
+    found, _ = await thinned(store, before, limit)
+    await within(store, "forget", found)
+    return found
 
 
 def queued(rank: float, queue: str = "default", **given: Any) -> Run:

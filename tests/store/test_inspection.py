@@ -14,10 +14,12 @@ from runwright.domain.accounts import Project
 from runwright.domain.job import JobDefinition
 from runwright.domain.ports import ArtifactStore
 from runwright.engine import job_versions
+from runwright.engine.retention import _proven
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import ChangeSet, Slots, Store, Transaction
 from runwright.store.inspection import Finding, Unlock
 from runwright.store.postgres import check as cluster
+from runwright.store.queries.retention import TO_THIN
 from runwright.store.queries.schedules import SET_VERSION
 from runwright.store.queries.shapes import setting
 from runwright.store.sqlite import check as directory
@@ -110,6 +112,42 @@ async def test_a_whole_database_has_nothing_wrong_and_each_touch_is_found(checke
         checked.touch(statement)
         found = {each.where for each in await checked.check(partial(Keys.of, MASTER))}
         assert where in found, (statement, found)
+
+
+THINNED = {
+    "UPDATE runs SET pruned_way = {bytes} WHERE pruned_at IS NOT NULL": "what retention left is not",
+    "UPDATE runs SET state = 'failed' WHERE pruned_at IS NOT NULL": "what retention left is not",
+    "UPDATE runs SET seq = 2 WHERE pruned_at IS NOT NULL": "what retention left is not",
+    "UPDATE runs SET pruned_at = NULL": "event 1 was dropped",
+}
+
+
+async def test_a_log_that_retention_took_away_is_told_from_one_that_somebody_else_took(checked: Checked):
+    await checked.fill()
+    store = checked.backend.make()
+    await store.open()
+
+    async def work(tx: Transaction) -> int:
+        (run, _) = await tx.ended([row[0] for row in await tx.fetch(TO_THIN, before=2**60, limit=9)])
+        await tx.thin(await _proven(tx, run.org_id, [run], 0))
+        return run.run_id
+
+    thinned = await store.write(work)
+    await store.close()
+    assert await checked.check(partial(Keys.of, MASTER)) == []
+    for statement, how in THINNED.items():
+        checked.touch("CREATE TABLE aside AS SELECT run_id, state, seq, pruned_at, pruned_way FROM runs")
+        checked.touch(statement)
+        assert [(each.what, each.how[: len(how)]) for each in await checked.check(None)] == [(thinned, how)], statement
+        checked.touch(
+            "UPDATE runs SET (state, seq, pruned_at, pruned_way) ="
+            " (SELECT a.state, a.seq, a.pruned_at, a.pruned_way FROM aside a WHERE a.run_id = runs.run_id)"
+        )
+        checked.touch("DROP TABLE aside")
+    assert await checked.check(None) == []
+    checked.touch("UPDATE runs SET pruned_at = 1 WHERE pruned_at IS NULL AND finished_at IS NOT NULL")
+    checked.touch("DELETE FROM run_events WHERE run_id IN (SELECT run_id FROM runs WHERE pruned_at = 1)")
+    assert [each.how for each in await checked.check(None)] == ["what retention left is not what the audit log says"]
 
 
 SCHEDULED = {

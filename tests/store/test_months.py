@@ -18,7 +18,7 @@ from runwright.store.postgres import partitions
 from runwright.store.postgres.store import PostgresStore
 from tests.domain.specimens import HOUR, T0, History
 from tests.postgres import execute, new_database, rows, secured_database
-from tests.store.rows_of import born, history, value, within, write
+from tests.store.rows_of import born, history, pruned, thinned, value, write
 
 MONTH_S = 31 * 86_400
 MONTHS = (
@@ -57,16 +57,41 @@ async def test_a_month_goes_when_it_is_over_and_its_last_run_is_pruned(url: str)
     store = await opened(url, 3 * MONTH_S)
     assert months(url)[0] == "2027_01"
     assert "2027_02" not in months(url), "over, and never used"
-    assert len((await within(store, "prune", T0 + HOUR, 2)).run_ids) == 2
+    assert len(await pruned(store, T0 + HOUR, 2)) == 2
     await store.close()
     await (await opened(url, 3 * MONTH_S)).close()
     assert months(url)[0] == "2027_01"
     store = await opened(url, 3 * MONTH_S)
-    assert len((await within(store, "prune", T0 + HOUR, 2)).run_ids) == 1
+    assert len(await pruned(store, T0 + HOUR, 2)) == 1
     await store.close()
     await (await opened(url, 3 * MONTH_S)).close()
     for table in ("runs", "run_events", "run_values", "attempts"):
         assert months(url, table)[0] == "2027_04", table
+
+
+async def test_the_records_of_a_month_go_while_the_summaries_of_its_runs_stay(url: str):
+    store = await opened(url)
+    made, kept = [history(ended=True) for _ in range(3)], history(ended=True)
+    await write(store, born(*made, kept))
+    await store.close()
+    store = await opened(url, 3 * MONTH_S)
+    assert len((await thinned(store, T0 + HOUR, 3))[0]) == 3
+    await store.close()
+    await (await opened(url, 3 * MONTH_S)).close()
+    assert months(url, "run_events")[0] == "2027_01", "a log that is kept keeps it"
+    store = await opened(url, 3 * MONTH_S)
+    assert (await thinned(store, T0 + HOUR, 3))[0] == [kept.standing.run_id]
+    await store.close()
+    store = await opened(url, 3 * MONTH_S)
+    for table in ("run_events", "run_values", "attempts"):
+        assert months(url, table)[0] == "2027_04", table
+    assert months(url)[0] == "2027_01"
+    for each in (*made, kept):
+        record = await store.record(each.standing.run_id)
+        assert record is not None
+        assert record.run == each.standing
+        assert await store.events(each.standing.run_id, 0, 9) == []
+    await store.close()
 
 
 async def test_a_live_run_keeps_its_month_and_the_months_beside_it_go(url: str):
@@ -76,7 +101,7 @@ async def test_a_live_run_keeps_its_month_and_the_months_beside_it_go(url: str):
     await store.close()
     for later_s in (3 * MONTH_S, 9 * MONTH_S, 30 * MONTH_S):
         store = await opened(url, later_s)
-        assert (await within(store, "prune", store._clock.now(), 100)).run_ids == []
+        assert await pruned(store, store._clock.now(), 100) == []
         assert months(url)[0] == "2027_01"
         assert len(months(url)) == 4
         record = await store.record(living.standing.run_id)

@@ -34,7 +34,7 @@ STATEMENTS: dict[str, str] = {
         if name[0] != "_" and name.isupper() and isinstance(text, str) and " " in text
     },
     **{f"take from {lanes}": hot.take(lanes) for lanes in (1, 4, 32)},
-    **{f"prune {number}": text for number, text in enumerate(hot.PRUNE)},
+    **{f"thin {number}": text for number, text in enumerate(hot.THIN_RECORDS)},
     **{f"write {name}": changes._together((name,)) for name in fields.FIELDS},
     "write much": changes._together(tuple(fields.FIELDS)),
     "write freed limits": changes._alone(fields.FREED),
@@ -123,7 +123,10 @@ async def test_what_is_asked_of_one_run_opens_its_month_only(connection: Any):
     run_id = made.standing.run_id
     by_id = [[run_id], run_id, run_id]
     asked: dict[str, list[Any]] = {
-        **dict.fromkeys(("RUNS", "RECORDS", "SPECS", "PAYLOADS", "PRUNED_ARTIFACTS", "prune 0", "prune 3"), by_id),
+        **dict.fromkeys(
+            ("RUNS", "RECORDS", "SPECS", "PAYLOADS", "ENDED", "THINNED_ARTIFACTS", "thin 0", "FORGET"), by_id
+        ),
+        "THIN": [*by_id, [b"way"], 1, 1],
         "EVENTS": [run_id, 0, 9],
         "VALUES": [run_id, "output"],
         "ATTEMPTS": [run_id],

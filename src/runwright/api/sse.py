@@ -220,6 +220,16 @@ def v1_frame(event: Event, *, named: bool = False) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (event.seq, data)
 
 
+def gap_frame(first_seq: int, last_seq: int) -> bytes:
+    """Say that retention has removed these events, the first and the last among them."""
+    return b'event: gap\ndata: {"from_seq":%d,"to_seq":%d}\n\n' % (first_seq, last_seq)
+
+
+def place_frame(seq: int) -> bytes:
+    """Let a reader that comes back name this place; no event is told."""
+    return b"id: %d\n\n" % seq
+
+
 def lagged_frame(last_seq: int) -> bytes:
     """Say that this reader is too slow and that the stream ends; it resumes after `last_seq` without loss."""
     return b'event: lagged\ndata: {"last_seq":%d}\n\n' % last_seq

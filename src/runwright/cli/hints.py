@@ -32,7 +32,7 @@ def hint(error: ClientError | Error) -> tuple[str, str, int, str]:
         case UnexpectedAnswer():
             return str(error), "Check --url: another program may be listening there.", exits.FAILED, "client.unexpected"
         case StreamGap():
-            advice = "Read what is left with `runwright runs events ID`."
+            advice = "Retention removed them; `runwright runs get ID` shows what is left of the run."
             return str(error), advice, exits.FAILED, "client.stream_gap"
         case ApiError():
             advice = _BY_CODE.get(error.code, _BY_STATUS.get(error.status, ""))

@@ -137,6 +137,7 @@ class Run(Record, kw_only=True):
     dead_lettered_at: datetime | None = None
     dead_letter_left_at: datetime | None = None
     erased_at: datetime | None = None
+    pruned_at: datetime | None = None
 
     @property
     def finished(self) -> bool:

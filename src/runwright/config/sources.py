@@ -94,7 +94,15 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         FieldError(less, f"must not be more than {more}")
         for less, more in _ORDERED
         if getattr(settings, less) > getattr(settings, more)
-    ] + [*_of_database(settings), *_of_oidc(settings)]
+    ] + [*_of_database(settings), *_of_oidc(settings), *_of_retention(settings)]
+
+
+def _of_retention(settings: Settings) -> list[FieldError]:
+    days, summary_days = settings.retention_days, settings.summary_retention_days
+    if not summary_days or 0 < days <= summary_days:
+        return []
+    wrong = "must be at least retention_days" if days else "means nothing without retention_days"
+    return [FieldError("summary_retention_days", wrong)]
 
 
 def _of_database(settings: Settings) -> list[FieldError]:

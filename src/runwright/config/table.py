@@ -171,9 +171,17 @@ class Settings:
     rollup_minutes_h: float = _setting(48.0, "Hours that statistics by minute are kept", 1, 8760)
     rollup_hours_days: float = _setting(400.0, "Days that statistics by hour are kept", 1, 36_500)
     prune_s: float = _setting(60.0, "Interval of the pruner", 0.02, 86_400)
-    prune_batch: int = _setting(500, "Finished runs removed in one transaction", 1, 10_000)
+    prune_batch: int = _setting(500, "Finished runs whose records are removed in one transaction", 1, 10_000)
     erase_batch: int = _setting(500, "Events whose data are erased in one transaction", 1, 10_000)
-    retention_days: float = _setting(0.0, "Days that finished runs are kept; 0 keeps them for ever", 0, 36_500)
+    retention_days: float = _setting(
+        0.0, "Days that the log and the values of finished runs are kept; 0 keeps them for ever", 0, 36_500
+    )
+    summary_retention_days: float = _setting(
+        0.0,
+        "Days that the summaries of finished runs are kept, at least retention_days; 0 keeps them for ever",
+        0,
+        36_500,
+    )
     idempotency_ttl_h: float = _setting(24.0, "Hours that idempotency keys are kept", 0.01, 8760)
     # --- the commit and the emitter
     commit_batch_max: int = _setting(500, "Commands applied in one transaction", 1, 10_000)

@@ -36,7 +36,7 @@ class Chains:
     async def follow(self, run_id: str, body: bytes) -> None:
         """Start what follows a run that has ended. What cannot be started is told, and left out."""
         record = await self._store.record(run_id)
-        if record is None or record.run.spec.job_version_id is None or record.erased_at is not None:
+        if record is None or record.run.spec.job_version_id is None or not record.has_data:
             return
         run = record.run
         rows = await self._store.fetch(q.VERSION, job_version_id=run.spec.job_version_id)

@@ -10,6 +10,7 @@ from runwright.engine.erasure import Eraser
 from runwright.engine.loops import Loop
 from runwright.engine.outbox import Outbox
 from runwright.engine.pruner import Pruner
+from runwright.engine.retention import Retention
 from runwright.engine.rollups import Rollups
 from runwright.engine.webhooks import Webhooks
 from runwright.store.base import Store
@@ -43,8 +44,15 @@ class Operations:
             self.artifacts,
             clock,
             self.rollups,
+            Retention(
+                store,
+                self.artifacts,
+                log_days=settings.retention_days,
+                summary_days=settings.summary_retention_days,
+                batch=settings.prune_batch,
+            ),
             every_s=settings.prune_s,
-            retention_days=settings.retention_days,
+            batches_kept_days=settings.retention_days,
             idempotency_ttl_h=settings.idempotency_ttl_h,
             workers_kept_h=settings.workers_kept_h,
             deliveries_kept_days=settings.webhook_retention_days,

@@ -173,8 +173,10 @@ class Postman:
         if delivery.event_type == PING or delivery.run_id is None:
             return _Letter(url or "", secrets, ping_message(delivery), subscription)
         record = await self._store.record(delivery.run_id)
-        if record is None or record.erased_at is not None:
-            return "the run is gone" if record is None else "the data of the run were erased"
+        if record is None or record.pruned_at is not None:
+            return "the run is gone"
+        if record.erased_at is not None:
+            return "the data of the run were erased"
         if url is None:
             definition = await self._definition(record.run.spec.job_version_id)
             url = None if definition is None else definition.webhook_url

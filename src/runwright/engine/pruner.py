@@ -6,8 +6,9 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.engine.artifacts import Artifacts
 from runwright.engine.loops import Loop
+from runwright.engine.retention import DAY_US, Retention
 from runwright.engine.rollups import Rollups
-from runwright.store.base import Pruned, Store, Transaction
+from runwright.store.base import Store, Transaction
 from runwright.store.queries.batches import FORGET_BATCHES
 from runwright.store.queries.runs import FORGET_KEYS
 from runwright.store.queries.secrets import FORGET_VALUES
@@ -15,9 +16,7 @@ from runwright.store.queries.signals import FORGET_KEPT
 from runwright.store.queries.tickets import FORGET_TICKETS
 from runwright.store.queries.webhooks import FORGET as FORGET_DELIVERIES
 from runwright.store.queries.workforce import FORGET_WORKERS
-from runwright.telemetry import report
 
-DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 
 
@@ -30,9 +29,10 @@ class Pruner:
         artifacts: Artifacts,
         clock: Clock,
         rollups: Rollups,
+        retention: Retention,
         *,
         every_s: float = 60.0,
-        retention_days: float = 0,
+        batches_kept_days: float = 0,
         idempotency_ttl_h: float = 24,
         workers_kept_h: float = 168,
         deliveries_kept_days: float = 30,
@@ -44,7 +44,8 @@ class Pruner:
         self._artifacts = artifacts
         self._clock = clock
         self._rollups = rollups
-        self._retention_days = retention_days
+        self._retention = retention
+        self._batches_kept_days = batches_kept_days
         self._idempotency_ttl_h = idempotency_ttl_h
         self._workers_kept_h = workers_kept_h
         self._deliveries_kept_days = deliveries_kept_days
@@ -67,23 +68,12 @@ class Pruner:
             deliveries_before = ids.floor("whd", now - int(self._deliveries_kept_days * DAY_US))
             await tx.fetch(FORGET_DELIVERIES, before=deliveries_before, limit=self._batch)
             await tx.fetch(FORGET_VALUES, before=now - int(self._secrets_known_days * DAY_US))
+            if self._batches_kept_days > 0:
+                batches_before = ids.floor("batch", now - int(self._batches_kept_days * DAY_US))
+                await tx.fetch(FORGET_BATCHES, before=batches_before)
             await self._rollups.forget(tx)
 
         await self._store.write(forget)
         await self._artifacts.sweep()
-        if self._retention_days <= 0:
-            return
-        before = now - int(self._retention_days * DAY_US)
-
-        async def prune(tx: Transaction) -> Pruned:
-            if not await tx.alone("prune"):
-                return Pruned([], [])
-            await tx.fetch(FORGET_BATCHES, before=ids.floor("batch", before))
-            return await tx.prune(before, self._batch)
-
-        pruned = await self._store.write(prune)
-        await self._artifacts.forget(pruned.artifacts)
-        if pruned.run_ids:
-            report("pruner.pruned", runs=len(pruned.run_ids))
-        if len(pruned.run_ids) == self._batch:
+        if await self._retention.step(now):
             self.loop.next_s = 0.0

@@ -235,8 +235,15 @@ class Reader:
         return self._values.payload(record.run.spec, record.payload)
 
 
+def require_log(record: Record) -> None:
+    """Raise `Gone` for a run of which retention has left the summary alone."""
+    if record.pruned_at is not None:
+        raise Gone("retention has removed the log and the values of this run; its summary stays", code="runs.pruned")
+
+
 def require_data(record: Record) -> None:
-    """Raise `Gone` for a run whose data were erased."""
+    """Raise `Gone` for a run whose data were erased, or removed by retention."""
+    require_log(record)
     if record.erased_at is not None:
         raise Gone("the data of this run were erased; its log goes on showing what happened", code="runs.erased")
 

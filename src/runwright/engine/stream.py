@@ -14,6 +14,7 @@ from itertools import islice
 
 from runwright.clock import Clock
 from runwright.domain.events import TERMINAL_TYPES, Event
+from runwright.domain.run import Run
 from runwright.engine.requests import Committed
 from runwright.errors import StoreError
 from runwright.store.base import Store
@@ -31,6 +32,15 @@ class Lagged(Exception):
     def __init__(self, seq: int) -> None:
         super().__init__(seq)
         self.seq = seq
+
+
+class Cut(Exception):
+    """Say that retention has removed the events after `seq`; of the run is left what `run` says."""
+
+    def __init__(self, seq: int, run: Run) -> None:
+        super().__init__(seq)
+        self.seq = seq
+        self.run = run
 
 
 class _Channel:
@@ -209,7 +219,8 @@ class Hub:
         """Yield the frames of the run's events after `after_seq`, several at once: history first, then live.
 
         Nothing is missed and nothing comes twice. Ends after the terminal event, or, unless `live`, at the end of the
-        history. Raises `Lagged` for a follower that was live and fell out of the window.
+        history. Raises `Lagged` for a follower that was live and fell out of the window, and `Cut` where retention has
+        removed the history.
         """
         channel = self._channels.setdefault(run_id, _Channel(self._window_max))
         channel.followers += 1
@@ -221,6 +232,8 @@ class Hub:
                         observe("stream.lagged", run_id=run_id)
                         raise Lagged(seq)
                     events = await self._store.events(run_id, seq, self._page)
+                    if not events and channel.end is not None and await self._ended(run_id, seq, channel):
+                        return
                     chunk = b"".join([encode(event) for event in events])
                     ended, more = bool(events) and events[-1].type in TERMINAL_TYPES, bool(events)
                     seq = events[-1].seq if events else seq
@@ -235,13 +248,15 @@ class Hub:
                     return
                 if more or (channel.end is not None and seq < channel.end):
                     continue
-                if not live or channel.ended:
+                if channel.ended:
                     return
                 if not looked:  # who asks for what comes after the end must not wait for it
                     looked = True
                     if await self._ended(run_id, seq, channel):
                         return
                     continue
+                if not live:
+                    return
                 was_live = True
                 await channel.news()
         finally:
@@ -253,5 +268,9 @@ class Hub:
         record = await self._store.record(run_id)
         if record is not None and record.run.terminal and record.run.seq <= seq:
             return True
+        if record is not None and record.pruned_at is not None:
+            raise Cut(seq, record.run)
+        if record is None and channel.end:
+            return True  # it was there
         channel.know(0 if record is None else record.run.seq)
         return False

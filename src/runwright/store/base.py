@@ -131,13 +131,26 @@ class Record(msgspec.Struct, frozen=True):
     replayed_as: str | None
     lease: Lease | None = None
     erased_at: int | None = None
+    pruned_at: int | None = None
+
+    @property
+    def has_data(self) -> bool:
+        """Tell whether the values and texts of the run are still there: neither erased nor taken by retention."""
+        return self.erased_at is None and self.pruned_at is None
 
 
-class Pruned(msgspec.Struct, frozen=True):
-    """What retention removed: the runs, and the artifacts that their values named."""
+class Ended(msgspec.Struct, frozen=True):
+    """An ended run as retention finds it. `genesis` is None while the digest of the opening is the genesis."""
 
-    run_ids: list[str]
-    artifacts: list[str]
+    run_id: str
+    org_id: str
+    state: str
+    finished_at: int
+    seq: int
+    hash: bytes
+    genesis: bytes | None
+    opening: bytes
+    pruned_at: int | None
 
 
 class ChangeSet(msgspec.Struct):
@@ -250,8 +263,17 @@ class Transaction(Protocol):
     async def settle(self, entries: Sequence[int]) -> None:
         """Remove outbox entries that their consumer has dealt with."""
 
-    async def prune(self, before: int, limit: int) -> Pruned:
-        """Delete up to `limit` runs that ended before `before`, with all their records."""
+    async def ended(self, run_ids: Sequence[str]) -> list[Ended]:
+        """Return those of the runs that have ended, by id; locked, without those that another transaction holds."""
+
+    async def thin(self, ways: Mapping[str, bytes]) -> list[str]:
+        """Delete all records of ended runs and keep their rows, each with its way to the root that the audit log has.
+
+        Returns the artifacts that were named there.
+        """
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete runs that were thinned before."""
 
     async def fetch(self, query: Query, **params: Any) -> list[Row]:
         """Run a query inside the transaction and return its rows; a statement without rows returns none."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from runwright.domain import pruning
 from runwright.domain.chain import Break, genesis, verify
 from runwright.domain.erasure import ACTION, receipt
 from runwright.domain.events import Event
@@ -86,14 +87,19 @@ async def _unlocked(state: State, unlock: Unlock | None) -> tuple[Sealer | None,
 
 async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
     receipts = {target: msgspec.json.decode(data) for target, data in await state.fetch(sql.RECEIPTS, action=ACTION)}
+    roots = {target for target, _ in await state.fetch(sql.RECEIPTS, action=pruning.ACTION)}
     after, done = "", 0
     while page := await state.fetch(sql.RUNS, after=after, limit=BATCH):
         logs = _Logs(state, page[0][0], page[-1][0])
-        for run_id, root, erased_at, payload, result, opening, *standing in page:
+        for run_id, root, erased_at, pruned_at, way, payload, result, opening, *standing in page:
             events = await logs.of(run_id)
             try:
                 run = _run(opening, standing)
-                broken = verify(root or genesis(opening), (event.link() for event in events), run.hash)
+                began = root or genesis(opening)
+                broken = None
+                if pruned_at is None:
+                    broken = verify(began, (event.link() for event in events), run.hash)
+                unproven = pruned_at is not None and (bool(events) or _root(run, began, way) not in roots)
                 left = None if erased_at is None else _receipt(run, root, opening)
                 unopened = _unopened(sealer, run, payload, {"result": result})
             except (TypeError, ValueError) as nonsense:  # bytes that were made texts, JSON that is none
@@ -101,6 +107,8 @@ async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None)
                 continue
             if broken is not None:
                 yield Finding("log", run_id, f"event {broken.seq} was {broken.what}")
+            if unproven:
+                yield Finding("log", run_id, "what retention left is not what the audit log says")
             if left is not None and receipts.get(run_id) != left:
                 yield Finding("log", run_id, "what its erasure left is not what the audit log says")
             for finding in unopened:
@@ -148,6 +156,11 @@ def _run(opening: bytes, row: list[Any]) -> Run:
 
 def _receipt(run: Run, root: bytes | None, opening: bytes) -> dict[str, Any]:
     return msgspec.structs.asdict(receipt(run.seq, run.hash, root or b"", opening))
+
+
+def _root(run: Run, began: bytes, way: bytes | None) -> str:
+    left = pruning.Remains(run.finished_at or 0, began.hex(), run.hash.hex(), run.run_id, run.seq, run.state)
+    return pruning.root(left, way or b"")
 
 
 def _unopened(sealer: Sealer | None, run: Run, payload: bytes | None, sealed: dict[str, bytes | None]) -> list[Finding]:

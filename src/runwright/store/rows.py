@@ -187,12 +187,12 @@ _AFTER_HEAD = _AFTER_STANDING + len(HEAD)
 
 
 def record_from(row: Row) -> Record:
-    """Return a reader's record from (opening, STANDING…, HEAD…, payload, result, left, replayed, erased, lease…)."""
+    """Return a reader's record from a row of `RECORDS`: opening, STANDING…, HEAD…, what was added later, lease…."""
     live = row[_AFTER_STANDING:_AFTER_HEAD]
-    payload, result, left_at, replayed_as, erased_at, *lease = row[_AFTER_HEAD:]
+    payload, result, left_at, replayed_as, erased_at, pruned_at, *lease = row[_AFTER_HEAD:]
     run = run_from(row[0], row[1:_AFTER_STANDING], live if live[0] is not None else None)
     held = Lease(run.run_id, *_typed(lease)) if lease[0] is not None else None
-    return Record(run, payload, result, left_at, replayed_as, held, erased_at)
+    return Record(run, payload, result, left_at, replayed_as, held, erased_at, pruned_at)
 
 
 def _typed(lease: list[Any]) -> tuple[int, str, int, int | None]:

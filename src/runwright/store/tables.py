@@ -72,6 +72,8 @@ runs = _table(
     _may("wait", LargeBinary),
     _may("dependency_key", Text),
     _may("lineage_root", Text),
+    _may("pruned_at", BigInteger),
+    _may("pruned_way", LargeBinary),
     Index("runs_by_project", "project_id", "run_id"),
     Index("runs_by_job", "job_id", "run_id"),
     _partial("runs_by_batch", "batch_id", "run_id", where="batch_id IS NOT NULL"),
@@ -86,6 +88,8 @@ runs = _table(
         "run_id",
         where="dead_lettered_at IS NOT NULL AND dead_letter_left_at IS NULL",
     ),
+    _partial("runs_to_prune", "finished_at", where="finished_at IS NOT NULL AND pruned_at IS NULL"),
+    _partial("runs_pruned", "finished_at", where="pruned_at IS NOT NULL"),
     by_month=True,
 )
 

@@ -24,8 +24,9 @@ from runwright.api.pages import Page, PageQuery, Window
 from runwright.api.routing import Reply, Routes
 from runwright.api.sse import EventStream
 from runwright.domain.events import CATALOGUE, Event, schemas
-from runwright.engine.reader import Beyond, Reader, require_data
-from runwright.engine.stream import Lagged
+from runwright.domain.pruning import last_event
+from runwright.engine.reader import Beyond, Reader, require_data, require_log
+from runwright.engine.stream import Cut, Lagged
 from runwright.errors import InvalidRequest
 from runwright.store.base import Record
 
@@ -42,7 +43,7 @@ STREAM = {204: "The stream is at or past the run's terminal event: nothing will 
     "/v1/runs/{run_id}/events",
     scope="runs:read",
     summary="List a run's events, or stream them",
-    answers=STREAM,
+    answers=STREAM | ERASED,
 )
 async def list_events(call: Call, run_id: str, query: wire.EventsQuery) -> Page[wire.Event] | EventStream | Reply[None]:
     """Answer by `Accept`: `text/event-stream` gets the stream, everything else a page of JSON, oldest first."""
@@ -50,7 +51,7 @@ async def list_events(call: Call, run_id: str, query: wire.EventsQuery) -> Page[
         return await _stream(call, run_id, query, _encoder(query))
     office = call.services
     reader = office.engine.reader(call.actor)
-    await reader.run(run_id)
+    require_log(await reader.run(run_id))
     window = query.window(office.settings, order="asc")
     if window.newest_first:
         raise InvalidRequest.at("order", "events are read in their own order: asc")
@@ -78,10 +79,14 @@ async def stream_events(call: Call, run_id: str, query: wire.StreamQuery) -> Eve
 async def stream_chunks(call: Call, run_id: str, query: wire.ChunksQuery) -> EventStream | Reply[None]:
     """Stream the `stream.chunk` events alone, as `…/stream` does all: history first, then live, until the run ends."""
     reader = call.services.engine.reader(call.actor)
-    run = (await reader.run(run_id)).run
+    record = await reader.run(run_id)
     after = Beyond(sse.resume_after(query.after_seq, call.header("last-event-id")))
     # Who comes back after the last chunk has never seen the end of the run.
-    if run.terminal and not await reader.of_type(run_id, CHUNK, beyond=after, limit=1):
+    if (
+        record.run.terminal
+        and record.pruned_at is None
+        and not await reader.of_type(run_id, CHUNK, beyond=after, limit=1)
+    ):
         return Reply(None, status=204)
     return await _stream(call, run_id, query, _named_chunk if query.named else _plain_chunk)
 
@@ -97,12 +102,24 @@ async def _stream(
 
     async def frames() -> AsyncIterator[bytes]:
         try:
+            if record.pruned_at is not None:
+                raise Cut(after, record.run)
             async for chunk in engine.hub.follow(run_id, after, encode, live=query.follow):
                 yield chunk
         except Lagged as lagged:
             yield sse.lagged_frame(lagged.seq)
+        except Cut as cut:
+            yield _rest(cut, encode)
 
     return call.stream(frames())
+
+
+def _rest(cut: Cut, encode: Callable[[Event], bytes]) -> bytes:
+    """Return what a stream ends with whose history is gone: the gap, and the end of the run as its summary tells it."""
+    end = last_event(cut.run)
+    gap = sse.gap_frame(cut.seq + 1, end.seq - 1) if cut.seq + 1 < end.seq else b""
+    # Who has no use for the end comes back all the same, and behind it gets 204.
+    return gap + (encode(end) or sse.place_frame(end.seq))
 
 
 def _named(event: Event) -> bytes:
@@ -142,11 +159,12 @@ def _keep(query: wire.StreamQuery | wire.EventsQuery) -> Callable[[Event], bool]
     return lambda event: (not types or event.type in types) and (level is None or event.level == level)
 
 
-@routes.get("/v1/runs/{run_id}/attempts", scope="runs:read", summary="List a run's attempts")
+@routes.get("/v1/runs/{run_id}/attempts", scope="runs:read", answers=ERASED, summary="List a run's attempts")
 async def list_attempts(call: Call, run_id: str, query: PageQuery) -> Page[wire.Attempt]:
     """List every lease of a run, oldest first, the one under way last."""
     reader = call.services.engine.reader(call.actor)
     record = await reader.run(run_id)
+    require_log(record)
     return _slice(call, query, await attempt_rows(reader, record))
 
 

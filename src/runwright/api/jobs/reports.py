@@ -15,7 +15,7 @@ from runwright.engine.reader import Beyond, Reader, require_data
 
 routes = Routes(tag="runs")
 
-ERASED = {410: "The data of the run were erased"}
+ERASED = {410: "The data of the run were erased, or removed by retention"}
 
 T = TypeVar("T", wire.Usage, wire.ToolCall)
 

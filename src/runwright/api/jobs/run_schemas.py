@@ -107,6 +107,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered_at: str | None
     dead_letter_left_at: str | None
     erased_at: str | None
+    pruned_at: str | None
     cancel_requested_at: str | None
     queued_ms: int
     active_ms: int

@@ -43,6 +43,7 @@ def run_view(reader: Reader, record: Record, now: int, lease_us: int) -> wire.Ru
         replayed_as=record.replayed_as,
         dead_letter_left_at=_text(record.dead_letter_left_at),
         erased_at=_text(record.erased_at),
+        pruned_at=_text(record.pruned_at),
     )
 
 
@@ -55,6 +56,7 @@ def triggered_view(run: domain.Run, payload: dict[str, Any], now: int, *, dry_ru
         replayed_as=None,
         dead_letter_left_at=None,
         erased_at=None,
+        pruned_at=None,
         idempotency_hit=False,
         joined=False,
         dry_run=dry_run,

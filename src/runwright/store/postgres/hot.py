@@ -43,7 +43,7 @@ LOCK_HEADS = _LOCK_HEADS.format(wait="")
 TRY_HEADS = _LOCK_HEADS.format(wait=" SKIP LOCKED")
 RUNS = f"SELECT r.run_id, {_LIVE} FROM runs r {_THEIR_HEADS} WHERE {_THESE}"
 RECORDS = (
-    f"SELECT {_LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at,"
+    f"SELECT {_LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at, r.pruned_at,"
     " l.lease_epoch, l.worker_id, l.until, l.fence_at"
     f" FROM runs r {_THEIR_HEADS} LEFT JOIN leases l ON {same('l.run_id', 'r.run_id')} WHERE {_THESE}"
 )
@@ -138,15 +138,20 @@ DELIVER = "DELETE FROM inbox WHERE entry = $1"
 OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = $1 ORDER BY entry LIMIT $2"
 SETTLE = "DELETE FROM outbox WHERE entry = ANY ($1::bigint[])"
 
-PRUNABLE = "SELECT run_id FROM runs WHERE run_id < $1 AND finished_at < $2 ORDER BY run_id LIMIT $3"
-PRUNED_ARTIFACTS = (
-    "SELECT artifact FROM run_values WHERE artifact IS NOT NULL"
-    " AND run_id = ANY ($1::text[]) AND run_id BETWEEN $2::text AND $3::text"
+# In the order of ids, as whoever takes runs off the dead letter queue locks them; nobody is waited for.
+ENDED = (
+    "SELECT r.run_id, r.org_id, r.state, r.finished_at, r.seq, r.hash, r.genesis, r.opening, r.pruned_at"
+    f" FROM runs r WHERE {_THESE} AND r.finished_at IS NOT NULL ORDER BY r.run_id FOR UPDATE SKIP LOCKED"
 )
-PRUNE = tuple(
-    f"DELETE FROM {table} WHERE run_id = ANY ($1::text[]) AND run_id BETWEEN $2::text AND $3::text"
-    for table in ("run_events", "run_values", "attempts", "runs")
+_OF_THESE = "run_id = ANY ($1::text[]) AND run_id BETWEEN $2::text AND $3::text"
+THINNED_ARTIFACTS = f"SELECT artifact FROM run_values WHERE artifact IS NOT NULL AND {_OF_THESE}"
+THIN_RECORDS = tuple(f"DELETE FROM {table} WHERE {_OF_THESE}" for table in ("run_events", "run_values", "attempts"))
+THIN = (
+    "UPDATE runs r SET pruned_at = $5::bigint, pruned_way = n.way, payload = NULL, result = NULL"
+    " FROM (SELECT * FROM unnest($1::text[], $4::bytea[]) AS n(run_id, way) LIMIT $6::bigint) AS n"
+    f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id BETWEEN $2::text AND $3::text"
 )
+FORGET = f"DELETE FROM runs WHERE {_OF_THESE}"
 
 LAST = "\U0010ffff"
 """What comes after every text that begins like the one before it."""

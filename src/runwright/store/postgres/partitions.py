@@ -4,12 +4,14 @@ A run's id begins with the instant of its creation, so a month's runs are a rang
 in every table of their records. What belongs to no month that was made (a restored run, a month that could not be made
 in time) lies in the DEFAULT partitions; a month of which runs lie there is not made any more.
 
-Retention takes runs out of their months row by row, on any server. Whoever owns the tables drops a month that is over
-and holds nothing: whether retention emptied it need not be known, for a run that is kept, live or not, is a row in it.
+Retention takes runs out of their months row by row, on any server: first their records, much later the runs. Whoever
+owns the tables drops what is over and holds nothing, the month of the records and then that of the runs: whether
+retention emptied it need not be known, for a run whose log is kept, live or not, has rows in both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import asyncpg
@@ -37,13 +39,13 @@ DROP_WAIT = "500ms"
 DROP_TRIES = 4
 DAY_US = 86_400_000_000
 EVERYBODY = row_security.named(row_security.EVERYBODY)
+RUNS = ("runs",)
+RECORDS = tuple(table for table in PARTITIONED if table not in RUNS)
+"""What goes together: a run that is not thinned has an event, so that its month of records holds something."""
 MINE = (
     "SELECT right(c.relname, 7) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-    " WHERE i.inhparent = to_regclass('runs') AND c.relname ~ '^runs_[0-9]{4}_[0-9]{2}$'"
+    " WHERE i.inhparent = to_regclass($1::text) AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'"
     " AND pg_has_role(c.relowner, 'USAGE') ORDER BY 1"
-)
-HOLDS = "SELECT " + " OR ".join(
-    f"EXISTS (SELECT FROM {table} WHERE run_id >= $1::text AND run_id < $2::text)" for table in PARTITIONED
 )
 SECURED = (
     "SELECT c.relrowsecurity FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent"
@@ -69,31 +71,40 @@ async def prepare(connection: Connection, now: int) -> None:
 
 
 async def drop(connection: Connection, now: int) -> list[str]:
-    """Drop the months that are over and hold nothing any more, and return them: retention has emptied them.
+    """Drop the months that are over and hold nothing any more, and return those of runs: retention has emptied them.
 
-    A run that is kept, and so every live one, keeps its month; who does not own the tables drops none.
+    A run that is kept, and so every live one, keeps its month, and its log that of the records; who does not own the
+    tables drops none.
     """
-    with translated():
-        past = [row[0] for row in await connection.fetch(MINE) if _is_over(row[0], now)]
-        dropped = [month for month in past if await _dropped(connection, month)]
-    if dropped:
-        report("partitions.dropped", months=", ".join(dropped))
+    dropped: list[str] = []
+    for tables in (RECORDS, RUNS):
+        with translated():
+            past = [row[0] for row in await connection.fetch(MINE, tables[-1]) if _is_over(row[0], now)]
+            dropped = [month for month in past if await _dropped(connection, tables, month)]
+        if dropped:
+            report("partitions.dropped", tables=", ".join(tables), months=", ".join(dropped))
     return dropped
 
 
-async def _dropped(connection: Connection, month: str) -> bool:
+def _holds(tables: Sequence[str]) -> str:
+    rows = (f"EXISTS (SELECT FROM {table} WHERE run_id >= $1::text AND run_id < $2::text)" for table in tables)
+    return f"SELECT {' OR '.join(rows)}"
+
+
+async def _dropped(connection: Connection, tables: Sequence[str], month: str) -> bool:
+    holds = _holds(PARTITIONED if tables == RUNS else tables)
     low, high = (ids.floor("run", instant) for instant in _span(*map(int, month.split("_"))))
     for tried in range(1, DROP_TRIES + 1):
         try:
             async with connection.transaction():
                 await connection.execute(f"{EVERYBODY}; SET LOCAL lock_timeout = '{DROP_WAIT}'")
-                if await connection.fetchval(HOLDS, low, high) or not await connection.fetchval(locks.TRY, LOCK):
+                if await connection.fetchval(holds, low, high) or not await connection.fetchval(locks.TRY, LOCK):
                     return False
                 # Of its table, not by itself: closed months show nothing. Nobody writes to it from here on.
-                await connection.execute(f"LOCK TABLE {', '.join(f'ONLY {table}' for table in PARTITIONED)}")
-                if await connection.fetchval(HOLDS, low, high):
+                await connection.execute(f"LOCK TABLE {', '.join(f'ONLY {table}' for table in tables)}")
+                if await connection.fetchval(holds, low, high):
                     return False
-                await connection.execute(f"DROP TABLE {', '.join(f'{table}_{month}' for table in PARTITIONED)}")
+                await connection.execute(f"DROP TABLE {', '.join(f'{table}_{month}' for table in tables)}")
                 return True
         except asyncpg.PostgresError as refused:
             if tried == DROP_TRIES or not isinstance(refused, asyncpg.LockNotAvailableError):

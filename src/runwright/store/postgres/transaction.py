@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from runwright import ids
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.gathering import Gathering
 from runwright.domain.lane import queue_of
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.store import rows
-from runwright.store.base import ChangeSet, Held, Lease, Place, Pruned, Row, Slots
+from runwright.store.base import ChangeSet, Ended, Held, Lease, Place, Row, Slots
 from runwright.store.postgres import changes as written
 from runwright.store.postgres import hot, locks
 from runwright.store.postgres.connection import Connection, translated
@@ -228,16 +227,25 @@ class PostgresTransaction:
         """Remove outbox entries that their consumer has dealt with."""
         await self._rows(hot.SETTLE, list(entries))
 
-    async def prune(self, before: int, limit: int) -> Pruned:
-        """Delete up to `limit` runs that ended before `before`, with all their records."""
-        run_ids = [row[0] for row in await self._rows(hot.PRUNABLE, ids.floor("run", before), before, limit)]
-        if not run_ids:
-            return Pruned([], [])
-        these = spanned(run_ids)
-        artifacts = [row[0] for row in await self._rows(hot.PRUNED_ARTIFACTS, *these)]
-        for statement in hot.PRUNE:
+    async def ended(self, run_ids: Sequence[str]) -> list[Ended]:
+        """Return those of the runs that have ended, by id; locked, without those that another transaction holds."""
+        return [Ended(*row) for row in await self._rows(hot.ENDED, *spanned(run_ids))] if run_ids else []
+
+    async def thin(self, ways: Mapping[str, bytes]) -> list[str]:
+        """Delete all records of ended runs and keep their rows; return the artifacts that were named there."""
+        if not ways:
+            return []
+        these = spanned(list(ways))
+        artifacts = [row[0] for row in await self._rows(hot.THINNED_ARTIFACTS, *these)]
+        for statement in hot.THIN_RECORDS:
             await self._rows(statement, *these)
-        return Pruned(run_ids, artifacts)
+        await self._rows(hot.THIN, *these, list(ways.values()), self.now, len(ways))
+        return artifacts
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete runs that were thinned before."""
+        if run_ids:
+            await self._rows(hot.FORGET, *spanned(run_ids))
 
     async def fetch(self, query: Query, **params: Any) -> list[Row]:
         """Run a query inside the transaction and return its rows; a statement without rows returns none."""

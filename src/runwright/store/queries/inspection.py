@@ -20,7 +20,16 @@ _live = (
 _with_heads = runs.outerjoin(run_heads, run_heads.c.run_id == runs.c.run_id)
 
 RUNS = Query(
-    select(runs.c.run_id, runs.c.genesis, runs.c.erased_at, runs.c.payload, runs.c.result, *_live)
+    select(
+        runs.c.run_id,
+        runs.c.genesis,
+        runs.c.erased_at,
+        runs.c.pruned_at,
+        runs.c.pruned_way,
+        runs.c.payload,
+        runs.c.result,
+        *_live,
+    )
     .select_from(_with_heads)
     .where(runs.c.run_id > bindparam("after"))
     .order_by(runs.c.run_id)

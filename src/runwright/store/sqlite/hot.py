@@ -42,7 +42,7 @@ _IDS = "(SELECT value FROM json_each(?))"
 RUNS = f"SELECT {LIVE} FROM runs r LEFT JOIN run_heads h USING (run_id) WHERE r.run_id IN {_IDS}"
 
 RECORDS = (
-    f"SELECT {LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at,"
+    f"SELECT {LIVE}, r.payload, r.result, r.dead_letter_left_at, r.replayed_as, r.erased_at, r.pruned_at,"
     " l.lease_epoch, l.worker_id, l.until, l.fence_at"
     " FROM json_each(?) wanted JOIN runs r ON r.run_id = wanted.value"
     " LEFT JOIN run_heads h ON h.run_id = r.run_id LEFT JOIN leases l ON l.run_id = r.run_id ORDER BY wanted.key"
@@ -100,11 +100,16 @@ OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = ? ORDER BY
 SETTLE = f"DELETE FROM outbox WHERE entry IN {_IDS}"
 VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = ? AND kind = ? ORDER BY key"
 ATTEMPTS = f"SELECT {_columns(Attempt)} FROM attempts WHERE run_id = ? ORDER BY lease_epoch"
-PRUNABLE = "SELECT run_id FROM runs WHERE run_id < ? AND finished_at < ? ORDER BY run_id LIMIT ?"
-PRUNED_ARTIFACTS = f"SELECT artifact FROM run_values WHERE artifact IS NOT NULL AND run_id IN {_IDS}"
-PRUNE = tuple(
-    f"DELETE FROM {table} WHERE run_id IN {_IDS}" for table in ("run_events", "run_values", "attempts", "runs")
+ENDED = (
+    "SELECT run_id, org_id, state, finished_at, seq, hash, genesis, opening, pruned_at FROM runs"
+    f" WHERE run_id IN {_IDS} AND finished_at IS NOT NULL ORDER BY run_id"
 )
+THINNED_ARTIFACTS = f"SELECT artifact FROM run_values WHERE artifact IS NOT NULL AND run_id IN {_IDS}"
+THIN_RECORDS = tuple(
+    f"DELETE FROM {table} WHERE run_id IN {_IDS}" for table in ("run_events", "run_values", "attempts")
+)
+THIN = "UPDATE runs SET pruned_at = ?, pruned_way = ?, payload = NULL, result = NULL WHERE run_id = ?"
+FORGET = f"DELETE FROM runs WHERE run_id IN {_IDS}"
 
 
 def _ready(run: Run) -> Row:

@@ -9,14 +9,13 @@ from typing import Any
 import apsw
 import msgspec
 
-from runwright import ids
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.gathering import Gathering
 from runwright.domain.lane import queue_of
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.store import rows
-from runwright.store.base import ChangeSet, Held, Lease, Place, Pruned, Row, Slots
+from runwright.store.base import ChangeSet, Ended, Held, Lease, Place, Row, Slots
 from runwright.store.query import Query
 from runwright.store.sqlite import hot
 
@@ -139,15 +138,22 @@ class SqliteTransaction:
         """Remove outbox entries that their consumer has dealt with."""
         self._cursor.execute(hot.SETTLE, (listed(entries),))
 
-    async def prune(self, before: int, limit: int) -> Pruned:
-        """Delete up to `limit` runs that ended before `before`, with all their records."""
-        oldest = self._cursor.execute(hot.PRUNABLE, (ids.floor("run", before), before, limit))
-        run_ids = [row[0] for row in oldest]
-        ids_listed = listed(run_ids)
-        artifacts = [row[0] for row in self._cursor.execute(hot.PRUNED_ARTIFACTS, (ids_listed,))]
-        for statement in hot.PRUNE:
-            self._cursor.execute(statement, (ids_listed,))
-        return Pruned(run_ids, artifacts)
+    async def ended(self, run_ids: Sequence[str]) -> list[Ended]:
+        """Return those of the runs that have ended, by id; locked."""
+        return [Ended(*row) for row in self._cursor.execute(hot.ENDED, (listed(run_ids),))]
+
+    async def thin(self, ways: Mapping[str, bytes]) -> list[str]:
+        """Delete all records of ended runs and keep their rows; return the artifacts that were named there."""
+        these = (listed(list(ways)),)
+        artifacts = [row[0] for row in self._cursor.execute(hot.THINNED_ARTIFACTS, these)]
+        for statement in hot.THIN_RECORDS:
+            self._cursor.execute(statement, these)
+        self._cursor.executemany(hot.THIN, ((self.now, way, run_id) for run_id, way in ways.items()))
+        return artifacts
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete runs that were thinned before."""
+        self._cursor.execute(hot.FORGET, (listed(run_ids),))
 
     async def fetch(self, query: Query, **params: Any) -> list[Row]:
         """Run a query inside the transaction and return its rows; a statement without rows returns none."""
