@@ -294,7 +294,9 @@ async def test_who_is_behind_a_window_is_told_too_and_who_follows_nothing_any_mo
     await world.round_of(world.engine.pruner.loop)
     assert await world.store.record(run.run_id) is None
     assert [frames async for frames in later] == []
-    await live.aclose()
+    assert hub.channels == 1, "that of who lags, and has not heard of it yet"
+    with pytest.raises(Lagged):
+        await anext(live)
     assert hub.channels == 0
 
 

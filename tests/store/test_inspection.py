@@ -127,7 +127,7 @@ async def test_a_log_that_retention_took_away_is_told_from_one_that_somebody_els
     store = checked.backend.make()
     await store.open()
 
-    async def work(tx: Transaction) -> int:
+    async def work(tx: Transaction) -> str:
         (run, _) = await tx.ended([row[0] for row in await tx.fetch(TO_THIN, before=2**60, limit=9)])
         await tx.thin(await _proven(tx, run.org_id, [run], 0))
         return run.run_id
