@@ -11,7 +11,7 @@ from random import Random, SystemRandom
 
 PREFIXES = (
     "run", "job", "jobv", "org", "proj", "user", "mem", "key", "batch", "req", "wrk", "blob", "move",
-    "whs", "whd", "env", "sec", "dep", "sig",
+    "whs", "whd", "env", "sec", "dep", "sig", "wf", "wfv",
 )  # fmt: skip
 
 _HEADS = {prefix: f"{prefix}_" for prefix in PREFIXES}

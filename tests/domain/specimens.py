@@ -19,7 +19,7 @@ from runwright.domain.events import Draft, Event
 from runwright.domain.fold import Folded, fold
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.retry import RetryPolicy
-from runwright.domain.run import Gather, On, Run, Spec, StopKind, Trace, ValueRef, Wait
+from runwright.domain.run import Gather, On, Run, Spec, StopKind, Trace, ValueRef, Wait, WorkflowRef
 from runwright.domain.state import decide
 from runwright.domain.tenancy import Cause
 
@@ -236,6 +236,11 @@ def _depending_later() -> History:
     return History(wait=Wait("dependency", limit_s=3600), scheduled_at=T0 + HOUR)
 
 
+def _workflow() -> History:
+    of = WorkflowRef("wf_1", 1, "wfv_1")
+    return History(kind="workflow", job_id=None, workflow=of, wait=Wait("child", limit_s=3600))
+
+
 def _single() -> History:
     return _executing(max_attempts=1)
 
@@ -287,6 +292,9 @@ SPECIMENS: dict[str, Callable[[], History]] = {
         _executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.stop("pause"), lambda h: h.wake()
     ),
     "paused from a dependency": _then(_depending, lambda h: h.stop("pause")),
+    "a workflow, waiting for its steps": _workflow,
+    "a workflow, paused": _then(_workflow, lambda h: h.stop("pause")),
+    "a workflow that took too long": _then(_workflow, lambda h: h.due()),
     "completed": _then(_executing, lambda h: h.finish(o.Completed())),
     "failed": _then(_single, lambda h: h.finish(failed())),
     "dead-lettered": _then(_executing, lambda h: h.finish(failed(retryable=False))),

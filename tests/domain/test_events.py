@@ -12,6 +12,7 @@ from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import job_events as w
 from runwright.domain import outcome as o
+from runwright.domain import workflow_events as steps
 from runwright.domain.amendments import Exchanged
 from runwright.domain.events import Draft
 from runwright.domain.redaction import compose
@@ -44,6 +45,8 @@ def rich() -> list[History]:
     others = (w.ChildSpawned("run_y", "resize"), w.Continued("run_z", 1))
     said = zip(("child.spawned", "run.continued"), others, strict=True)
     parent.apply(c.Append(parent.standing.run_id, 1, tuple(Draft(name, compose(data)) for name, data in said)))
+    workflow = SPECIMENS["a workflow, waiting for its steps"]()
+    workflow.apply(c.Proceed(run_id=workflow.standing.run_id, on="child", cause=CAUSE, drafts=of_steps()))
     recorded = SPECIMENS["executing"]()
     told = compose(Exchanged(1, {"status": 200}, "a body", 6, True))
     exchanged = (Draft("debug.request", told), Draft("debug.response", told))
@@ -62,7 +65,20 @@ def rich() -> list[History]:
         confirmed,
         *(make() for make in SPECIMENS.values()),
         parent,
+        workflow,
     ]
+
+
+def of_steps() -> tuple[Draft, ...]:
+    """Return one of each of what the log of a workflow's run says of its steps."""
+    told: tuple[msgspec.Struct, ...] = (
+        steps.StepReused("top", "run_x"),
+        steps.StepStarted("left", "run_y", "resize"),
+        steps.StepEnded("left", "failed", "run_y", "ValueError", text("boom")),
+        steps.StepSkipped("bottom", ("left",)),
+    )
+    names = {shape: name for name, shape in steps.SHAPES.items()}
+    return tuple(Draft(names[type(data)], compose(data)) for data in told)
 
 
 def every_event() -> list[e.Event]:

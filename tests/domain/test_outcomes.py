@@ -406,6 +406,7 @@ def test_a_run_has_the_timers_of_its_state():
         "waiting for an event": {"due": T0 + HOUR},
         "waiting for a child": {"due": T0 + HOUR},
         "waiting from the start": {"due": T0 + HOUR},
+        "a workflow, waiting for its steps": {"due": T0 + HOUR + 1000},
         "gathering a batch that waits then": {"due": T0 + HOUR},
         "scheduled, and waiting then": {"due": T0 + HOUR},
         "waiting once it was due": {"due": T0 + 2 * HOUR},

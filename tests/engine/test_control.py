@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runwright.domain import outcome as o
 from runwright.domain.tenancy import Actor
-from runwright.engine.replays import Replay, merge_patch, replay_order
+from runwright.engine.replays import Replay, merge_patch, new_payload, replay_order
 from runwright.errors import Conflict, InvalidRequest, InvalidTransition, NotFound, StaleLease
 from tests.engine.world import ADMIN, PROJECT, World, settled, until
 
@@ -250,7 +250,7 @@ async def test_an_ended_run_is_replayed_as_a_new_one_that_both_know(world: World
     await stop(world, old)
     record = await world.record(old)
     payload = world.reader().exact_payload(record)
-    order = replay_order(record, payload, Replay())
+    order = replay_order(record.run.spec, payload, Replay())
     assert (order.payload, order.tags, order.metadata, order.priority) == ({"n": 1}, {"a": "b"}, {"m": "x"}, 4)
     submitter = world.engine.submitter
     answer = await submitter.submit(ADMIN, PROJECT, world.job(), order, request_id=None, trace_id="t" * 32)
@@ -263,15 +263,15 @@ async def test_an_ended_run_is_replayed_as_a_new_one_that_both_know(world: World
 async def test_a_live_run_cannot_be_replayed_and_a_completed_one_needs_force(world: World):
     run, run_id = await executing(world)
     with pytest.raises(Conflict, match="executing"):
-        replay_order(await world.record(run_id), {}, Replay(force=True))
+        new_payload(await world.record(run_id), {}, Replay(force=True))
     await world.finish(run, o.Completed())
     record = await world.record(run_id)
     with pytest.raises(Conflict, match="force"):
-        replay_order(record, {}, Replay())
-    assert replay_order(record, {"n": 1}, Replay(payload={"n": 2}, force=True)).payload == {"n": 2}
-    assert replay_order(record, {"n": 1, "m": 1}, Replay(payload_patch={"n": None}, force=True)).payload == {"m": 1}
+        new_payload(record, {}, Replay())
+    assert new_payload(record, {"n": 1}, Replay(payload={"n": 2}, force=True)) == {"n": 2}
+    assert new_payload(record, {"n": 1, "m": 1}, Replay(payload_patch={"n": None}, force=True)) == {"m": 1}
     with pytest.raises(InvalidRequest):
-        replay_order(record, {}, Replay(payload={}, payload_patch={}, force=True))
+        new_payload(record, {}, Replay(payload={}, payload_patch={}, force=True))
 
 
 RFC_7396 = [

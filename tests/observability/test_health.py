@@ -37,6 +37,7 @@ async def test_a_server_in_order_is_ready_and_names_every_check(tmp_path: Path):
         "inbox",
         "cron",
         "dependencies",
+        "workflows",
         "webhooks",
         "outbox",
         "pruner",

@@ -157,6 +157,9 @@ class Settings:
         10_000, "Newest runs of a job that are looked through for one that has ended", 1, 1_000_000
     )
     chain_depth_max: int = _setting(10, "Runs that start each other by their ends, one after the other", 1, 1000)
+    workflow_poll_s: float = _setting(
+        60.0, "Interval of the look for workflows that go on and of which nobody was told", 0.02, 3600
+    )
     cron_poll_s: float = _setting(2.0, "Interval of the look for schedules that other servers have changed", 0.02, 600)
     cron_batch: int = _setting(100, "Schedules fired together", 1, 10_000)
     cron_catch_up_max: int = _setting(100, "Missed fires of one schedule that `catch_up: all` makes up for", 1, 10_000)

@@ -106,7 +106,10 @@ def _park(run: Run, outcome: o.Parked, at: int) -> Decision:
 def give_up(run: Run, at: int) -> Decision:
     """Return the run failed: what it waited for did not come in time. No other attempt would wait any better."""
     wait = run.wait or Wait("event")
-    message = RedactedText(f"{_WAITED[wait.on]} did not come within the wait's time limit")
+    waited = f"{_WAITED[wait.on]} did not come within the wait's time limit"
+    if run.spec.workflow is not None:
+        waited = "the workflow took longer than its time-out"
+    message = RedactedText(waited)
     failed = replace(close(run, "failed", "wait_timeout", at), error=message, error_class="WaitTimeout")
     data = e.FailedData("wait_timeout", "WaitTimeout", message, False, run.attempt, False, lifetime_ms(run, at))
     return Decision(failed, (draft("run.failed", data, "failed: WaitTimeout", "error", "system:scheduler"),))
@@ -208,11 +211,12 @@ _REASONS = {SCHEDULE: "overlap", DEPENDENCIES: "dependency"}
 
 def stop_reason(kind: StopKind, cause: Cause) -> str:
     """Return the reason that a run stopped by this cause carries; while it executes it carries it already."""
+    by_parent = cause.actor.startswith("run:")
     if kind != "cancel":
-        return "operator"
+        return "parent" if by_parent else "operator"
     if cause.actor in _REASONS:
         return _REASONS[cause.actor]
-    return "parent" if cause.actor.startswith("run:") else "user"
+    return "parent" if by_parent else "user"
 
 
 def stopped(run: Run, at: int, cause: Cause, *, confirmed: bool) -> Decision:
@@ -250,7 +254,7 @@ def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision:
 
 def pause(run: Run, at: int, cause: Cause, confirmed: bool | None, resume: Paused) -> Decision:
     """Return the run paused; it remembers in `resume` where to go on."""
-    reason = stop_reason("pause", cause)
+    reason = run.reason if run.stop == "pause" and run.reason is not None else stop_reason("pause", cause)
     kept = replace(leave(run, "paused", at, reason), paused=resume, pause_requested_at=None)
     data = e.PausedData(reason, confirmed, cause.reason, cause.request_id)
     return Decision(kept, (draft("run.paused", data, "paused", actor=cause.actor),))

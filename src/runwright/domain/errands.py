@@ -13,7 +13,7 @@ import msgspec
 
 from runwright.domain.run import Run
 
-Errand = Literal["cancel_children", "release", "depend", "chain", "wake_parent"]
+Errand = Literal["cancel_children", "release", "depend", "chain", "wake_parent", "advance"]
 ERRANDS: tuple[Errand, ...] = get_args(Errand)
 """Every kind of errand; a new one is an entry here and a handler in `engine`, and nothing else is ever left."""
 
@@ -40,6 +40,19 @@ def left_by(new: Run, *, awaited: bool) -> Iterator[bytes]:
         yield errand("chain")
     if new.state == "waiting" and new.reason == "dependency":
         yield errand("depend")  # what it needs may have come while it was made, or paused
+    if new.spec.workflow is not None or new.spec.step is not None:
+        yield from _of_workflow(new)
+
+
+def _of_workflow(new: Run) -> Iterator[bytes]:
+    """Yield what leads a workflow on: it began, was paused or resumed; a step's run ended, or followed a pause."""
+    if new.spec.workflow is None:
+        if new.terminal or (new.state == "paused" and new.reason == "parent"):
+            yield errand("advance", new.spec.parent_run_id)
+    elif new.state == "failed":
+        yield errand("cancel_children")  # it took too long; one that fails by a step has none that are live
+    elif not new.terminal:
+        yield errand("advance", new.run_id)
 
 
 def read(stored: bytes) -> tuple[str, bytes]:

@@ -11,6 +11,7 @@ import msgspec
 
 from runwright.domain import job_events as w
 from runwright.domain import process_events as p
+from runwright.domain import workflow_events
 from runwright.domain.amendments import DebugSet, Exchanged, Rescheduled
 from runwright.domain.chain import Link, body
 from runwright.domain.redaction import Redacted, RedactedText
@@ -278,6 +279,7 @@ CATALOGUE: dict[str, EventType] = {
     "step.started": EventType("tool", w.StepStarted, by_job=True),
     "step.completed": EventType("tool", w.StepCompleted, by_job=True),
     "step.unknown": EventType("tool", w.StepUnknown, by_job=True),
+    **{name: EventType("output", shape) for name, shape in workflow_events.SHAPES.items()},
     "debug.set": EventType("system", DebugSet),
     "debug.request": EventType("system", Exchanged),
     "debug.response": EventType("system", Exchanged),

@@ -68,6 +68,14 @@ class Gather(msgspec.Struct, frozen=True, omit_defaults=True):
     max_size: int = 0
 
 
+class WorkflowRef(msgspec.Struct, frozen=True):
+    """The version of a workflow that a run is of."""
+
+    workflow_id: str
+    version: int
+    workflow_version_id: str
+
+
 class ValueRef(msgspec.Struct, frozen=True, array_like=False):
     """What a record says of a working value: its digest, its size, and a redacted preview."""
 
@@ -135,6 +143,15 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     webhook: bool = False
     """Whether its job's version names an address that is told of its end."""
     environment: str | None = None
+    workflow: WorkflowRef | None = None
+    """What a run of the kind workflow is a run of."""
+    step: str | None = None
+    """The step of its parent, a workflow's run, that it is."""
+
+    @property
+    def workflow_step_run_id(self) -> str | None:
+        """Return the id of the step that it is, within its workflow's run; None for a run that is none."""
+        return None if self.step is None else step_run_id(self.parent_run_id or "", self.step)
 
     @property
     def spawned(self) -> bool:
@@ -304,6 +321,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def owns_slots(self) -> bool:
         """Tell whether the run owns a slot in each of its limits: ready in the queue, or executing."""
         return self.state == "executing" or (self.state == "queued" and self.held_by is None)
+
+
+def step_run_id(run_id: str, step: str) -> str:
+    """Return the id of a step within a workflow's run, whether it has a run yet or never will."""
+    return f"{run_id}.step.{step}"
 
 
 def timers(run: Run) -> dict[str, int]:

@@ -214,6 +214,10 @@ def _request_stop(run: Run, command: c.Stop, at: int) -> c.Decision:
 
 
 def _restart(run: Run, command: c.Restart, at: int) -> c.Decision:
+    if run.spec.workflow is not None:
+        raise InvalidTransition(
+            "a workflow is not restarted: restart the runs of its steps, or replay it after its end"
+        )
     if run.started_at is None and run.wait is not None:
         raise InvalidTransition(f"a run that never began cannot be restarted: it waits for its {run.wait.on}")
     if run.stop == "cancel" or (run.stop == "restart" and command.preset in (None, run.preset)):
@@ -292,6 +296,8 @@ def _wake(run: Run, command: c.Wake, at: int) -> c.Decision:
 def _proceed(run: Run, command: c.Proceed, at: int) -> c.Decision:
     if run.wait is None or (run.wait.on, run.wait.key) != (command.on, command.key):
         return c.Decision(run)
+    if run.started_at is None and run.spec.workflow is not None:
+        run = replace(run, started_at=at)
     if command.outcome is None:
         return c.Decision(run, command.drafts)
     decision = ending.conclude(run, command.outcome, at, command.cause)

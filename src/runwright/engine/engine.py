@@ -29,6 +29,7 @@ from runwright.engine.dependencies import Dependencies, Known
 from runwright.engine.emitter import Emitter
 from runwright.engine.feed import Feed
 from runwright.engine.fleet import Fleet
+from runwright.engine.flows import Flows
 from runwright.engine.inbox import Handler, Inbox
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
@@ -130,12 +131,13 @@ class Engine:
         self.dependencies = Dependencies(store, idempotency_ttl_us, self._dependencies_changed)
         self.releases = self._releases(clock)
         self.submitter = Submitter(commit, values, self.schemas, self.vault.redactors, clock, self.known)
+        self.flows = Flows(store, clock, self.settings, commit, values, self.submitter, self.vault.redactors)
         self.chains = Chains(store, commit, self.submitter, values, depth_max=self.settings.chain_depth_max)
 
     def _operate(self, clock: Clock) -> None:
         """Put together what operators do to runs: change them, do them again, both to many at once."""
         self.amend = Amend(self.store, self.commit, self.values, self.schemas)
-        self.replays = Replays(self.jobs, self.submitter, self.values)
+        self.replays = Replays(self.jobs, self.flows, self.submitter, self.values)
         self.bulk = Bulk(self.commit, clock, chunk=self.settings.commit_batch_max)
 
     @property
@@ -202,6 +204,7 @@ class Engine:
             "depend": self.releases.depend,
             "chain": self.chains.follow,
             "wake_parent": self.relations.children.tell_parent,
+            "advance": self.flows.advances.advance,
         }
 
     def _releases(self, clock: Clock) -> Releases:
@@ -271,9 +274,10 @@ class Engine:
     def loops(self) -> tuple[Loop, ...]:
         """Return the loops of this process, in the order in which they are started."""
         own = [loop for worker in self.workers for loop in worker.loops]
-        looking = (self.reaper.loop, self.scheduler.loop, self.cron.loop, self.inbox.loop, self.releases.loop)
+        looking = (self.reaper.loop, self.scheduler.loop, self.cron.loop, self.inbox.loop)
+        graph = (self.releases.loop, self.flows.advances.loop)
         others = () if self.neighbours is None else (self.neighbours.loop,)
-        return (*looking, *self.operations.loops, *self.webhooks.loops, *own, *others)
+        return (*looking, *graph, *self.operations.loops, *self.webhooks.loops, *own, *others)
 
     def _jobs_changed(self) -> None:
         self.cron.loop.wake()

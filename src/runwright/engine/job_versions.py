@@ -98,8 +98,13 @@ def converted(fields: Mapping[str, Any]) -> JobDefinition:
     try:
         return msgspec.convert(fields, JobDefinition)
     except msgspec.ValidationError as wrong:
-        what, _, where = str(wrong).partition(" - at `$.")
-        raise InvalidRequest(fields=[FieldError(where.rstrip("`"), what.replace("`", ""))]) from None
+        raise InvalidRequest(fields=[said(wrong)]) from None
+
+
+def said(wrong: msgspec.ValidationError) -> FieldError:
+    """Return which field is not what it must be, and why."""
+    what, _, where = str(wrong).partition(" - at `$.")
+    return FieldError(where.rstrip("`"), what.replace("`", ""))
 
 
 def same(definition: JobDefinition, other: JobDefinition) -> bool:

@@ -9,8 +9,11 @@ import msgspec
 from runwright.domain.retry import Strategy
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks of one run; instants in µs, durations in seconds."""
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a caller asks of one run; instants in µs, durations in seconds.
+
+    Its fingerprint names what was asked and leaves out what was not, so that one more field changes no other order's.
+    """
 
     payload: dict[str, Any] = {}
     tags: dict[str, str] = {}
@@ -28,6 +31,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     retry_initial_delay_secs: float | None = None
     retry_max_delay_secs: float | None = None
     parent_run_id: str | None = None
+    step: str | None = None
     continuation_of: str | None = None
     lineage_root: str | None = None
     lineage_depth: int = 0

@@ -15,11 +15,13 @@ from runwright.domain.job import Job
 from runwright.domain.job_events import CheckpointSaved
 from runwright.domain.run import Spec
 from runwright.domain.tenancy import Actor
+from runwright.engine.flows import Flows
 from runwright.engine.jobs import Jobs
 from runwright.engine.orders import Order
 from runwright.engine.reader import Reader
 from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
+from runwright.engine.workflow_runs import WorkflowOrder
 from runwright.errors import Conflict, Error, InvalidRequest, NotFound
 from runwright.store.base import Record
 
@@ -40,21 +42,23 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
     debug_mode: bool = False
     dead_letter: bool = False
+    from_failed: bool = False
     idempotency_key: str | None = None
 
 
 class Made(msgspec.Struct, frozen=True):
-    """A replay, ready to be committed, and the order that it was made of."""
+    """A replay, ready to be committed, and the payload that it has."""
 
-    order: Order
+    payload: dict[str, Any]
     command: Submit
 
 
 class Replays:
     """Makes the commands of replays."""
 
-    def __init__(self, jobs: Jobs, submitter: Submitter, values: Values) -> None:
+    def __init__(self, jobs: Jobs, flows: Flows, submitter: Submitter, values: Values) -> None:
         self._jobs = jobs
+        self._flows = flows
         self._submitter = submitter
         self._values = values
 
@@ -75,15 +79,20 @@ class Replays:
         Raises `Conflict` for a run that has not ended, for a completed one without `force`, and for a disabled job;
         `NotFound` for a deleted job and an unknown checkpoint; `Gone` for a run whose data were erased.
         """
-        order = replay_order(record, reader.exact_payload(record) or {}, asked)
+        payload = new_payload(record, reader.exact_payload(record) or {}, asked)
+        if record.run.spec.workflow is not None:
+            project = await projects(actor, record.run.spec.project_id)
+            command = await self._flow(actor, project, record, payload, asked, request_id=request_id, trace_id=trace_id)
+            return Made(payload, command)
+        order = replay_order(record.run.spec, payload, asked)
         job = await self._job(actor, record.run.spec, asked.version, {} if pinned is None else pinned)
         project = await projects(actor, record.run.spec.project_id)
         command = self._submitter.command(actor, project, job, order, request_id=request_id, trace_id=trace_id)
         command = replace(command, from_dead_letters=asked.dead_letter)
         if asked.from_checkpoint is None:
-            return Made(order, command)
+            return Made(payload, command)
         state = await reader.checkpoint(record, asked.from_checkpoint)
-        return Made(order, await self._continued(command, state))
+        return Made(payload, await self._continued(command, state))
 
     async def commands(
         self,
@@ -120,6 +129,42 @@ class Replays:
                 items.append((run_id, refused))
         return items, [record.run.spec for record in records.values()]
 
+    async def _flow(
+        self,
+        actor: Actor,
+        project: Project,
+        record: Record,
+        payload: dict[str, Any],
+        asked: Replay,
+        *,
+        request_id: str | None,
+        trace_id: str,
+    ) -> Submit:
+        spec, latest = record.run.spec, asked.version == "latest"
+        if asked.from_checkpoint is not None:
+            raise InvalidRequest.at("from_checkpoint", "is not for runs of workflows: they have no checkpoints")
+        if asked.from_failed and (latest or asked.payload is not None or asked.payload_patch is not None):
+            raise InvalidRequest.at("from_failed", "takes over results: send no payload, and the version same")
+        order = WorkflowOrder(
+            payload=payload,
+            tags=spec.tags,
+            metadata=spec.metadata,
+            idempotency_key=asked.idempotency_key,
+            debug_mode=asked.debug_mode,
+            replay_of=spec.run_id,
+            replay_version=asked.version,
+        )
+        return await self._flows.replays.command(
+            actor,
+            project,
+            record,
+            order,
+            latest=latest,
+            from_failed=asked.from_failed,
+            request_id=request_id,
+            trace_id=trace_id,
+        )
+
     async def _job(self, actor: Actor, spec: Spec, version: str, pinned: dict[str, Job]) -> Job:
         """Return the job of a run, in the run's own version or in its newest."""
         if spec.job_id is None:
@@ -143,12 +188,12 @@ class Replays:
         return replace(command, values=(value,), drafts=(saved,))
 
 
-def replay_order(record: Record, payload: dict[str, Any], asked: Replay) -> Order:
-    """Return the order of a run that does an ended one again, with its payload, another, or a patched one (RFC 7396).
+def new_payload(record: Record, payload: dict[str, Any], asked: Replay) -> dict[str, Any]:
+    """Return the payload of a run that does an ended one again: its own, another, or a patched one (RFC 7396).
 
     Raises `Conflict` for a run that has not ended, and for a completed one without `force`.
     """
-    run, spec = record.run, record.run.spec
+    run = record.run
     # With a key the commit looks first whether the key has made the replay already.
     gone = record.dead_letter_left_at is not None and asked.idempotency_key is None
     if asked.dead_letter and (run.dead_lettered_at is None or gone):
@@ -160,9 +205,17 @@ def replay_order(record: Record, payload: dict[str, Any], asked: Replay) -> Orde
     if asked.payload is not None and asked.payload_patch is not None:
         raise InvalidRequest.at("payload_patch", "send payload or payload_patch, not both")
     if asked.payload is not None:
-        payload = asked.payload
-    elif asked.payload_patch is not None:
-        payload = merge_patch(payload, asked.payload_patch)
+        return asked.payload
+    if asked.payload_patch is not None:
+        patched: dict[str, Any] = merge_patch(payload, asked.payload_patch)
+        return patched
+    return payload
+
+
+def replay_order(spec: Spec, payload: dict[str, Any], asked: Replay) -> Order:
+    """Return the order of a run of a job that does another again."""
+    if asked.from_failed:
+        raise InvalidRequest.at("from_failed", "is only for runs of workflows")
     return Order(
         payload=payload,
         tags=spec.tags,

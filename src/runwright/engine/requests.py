@@ -9,7 +9,8 @@ import msgspec
 
 from runwright.domain import commands as c
 from runwright.domain.batch_operations import BatchOperation, BatchResult
-from runwright.domain.events import Event
+from runwright.domain.events import Draft, Event
+from runwright.domain.outcome import Completed, Failed
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.domain.schedule import Overlap, Schedule
@@ -43,6 +44,20 @@ class Fire(msgspec.Struct, frozen=True, kw_only=True):
     submits: tuple[c.Submit, ...] = ()
     fired_at: tuple[int, ...] = ()
     overlap: Overlap = "allow"
+
+
+class Advance(msgspec.Struct, frozen=True, kw_only=True):
+    """Lead a workflow's run on, if it still stands at `after` (`Run.place`): make the runs of steps, say in its log
+    what became of which (`drafts`), let `followers` follow its pause, or the end of that, and end it.
+    """
+
+    run_id: str
+    after: tuple[int, int]
+    cause: Cause
+    submits: tuple[c.Submit, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+    followers: tuple[str, ...] = ()
+    outcome: Completed | Failed | None = None
 
 
 class Tell(msgspec.Struct, frozen=True):
@@ -81,7 +96,7 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
         return self.by.run_id
 
 
-Request = c.Command | Spawn | Take | Admit | Fire | Tell | Send
+Request = c.Command | Spawn | Advance | Take | Admit | Fire | Tell | Send
 
 OfMany = Take | Admit | Fire | Tell | Send
 """What names no run, but finds those that it is about."""

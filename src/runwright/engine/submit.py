@@ -91,7 +91,7 @@ class Submitter:
         spec = _spec(actor, project, job, order, payload, policy, trace_id, now)
         if gather is not None:
             spec = msgspec.structs.replace(spec, gather=gather)
-        opening, spec = self._open(spec)
+        opening, spec = self.opened(spec)
         begins_at = order.scheduled_at if gather is None else due_at(gather, now, now)
         return Submit(
             spec=spec,
@@ -104,7 +104,7 @@ class Submitter:
             wait=Wait("dependency", limit_s=known[job.job_id]) if job.job_id in (known := self._known.jobs) else None,
         )
 
-    def _open(self, spec: Spec) -> tuple[Redacted, Spec]:
+    def opened(self, spec: Spec) -> tuple[Redacted, Spec]:
         """Return the redacted bytes of a spec, and the spec that they say: what is stored is what is used."""
         plain = _spec_bytes(spec)
         opening = self._redactors.of(spec.project_id).raw(plain)
@@ -190,6 +190,8 @@ def key_of(spec: Spec) -> tuple[str, str] | None:
     """Return the scope and the name of the idempotency key that a run was made with; None for one without."""
     if spec.idempotency_key is None:
         return None
+    if spec.workflow is not None:
+        return workflow_scope(spec.project_id, spec.workflow.workflow_id, spec.replay_of), spec.idempotency_key
     return _scope(spec.project_id, spec.job_id or "", spec.replay_of, _asker(spec)), spec.idempotency_key
 
 
@@ -201,3 +203,8 @@ def _asker(made: Order | Spec) -> str | None:
 def _scope(project_id: str, job_id: str, replay_of: str | None, asker: str | None) -> str:
     operation = f"jobs.trigger/{job_id}" if replay_of is None else f"runs.replay/{replay_of}"
     return f"{project_id}/{operation if asker is None else f'runs.spawn/{asker}/{job_id}'}"
+
+
+def workflow_scope(project_id: str, workflow_id: str, replay_of: str | None) -> str:
+    """Return what the idempotency keys of a workflow's runs are unique within."""
+    return f"{project_id}/{f'workflows.trigger/{workflow_id}' if replay_of is None else f'runs.replay/{replay_of}'}"

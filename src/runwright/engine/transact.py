@@ -19,14 +19,15 @@ from runwright.domain.gathering import Gathering, gathering_of, is_open
 from runwright.domain.outcome import Parked
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
-from runwright.domain.tenancy import SCHEDULE, Cause
 from runwright.engine import retold
+from runwright.engine.advance import advance
 from runwright.engine.batch import Batch, Reading, Terms
+from runwright.engine.fire import fire
 from runwright.engine.meeting import Meeting, is_parked
 from runwright.engine.requests import (
     Admit,
+    Advance,
     Fire,
-    Fired,
     Fused,
     OfMany,
     Recurring,
@@ -62,8 +63,10 @@ class Transact:
         self._groups = tuple(groups)
         self._requests = [request for group in self._groups for request in group]
         self._fires = [request for request in self._requests if isinstance(request, Fire)]
+        self._advances = [request for request in self._requests if isinstance(request, Advance)]
         self._submits = [request for request in self._requests if isinstance(request, c.Submit)]
-        self._submits += [submit for fire in self._fires for submit in fire.submits]
+        self._submits += [submit for fires in self._fires for submit in fires.submits]
+        self._submits += [submit for ahead in self._advances for submit in ahead.submits]
         self._sends = [request for request in self._requests if isinstance(request, Send)]
         self._submits += [submit for send in self._sends for submit in send.submits]
         self._spawns = [request for request in self._requests if isinstance(request, Spawn)]
@@ -124,7 +127,7 @@ class Transact:
         guessed = await tx.held(asked, self._batch_max) if asked else {}
         # An append changes no slot, and it is what there is most of.
         moved = {r.run_id for r in self._requests if not isinstance(r, c.Submit | c.Append | c.Debug | OfMany)}
-        moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids)
+        moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._followers())
         moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
         specs += [submit.spec for submit in self._submits]
@@ -146,6 +149,10 @@ class Transact:
         asked = [fire.seen.last_run_id for fire in self._fires if fire.overlap != "allow"]
         return [run_id for run_id in asked if run_id is not None]
 
+    def _followers(self) -> list[str]:
+        """Return the runs of steps that a workflow's run takes along."""
+        return [run_id for ahead in self._advances for run_id in ahead.followers]
+
     def _children(self) -> list[str]:
         """Return the runs whose ends others of these requests wait for: made before, or by an idempotency key."""
         keys = [key for spawn in self._spawns if (key := spawn.submit.idempotency) is not None]
@@ -165,6 +172,7 @@ class Transact:
         others = OfMany | c.Submit | Recurring
         named = {r.run_id for r in self._requests if not isinstance(r, others)}
         named.update(held, self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._children())
+        named.update(self._followers())
         runs = await tx.runs(sorted(named), self._known) if named else {}
         dead = {s.spec.replay_of for s in self._submits if s.from_dead_letters and s.spec.replay_of is not None}
         self._dead = await tx.dead_letters(sorted(dead)) if dead else set()
@@ -214,7 +222,9 @@ class Transact:
                 case Admit():
                     return None
                 case Fire():
-                    return self._fire(batch, request)
+                    return fire(batch, self._schedules, request)
+                case Advance():
+                    return advance(batch, request)
                 case Tell(operation, results, finished):
                     told = operation.told(results(before, batch.after), batch.now if finished else None)
                     batch.changes.batches.append(told)
@@ -246,28 +256,6 @@ class Transact:
             return False
         over_at = lease.until if isinstance(request, c.Lose) else lease.fence_at
         return over_at is not None and over_at <= batch.now
-
-    def _fire(self, batch: Batch, fire: Fire) -> Fired | None:
-        schedule = self._schedules.get(fire.seen.job_id)
-        if schedule is None or schedule != fire.seen:
-            return None
-        wanted, cancelled = list(zip(fire.submits, fire.fired_at, strict=True)), None
-        last = batch.after.get(schedule.last_run_id or "")
-        unfinished = last is not None and not last.terminal
-        if fire.overlap == "skip":
-            # Each fire meets the run of the one before it: of several that are due together the first alone can start.
-            wanted = [] if unfinished else wanted[:1]
-        elif fire.overlap == "cancel":
-            wanted = wanted[-1:]
-            if wanted and last is not None and unfinished:
-                batch.decide(c.Stop(last.run_id, "cancel", Cause(SCHEDULE, "overlap")))
-                cancelled = last.run_id
-        runs = tuple(batch.decide(submit) for submit, _ in wanted)
-        if runs:
-            schedule = replace(schedule, last_fired_at=wanted[-1][1], last_run_id=runs[-1].run_id)
-        self._schedules[schedule.job_id] = schedule = replace(schedule, next_fire_at=fire.next_fire_at)
-        batch.changes.schedules.append(schedule)
-        return Fired(runs, len(fire.submits) - len(runs), cancelled)
 
     def _former(self, key: c.IdempotencyKey | None) -> str | None:
         """Return what an earlier request with this key made. Raises `IdempotencyMismatch` if it was another request."""

@@ -127,6 +127,8 @@ def _standing(run: Run) -> Why:
         return Why("executing", f"it is executing, attempt {run.attempt}{asked}")
     if run.state == "paused":
         return Why("paused", "it is paused; resume it")
+    if run.state == "waiting" and run.spec.workflow is not None:
+        return Why("waiting", "it waits for its steps")
     if run.state == "waiting":
         what = "its sleep" if run.reason == "timer" else f"a matching {run.reason}"
         return Why("waiting", f"it waits for {what}")

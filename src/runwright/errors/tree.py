@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 Noun = Literal[
     "artifact", "batch", "checkpoint", "delivery", "dependency", "environment", "event", "job", "key", "member",
     "organization", "output", "project", "queue", "run", "secret", "subscription", "user", "value", "version", "worker",
+    "workflow",
 ]  # fmt: skip
 
 

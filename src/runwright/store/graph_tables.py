@@ -1,8 +1,8 @@
-"""The schema of what releases one run because of others. See `tables`."""
+"""The schema of what releases one run because of others: dependencies between jobs, and workflows. See `tables`."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint
 
-from runwright.store.columns import may, need, table
+from runwright.store.columns import may, need, partial, table
 
 job_dependencies = table(
     "job_dependencies",
@@ -20,4 +20,31 @@ job_dependencies = table(
     UniqueConstraint("job_id", "depends_on_job_id", name="job_dependencies_by_pair"),
     Index("job_dependencies_by_project", "project_id", "dependency_id"),
     Index("job_dependencies_by_upstream", "depends_on_job_id"),
+)
+
+workflows = table(
+    "workflows",
+    Column("workflow_id", Text, primary_key=True, nullable=False),
+    need("org_id", Text),
+    need("project_id", Text),
+    need("slug", Text),
+    need("version", Integer),
+    need("workflow_version_id", Text),
+    need("definition", LargeBinary),
+    need("created_at", BigInteger),
+    need("updated_at", BigInteger),
+    may("deleted_at", BigInteger),
+    partial("workflows_by_slug", "project_id", "slug", where="deleted_at IS NULL", unique=True),
+)
+
+workflow_versions = table(
+    "workflow_versions",
+    Column("workflow_version_id", Text, primary_key=True, nullable=False),
+    need("org_id", Text),
+    need("workflow_id", Text),
+    need("version", Integer),
+    need("definition", LargeBinary),
+    need("created_at", BigInteger),
+    need("created_by", Text),
+    UniqueConstraint("workflow_id", "version", name="workflow_versions_by_number"),
 )

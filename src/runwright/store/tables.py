@@ -80,6 +80,7 @@ runs = _table(
     _partial("runs_by_parent", "parent_run_id", "run_id", where="parent_run_id IS NOT NULL"),
     _partial("runs_by_dependency_key", "job_id", "dependency_key", "run_id", where="dependency_key IS NOT NULL"),
     _partial("runs_depending", "job_id", "run_id", where="state = 'waiting' AND reason = 'dependency'"),
+    _partial("runs_of_workflows", "run_id", where="kind = 'workflow' AND state = 'waiting'"),
     _partial("runs_by_lineage", "lineage_root", "run_id", where="lineage_root IS NOT NULL"),
     _partial("runs_unhappy", "project_id", "state", "run_id", where="state IN ('failed', 'cancelled', 'expired')"),
     _partial(

@@ -104,7 +104,7 @@ async def _replayed(call: Call, run_id: str, asked: Replay) -> Reply[wire.Trigge
     if answer.hit or answer.run is None:
         record = await reader.run(answer.run_id)
         return Reply(found_view(run_view(reader, record, office.clock.now(), office.lease_us)), 200)
-    shown = engine.values.shown(answer.run.spec.project_id, made.order.payload)
+    shown = engine.values.shown(answer.run.spec.project_id, made.payload)
     return Reply(triggered_view(answer.run, shown, office.clock.now()))
 
 
