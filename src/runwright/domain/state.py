@@ -7,6 +7,7 @@ transaction; nothing else changes a run's state.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import msgspec
 from msgspec import Raw
@@ -70,13 +71,18 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
 FENCED = frozenset({"append", "finish", "fence", "lose"})
 """The commands that carry a lease epoch and must match the run's."""
 
+PLACED = frozenset({"append", "finish", "proceed"})
+"""The commands that may be meant for a run that stands where they say."""
+
 LATE = frozenset({"due", "expire", "wake", "proceed"})
 """The commands that nobody's request is: one that comes too late, or again, is no error, it changes nothing."""
+
+_NAMES: dict[type, str] = {kind: kind.__name__.lower() for kind in get_args(c.Command)}
 
 
 def name_of(command: c.Command) -> str:
     """Return the command's name in `TRANSITIONS`."""
-    return type(command).__name__.lower()
+    return _NAMES[type(command)]
 
 
 def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
@@ -93,7 +99,7 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
         return _submit(command, at)
     if name in FENCED and (run.state != "executing" or run.lease_epoch != command.lease_epoch):  # type: ignore[union-attr]
         raise StaleLease(f"the lease of run {run.run_id} has moved on; stop working on it")
-    if isinstance(command, c.Append | c.Finish | c.Proceed) and command.after not in (None, run.place):
+    if name in PLACED and command.after is not None and command.after != run.place:  # type: ignore[union-attr]
         raise Overtaken(f"another process wrote to run {run.run_id}; look where its log ends and write again")
     allowed = TRANSITIONS.get((run.state, name))
     if allowed is None:

@@ -87,29 +87,37 @@ class Batch:
     def _keep(self, command: c.Command, run: Run, *, changed: bool) -> None:
         match command:
             case c.Submit():
-                self._births[run.run_id] = command
-                if command.idempotency is not None:
-                    self.changes.idempotency.append((command.idempotency, run.run_id))
-                if command.dedup is not None:
-                    self.changes.idempotency.append((command.dedup, run.run_id))
-                if command.spec.replay_of is not None:
-                    self.changes.replays.append((command.spec.replay_of, run.run_id))
+                self._bear(command)
+            case c.Claim():
+                pass
+            case c.Append():
+                if command.removed:
+                    self._remove(run.run_id, command.removed)
                 self._store(run.run_id, command.values)
+            case c.Finish():
+                self._store(run.run_id, command.values)
+                if isinstance(command.outcome, Completed):
+                    self._results[run.run_id] = command.outcome.sealed
             case c.Join():
                 self._join(command, run)
             case c.Reschedule(payload=payload) if payload is not None:
                 self.changes.payloads.append((run.run_id, payload))
-            case c.Append() | c.Finish():
-                if isinstance(command, c.Append) and command.removed:
-                    self._remove(run.run_id, command.removed)
-                self._store(run.run_id, command.values)
-                if isinstance(command, c.Finish) and isinstance(command.outcome, Completed):
-                    self._results[run.run_id] = command.outcome.sealed
             case c.Proceed(outcome=Completed(sealed=sealed)) if changed:
                 self._results[run.run_id] = sealed
             case c.Wake(delivery=given) if changed and given is not None:
                 kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
                 self.changes.values.append(kept)
+
+    def _bear(self, command: c.Submit) -> None:
+        run_id = command.run_id
+        self._births[run_id] = command
+        if command.idempotency is not None:
+            self.changes.idempotency.append((command.idempotency, run_id))
+        if command.dedup is not None:
+            self.changes.idempotency.append((command.dedup, run_id))
+        if command.spec.replay_of is not None:
+            self.changes.replays.append((command.spec.replay_of, run_id))
+        self._store(run_id, command.values)
 
     def _join(self, command: c.Join, run: Run) -> None:
         if command.idempotency is not None:
@@ -119,9 +127,8 @@ class Batch:
         self.changes.joined[run.run_id] = (before + command.payload, follows)
 
     def _store(self, run_id: str, values: tuple[c.Value, ...]) -> None:
-        self.changes.values.extend(
-            StoredValue(run_id, v.kind, v.key, v.sealed, v.artifact, v.note, self.now) for v in values
-        )
+        for v in values:
+            self.changes.values.append(StoredValue(run_id, v.kind, v.key, v.sealed, v.artifact, v.note, self.now))
 
     def _remove(self, run_id: str, keys: tuple[tuple[str, str], ...]) -> None:
         # The store removes before it writes: what an earlier command of this transaction kept must not come after.
@@ -242,15 +249,16 @@ class Batch:
                 self.changes.moved.append((new, self._results.get(run_id)))
             if old is None or old.state != new.state:
                 changed.append((old, new))
-                awaited = new.spec.job_id in self._awaited
-                self.changes.inbox.extend((run_id, left) for left in left_by(new, awaited=awaited))
+                for left in left_by(new, awaited=new.spec.job_id in self._awaited):
+                    self.changes.inbox.append((run_id, left))
             self._seal_head(old, new)
             self._seal_place(old, new)
             self._seal_lease(old, new)
             self._seal_timers(old, new)
             if new.spec.gather is not None:
                 self._seal_gathering(old, new)
-            self._seal_wait(old, new)
+            if new.wait is not None or (old is not None and old.wait is not None):
+                self._seal_wait(old, new)
         steps = self._terms.watched.steps(self.after, self.events)
         if changed or steps:  # one row for the whole transaction: it tells of many runs, so of none by its id
             self.changes.outbox.append((TOPIC, "", moves(changed, steps)))

@@ -42,12 +42,15 @@ class Provisions:
         return 0.0 if math.isinf(self._believed_s) else self._believed_s * 1.25
 
     async def ensure(self, project_ids: Iterable[str]) -> None:
-        """Have redactors that know every value that attempts of these projects may have been given."""
-        now_s = self._clock.monotonic()
+        """Have keys, and redactors that know every value that attempts of these projects may have been given."""
         for project_id in project_ids:
-            checked_s = self._checked_s.get(project_id)
-            if checked_s is None or now_s - checked_s > self._believed_s:
+            if not self.fresh(project_id):
                 await self._look(project_id)
+
+    def fresh(self, project_id: str) -> bool:
+        """Tell whether that is so for a project, and its key is at hand: there is nothing to wait for."""
+        checked_s = self._checked_s.get(project_id)
+        return checked_s is not None and self._clock.monotonic() - checked_s <= self._believed_s
 
     def forget(self, project_id: str) -> None:
         """Look again before the next use: the secrets of a project were changed here."""
@@ -56,7 +59,10 @@ class Provisions:
     async def of(self, run: Run) -> Provision:
         """Return what an attempt of a run is given. Raises `NotFound` where its environment is gone."""
         spec = run.spec
-        await self.ensure([spec.project_id])
+        if not self.fresh(spec.project_id):
+            await self._look(spec.project_id)
+        if spec.environment is None and not self._redactors.version(spec.project_id):
+            return NOTHING
         environment_id, variables = EVERYWHERE, dict[str, str]()
         if spec.environment is not None:
             found = await self._store.fetch(q.ENVIRONMENT_BY_NAME, project_id=spec.project_id, name=spec.environment)
@@ -66,7 +72,6 @@ class Provisions:
             environment_id, variables = environment.environment_id, environment.variables
         if not self._redactors.version(spec.project_id):
             return Provision({}, variables) if variables else NOTHING
-        await self._sealer.ensure(spec.project_id)
         rows = await self._store.fetch(q.GIVEN, project_id=spec.project_id, environment_id=environment_id)
         secrets = {
             name: self._open(spec.project_id, secret_id, version, sealed)
@@ -76,10 +81,10 @@ class Provisions:
 
     async def _look(self, project_id: str) -> None:
         began_s = self._clock.monotonic()  # what was read is as old as the question
+        await self._sealer.ensure(project_id)
         heads = await self._store.fetch(q.HEAD, project_id=project_id)
         version = heads[0][0] if heads else 0
         if version > self._redactors.version(project_id):
-            await self._sealer.ensure(project_id)
             rows = await self._store.fetch(q.VALUES, project_id=project_id)
             known = [text for row in rows for text in hidden(self._open(project_id, *row))]
             self._redactors.know(project_id, version, known)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, get_args
 
 import msgspec
 
@@ -103,6 +104,21 @@ OfMany = Take | Admit | Fire | Tell | Send
 
 Recurring = c.Due | c.Expire | c.Lose | c.Fence
 """What loops ask for, of every process at once: one finds the run free and its hour come, the others pass it over."""
+
+RECURRING: tuple[type, ...] = get_args(Recurring)
+SLOTLESS = frozenset({c.Submit, c.Append, c.Debug, *get_args(OfMany)})
+"""What changes no slot of a run that is there already; appends are what there is most of."""
+
+UNLOCKED = frozenset({c.Submit, *get_args(OfMany), *RECURRING})
+"""What locks no run by its name and waits for it: there is none yet, or whoever has it goes first."""
+
+
+def by_kind(requests: Iterable[Request]) -> defaultdict[type, list[Any]]:
+    """Return requests by their class: each is looked at once, however many kinds there are to look for."""
+    kinds: defaultdict[type, list[Any]] = defaultdict(list)
+    for request in requests:
+        kinds[type(request)].append(request)
+    return kinds
 
 
 class Submitted(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -13,11 +14,10 @@ from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.dependency import dependency_key
 from runwright.domain.gathering import due_at
 from runwright.domain.job import Job
-from runwright.domain.job_terms import Overrides, chains, heartbeat_ms, limits, override_problems, retry_policy
-from runwright.domain.presets import PROCESS
+from runwright.domain.job_terms import Overrides, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted
 from runwright.domain.retry import RetryPolicy
-from runwright.domain.run import Spec, ValueRef, Wait
+from runwright.domain.run import Spec, Wait
 from runwright.domain.schedule import inside
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
@@ -27,6 +27,7 @@ from runwright.engine.orders import Order
 from runwright.engine.redactors import Redactors
 from runwright.engine.requests import Submitted
 from runwright.engine.schema import JobSchemas
+from runwright.engine.templates import Templates
 from runwright.engine.values import Values, encode
 from runwright.errors import Conflict, InvalidRequest
 
@@ -47,6 +48,7 @@ class Submitter:
         self._values = values
         self._redactors = redactors
         self._clock = clock
+        self._templates = Templates()
 
     async def submit(
         self, actor: Actor, project: Project, job: Job, order: Order, *, request_id: str | None, trace_id: str
@@ -67,15 +69,7 @@ class Submitter:
         definition = job.definition
         if not definition.enabled:
             raise Conflict(f"the job {job.slug!r} is disabled; enable it first", code="jobs.disabled")
-        overrides = Overrides(
-            max_attempts_override=order.max_attempts_override,
-            retry_backoff=order.retry_backoff,
-            retry_initial_delay_secs=order.retry_initial_delay_secs,
-            retry_max_delay_secs=order.retry_max_delay_secs,
-        )
-        problems = override_problems(definition, overrides)
-        if problems:
-            raise InvalidRequest(fields=problems)
+        policy = _overridden(job, order)
         now = self._clock.now()
         cause = Cause(actor.label, None, request_id)
         encoded = encode(order.payload)
@@ -87,10 +81,23 @@ class Submitter:
         if definition.window is not None and gather is None:
             opens_at = inside(definition.window, max(now, order.scheduled_at or now))
             order = msgspec.structs.replace(order, scheduled_at=opens_at) if opens_at > now else order
-        payload, policy = self._values.ref(job.project_id, encoded), retry_policy(definition, overrides)
-        spec = _spec(actor, project, job, order, payload, policy, trace_id, now)
+        said = _said(job, project, order)
+        if policy is not None:
+            said |= {"retry": policy, "max_attempts": policy.max_attempts}
         if gather is not None:
-            spec = msgspec.structs.replace(spec, gather=gather)
+            said["gather"] = gather
+        spec = msgspec.structs.replace(
+            self._templates.of(job, project),
+            run_id=ids.new_id("run", now),
+            payload=self._values.ref(job.project_id, encoded),
+            trace_id=trace_id,
+            created_at=now,
+            created_by=actor.label,
+            created_by_user_id=actor.user_id,
+            created_by_user_name=actor.name,
+            created_by_email=actor.email,
+            **said,
+        )
         opening, spec = self.opened(spec)
         begins_at = order.scheduled_at if gather is None else due_at(gather, now, now)
         return Submit(
@@ -112,57 +119,46 @@ class Submitter:
 
 
 _OWN = {"payload", "tags", "metadata", "priority"}
-_SAME_NAME = tuple(sorted({*Order.__struct_fields__} & {*Spec.__struct_fields__} - _OWN))
+_SAME_NAME = sorted({*Order.__struct_fields__} & {*Spec.__struct_fields__} - _OWN)
+_USUAL = tuple((name, getattr(Order(), name)) for name in _SAME_NAME)
+"""The fields of an order that its spec has, too, each with what it is when nobody says anything."""
 
 
-def _spec(
-    actor: Actor,
-    project: Project,
-    job: Job,
-    order: Order,
-    payload: ValueRef,
-    policy: RetryPolicy,
-    trace_id: str,
-    now: int,
-) -> Spec:
+def _said(job: Job, project: Project, order: Order) -> dict[str, Any]:
+    """Return what an order says otherwise than the template of its job, by the fields of the spec."""
     definition = job.definition
-    return Spec(
-        run_id=ids.new_id("run", now),
-        org_id=job.org_id,
-        project_id=job.project_id,
-        executor=definition.execution_mode,
-        queue=definition.queue,
-        job_id=job.job_id,
-        handler=job.handler,
-        job_version=job.version,
-        job_version_id=job.job_version_id,
-        payload=payload,
-        priority=definition.priority if order.priority is None else order.priority,
-        weight=project.weight,
-        max_attempts=policy.max_attempts,
-        timeout_s=float(order.timeout_secs_override or definition.timeout_secs),
-        heartbeat_ms=heartbeat_ms(definition),
-        retry=policy,
-        checks_result=definition.result_schema is not None,
-        poison_pill_threshold=definition.poison_pill_threshold,
-        rerun_unknown_steps=definition.rerun_unknown_steps,
-        window=definition.window,
-        preset=definition.preset if definition.execution_mode == PROCESS else None,
-        limits=limits(definition, job.job_id, project, order.concurrency_key),
-        tags=definition.tags | order.tags,
-        metadata=definition.default_metadata | order.metadata,
-        dependency_key=dependency_key(definition.default_metadata | order.metadata, order.payload),
-        chains=chains(definition),
-        trace_id=trace_id,
-        created_at=now,
-        created_by=actor.label,
-        created_by_user_id=actor.user_id,
-        created_by_user_name=actor.name,
-        created_by_email=actor.email,
-        webhook=definition.webhook_url is not None,
-        environment=definition.environment,
-        **{name: getattr(order, name) for name in _SAME_NAME},
+    said = {name: value for name, usual in _USUAL if (value := getattr(order, name)) != usual}
+    metadata = definition.default_metadata | order.metadata
+    said |= {"tags": definition.tags | order.tags, "metadata": metadata}
+    key = dependency_key(metadata, order.payload)
+    if key is not None:
+        said["dependency_key"] = key
+    if order.priority is not None:
+        said["priority"] = order.priority
+    if order.timeout_secs_override:
+        said["timeout_s"] = float(order.timeout_secs_override)
+    if order.concurrency_key is not None:
+        said["limits"] = limits(definition, job.job_id, project, order.concurrency_key)
+    return said
+
+
+_NONE = Overrides()
+
+
+def _overridden(job: Job, order: Order) -> RetryPolicy | None:
+    """Return the retry policy that an order asks for; None where it asks for none. Raises `InvalidRequest`."""
+    overrides = Overrides(
+        max_attempts_override=order.max_attempts_override,
+        retry_backoff=order.retry_backoff,
+        retry_initial_delay_secs=order.retry_initial_delay_secs,
+        retry_max_delay_secs=order.retry_max_delay_secs,
     )
+    if overrides == _NONE:
+        return None
+    problems = override_problems(job.definition, overrides)
+    if problems:
+        raise InvalidRequest(fields=problems)
+    return retry_policy(job.definition, overrides)
 
 
 def _expiry(ttl_s: float | None, scheduled_at: int | None, now: int) -> int | None:

@@ -25,11 +25,13 @@ from runwright.engine.batch import Batch, Reading, Terms
 from runwright.engine.fire import fire
 from runwright.engine.meeting import Meeting, is_parked
 from runwright.engine.requests import (
+    RECURRING,
+    SLOTLESS,
+    UNLOCKED,
     Admit,
     Advance,
     Fire,
     Fused,
-    OfMany,
     Recurring,
     Request,
     Reserved,
@@ -40,6 +42,7 @@ from runwright.engine.requests import (
     Submitted,
     Take,
     Tell,
+    by_kind,
 )
 from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
@@ -62,16 +65,19 @@ class Transact:
     ) -> None:
         self._groups = tuple(groups)
         self._requests = [request for group in self._groups for request in group]
-        self._fires = [request for request in self._requests if isinstance(request, Fire)]
-        self._advances = [request for request in self._requests if isinstance(request, Advance)]
-        self._submits = [request for request in self._requests if isinstance(request, c.Submit)]
+        self._kinds = by_kind(self._requests)
+        self._fires: list[Fire] = self._kinds[Fire]
+        self._advances: list[Advance] = self._kinds[Advance]
+        self._sends: list[Send] = self._kinds[Send]
+        self._spawns: list[Spawn] = self._kinds[Spawn]
+        self._submits: list[c.Submit] = [*self._kinds[c.Submit]]
         self._submits += [submit for fires in self._fires for submit in fires.submits]
         self._submits += [submit for ahead in self._advances for submit in ahead.submits]
-        self._sends = [request for request in self._requests if isinstance(request, Send)]
         self._submits += [submit for send in self._sends for submit in send.submits]
-        self._spawns = [request for request in self._requests if isinstance(request, Spawn)]
         self._submits += [spawn.submit for spawn in self._spawns]
-        self._parking = [parked.run_id for parked in self._requests if is_parked(parked)]
+        self._again = [submit for submit in self._submits if submit.spec.replay_of is not None]
+        self._parked = [finish for finish in self._kinds[c.Finish] if isinstance(finish.outcome, Parked)]
+        self._parking = [parked.run_id for parked in self._parked if is_parked(parked)]
         self._meeting = meeting
         self._known = known
         self._reserved = reserved
@@ -91,7 +97,8 @@ class Transact:
 
     async def decide(self, tx: Transaction) -> Batch:
         """Lock, read and decide; return the batch, ready to be sealed and written."""
-        await retold.lock(tx, self._submits)
+        if self._again:
+            await retold.lock(tx, self._again)
         self._keys_taken = await self._idempotent(tx)
         self._gathered = await self._gatherings(tx)
         if self._sends or self._parking:
@@ -103,7 +110,8 @@ class Transact:
             self.answers.append(answered)
             for request in group:
                 answered.append(self._answer(batch, request, answered))
-            await retold.tell(tx, group, answered)
+            if self._again:
+                await retold.tell(tx, group, answered)
         _bring_up_to_date(batch, self.answers)
         await self._admit(tx, batch, slots, held)
         return batch
@@ -111,9 +119,8 @@ class Transact:
     # --- locks and reads ----------------------------------------------------------------------------------------------
 
     async def _idempotent(self, tx: Transaction) -> dict[tuple[str, str], tuple[str, str]]:
-        given = [key for each in self._submits for key in (each.idempotency, each.dedup)]
-        given += [each.idempotency for each in self._sends]
-        keys = [key for key in given if key is not None]
+        keys = [key for each in self._submits for key in (each.idempotency, each.dedup) if key is not None]
+        keys += [each.idempotency for each in self._sends if each.idempotency is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 
     async def _gatherings(self, tx: Transaction) -> dict[Gathering, str]:
@@ -123,10 +130,9 @@ class Transact:
 
     async def _limited(self, tx: Transaction) -> tuple[dict[str, Slots], list[str]]:
         """Lock every limit that the requests may change; return their slots, and the held runs that may go on."""
-        asked = sorted({key for r in self._requests if isinstance(r, Admit) for key in r.limit_keys})
+        asked = sorted({key for admit in self._kinds[Admit] for key in admit.limit_keys})
         guessed = await tx.held(asked, self._batch_max) if asked else {}
-        # An append changes no slot, and it is what there is most of.
-        moved = {r.run_id for r in self._requests if not isinstance(r, c.Submit | c.Append | c.Debug | OfMany)}
+        moved = self._named(SLOTLESS)
         moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._followers())
         moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
@@ -157,8 +163,11 @@ class Transact:
         """Return the runs whose ends others of these requests wait for: made before, or by an idempotency key."""
         keys = [key for spawn in self._spawns if (key := spawn.submit.idempotency) is not None]
         former = [taken[1] for key in keys if (taken := self._keys_taken.get((key.scope, key.key))) is not None]
-        finishes = [request for request in self._requests if isinstance(request, c.Finish)]
-        return former + [child for finish in finishes if (child := child_of(finish)) is not None]
+        return former + [child for finish in self._parked if (child := child_of(finish)) is not None]
+
+    def _named(self, without: frozenset[type]) -> set[str]:
+        """Return the runs that requests name; those of some kinds are left out."""
+        return {r.run_id for kind, requests in self._kinds.items() if kind not in without for r in requests}
 
     async def _specs(self, tx: Transaction, run_ids: Iterable[str]) -> list[Spec]:
         wanted = list(run_ids)
@@ -167,10 +176,9 @@ class Transact:
         return found + list((await tx.specs(missing)).values()) if missing else found
 
     async def _runs(self, tx: Transaction, held: list[str]) -> dict[str, Run]:
-        takes = [request for request in self._requests if isinstance(request, Take)]
-        recurring = {r.run_id for r in self._requests if isinstance(r, Recurring)}
-        others = OfMany | c.Submit | Recurring
-        named = {r.run_id for r in self._requests if not isinstance(r, others)}
+        takes: list[Take] = self._kinds[Take]
+        recurring = {r.run_id for kind in RECURRING for r in self._kinds[kind]}
+        named = self._named(UNLOCKED)
         named.update(held, self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._children())
         named.update(self._followers())
         runs = await tx.runs(sorted(named), self._known) if named else {}
@@ -178,7 +186,7 @@ class Transact:
         self._dead = await tx.dead_letters(sorted(dead)) if dead else set()
         if recurring:
             runs |= await tx.runs(sorted(recurring - named), self._known, wait=False)
-            self._leases = await tx.leases([r.run_id for r in self._requests if isinstance(r, c.Lose | c.Fence)])
+            self._leases = await tx.leases([r.run_id for kind in (c.Lose, c.Fence) for r in self._kinds[kind]])
         if self._fires:
             self._schedules = await tx.schedules(sorted({fire.seen.job_id for fire in self._fires}))
         wanted = {lane for take in takes for lane in take.lanes}.union(self._reserved)
@@ -213,6 +221,10 @@ class Transact:
             match request:
                 case c.Submit():
                     return self._submit(batch, request)
+                case c.Finish() if self._parked and child_of(request) is not None:
+                    return self._wait(batch, request)
+                case c.Append() | c.Finish():
+                    return self._command(batch, request)
                 case Take():
                     run_ids = self._claimed[id(request)]
                     batch.taken.update(run_ids)
@@ -233,17 +245,18 @@ class Transact:
                     return self._send(batch, request)
                 case Spawn():
                     return self._spawn(batch, request)
-                case c.Finish() if child_of(request) is not None:
-                    return self._wait(batch, request)
                 case c.Due() | c.Expire() | c.Lose() | c.Fence():
                     return batch.decide(request) if self._has_come(batch, request) else None
                 case _:
-                    if request.run_id not in batch.after:
-                        raise NotFound("run", request.run_id)
-                    run = batch.decide(request)
-                    return self._meeting.parked(batch, run) if self._parking else run
+                    return self._command(batch, request)
         except Error as refusal:
             return refusal
+
+    def _command(self, batch: Batch, command: c.Command) -> Run:
+        if command.run_id not in batch.after:
+            raise NotFound("run", command.run_id)
+        run = batch.decide(command)
+        return self._meeting.parked(batch, run) if self._parking else run
 
     def _has_come(self, batch: Batch, request: Recurring) -> bool:
         """Tell whether nobody else has the run, and its lease is over: a worker may have renewed it meanwhile."""
@@ -321,9 +334,10 @@ class Transact:
             return Submitted(twin[1], batch.after.get(twin[1]), hit=True)
         if command.from_dead_letters and command.spec.replay_of not in self._dead:
             raise Conflict("the run is not in the dead letter queue", code="runs.not_dead_lettered")
-        joined = self._joined(batch, command)
+        joined = None if command.spec.gather is None else self._joined(batch, command)
         run = joined or batch.decide(command)
-        self._dead.discard(command.spec.replay_of or "")
+        if self._dead:
+            self._dead.discard(command.spec.replay_of or "")
         if key is not None:
             self._keys_taken[key.scope, key.key] = (key.fingerprint, run.run_id)
         if command.dedup is not None:

@@ -74,9 +74,7 @@ class Values:
 
     async def ensure(self, project_ids: Iterable[str]) -> None:
         """Have keys and secrets of these projects at hand: another process may have made them."""
-        for project_id in set(project_ids):
-            await self._sealer.ensure(project_id)
-            await self._vault.provisions.ensure([project_id])
+        await self._vault.provisions.ensure(set(project_ids))
 
     async def provision(self, run: Run) -> Provision:
         """Return the secrets and variables that an attempt of a run is given. Raises `NotFound`."""
@@ -122,16 +120,20 @@ class Values:
 
     def seal_payload(self, spec: Spec, encoded: bytes) -> bytes:
         """Return the payload of a run sealed, as its row keeps it. Raises `TooLarge`."""
+        if spec.gather is None:
+            return self.seal(spec.project_id, spec.run_id, "payload", encoded)
         run, _, name = context(spec).rpartition("/")
         sealed = self.seal(spec.project_id, run, name, encoded)
-        return frame(sealed) if spec.gather is not None and spec.gather.kind == "batch" else sealed
+        return frame(sealed) if spec.gather.kind == "batch" else sealed
 
     def payload(self, spec: Spec, stored: bytes | None) -> Any:
         """Return the payload of a run, exact: of a batch, the items in the order in which they came."""
         if stored is None:
             return None
+        if spec.gather is None:
+            return self.open(spec.project_id, spec.run_id, "payload", stored)
         parts = [self._sealer.open(spec.project_id, sealed, context(spec)) for sealed in sealed_parts(spec, stored)]
-        if spec.gather is None or spec.gather.kind != "batch":
+        if spec.gather.kind != "batch":
             return msgspec.json.decode(parts[0])
         return {"items": [msgspec.json.decode(part) for part in parts]}
 
