@@ -11,7 +11,7 @@ import msgspec
 from runwright.domain import commands as c
 from runwright.domain.batch_operations import BatchOperation, BatchResult
 from runwright.domain.events import Draft, Event
-from runwright.domain.outcome import Completed, Failed
+from runwright.domain.outcome import Completed, Failed, Parked
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.domain.schedule import Overlap, Schedule
@@ -119,6 +119,12 @@ def by_kind(requests: Iterable[Request]) -> defaultdict[type, list[Any]]:
     for request in requests:
         kinds[type(request)].append(request)
     return kinds
+
+
+def child_of(finish: c.Finish) -> str | None:
+    """Return the child whose end a run is to wait for, if it is."""
+    outcome = finish.outcome
+    return outcome.wait.key if isinstance(outcome, Parked) and outcome.wait.on == "child" else None
 
 
 class Submitted(msgspec.Struct, frozen=True):

@@ -43,6 +43,7 @@ from runwright.engine.requests import (
     Take,
     Tell,
     by_kind,
+    child_of,
 )
 from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
@@ -373,12 +374,6 @@ class Transact:
                 idempotency=command.idempotency,
             )
         )
-
-
-def child_of(finish: c.Finish) -> str | None:
-    """Return the child whose end a run is to wait for, if it is."""
-    outcome = finish.outcome
-    return outcome.wait.key if isinstance(outcome, Parked) and outcome.wait.on == "child" else None
 
 
 def _bring_up_to_date(batch: Batch, answers: list[list[Any]]) -> None:
