@@ -10,7 +10,7 @@ import pytest
 
 from runwright import ids
 from tests.acceptance.gate import Gate
-from tests.acceptance.live_server import LiveServer
+from tests.acceptance.live_server import MORTAL, LiveServer
 from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.speech import Json, Speech, refused, said, unique
 from tests.engine.databases import Database
@@ -216,7 +216,9 @@ async def test_what_is_sent_twice_is_stored_once(elsewhere: Speech):
     assert [event["type"] for event in events].count("log") == 3
 
 
-async def test_what_was_stored_before_a_crash_is_not_stored_again_after_it(own_server: LiveServer):
+async def test_what_was_stored_before_a_crash_is_not_stored_again_after_it(tmp_path: Path, database: Database):
+    own_server = LiveServer(tmp_path, database, **MORTAL | {"lease_s": 60})  # however long it takes to come back
+    await own_server.start()
     api = Speech(own_server.client())
     worker_id, given = await claimed(api)
     one = item(given, number=1, savings=[LINE])
@@ -228,6 +230,7 @@ async def test_what_was_stored_before_a_crash_is_not_stored_again_after_it(own_s
     assert (await post(again, "append", worker_id, item(given, number=2, savings=[LINE])))[0]["code"] is None
     types = [event["type"] for event in await again.events(given["run_id"])]
     assert types.count("log") == 2
+    await own_server.close()
 
 
 async def test_values_are_kept_for_the_next_attempt(elsewhere: Speech):

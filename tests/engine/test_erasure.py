@@ -59,6 +59,23 @@ async def test_no_text_of_the_run_is_left(open_world):
     await world.check()
 
 
+@pytest.mark.parametrize("kind", ["debounce", "batch"])
+async def test_the_key_under_which_triggers_gathered_goes_too(open_world, kind: str):
+    world = await open_world()
+    terms = {"debounce": {"window_secs": 5, "max_wait_secs": 12}, "batch": {"window_secs": 5, "max_size": 2}}[kind]
+    job = world.job(**{kind: terms})
+    (run_id, joined) = [await world.submit(job, **{f"{kind}_key": NEEDLE}) for _ in range(2)]
+    assert run_id == joined
+    await world.past(5)
+    await world.finish((await world.take())[0], o.Completed())
+    assert places(world)
+    record = await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
+    assert places(world) == []
+    assert record.run.spec.gather is not None
+    assert (record.run.spec.gather.kind, record.run.spec.gather.key) == (kind, "")
+    await world.check()
+
+
 async def test_the_chain_and_the_audit_log_bind_what_is_left(open_world):
     world = await open_world(erase_batch=2)
     run_id = await written(world)

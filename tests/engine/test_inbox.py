@@ -44,3 +44,20 @@ async def test_an_errand_that_is_refused_is_told_stays_and_holds_up_no_other(wor
     assert world.rows("SELECT run_id FROM inbox") == [("run_1",)]
     await world.round_of(inbox.loop)
     assert world.rows("SELECT run_id FROM inbox") == []
+
+
+async def test_errands_that_cannot_be_done_hide_none_that_come_after_them_however_many_they_are(world: World):
+    done: list[str] = []
+
+    async def handler(run_id: str, body: bytes) -> None:
+        if run_id.startswith("refused"):
+            raise Conflict("never")
+        done.append(run_id)
+
+    inbox = Inbox(world.store, world.clock, {"cancel_children": handler}, batch=3)
+    left = [f"refused_{number}" for number in range(7)] + ["run_1", "refused_7", "run_2", "run_3"]
+    await leave(world, *((run_id, errand("cancel_children")) for run_id in left))
+    await world.round_of(inbox.loop)
+    assert done == ["run_1", "run_2", "run_3"]
+    assert len(world.rows("SELECT run_id FROM inbox WHERE run_id LIKE 'refused%'")) == 8
+    assert world.rows("SELECT run_id FROM inbox WHERE run_id LIKE 'run%'") == []

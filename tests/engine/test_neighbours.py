@@ -246,6 +246,23 @@ async def test_a_queue_that_is_resumed_on_one_node_is_taken_from_on_another(clus
         assert await a.follow(run_id) == await a.whole(run_id)
 
 
+async def test_a_dependency_that_is_made_on_one_node_holds_runs_of_another_and_one_that_is_deleted_lets_them_go(
+    cluster: Cluster,
+):
+    async with cluster((), (), dependency_poll_s=600) as (a, b):
+        made = [(await a.engine.jobs.create(ADMIN, PROJECT, a_job(slug).definition)).value for slug in ("up", "down")]
+        up, down = (change.job for change in made)
+        free = await b.submit(down)
+        held = (await a.engine.dependencies.create(ADMIN, down, up, {})).value
+        await until(lambda: down.job_id in b.engine.known.jobs)
+        waiting = await b.submit(down)
+        assert ((await b.record(free)).run.state, (await b.record(waiting)).run.reason) == ("queued", "dependency")
+        await a.engine.dependencies.delete(ADMIN, down, held.dependency_id)
+        await until(lambda: down.job_id not in b.engine.known.jobs)
+        while (await b.record(waiting)).run.state != "queued":
+            await asyncio.sleep(0)
+
+
 async def test_a_worker_that_is_drained_on_one_node_takes_no_more_on_another(cluster: Cluster):
     async with cluster((), ()) as (a, b):
         workforce = b.engine.workforce

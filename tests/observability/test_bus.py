@@ -74,12 +74,14 @@ async def test_servers_show_that_they_hear_each_other_and_when_they_do_not(tmp_p
 @pytest.mark.parametrize("most", [1, 20])
 async def test_hints_at_once_are_as_many_as_the_settings_say_and_what_is_more_becomes_look(tmp_path: Path, most: int):
     runs = {ids.new_id("run", number) for number in range(100)}
+    mark = Hint(drains={"wrk_mark"})
     heard: list[Hint] = []
     with new_database() as url:
         settings = told(tmp_path, url, bus_payloads_max=most, bus_payload_max_bytes=512)
         async with asyncio.timeout(PATIENCE_S), running(settings) as server:
             bus = server.house.services.engine.bus
             assert bus is not None
+            await until(lambda: bus.connected)  # whoever connects says once that all should look
             listener = await asyncpg.connect(url)
 
             def hear(*said: Any) -> None:
@@ -87,13 +89,18 @@ async def test_hints_at_once_are_as_many_as_the_settings_say_and_what_is_more_be
 
             await listener.add_listener(CHANNEL, hear)
             await listener.execute(f"NOTIFY {CHANNEL}, 'neighbour 1 0 {{}}'")
-            await until(lambda: any(hint.look for hint in heard))  # to a neighbour that is new
+            await until(lambda: bus.peers)  # and so does who hears a new neighbour: with the next hint, or before it
+            bus.send(mark)
+            await until(lambda: mark.drains in [hint.drains for hint in heard])
             heard.clear()
             bus.send(Hint(moved=set(runs)))
-            if most == 1:
-                await until(lambda: any(hint.look for hint in heard))
-            else:
-                await until(lambda: runs == set().union(*(hint.moved for hint in heard)))
+            bus.send(mark)
+            await until(lambda: mark.drains in [hint.drains for hint in heard])
             await listener.close()
     named = [hint.moved for hint in heard if hint.moved]
-    assert named == [] if most == 1 else 1 < len(named) <= most
+    if most == 1:
+        assert (named, [hint.look for hint in heard if hint]) == ([], [True])
+    else:
+        assert set().union(*named) == runs
+        assert 1 < len(named) <= most
+        assert not any(hint.look for hint in heard)

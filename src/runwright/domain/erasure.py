@@ -45,8 +45,9 @@ def without_data(event: Event) -> Event:
 
 def opening_without_data(opening: bytes) -> bytes:
     """Return the bytes of a spec without what users wrote: payload, tags, metadata, keys, and the names of people."""
+    was = _spec(opening)
     spec = replace(
-        _spec(opening),
+        was,
         payload=_NO_VALUE,
         tags={},
         metadata={},
@@ -54,6 +55,7 @@ def opening_without_data(opening: bytes) -> bytes:
         concurrency_key=None,
         dependency_key=None,
         limits=(),  # their keys hold the concurrency key
+        gather=None if was.gather is None else replace(was.gather, key=""),
         created_by_user_name=None,
         created_by_email=None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from runwright.clock import Clock
 from runwright.domain.errands import Errand, read
@@ -38,7 +38,13 @@ class Inbox:
 
     async def _once(self) -> None:
         entries = await self._store.inbox(self._batch)
-        done = [entry.entry for entry in entries if await self._done(entry)]
+        while entries:
+            await self._deliver([entry.entry for entry in entries if await self._done(entry)])
+            # On behind the last: those that cannot be done stand at the front, and may be more than a batch.
+            more = len(entries) == self._batch
+            entries = await self._store.inbox(self._batch, entries[-1].entry) if more else []
+
+    async def _deliver(self, done: Sequence[int]) -> None:
         if not done:
             return
 
@@ -47,8 +53,6 @@ class Inbox:
                 await tx.deliver(number)
 
         await self._store.write(delivered)
-        if len(entries) == self._batch:
-            self.loop.next_s = 0.0
 
     async def _done(self, entry: InboxEntry) -> bool:
         kind, body = read(entry.command)

@@ -364,8 +364,8 @@ class Store(Readings, Protocol):
     async def leases_of(self, worker_id: str) -> list[Lease]:
         """Return the leases that a worker holds."""
 
-    async def inbox(self, limit: int) -> list[InboxEntry]:
-        """Return the oldest entries of the inbox."""
+    async def inbox(self, limit: int, after: int = 0) -> list[InboxEntry]:
+        """Return the oldest entries of the inbox, behind the entry `after`."""
 
     async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
         """Return the oldest entries of a topic."""

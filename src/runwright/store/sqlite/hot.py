@@ -82,7 +82,7 @@ PAUSED = "SELECT queue FROM paused_queues"
 LEASES_OF = f"SELECT {_columns(Lease)} FROM leases WHERE worker_id = ? ORDER BY run_id"
 TURN = "SELECT last_turn FROM turns WHERE queue = ? AND project_id = ?"
 ANY_READY = "SELECT EXISTS (SELECT 1 FROM ready WHERE lane = ?)"
-INBOX = "SELECT entry, run_id, command FROM inbox ORDER BY entry LIMIT ?"
+INBOX = "SELECT entry, run_id, command FROM inbox WHERE entry > ? ORDER BY entry LIMIT ?"
 DUE = "SELECT run_id, name, at FROM timers WHERE at <= ? ORDER BY at LIMIT ?"
 NEXT_TIMER = "SELECT min(at) FROM timers"
 LAPSED = (

@@ -246,9 +246,9 @@ class SqliteStore:
         """Return the leases that a worker holds."""
         return [Lease(*row) for row in self._read(hot.LEASES_OF, worker_id)]
 
-    async def inbox(self, limit: int) -> list[InboxEntry]:
-        """Return the oldest entries of the inbox."""
-        return [InboxEntry(*row) for row in self._read(hot.INBOX, limit)]
+    async def inbox(self, limit: int, after: int = 0) -> list[InboxEntry]:
+        """Return the oldest entries of the inbox, behind the entry `after`."""
+        return [InboxEntry(*row) for row in self._read(hot.INBOX, after, limit)]
 
     async def outbox(self, topic: str, limit: int) -> list[OutboxEntry]:
         """Return the oldest entries of a topic."""
