@@ -37,6 +37,15 @@ def same(column: str, value: str) -> str:
     return f"{column} = ANY (ARRAY[{value}])"
 
 
+def floor(column: str, low: str = "{low}") -> str:
+    """Return the condition that a run is none before the first in hand, by which older partitions are not opened.
+
+    Written so that it is no way into the index: of a month that was counted when retention had just emptied it, the
+    planner would read everything from there on, as next to nothing, instead of the rows in hand.
+    """
+    return f"({column} >= {low} OR {column} = {low})"
+
+
 def newest(column: str, value: str) -> str:
     """Return the condition that the one row whose key this is, is found from its newest version back.
 
@@ -66,10 +75,7 @@ def _held(run: Run) -> Row:
 
 _BIRTHS = (*rows.IDENTITY, *rows.STANDING)
 _STANDING = ", ".join(f"{column} = n.{column}" for column in rows.STANDING)
-# The planner takes what lies between two unknown bounds for next to nothing, and would read all of it instead of the
-# rows in hand; what lies beyond one bound it takes for a third of the table. The rows in hand it takes for one, if an
-# unknown limit stands over them: so they come first, however small it believes the table to be.
-FLOOR = ">= {low}"
+# The rows in hand the planner takes for one, if an unknown limit stands over them: so they come first.
 FEW = "(SELECT * FROM {rows} LIMIT {count}) AS n"
 _READY, _HELD = ("lane", "rank", "run_id"), ("limit_key", "rank", "run_id")
 _VALUE = ("run_id", "kind", "key")
@@ -90,7 +96,7 @@ FIELDS: dict[str, Field] = {
         tables.runs,
         ("run_id", "result", *rows.STANDING),
         f"UPDATE runs r SET {_STANDING}, result = coalesce(n.result, r.result) FROM {{rows}}"
-        f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {FLOOR}",
+        f" WHERE {same('r.run_id', 'n.run_id')} AND {floor('r.run_id')}",
         lambda moved: (moved[0].run_id, moved[1], *rows.standing(moved[0])),
         floored=True,
     ),
@@ -188,7 +194,7 @@ FIELDS: dict[str, Field] = {
         tables.run_values,
         _VALUE,
         f"DELETE FROM run_values v USING {{rows}} WHERE {same('v.run_id', 'n.run_id')}"
-        f" AND v.kind = n.kind AND v.key = n.key AND v.run_id {FLOOR}",
+        f" AND v.kind = n.kind AND v.key = n.key AND {floor('v.run_id')}",
         lambda value: value,
         floored=True,
     ),
@@ -304,7 +310,7 @@ JOINED = Field(
     tables.runs,
     ("run_id", "payload", "attempt"),
     "UPDATE runs r SET payload = CASE WHEN n.attempt = 1 THEN r.payload || n.payload ELSE n.payload END FROM {rows}"
-    f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {FLOOR}",
+    f" WHERE {same('r.run_id', 'n.run_id')} AND {floor('r.run_id')}",
     lambda item: (item[0], item[1][0], int(item[1][1])),
     floored=True,
 )
@@ -313,7 +319,7 @@ REPLAYS = Field(
     ("run_id", "replayed_as", "dead_letter_left_at"),
     "UPDATE runs r SET replayed_as = n.replayed_as, dead_letter_left_at = CASE WHEN r.dead_lettered_at IS NOT NULL"
     f" THEN coalesce(r.dead_letter_left_at, n.dead_letter_left_at) END FROM {{rows}}"
-    f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {FLOOR}",
+    f" WHERE {same('r.run_id', 'n.run_id')} AND {floor('r.run_id')}",
     lambda replay: replay,
     floored=True,
 )
@@ -321,7 +327,7 @@ REPLAYS = Field(
 PAYLOADS = Field(
     tables.runs,
     ("run_id", "payload"),
-    f"UPDATE runs r SET payload = n.payload FROM {{rows}} WHERE {same('r.run_id', 'n.run_id')} AND r.run_id {FLOOR}",
+    f"UPDATE runs r SET payload = n.payload FROM {{rows}} WHERE {same('r.run_id', 'n.run_id')} AND {floor('r.run_id')}",
     lambda payload: payload,
     floored=True,
 )

@@ -15,7 +15,7 @@ from runwright.domain.events import Event
 from runwright.domain.schedule import Schedule
 from runwright.store import rows
 from runwright.store.base import Attempt, Lease, StoredValue
-from runwright.store.postgres.fields import newest, same
+from runwright.store.postgres.fields import floor, newest, same
 
 
 def _columns(record: type[Struct], prefix: str = "") -> str:
@@ -147,9 +147,9 @@ _OF_THESE = "run_id = ANY ($1::text[]) AND run_id BETWEEN $2::text AND $3::text"
 THINNED_ARTIFACTS = f"SELECT artifact FROM run_values WHERE artifact IS NOT NULL AND {_OF_THESE}"
 THIN_RECORDS = tuple(f"DELETE FROM {table} WHERE {_OF_THESE}" for table in ("run_events", "run_values", "attempts"))
 THIN = (
-    "UPDATE runs r SET pruned_at = $5::bigint, pruned_way = n.way, payload = NULL, result = NULL"
-    " FROM (SELECT * FROM unnest($1::text[], $4::bytea[]) AS n(run_id, way) LIMIT $6::bigint) AS n"
-    f" WHERE {same('r.run_id', 'n.run_id')} AND r.run_id BETWEEN $2::text AND $3::text"
+    "UPDATE runs r SET pruned_at = $3::bigint, pruned_way = n.way, payload = NULL, result = NULL"
+    " FROM (SELECT * FROM unnest($1::text[], $2::bytea[]) AS n(run_id, way) LIMIT $5::bigint) AS n"
+    f" WHERE {same('r.run_id', 'n.run_id')} AND {floor('r.run_id', '$4::text')}"
 )
 FORGET = f"DELETE FROM runs WHERE {_OF_THESE}"
 

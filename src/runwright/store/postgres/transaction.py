@@ -239,7 +239,7 @@ class PostgresTransaction:
         artifacts = [row[0] for row in await self._rows(hot.THINNED_ARTIFACTS, *these)]
         for statement in hot.THIN_RECORDS:
             await self._rows(statement, *these)
-        await self._rows(hot.THIN, *these, list(ways.values()), self.now, len(ways))
+        await self._rows(hot.THIN, list(ways), list(ways.values()), self.now, min(ways), len(ways))
         return artifacts
 
     async def forget(self, run_ids: Sequence[str]) -> None:
