@@ -219,6 +219,18 @@ async def test_two_that_replace_a_value_at_once_leave_the_later_one(world: World
     assert given.secrets["API_KEY"].startswith(OTHER)
 
 
+async def test_a_look_that_began_before_a_change_is_not_believed_after_it(world: World):
+    provisions = world.engine.vault.provisions
+    provisions.forget(PROJECT.project_id)
+    looking = asyncio.create_task(provisions.ensure([PROJECT.project_id]))
+    await asyncio.sleep(0)
+    provisions.forget(PROJECT.project_id)
+    await looking
+    assert not provisions.fresh(PROJECT.project_id)
+    await provisions.ensure([PROJECT.project_id])
+    assert provisions.fresh(PROJECT.project_id)
+
+
 async def test_a_request_that_is_repeated_makes_one_secret(world: World):
     secrets = world.engine.vault.secrets
     made = [await secrets.create(ADMIN, PROJECT, None, "API_KEY", SECRET, "once") for _ in range(2)]

@@ -8,6 +8,7 @@ the value: the look there came after the announcement. Values that were replaced
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable
 
@@ -35,6 +36,7 @@ class Provisions:
         self._redactors = redactors
         self._believed_s = believed_s
         self._checked_s: dict[str, float] = {}
+        self._looking: dict[str, asyncio.Task[None]] = {}
 
     @property
     def announce_s(self) -> float:
@@ -55,6 +57,7 @@ class Provisions:
     def forget(self, project_id: str) -> None:
         """Look again before the next use: the secrets of a project were changed here."""
         self._checked_s.pop(project_id, None)
+        self._looking.pop(project_id, None)  # a look that is under way may have read what was there before
 
     async def of(self, run: Run) -> Provision:
         """Return what an attempt of a run is given. Raises `NotFound` where its environment is gone."""
@@ -80,6 +83,24 @@ class Provisions:
         return Provision(secrets, variables)
 
     async def _look(self, project_id: str) -> None:
+        """Read what is new; everybody who wants that meanwhile waits for the one answer."""
+        looking = self._looking.get(project_id)
+        if looking is None:
+            looking = self._looking[project_id] = asyncio.create_task(self._read(project_id), name="secrets")
+            looking.add_done_callback(_heard)
+        await asyncio.shield(looking)
+
+    async def _read(self, project_id: str) -> None:
+        try:
+            began_s = await self._known_since(project_id)
+            if self._looking.get(project_id) is asyncio.current_task():
+                self._checked_s[project_id] = began_s
+        finally:
+            if self._looking.get(project_id) is asyncio.current_task():
+                del self._looking[project_id]
+
+    async def _known_since(self, project_id: str) -> float:
+        """Know a project's key and secrets, and return when the store was asked for them."""
         began_s = self._clock.monotonic()  # what was read is as old as the question
         await self._sealer.ensure(project_id)
         heads = await self._store.fetch(q.HEAD, project_id=project_id)
@@ -88,7 +109,7 @@ class Provisions:
             rows = await self._store.fetch(q.VALUES, project_id=project_id)
             known = [text for row in rows for text in hidden(self._open(project_id, *row))]
             self._redactors.know(project_id, version, known)
-        self._checked_s[project_id] = began_s
+        return began_s
 
     def seal(self, project_id: str, secret_id: str, version: int, value: str) -> bytes:
         """Return a value of a secret as it is stored."""
@@ -96,6 +117,12 @@ class Provisions:
 
     def _open(self, project_id: str, secret_id: str, version: int, sealed: bytes) -> str:
         return self._sealer.open(project_id, sealed, context(secret_id, version)).decode()
+
+
+def _heard(looking: asyncio.Task[None]) -> None:
+    """Hear how a look ended, though everybody who waited for it may be gone."""
+    if not looking.cancelled():
+        looking.exception()
 
 
 def context(secret_id: str, version: int) -> str:
