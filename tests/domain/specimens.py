@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from runwright import ids
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
+from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.chain import Header, Link, body, data_digest, link
 from runwright.domain.events import Draft, Event
 from runwright.domain.fold import Folded, fold
-from runwright.domain.redaction import RedactedText, Redactor
+from runwright.domain.question import Mode, Question
+from runwright.domain.redaction import RedactedText, Redactor, compose
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Gather, On, Run, Spec, StopKind, Trace, ValueRef, Wait, WorkflowRef
 from runwright.domain.state import decide
@@ -81,6 +83,38 @@ def submit(
 
 GO = Wait("event", "go", "ctx.event:go")
 GIVEN = c.Delivery("ctx.event:go", ValueRef("1" * 64, 2, text("{}")), b"sealed")
+
+
+TERMS = AgentTerms(thread_id="thr_1", persona_id="default@1", route_id="route_1", provider="scripted", model="echo")
+ASKED = o.Parked(
+    T0 + HOUR,
+    Wait("input", "rq_1"),
+    Question(request_id="rq_1", prompt=RedactedText("Which one?"), schema={"type": "object"}),
+)
+GIVEN_IN = c.Delivery("rq_1", ValueRef("3" * 64, 2, RedactedText("{}")), b"sealed")
+
+
+def said(run_id: str, mode: Mode = "answer", request_id: str | None = "rq_1") -> c.Answer:
+    """Return what somebody says to an agent run."""
+    given = GIVEN_IN if mode == "answer" else None
+    return c.Answer(
+        run_id=run_id, mode=mode, content=text("the blue one"), cause=CAUSE, request_id=request_id, delivery=given
+    )
+
+
+def usage(cost_microusd: int | None = 7) -> Draft:
+    """Return the record of what a model call used."""
+    data = {
+        "llm_call_id": "call_1",
+        "provider": "scripted",
+        "model": "echo",
+        "input_tokens": 100,
+        "cached_tokens": 40,
+        "output_tokens": 10,
+        "cost_microusd": cost_microusd,
+        "estimated": False,
+    }
+    return Draft("usage.recorded", compose(data))
 
 
 def failed(error_class: str = "ValueError", message: str = "boom", **given: Any) -> o.Failed:
@@ -241,6 +275,22 @@ def _workflow() -> History:
     return History(kind="workflow", job_id=None, workflow=of, wait=Wait("child", limit_s=3600))
 
 
+def _agent(**given: Any) -> History:
+    return History(**{"kind": "agent", "executor": "agent", "agent": TERMS, "max_attempts": 1, **given})
+
+
+def _acting(**given: Any) -> History:
+    history = _agent(**given)
+    history.claim()
+    return history
+
+
+def _asking() -> History:
+    history = _acting()
+    history.finish(ASKED)
+    return history
+
+
 def _single() -> History:
     return _executing(max_attempts=1)
 
@@ -299,6 +349,23 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "failed": _then(_single, lambda h: h.finish(failed())),
     "dead-lettered": _then(_executing, lambda h: h.finish(failed(retryable=False))),
     "failed by waiting too long": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.due()),
+    "agent queued": _agent,
+    "agent later": lambda: _agent(scheduled_at=T0 + HOUR),
+    "agent in line": lambda: _agent(wait=Wait("dependency", "thr_1")),
+    "agent executing": _acting,
+    "agent waiting for input": _asking,
+    "agent answered": _then(_asking, lambda h: h.apply(said(h.standing.run_id))),
+    "agent steered": _then(_acting, lambda h: h.apply(said(h.standing.run_id, "steer", None))),
+    "agent paused from a question": _then(_asking, lambda h: h.stop("pause")),
+    "agent answered in its pause": _then(
+        _asking, lambda h: h.stop("pause"), lambda h: h.apply(said(h.standing.run_id))
+    ),
+    "agent asked to cancel": _then(_acting, lambda h: h.stop("cancel")),
+    "agent recovered": _then(_acting, lambda h: h.lose()),
+    "agent completed": _then(_acting, lambda h: h.finish(o.Completed(output=text("Done.")), usage())),
+    "agent failed": _then(_acting, lambda h: h.finish(failed(retryable=False))),
+    "agent never answered": _then(_asking, lambda h: h.due()),
+    "agent cancelled": _then(_acting, lambda h: h.stop("cancel"), lambda h: h.finish(o.Stopped(text("So fa")))),
     "cancelled": _then(_mortal, lambda h: h.stop("cancel")),
     "expired": _then(_mortal, lambda h: h.expire()),
 }
@@ -323,6 +390,7 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "parked": o.Parked(T0 + HOUR),
         "parked for an event": o.Parked(T0 + HOUR, GO),
         "parked for ever": o.Parked(None, Wait("child", "run_2", "c")),
+        "parked for an answer": ASKED,
         "stopped": o.Stopped(),
         "released": o.Released(),
     }
@@ -337,6 +405,9 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "restart": c.Restart(run_id, CAUSE),
         "resume": c.Resume(run_id, CAUSE),
         "wake": c.Wake(run_id=run_id, on="event", key="go", cause=CAUSE, delivery=GIVEN),
+        "answer": said(run_id),
+        "answer to another": said(run_id, request_id="rq_2"),
+        "steer": said(run_id, "steer", None),
         "wake with nothing": c.Wake(run_id=run_id, on="dependency", cause=CAUSE),
         "proceed": c.Proceed(run_id=run_id, on="dependency", cause=CAUSE, drafts=(log_line(),)),
         "proceed for another": c.Proceed(run_id=run_id, on="child", key="run_3", cause=CAUSE, outcome=o.Stopped()),

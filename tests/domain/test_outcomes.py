@@ -8,7 +8,7 @@ from runwright.domain.ending import MAX_HANDOVERS
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Paused, Wait, timers
 from runwright.domain.tenancy import Cause
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from tests.domain.specimens import GO, HOUR, SECOND, SPECIMENS, T0, History, failed, log_line
 
 
@@ -192,7 +192,7 @@ def test_a_wait_that_takes_too_long_fails_the_run_for_good_and_is_no_dead_letter
     history.finish(o.Parked(T0 + HOUR, GO))
     run = history.due()
     assert (run.state, run.reason, run.error_class) == ("failed", "wait_timeout", "WaitTimeout")
-    assert (run.dead_lettered_at, run.wait, job_word(run)) == (None, None, "timed_out")
+    assert (run.dead_lettered_at, run.wait, word_of(run)) == (None, None, "timed_out")
 
 
 def test_a_wait_without_a_limit_wants_no_timer():
@@ -411,6 +411,8 @@ def test_a_run_has_the_timers_of_its_state():
         "scheduled, and waiting then": {"due": T0 + HOUR},
         "waiting once it was due": {"due": T0 + 2 * HOUR},
         "scheduled anew": {"due": T0 + 3 * HOUR, "expire": T0 + 4 * HOUR},
+        "agent later": {"due": T0 + HOUR},
+        "agent waiting for input": {"due": T0 + HOUR},
     }
 
 

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from runwright.domain import outcome as o
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from tests.engine.test_entrusted import HTTP
 from tests.engine.test_limits_servers import CLAIMERS, labour, overlaps
 from tests.engine.world import PATIENCE_S, World, failed
@@ -33,7 +33,7 @@ async def test_appendix_c_4_runs_that_time_out_again_and_again_never_expire(worl
             assert (await world.run(run_id)).reason == "retry"
             await world.past(60)
     run = await world.run(run_id)
-    assert (run.state, run.reason, run.attempt, job_word(run)) == ("failed", "timeout", attempts, word)
+    assert (run.state, run.reason, run.attempt, word_of(run)) == ("failed", "timeout", attempts, word)
     assert "run.expired" not in await world.types(run_id)
     await world.check()
 

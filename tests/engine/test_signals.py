@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from runwright.clock import FrozenClock
 from runwright.domain import commands as c
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.errors import IdempotencyMismatch, InvalidRequest, QuotaExceeded
 from tests.engine.signalling import delivered, kept, park, parked, parking, send, sent, triggered_by
 from tests.engine.test_cron_servers import Shared
@@ -109,7 +109,7 @@ async def test_a_wait_that_takes_too_long_fails_and_its_event_comes_for_somebody
     run = await parked(world, within_s=10)
     await world.past(11)
     ended = await world.run(run.run_id)
-    assert (ended.state, ended.reason, job_word(ended)) == ("failed", "wait_timeout", "timed_out")
+    assert (ended.state, ended.reason, word_of(ended)) == ("failed", "wait_timeout", "timed_out")
     assert (await send(world)).kept
     await world.check()
 

@@ -8,12 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from runwright import ids
-from runwright.domain.run import STATES, TERMINAL, Run
-from runwright.domain.words import JOB_WORDS, SYNONYMS, Shows, job_word, shows
+from runwright.domain.run import TERMINAL, Run
+from runwright.domain.words import REACHES_OVER, SYNONYMS, WORDS, Shows, shows, word_of
 from runwright.store.base import Birth, ChangeSet, Store
 from runwright.store.queries.runs import LIVE_CHILDREN, listing
-from tests.domain.specimens import SPECIMENS, T0, redactor, spec
-from tests.domain.test_words import REASONS
+from tests.domain.specimens import T0, redactor, spec
+from tests.domain.test_words import every_run
 from tests.store.rows_of import born, history, records, write
 
 
@@ -25,27 +25,30 @@ async def listed(store: Store, shown: frozenset[Shows] | None = None, **where: A
 
 async def every_kind_of_run(store: Store) -> list[Run]:
     """Store a run of every state and reason, dead-lettered too; return them oldest first."""
-    some = SPECIMENS["executing"]().standing
     runs: list[Run] = []
     changes = ChangeSet()
-    for state in STATES:
-        for reason, dead in itertools.product(REASONS[state], (None, T0) if state == "failed" else (None,)):
-            made = spec(T0 + len(runs))
-            run = replace(some, spec=made, state=state, reason=reason, dead_lettered_at=dead)
-            runs.append(run)
-            changes.births.append(Birth(run, redactor.raw(msgspec.json.encode(made)), None))
-            if state not in TERMINAL:
-                changes.heads_new.append(run)
+    for some in every_run():
+        made = spec(T0 + len(runs), kind=some.spec.kind)
+        run = replace(some, spec=made)
+        runs.append(run)
+        changes.births.append(Birth(run, redactor.raw(msgspec.json.encode(made)), None))
+        if run.state not in TERMINAL:
+            changes.heads_new.append(run)
     await write(store, changes)
     return runs
 
 
-@pytest.mark.parametrize("word", [*JOB_WORDS, *SYNONYMS])
+@pytest.mark.parametrize("word", WORDS)
 async def test_a_filter_by_word_returns_exactly_the_runs_that_show_it(store: Store, word: str):
     runs = await every_kind_of_run(store)
     shown = shows(word)
     assert shown is not None
-    expected = [run.run_id for run in reversed(runs) if job_word(run) == SYNONYMS.get(word, word)]
+    alike, over = {word, *SYNONYMS.get(word, ())}, REACHES_OVER.get(word)
+    expected = [
+        run.run_id
+        for run in reversed(runs)
+        if word_of(run) in alike or (run.spec.kind == "job" and word_of(run) == over)
+    ]
     assert await listed(store, frozenset(shown)) == expected
 
 
@@ -53,7 +56,7 @@ async def test_a_filter_by_several_words_returns_the_runs_of_each(store: Store):
     runs = await every_kind_of_run(store)
     words = ("dead_letter", "queued", "dequeued", "completed")
     shown = frozenset(itertools.chain.from_iterable(shows(word) or () for word in words))
-    assert await listed(store, shown) == [run.run_id for run in reversed(runs) if job_word(run) in words]
+    assert await listed(store, shown) == [run.run_id for run in reversed(runs) if word_of(run) in words]
 
 
 async def test_a_list_comes_in_either_order(store: Store):

@@ -9,7 +9,8 @@ import msgspec
 
 from runwright.domain.events import Draft
 from runwright.domain.outcome import Completed, Failed, Outcome, Stopped
-from runwright.domain.redaction import Redacted
+from runwright.domain.question import Mode
+from runwright.domain.redaction import Redacted, RedactedText
 from runwright.domain.run import On, Run, Spec, StopKind, ValueRef, Wait
 from runwright.domain.tenancy import Cause
 
@@ -185,6 +186,22 @@ class Wake(msgspec.Struct, frozen=True, kw_only=True):
     delivery: Delivery | None = None
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer the request `request_id` of an agent run that waits for it, or steer the run: its next turn hears of it.
+
+    Of several answers one is taken, the others are refused. `content` is redacted; `delivery` is an answer's value,
+    exact.
+    """
+
+    run_id: str
+    mode: Mode
+    content: RedactedText
+    cause: Cause
+    request_id: str | None = None
+    delivery: Delivery | None = None
+    idempotency: IdempotencyKey | None = None
+
+
 class Reschedule(msgspec.Struct, frozen=True, kw_only=True):
     """Let a run that has not begun begin at another time, perhaps with another payload: sealed, and described."""
 
@@ -232,6 +249,7 @@ Command = (
     | Expire
     | Resume
     | Wake
+    | Answer
     | Reschedule
     | Debug
     | Proceed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from runwright.domain import agent_ends
 from runwright.domain import events as e
 from runwright.domain import outcome as o
 from runwright.domain.commands import Decision
@@ -17,7 +18,7 @@ from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
 from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace, Wait
 from runwright.domain.schedule import inside
-from runwright.domain.tenancy import DEPENDENCIES, SCHEDULE, Cause
+from runwright.domain.tenancy import DEPENDENCIES, SCHEDULE, THREADS, Cause
 
 MAX_HANDOVERS = 20
 """How often a run may be handed back by draining workers before something must be wrong with it."""
@@ -70,7 +71,8 @@ def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float) -> Decision:
         case o.Failed() if run.stop is None or not outcome.retryable:
             return fail(run, outcome, at, draw)
         case _ if run.stop is not None:
-            return stopped(run, at, Cause("system:attempt"), confirmed=True)
+            said = outcome.output if isinstance(outcome, o.Stopped) else None
+            return stopped(run, at, Cause("system:attempt"), confirmed=True, said=said)
         case o.Parked():
             return _park(run, outcome, at)
         case _:
@@ -80,6 +82,9 @@ def end_attempt(run: Run, outcome: o.Outcome, at: int, draw: float) -> Decision:
 def _complete(run: Run, outcome: o.Completed, at: int) -> Decision:
     tally = Tally(ended=run.attempt, handovers=run.tally.handovers, restarts=run.tally.restarts)
     ended = replace(close(run, "completed", None, at), tally=tally, error=None, error_class=None)
+    if run.spec.agent is not None:
+        told = agent_ends.completed(ended, outcome, lifetime_ms(run, at))
+        return Decision(ended, (draft("run.completed", told, "completed"),))
     data = e.CompletedData(run.attempt, lifetime_ms(run, at), outcome.result)
     return Decision(ended, (draft("run.completed", data, "completed"),))
 
@@ -94,12 +99,21 @@ def _accept(run: Run) -> Decision:
     return Decision(entrusted, (draft("run.accepted", data, "accepted by the endpoint, which will tell the end"),))
 
 
-WAITS = {"timer": "sleeping", "event": "waits for an event", "child": "waits for a child", "dependency": "depends"}
+WAITS = {
+    "timer": "sleeping",
+    "event": "waits for an event",
+    "child": "waits for a child",
+    "dependency": "depends",
+    "input": "waits for an answer",
+}
 
 
 def _park(run: Run, outcome: o.Parked, at: int) -> Decision:
     wait = outcome.wait
     parked = replace(leave(run, "waiting", at, wait.on), due_at=outcome.due_at, wait=wait)
+    if outcome.question is not None:
+        asked = agent_ends.asked(outcome.question, outcome.due_at)
+        return Decision(parked, (draft("run.waiting_for_input", asked, WAITS["input"]),))
     return Decision(parked, (draft("run.waiting", e.Waiting(wait.on, outcome.due_at, wait.key), WAITS[wait.on]),))
 
 
@@ -112,7 +126,7 @@ def give_up(run: Run, at: int) -> Decision:
     message = RedactedText(waited)
     failed = replace(close(run, "failed", "wait_timeout", at), error=message, error_class="WaitTimeout")
     data = e.FailedData("wait_timeout", "WaitTimeout", message, False, run.attempt, False, lifetime_ms(run, at))
-    return Decision(failed, (draft("run.failed", data, "failed: WaitTimeout", "error", "system:scheduler"),))
+    return Decision(failed, (_failed(run, data, "system:scheduler"),))
 
 
 def await_others(run: Run, wait: Wait, at: int) -> Decision:
@@ -138,10 +152,20 @@ def conclude(run: Run, outcome: o.Completed | o.Failed | o.Stopped, at: int, cau
     said, name = outcome.message, outcome.error_class
     ended = replace(close(run, "failed", outcome.reason, at), error=said, error_class=name)
     data = e.FailedData(outcome.reason, name, said, False, run.attempt, False, lifetime_ms(run, at), outcome.code)
-    return Decision(ended, (draft("run.failed", data, f"failed: {name}", "error", cause.actor),))
+    return Decision(ended, (_failed(run, data, cause.actor),))
 
 
-_WAITED = {"event": "the event", "child": "the child's end", "dependency": "what the run depends on"}
+_WAITED = {
+    "event": "the event",
+    "child": "the child's end",
+    "dependency": "what the run depends on",
+    "input": "the answer",
+}
+
+
+def _failed(run: Run, data: e.FailedData, actor: str | None) -> Draft:
+    told = data if run.spec.agent is None else agent_ends.failed(data)
+    return draft("run.failed", told, f"failed: {data.error_class}", "error", actor)
 
 
 def _hand_over(run: Run, at: int) -> Decision:
@@ -183,7 +207,7 @@ def fail(run: Run, failure: o.Failed, at: int, draw: float, actor: str | None = 
         failure.code,
         failure.traceback,
     )
-    return Decision(ended, (draft("run.failed", data, f"failed: {failure.error_class}", "error", actor),))
+    return Decision(ended, (_failed(run, data, actor),))
 
 
 def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) -> Decision:
@@ -206,7 +230,7 @@ def _retry(run: Run, failure: o.Failed, at: int, delay: int, actor: str | None) 
     return Decision(later, (draft("run.retrying", data, message, "warning", actor),))
 
 
-_REASONS = {SCHEDULE: "overlap", DEPENDENCIES: "dependency"}
+_REASONS = {SCHEDULE: "overlap", DEPENDENCIES: "dependency", THREADS: "superseded"}
 
 
 def stop_reason(kind: StopKind, cause: Cause) -> str:
@@ -219,10 +243,10 @@ def stop_reason(kind: StopKind, cause: Cause) -> str:
     return "parent" if by_parent else "user"
 
 
-def stopped(run: Run, at: int, cause: Cause, *, confirmed: bool) -> Decision:
-    """Answer the end of an executing side that had been asked to stop."""
+def stopped(run: Run, at: int, cause: Cause, *, confirmed: bool, said: RedactedText | None = None) -> Decision:
+    """Answer the end of an executing side that had been asked to stop, with what an agent had `said` by then."""
     if run.stop == "cancel":
-        return cancel(run, at, cause, confirmed)
+        return cancel(run, at, cause, confirmed, said)
     if run.stop == "restart":
         return restart(run, at, cause, confirmed)
     return pause(run, at, cause, confirmed, Paused("executing"))
@@ -243,13 +267,14 @@ def restart(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision
     return Decision(leave(again, "queued", at), (draft("run.queued", data, "to begin again", actor=cause.actor),))
 
 
-def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None) -> Decision:
+def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None, said: RedactedText | None = None) -> Decision:
     """Return the run cancelled. `confirmed` tells whether an executing side said that it stopped."""
     reason = run.reason if run.stop == "cancel" and run.reason is not None else stop_reason("cancel", cause)
     requested = run.cancel_requested_at if run.cancel_requested_at is not None else at
     ended = replace(close(run, "cancelled", reason, at), cancel_requested_at=requested)
     data = e.CancelledData(reason, confirmed, cause.reason, cause.request_id)
-    return Decision(ended, (draft("run.cancelled", data, "cancelled", actor=cause.actor),))
+    told = data if run.spec.agent is None else agent_ends.cancelled(data, said)
+    return Decision(ended, (draft("run.cancelled", told, "cancelled", actor=cause.actor),))
 
 
 def pause(run: Run, at: int, cause: Cause, confirmed: bool | None, resume: Paused) -> Decision:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runwright.domain import agent_events as a
 from runwright.domain import job_events as w
 from runwright.domain import process_events as p
 from runwright.domain import workflow_events
@@ -231,31 +232,40 @@ class ExpiredData(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EventType(msgspec.Struct, frozen=True):
-    """An entry of the catalogue."""
+    """An entry of the catalogue. `of_agent` is the shape that an agent run gives it, where that is another.
+
+    A job's own code may append what is `by_job`, the executing side of an agent run what is `by_agent`.
+    """
 
     kind: Kind
     data: type[msgspec.Struct]
     by_job: bool = False
+    of_agent: type[msgspec.Struct] | None = None
+    by_agent: bool = False
 
 
 CATALOGUE: dict[str, EventType] = {
     "run.created": EventType("lifecycle", Created),
-    "run.started": EventType("lifecycle", Started),
+    "run.started": EventType("lifecycle", Started, of_agent=a.AgentStarted),
+    "run.claimed": EventType("lifecycle", Started),
     "run.accepted": EventType("lifecycle", AcceptedData),
     "run.annotated": EventType("output", Annotated),
     "run.queued": EventType("lifecycle", Queued),
     "run.joined": EventType("lifecycle", Joined),
     "run.waiting": EventType("lifecycle", Waiting),
     "run.woken": EventType("lifecycle", Woken),
+    "run.waiting_for_input": EventType("lifecycle", a.WaitingForInput),
+    "run.input_received": EventType("lifecycle", a.InputReceived),
+    "run.recovered": EventType("lifecycle", a.Recovered),
     "run.retrying": EventType("lifecycle", Retrying),
     "run.cancel_requested": EventType("lifecycle", StopRequested),
     "run.pause_requested": EventType("lifecycle", StopRequested),
     "run.restart_requested": EventType("lifecycle", RestartRequested),
     "run.paused": EventType("lifecycle", PausedData),
     "run.resumed": EventType("lifecycle", Resumed),
-    "run.completed": EventType("lifecycle", CompletedData),
-    "run.failed": EventType("lifecycle", FailedData),
-    "run.cancelled": EventType("lifecycle", CancelledData),
+    "run.completed": EventType("lifecycle", CompletedData, of_agent=a.AgentCompleted),
+    "run.failed": EventType("lifecycle", FailedData, of_agent=a.AgentFailed),
+    "run.cancelled": EventType("lifecycle", CancelledData, of_agent=a.AgentCancelled),
     "run.expired": EventType("lifecycle", ExpiredData),
     "run.rescheduled": EventType("lifecycle", Rescheduled),
     "run.progress": EventType("lifecycle", w.Progress, by_job=True),
@@ -280,16 +290,20 @@ CATALOGUE: dict[str, EventType] = {
     "step.completed": EventType("tool", w.StepCompleted, by_job=True),
     "step.unknown": EventType("tool", w.StepUnknown, by_job=True),
     **{name: EventType("output", shape) for name, shape in workflow_events.SHAPES.items()},
+    **{name: EventType(kind, shape, by_agent=True) for name, (kind, shape) in a.RECORDS.items()},
     "debug.set": EventType("system", DebugSet),
     "debug.request": EventType("system", Exchanged),
     "debug.response": EventType("system", Exchanged),
 }
-"""Every event type: its kind, the shape of its data, and whether a job's own code may append it."""
+"""Every event type: its kind, the shape of its data, and who may append it beside the engine."""
 
 CHANGES: frozenset[str] = frozenset(
     n for n, entry in CATALOGUE.items() if entry.kind == "lifecycle" and not entry.by_job
 )
 """The event types that say that a run's state changed, or that it was asked to."""
+
+BEGINS: frozenset[str] = frozenset({"run.started", "run.claimed"})
+"""The event types that say that an attempt began: what opens the log of an agent run is called as the first, too."""
 
 TERMINAL_TYPES: frozenset[str] = frozenset({"run.completed", "run.failed", "run.cancelled", "run.expired"})
 
@@ -301,7 +315,14 @@ def schemas() -> dict[str, dict[str, Any]]:
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": name,
             "x-kind": entry.kind,
-            **msgspec.json.schema(entry.data),
+            **_shape(entry),
         }
         for name, entry in CATALOGUE.items()
     }
+
+
+def _shape(entry: EventType) -> dict[str, Any]:
+    if entry.of_agent is None:
+        return msgspec.json.schema(entry.data)
+    shapes, parts = msgspec.json.schema_components((entry.data, entry.of_agent))
+    return {"anyOf": list(shapes), "$defs": parts}

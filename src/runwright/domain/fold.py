@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
+from runwright.domain import agent_events as a
 from runwright.domain import events as e
 from runwright.domain.amendments import Rescheduled
 from runwright.domain.run import State
@@ -37,9 +38,10 @@ def _step(folded: Folded, event: e.Event) -> Folded:
         return folded
     if event.data is None:
         raise ValueError(f"the data of {event.event_id} were erased: the log tells no state any more")
-    data = msgspec.json.decode(event.data, type=entry.data)
+    opens = event.seq == 1 and entry.of_agent is not None
+    data = msgspec.json.decode(event.data, type=entry.of_agent if opens and entry.of_agent else entry.data)
     match data:
-        case e.Created():
+        case e.Created() | a.AgentStarted():
             reason = data.reason or ("delay" if data.due_at else None)
             return replace(folded, state=data.state, reason=reason, due_at=data.due_at)
         case Rescheduled():
@@ -47,12 +49,14 @@ def _step(folded: Folded, event: e.Event) -> Folded:
             return replace(folded, state=data.state, reason=reason, due_at=data.due_at)
         case e.Started():
             return replace(folded, state="executing", reason=None, attempt=data.attempt, lease_epoch=data.lease_epoch)
-        case e.Queued():
+        case e.Queued() | a.Recovered():
             return replace(folded, state="queued", reason=None, due_at=None)
         case e.Joined():
             return replace(folded, due_at=data.due_at)
         case e.Waiting():
             return replace(folded, state="waiting", reason=data.reason, due_at=data.due_at)
+        case a.WaitingForInput():
+            return replace(folded, state="waiting", reason="input", due_at=data.due_at)
         case e.Woken():
             return replace(folded, due_at=None)
         case e.Retrying():

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import msgspec
 
+from runwright.domain.question import Question
 from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Trace, ValueRef, Wait
 
 
+class Said(msgspec.Struct, frozen=True):
+    """A message that an agent run leaves in its thread when it ends: its id, who says it, and its parts, sealed.
+
+    A hidden one is for later runs, not for the list of messages.
+    """
+
+    message_id: str
+    role: str
+    sealed: bytes
+    hidden: bool = False
+
+
 class Completed(msgspec.Struct, frozen=True):
-    """The work is done. `result` describes the value; `sealed` is its encrypted form, None for no result."""
+    """The work is done. `result` describes the value; `sealed` is its encrypted form, None for no result.
+
+    An agent run says its last answer in `output`, and leaves what it `said`.
+    """
 
     result: ValueRef | None = None
     sealed: bytes | None = None
     trace: Trace | None = None
+    output: RedactedText | None = None
+    said: tuple[Said, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +47,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     traceback: RedactedText | None = None
     reason: str = "error"
     trace: Trace | None = None
+    said: tuple[Said, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -39,15 +58,19 @@ class Accepted(msgspec.Struct, frozen=True):
 
 class Parked(msgspec.Struct, frozen=True):
     """The work waits, and holds no slot and no worker meanwhile: for a time, until `due_at` (µs); for anything else,
-    at most until then (None: for ever), or the run fails.
+    at most until then (None: for ever), or the run fails. A wait on input is for the answer to its `question`.
     """  # fmt: skip
 
     due_at: int | None
     wait: Wait = Wait("timer")
+    question: Question | None = None
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """The executing side confirms that it stopped, as it was asked."""
+    """The executing side confirms that it stopped, as it was asked; what an agent had `said` by then is kept."""
+
+    output: RedactedText | None = None
+    said: tuple[Said, ...] = ()
 
 
 class Released(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.lane import queue_key
 from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy, Strategy
@@ -31,8 +32,11 @@ LIVE: tuple[State, ...] = ("scheduled", "queued", "executing", "waiting", "pause
 
 StopKind = Literal["cancel", "restart", "pause"]
 
-On = Literal["timer", "event", "child", "dependency"]
+On = Literal["timer", "event", "child", "dependency", "input"]
 """What a run may wait for; a waiting run's reason."""
+
+AGENT = "agent"
+"""The kind of an agent run, and its executor."""
 
 ENDPOINT = "endpoint"
 """Who holds the lease of a run that an endpoint accepted and will finish by calls of its own."""
@@ -143,6 +147,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     webhook: bool = False
     """Whether its job's version names an address that is told of its end."""
     environment: str | None = None
+    agent: AgentTerms | None = None
     workflow: WorkflowRef | None = None
     """What a run of the kind workflow is a run of."""
     step: str | None = None
@@ -171,7 +176,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run counts: ended attempts, hand-overs, identical errors in a row, attempts that restarts ended, and
-    triggers that joined, with so many bytes.
+    triggers that joined, with so many bytes; of an agent run, how often it went on after its worker was lost.
     """  # fmt: skip
 
     ended: int = 0
@@ -181,6 +186,7 @@ class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts: int = 0
     joined: int = 0
     joined_bytes: int = 0
+    recoveries: int = 0
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -197,11 +203,13 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run's code has reported of its model calls, added up."""
+    """What a run's code has reported of its model calls, added up; `unpriced` counts those of unknown cost."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cost_microusd: int = 0
+    cached_tokens: int = 0
+    unpriced: int = 0
 
 
 class Paused(msgspec.Struct, frozen=True, omit_defaults=True):

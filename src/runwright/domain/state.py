@@ -13,14 +13,14 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from runwright.domain import amending, ending, gathering
+from runwright.domain import amending, answering, ending, gathering
 from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import job_events as w
 from runwright.domain.amendments import Rescheduled
 from runwright.domain.chain import genesis
 from runwright.domain.ending import draft
-from runwright.domain.run import Paused, Run, State, Usage
+from runwright.domain.run import AGENT, Paused, Run, State, Usage
 from runwright.domain.schedule import inside
 from runwright.domain.tenancy import system
 from runwright.errors import InvalidTransition, Overtaken, StaleLease
@@ -32,11 +32,13 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("scheduled", "stop"): ("paused", "cancelled"),
     ("scheduled", "expire"): ("expired",),
     ("scheduled", "reschedule"): ("scheduled", "queued", "waiting"),
+    ("scheduled", "answer"): ("scheduled",),
     ("scheduled", "debug"): ("scheduled",),
     ("queued", "claim"): ("executing",),
     ("queued", "stop"): ("paused", "cancelled"),
     ("queued", "expire"): ("expired",),
     ("queued", "reschedule"): ("scheduled", "queued"),
+    ("queued", "answer"): ("queued",),
     ("queued", "debug"): ("queued",),
     ("executing", "append"): ("executing",),
     ("executing", "finish"): (
@@ -53,13 +55,16 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("executing", "restart"): ("executing",),
     ("executing", "fence"): ("queued", "paused", "cancelled"),
     ("executing", "lose"): ("scheduled", "queued", "failed", "paused", "cancelled"),
+    ("executing", "answer"): ("executing",),
     ("executing", "debug"): ("executing",),
     ("waiting", "due"): ("queued", "failed"),
     ("waiting", "wake"): ("queued",),
+    ("waiting", "answer"): ("queued", "waiting"),
     ("waiting", "proceed"): ("waiting", "completed", "failed", "cancelled"),
     ("waiting", "stop"): ("paused", "cancelled"),
     ("waiting", "restart"): ("queued",),
     ("paused", "wake"): ("paused",),
+    ("paused", "answer"): ("paused",),
     ("waiting", "debug"): ("waiting",),
     ("paused", "stop"): ("paused", "cancelled"),
     ("paused", "restart"): ("queued",),
@@ -105,6 +110,8 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
     if allowed is None:
         if name in LATE:
             return c.Decision(run)
+        if name == "answer":
+            raise InvalidTransition(f"the run is {run.state}: it hears no more", code="runs.not_active")
         raise InvalidTransition(f"a run that is {run.state} cannot {_SPOKEN.get(name, name)}")
     return _DECIDERS[name](run, command, max(at, run.at))
 
@@ -144,8 +151,11 @@ def _submit(command: c.Submit, at: int) -> c.Decision:
         wait=wait,
     )
     waits = (kind if later else None, "") if later or wait is None else (wait.on, wait.key)
+    actor = command.cause.actor
+    if spec.agent is not None:
+        return c.Decision(run, (answering.opening(run, command.opening, *waits, actor=actor), *command.drafts))
     data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at, *waits)
-    created = draft("run.created", data, "created", actor=command.cause.actor)
+    created = draft("run.created", data, "created", actor=actor)
     return c.Decision(run, (created, *command.drafts))
 
 
@@ -162,7 +172,8 @@ def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
     )
     data = e.Started(begun.attempt, begun.lease_epoch, command.worker_id, waited // 1000)
     message = "started" if begun.attempt == 1 else f"attempt {begun.attempt} started"
-    return c.Decision(begun, (draft("run.started", data, message, actor=f"worker:{command.worker_id}"),))
+    name = "run.started" if run.spec.kind != AGENT else "run.claimed"
+    return c.Decision(begun, (draft(name, data, message, actor=f"worker:{command.worker_id}"),))
 
 
 def _append(run: Run, command: c.Append, at: int) -> c.Decision:
@@ -175,6 +186,8 @@ def _append(run: Run, command: c.Append, at: int) -> c.Decision:
 
 def _counted(run: Run, drafts: tuple[e.Draft, ...]) -> Run:
     """Return the run with the usage that these records report; what is no number of ours counts for nothing."""
+    if run.spec.kind == AGENT:
+        return answering.counted(run, drafts)
     reports = [draft.data for draft in drafts if draft.type == "usage.reported"]
     for report in reports:
         try:
@@ -248,12 +261,14 @@ def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
     if run.stop is not None:
         return ending.stopped(run, at, system("reaper", "the worker was lost"), confirmed=False)
     late = run.deadline_at is not None and at >= run.deadline_at
+    if run.spec.kind == AGENT and not late and run.tally.recoveries < answering.MAX_RECOVERIES:
+        return answering.recover(run, at)
     return ending.fail(run, ending.LATE if late else ending.LOST, at, command.draw, actor="system:reaper")
 
 
 def _due(run: Run, command: c.Due, at: int) -> c.Decision:
-    if run.due_at is not None and run.due_at > at:
-        return c.Decision(run)
+    if (run.due_at is not None and run.due_at > at) or (run.state == "waiting" and run.due_at is None):
+        return c.Decision(run)  # the timer was another wait's; this one may take for ever
     if run.state == "waiting" and run.reason != "timer":
         return ending.give_up(run, at)
     if run.state == "scheduled" and run.wait is not None:
@@ -339,6 +354,7 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "expire": _expire,
     "resume": _resume,
     "wake": _wake,
+    "answer": answering.answer,
     "reschedule": amending.reschedule,
     "debug": amending.set_debug,
     "proceed": _proceed,

@@ -35,6 +35,9 @@ SCHEDULE = "system:cron"
 DEPENDENCIES = "system:dependencies"
 """The label of whoever lets runs go on, or ends them, that wait for runs of other jobs."""
 
+THREADS = "system:threads"
+"""The label of whoever gives runs their turn in a thread, and ends those that another takes the place of."""
+
 Role = Literal["viewer", "operator", "approver", "admin"]
 
 _VIEWER = frozenset({"jobs:read", "runs:read"})

@@ -12,7 +12,7 @@ from runwright.domain.instants import text
 from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy, delay_ms
 from runwright.domain.run import Run
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 
 EVERY = "*"
 """Stands for every event type."""
@@ -188,7 +188,7 @@ def run_message(delivery: Delivery, run: Run, event: Event) -> bytes:
         project_id=spec.project_id,
         job_id=spec.job_id,
         kind=spec.kind,
-        status=job_word(run) if ended or delivery.run_status is None else delivery.run_status,
+        status=word_of(run) if ended or delivery.run_status is None else delivery.run_status,
         attempt=run.attempt if ended or delivery.run_attempt is None else delivery.run_attempt,
         reason=run.reason if ended else None,
         error=run.error if ended else None,

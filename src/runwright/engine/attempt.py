@@ -15,7 +15,7 @@ from runwright.domain.commands import Finish, Submit, Value
 from runwright.domain.events import CATALOGUE, Draft
 from runwright.domain.lane import Lane
 from runwright.domain.redaction import Redactor, compose
-from runwright.domain.run import Run, StopKind, ValueRef
+from runwright.domain.run import AGENT, Run, StopKind, ValueRef
 from runwright.domain.scan import Undecided
 from runwright.domain.secrets import Provision
 from runwright.engine.annotations import require_annotations
@@ -123,7 +123,7 @@ class Attempt:
         self._lost: Error | None = None
         self._stop: StopKind | None = run.stop
         self._held_back = False
-        self._buffer = Buffer(run.run_id, run.spec.project_id, run.lease_epoch, self.lose)
+        self._buffer = Buffer(run.run_id, run.spec.project_id, run.lease_epoch, self.lose, run.spec.kind == AGENT)
 
     def payload(self) -> Any:
         """Return the payload, exact."""
@@ -197,10 +197,10 @@ class Attempt:
             for note in saving.notes:
                 if note.type in STREAMED:
                     self.emit(note)  # its pieces are redacted as one text
-            drafts = [self._emitter.draft(spec.project_id, note) for note in saving.notes if note.type not in STREAMED]
+            drafts = [self._draft(note) for note in saving.notes if note.type not in STREAMED]
             last = saving.notes[-1] if saving.notes else None
             if refs and drafts and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
-                drafts[-1] = self._emitter.draft(spec.project_id, _Described(last, {**last.data, "value": refs[-1]}))
+                drafts[-1] = self._draft(_Described(last, {**last.data, "value": refs[-1]}))
             packed.drafts.extend(drafts)
             for removed in saving.removed:  # the store removes before it writes
                 packed.values[:] = [value for value in packed.values if (value.kind, value.key) != removed]
@@ -208,6 +208,9 @@ class Attempt:
             if saving.annotations:
                 self._annotate(packed, saving.annotations)
         return packed
+
+    def _draft(self, note: Note) -> Draft:
+        return self._emitter.draft(self.run.spec.project_id, note, agent=self._buffer.agent)
 
     def _annotate(self, packed: Packed, annotations: Mapping[str, str]) -> None:
         require_annotations(self.run, annotations)

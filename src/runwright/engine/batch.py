@@ -23,7 +23,7 @@ from runwright.domain.outcome import Completed
 from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
-from runwright.engine.values import STEP
+from runwright.engine.values import INPUT, STEP
 from runwright.engine.watched import Watched
 from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
 
@@ -104,6 +104,12 @@ class Batch:
                 self.changes.payloads.append((run.run_id, payload))
             case c.Proceed(outcome=Completed(sealed=sealed)) if changed:
                 self._results[run.run_id] = sealed
+            case c.Answer(delivery=given, idempotency=key):
+                if given is not None:
+                    kept = StoredValue(run.run_id, INPUT, given.name, given.sealed, None, None, self.now)
+                    self.changes.values.append(kept)
+                if key is not None:
+                    self.changes.idempotency.append((key, run.run_id))
             case c.Wake(delivery=given) if changed and given is not None:
                 kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
                 self.changes.values.append(kept)
@@ -360,6 +366,8 @@ def _attempt(run: Run, ended: Run) -> Attempt:
 def _told(outcome: str, run: Run, ended: Run) -> str:
     if ended.tally.restarts > run.tally.restarts:
         return "restarted"
+    if ended.tally.recoveries > run.tally.recoveries:
+        return "crashed"
     return "crashed" if outcome == "failed" and ended.error_class == "WorkerLost" else outcome
 
 

@@ -18,7 +18,7 @@ from runwright.domain.commands import Stop, Submit
 from runwright.domain.job import Job
 from runwright.domain.run import Run, Spec
 from runwright.domain.tenancy import Actor, Cause
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.commit import Commit
 from runwright.engine.reader import Filter, Reader
 from runwright.engine.requests import Submitted, Tell
@@ -158,9 +158,9 @@ def _unknown(run_id: str) -> BatchResult:
 
 def _stopped(run_id: str, answer: Any, after: Mapping[str, Run]) -> BatchResult:
     if isinstance(answer, Run):
-        return BatchResult(id=run_id, status=job_word(answer))
+        return BatchResult(id=run_id, status=word_of(answer))
     run = after.get(run_id)
-    status = "not_found" if run is None else job_word(run)
+    status = "not_found" if run is None else word_of(run)
     return BatchResult(id=run_id, status=status, error=answer.detail, code=answer.code)
 
 
@@ -177,7 +177,7 @@ def _made(run_id: str, answer: Submitted | Error) -> BatchResult:
 
 
 def _word(answer: Submitted) -> str | None:
-    return None if answer.run is None else job_word(answer.run)  # what a key had made before was not looked up
+    return None if answer.run is None else word_of(answer.run)  # what a key had made before was not looked up
 
 
 def made_of(records: Iterable[Record], results: Sequence[BatchResult]) -> list[Record]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from runwright.domain.commands import Stop, Wake
 from runwright.domain.tenancy import Cause
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.commit import Commit
 from runwright.engine.values import Values
 from runwright.errors import Error, InvalidTransition, NotFound
@@ -48,7 +48,7 @@ class Children:
         run, spec = record.run, record.run.spec
         return {
             "run_id": run.run_id,
-            "status": job_word(run),
+            "status": word_of(run),
             "result": self._values.open(spec.project_id, spec.run_id, "result", record.result),
             "error": run.error,
             "error_class": run.error_class,

@@ -67,11 +67,14 @@ class Packed(NamedTuple):
 class Buffer:
     """The unwritten records of one attempt."""
 
-    def __init__(self, run_id: str, project_id: str, lease_epoch: int, lost: Callable[[Error], None]) -> None:
+    def __init__(
+        self, run_id: str, project_id: str, lease_epoch: int, lost: Callable[[Error], None], agent: bool = False
+    ) -> None:
         self.run_id = run_id
         self.project_id = project_id
         self.lease_epoch = lease_epoch
         self.lost = lost
+        self.agent = agent
         self.drafts: list[Draft] = []
         self.bytes = 0
         self.streams: dict[str, Stream] = {}
@@ -149,11 +152,16 @@ class Emitter:
         self._early = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def draft(self, project_id: str, note: Note) -> Draft:
-        """Return the redacted record of a note of a project. Raises `InvalidRequest` for what a job may not append."""
+    def draft(self, project_id: str, note: Note, *, agent: bool = False) -> Draft:
+        """Return the redacted record of a note of a project.
+
+        Raises `InvalidRequest` for what a job, or an `agent`, may not append.
+        """
         entry = CATALOGUE.get(note.type)
-        if entry is None or not entry.by_job:
-            raise InvalidRequest(f"a job cannot append events of the type {note.type!r}", code="events.type")
+        if entry is None or not (entry.by_agent if agent else entry.by_job):
+            raise InvalidRequest(
+                f"{'an agent' if agent else 'a job'} cannot append events of the type {note.type!r}", code="events.type"
+            )
         if note.level not in LEVELS:
             raise InvalidRequest(f"the level {note.level!r} is none of {', '.join(LEVELS)}", code="events.level")
         redactor = self.redactors.of(project_id)
@@ -172,7 +180,7 @@ class Emitter:
             self._emit_chunk(buffer, {"stream_id": name, "chunk": note.data.get("chunk", "")})
             self._mark(buffer)
         else:
-            self.keep(buffer, self.draft(buffer.project_id, note))
+            self.keep(buffer, self.draft(buffer.project_id, note, agent=buffer.agent))
 
     def keep(self, buffer: Buffer, draft: Draft) -> None:
         """Keep a record of ours for the next flush."""

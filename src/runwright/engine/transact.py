@@ -121,7 +121,8 @@ class Transact:
 
     async def _idempotent(self, tx: Transaction) -> dict[tuple[str, str], tuple[str, str]]:
         keys = [key for each in self._submits for key in (each.idempotency, each.dedup) if key is not None]
-        keys += [each.idempotency for each in self._sends if each.idempotency is not None]
+        given = (*self._sends, *self._kinds[c.Answer])
+        keys += [each.idempotency for each in given if each.idempotency is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 
     async def _gatherings(self, tx: Transaction) -> dict[Gathering, str]:
@@ -246,6 +247,8 @@ class Transact:
                     return self._send(batch, request)
                 case Spawn():
                     return self._spawn(batch, request)
+                case c.Answer():
+                    return self._hear(batch, request)
                 case c.Due() | c.Expire() | c.Lose() | c.Fence():
                     return batch.decide(request) if self._has_come(batch, request) else None
                 case _:
@@ -295,6 +298,18 @@ class Transact:
             batch.changes.idempotency.append((key, answer))
             self._keys_taken[key.scope, key.key] = (key.fingerprint, answer)
         return sent
+
+    def _hear(self, batch: Batch, answer: c.Answer) -> Run:
+        """Let a run hear an answer; one that its key names again was heard, whatever the run does by now."""
+        run = batch.after.get(answer.run_id)
+        if run is None:
+            raise NotFound("run", answer.run_id)
+        if self._former(key := answer.idempotency) is not None:
+            return run
+        run = batch.decide(answer)
+        if key is not None:
+            self._keys_taken[key.scope, key.key] = (key.fingerprint, run.run_id)
+        return run
 
     def _spawn(self, batch: Batch, request: Spawn) -> Spawned:
         """Ask the lease of the run whose code it is first: one that has moved on makes no run."""

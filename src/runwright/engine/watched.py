@@ -12,7 +12,7 @@ from runwright.domain.events import Event
 from runwright.domain.rollups import Step
 from runwright.domain.run import Run
 from runwright.domain.webhooks import STEP_TYPES
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 
 
 class Watched:
@@ -54,7 +54,7 @@ class Watched:
             if wanted is not None and spec.project_id not in wanted:
                 continue
             found += [
-                Step(spec.project_id, spec.org_id, run_id, event.seq, event.type, job_word(run), run.attempt)
+                Step(spec.project_id, spec.org_id, run_id, event.seq, event.type, word_of(run), run.attempt)
                 for event in appended
                 if event.type in STEP_TYPES
             ]

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from runwright import telemetry
-from runwright.domain.events import TERMINAL_TYPES
+from runwright.domain.events import BEGINS, TERMINAL_TYPES
 from runwright.domain.lane import Lane
 from runwright.domain.run import Run
 from runwright.engine.batch import Batch
@@ -173,10 +173,10 @@ class Metrics:
             for event in events:
                 kind = event.type
                 types[kind] = types.get(kind, 0) + 1
-                if kind == "run.created":
+                if event.seq == 1:
                     spec = runs[run_id].spec
                     self._created.add((spec.kind, spec.executor))
-                elif kind == "run.started":
+                elif kind in BEGINS:
                     run = runs[run_id]
                     self._queue_wait.observe(run.queue_wait_us / 1e6, (run.spec.executor,))
                 elif kind in OF_PROCESSES:

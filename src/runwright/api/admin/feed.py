@@ -13,7 +13,7 @@ from runwright.api.context import Call
 from runwright.api.routing import Routes
 from runwright.api.sse import EventStream
 from runwright.domain.run import Run
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 
 routes = Routes("feed")
 
@@ -66,7 +66,7 @@ def change_frame(run: Run) -> bytes:
         spec.project_id,
         spec.job_id,
         spec.kind,
-        job_word(run),
+        word_of(run),
         run.state,
         run.reason,
         run.attempt,

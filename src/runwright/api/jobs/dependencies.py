@@ -12,14 +12,14 @@ from runwright.api.context import Call
 from runwright.api.idempotency import HEADERS, MADE_BEFORE, idempotency_key
 from runwright.api.jobs.job_schemas import JobQuery
 from runwright.api.jobs.jobs import find_job
-from runwright.api.jobs.run_schemas import JobWord
+from runwright.api.jobs.run_schemas import Word
 from runwright.api.pages import Page, PageQuery
 from runwright.api.patches import given
 from runwright.api.routing import Reply, Routes
 from runwright.api.slices import part
 from runwright.domain.dependency import Condition, MaxAge, OnMiss, TimeLimit, Verdict
 from runwright.domain.dependency import Dependency as Kept
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 
 routes = Routes("jobs")
 
@@ -79,7 +79,7 @@ class DependencyStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     job_id: str | None
-    status: JobWord
+    status: Word
     dependency_key: str | None
     dependencies: list[RunDependency]
     dependencies_satisfied: bool
@@ -161,7 +161,7 @@ async def get_dependency_status(call: Call, run_id: str) -> DependencyStatus:
     return DependencyStatus(
         run_id=run_id,
         job_id=run.spec.job_id,
-        status=job_word(run),  # type: ignore[arg-type]
+        status=word_of(run),  # type: ignore[arg-type]
         dependency_key=run.spec.dependency_key,
         dependencies=[verdict_view(verdict) for verdict in verdicts],
         dependencies_satisfied=all(verdict.standing == "met" for verdict in verdicts),

@@ -11,7 +11,7 @@ from runwright import ids
 from runwright.api import instants
 from runwright.api.jobs.run_schemas import RunQuery
 from runwright.domain.run import LIVE, STATES
-from runwright.domain.words import JOB_WORDS, Shows, matches, shows
+from runwright.domain.words import WORDS, Shows, matches, shows
 from runwright.engine.reader import Filter, Reader, containing, has_pairs
 from runwright.errors import InvalidRequest
 from runwright.store.base import Record
@@ -61,7 +61,7 @@ def _shown(query: RunQuery) -> frozenset[Shows] | None:
     for word in query.status:
         found = shows(word)
         if found is None:
-            raise InvalidRequest.at("status", f"{word[:64]!r} is none of {', '.join(JOB_WORDS)}")
+            raise InvalidRequest.at("status", f"{word[:64]!r} is none of {', '.join(WORDS)}")
         named.update(found)
     states = {Shows(state) for state in STATES if state in query.state}
     if query.status and query.state:

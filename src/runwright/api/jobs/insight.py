@@ -27,7 +27,7 @@ from runwright.api.jobs.webhooks import delivery_view
 from runwright.api.routing import Routes
 from runwright.domain.events import Event
 from runwright.domain.timeline import TOLD, timeline
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.reader import Filter, Reader, require_data
 from runwright.store.base import Record
 
@@ -45,7 +45,7 @@ async def explain_run(call: Call, run_id: str) -> wire.Why:
     why = await engine.explainer.why(run, call.services.clock.now())
     return wire.Why(
         run_id=run_id,
-        status=job_word(run),  # type: ignore[arg-type]
+        status=word_of(run),  # type: ignore[arg-type]
         state=run.state,
         reason=run.reason,
         code=why.code,  # type: ignore[arg-type]

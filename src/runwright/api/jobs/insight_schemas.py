@@ -34,7 +34,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run is not executing: a stable code, and a sentence."""
 
     run_id: str
-    status: wire.JobWord
+    status: wire.Word
     state: State
     reason: str | None
     code: Literal[

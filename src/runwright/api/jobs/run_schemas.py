@@ -18,10 +18,12 @@ Text256 = Annotated[str, Meta(min_length=1, max_length=256)]
 Seq = Annotated[int, Meta(ge=0, lt=10**18)]
 Kind = Literal["job", "all"]
 TriggeredBy = Literal["manual", "cron", "spawn", "workflow", "retry", "event"]
-JobWord = Literal[
+Word = Literal[
     "delayed", "queued", "dequeued", "executing", "waiting", "paused", "completed", "failed", "timed_out", "crashed",
     "system_failed", "canceled", "expired", "dead_letter",
+    "running", "cancelling", "waiting_for_input", "cancelled",
 ]  # fmt: skip
+"""What a run shows: one of a job the words of the jobs surface, one of an agent those of threads."""
 
 
 class ExecutionTrace(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str
     thread_id: str | None
     kind: str
-    status: JobWord
+    status: Word
     state: State
     reason: str | None
     attempt: int
@@ -155,7 +157,7 @@ class BulkTriggerResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one item: the run, or the code and message it was refused with."""
 
     id: str | None
-    status: JobWord | None
+    status: Word | None
     idempotency_hit: bool
     error: str | None
     code: str | None

@@ -19,7 +19,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.commands import Submit
 from runwright.domain.job import Job
 from runwright.domain.state import decide
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.orders import Order
 from runwright.engine.requests import Submitted
 from runwright.errors import Error, FieldError, InvalidRequest
@@ -118,7 +118,7 @@ async def _result(call: Call, answer: Submitted | Error) -> wire.BulkTriggerResu
     run = answer.run or (await call.services.engine.reader(call.actor).run(answer.run_id)).run
     return wire.BulkTriggerResult(
         id=answer.run_id,
-        status=job_word(run),  # type: ignore[arg-type]
+        status=word_of(run),  # type: ignore[arg-type]
         idempotency_hit=answer.hit,
         error=None,
         code=None,

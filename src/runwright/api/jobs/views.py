@@ -14,7 +14,7 @@ from runwright.domain.amendments import Exchanged
 from runwright.domain.events import Event
 from runwright.domain.job_events import ToolCalled, UsageReported
 from runwright.domain.money import usd
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.calls import SOURCE
 from runwright.engine.reader import Reader, Seen
 from runwright.store.base import Attempt, Record
@@ -100,7 +100,7 @@ def _standing(run: domain.Run, now: int) -> dict[str, Any]:
     finished = _text(ended)
     waits = run.state == "scheduled" and run.reason in ("retry", "snooze")
     return {
-        "status": job_word(run),
+        "status": word_of(run),
         "scheduled_at": _text(run.scheduled_at),
         "debug_mode": run.debug_mode,
         "state": run.state,

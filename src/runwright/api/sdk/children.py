@@ -11,7 +11,7 @@ from runwright.api.jobs.views import run_view
 from runwright.api.routing import Reply, Routes
 from runwright.api.sdk import schemas as wire
 from runwright.api.sdk.desk import ROUTE, Desk, either, working
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.requests import Spawned
 from runwright.engine.spawning import Spawning
 from runwright.engine.waits import Awaited
@@ -81,14 +81,14 @@ async def _require_own(call: Call, desk: Desk, named: str | None) -> None:
 
 
 async def _spawned(call: Call, desk: Desk, spawned: Spawned) -> wire.SpawnedRun:
-    return await _run(call, desk, spawned.made.run_id, spawned.made.hit, job_word(spawned.by), None)
+    return await _run(call, desk, spawned.made.run_id, spawned.made.hit, word_of(spawned.by), None)
 
 
 async def _awaited(call: Call, desk: Desk, awaited: Awaited) -> wire.SpawnedRun:
     if awaited.made is not None:
-        return await _run(call, desk, awaited.made.run_id, awaited.made.hit, job_word(awaited.run), None)
+        return await _run(call, desk, awaited.made.run_id, awaited.made.hit, word_of(awaited.run), None)
     end = msgspec.convert(awaited.payload, wire.ChildEnd)
-    return await _run(call, desk, end.run_id, True, job_word(awaited.run), end)
+    return await _run(call, desk, end.run_id, True, word_of(awaited.run), end)
 
 
 async def _run(

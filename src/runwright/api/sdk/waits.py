@@ -9,7 +9,7 @@ from runwright.api.context import Call
 from runwright.api.routing import Reply, Routes
 from runwright.api.sdk import schemas as wire
 from runwright.api.sdk.desk import ROUTE, either, working
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.waits import Awaited
 
 routes = Routes(tag="sdk")
@@ -39,6 +39,6 @@ class _Shown(msgspec.Struct, frozen=True):
 
 def _waiting(key: str, awaited: Awaited) -> _Shown:
     run = awaited.run
-    status = "received" if awaited.received else job_word(run)
+    status = "received" if awaited.received else word_of(run)
     due_at = None if run.due_at is None or awaited.received else instants.text(run.due_at)
     return _Shown(run.run_id, status, key, awaited.payload, due_at, f"{run.run_id}.{run.seq}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, false, literal_column, or_, select
+from sqlalchemy import ColumnElement, Text, and_, bindparam, delete, false, literal_column, or_, select
 
 from runwright.domain.run import LIVE
 from runwright.domain.words import Shows
@@ -21,6 +21,7 @@ LIVE_CHILDREN = Query(
     .order_by(runs.c.run_id)
 )
 
+_AGENT = literal_column("'agent'", Text)
 _LIVE = frozenset(LIVE)
 _UNHAPPY = frozenset({"failed", "cancelled", "expired"})
 
@@ -49,6 +50,11 @@ def _shown(shows: Shows) -> ColumnElement[bool]:
     if shows.dead is not None:
         dead = runs.c.dead_lettered_at
         wanted.append(dead.is_not(None) if shows.dead else dead.is_(None))
+    if shows.asked is not None:
+        asked = runs.c.cancel_requested_at
+        wanted.append(asked.is_not(None) if shows.asked else asked.is_(None))
+    if shows.agent is not None:
+        wanted.append(runs.c.kind == _AGENT if shows.agent else runs.c.kind != _AGENT)
     return and_(*wanted)
 
 
