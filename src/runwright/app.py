@@ -25,10 +25,7 @@ from runwright.api.context import Services
 from runwright.api.jobs import surface as jobs_surface
 from runwright.api.rates import Rates
 from runwright.api.routing import Routes
-from runwright.api.sdk import children as sdk_children
-from runwright.api.sdk import records as sdk_records
-from runwright.api.sdk import routes as sdk
-from runwright.api.sdk import waits as sdk_waits
+from runwright.api.sdk import surface as sdk_surface
 from runwright.api.server import announce
 from runwright.api.server import run as run_main
 from runwright.api.server import serve as serve_http
@@ -82,10 +79,7 @@ TABLES: tuple[Routes, ...] = (
     feed.routes,
     tickets.routes,
     *jobs_surface.TABLES,
-    sdk.routes,
-    sdk_records.routes,
-    sdk_waits.routes,
-    sdk_children.routes,
+    *sdk_surface.TABLES,
 )
 """Every route of the server."""
 

@@ -182,6 +182,29 @@ async def remembers(ctx: Context, payload: Payload) -> Payload:
 
 
 @job
+async def relates(ctx: Context, payload: Payload) -> Payload:
+    """Wait for a child and for an event, start another child, go on in another run, and remember all of it."""
+    if "event" not in payload:
+        return {"remembered": await ctx.memory("last")}
+    child = await ctx.spawn(payload["child"], {"n": 1}, await_completion=True)
+    loose = await ctx.spawn(payload["child"], {"n": 2})
+    event = await ctx.wait_for_event(payload["event"])
+    await ctx.set_memory("last", {"child": child.result, "event": event})
+    await ctx.set_memory("gone", 1, ttl_s=60)
+    await ctx.delete_memory("gone")
+    onward = await ctx.continue_run({"from": ctx.run_id})
+    return {"child": child.run_id, "loose": loose.run_id, "onward": onward.run_id}
+
+
+@job
+def relates_too(ctx: SyncContext, payload: Payload) -> Payload:
+    """Do the same in a thread."""
+    ctx.set_memory("last", payload)
+    onward = ctx.continue_run({"again": False}) if payload["again"] else None
+    return {"remembered": ctx.memory("last"), "onward": None if onward is None else onward.run_id}
+
+
+@job
 async def nap(ctx: Context, payload: Payload) -> Payload:
     """Sleep, holding no worker."""
     await ctx.sleep(payload["secs"])
@@ -229,5 +252,7 @@ app = Worker(
         deaf,
         order,
         remembers,
+        relates,
+        relates_too,
     ],
 )

@@ -108,6 +108,7 @@ class World(NamedTuple):
             "send_event_by_prefix": {"payload": {"a": 1}},
             "write_stream": {"chunk": "c"},
             "set_state": {"key": "a", "value": 1},
+            "set_memory": {"key": "a", "value": 1},
             "complete_run": {"result": {"a": 1}},
             "fail_run": {"error": "x"},
             "restart_run": {"preset": "micro"},

@@ -73,6 +73,32 @@ async def test_a_run_is_the_same_in_the_server_and_elsewhere(
     assert {attempt["worker_id"] for attempt in attempts} == {worker.worker_id}
 
 
+@pytest.mark.parametrize("where", ["here", "there"])
+async def test_a_handler_waits_spawns_goes_on_and_remembers_here_and_elsewhere(
+    api: Speech, elsewhere: Speech, worker: LiveWorker, where: str
+):
+    speech = {"here": api, "there": elsewhere}[where]
+    job, child, event = await speech.job("relates"), unique("child"), unique("event")
+    await said(speech.client.post("/v1/jobs", json={"slug": child, "handler": "echo"}), 201)
+    run = await speech.trigger(job, {"child": child, "event": event})
+    await speech.until(run["id"], "run.waiting", count=2)
+    await said(speech.client.post(f"/v1/events/{event}/send", json={"payload": {"paid": True}}))
+    ended = await speech.ended(run["id"])
+    assert (ended["status"], ended["attempt"]) == ("completed", 1)
+    children = await speech.listed(f"/v1/runs/{run['id']}/children")
+    assert [each["id"] for each in children] == [ended["result"]["child"], ended["result"]["loose"]], "made once each"
+    onward = await speech.ended(ended["result"]["onward"])
+    assert (onward["continuation_of"], onward["triggered_by"]) == (run["id"], "spawn")
+    assert onward["result"] == {"remembered": {"child": {"n": 1}, "event": {"paid": True}}}
+    (kept,) = await speech.listed(f"/v1/jobs/{job}/memory")
+    assert (kept["memory_key"], kept["run_id"]) == ("last", run["id"])
+    await said(speech.client.delete(f"/v1/jobs/{job}/memory/last"), 204)
+    assert await speech.listed(f"/v1/jobs/{job}/memory") == []
+    threaded = await speech.done(await speech.job("relates-too"), {"again": True})
+    last = await speech.ended(threaded["result"]["onward"])
+    assert last["result"] == {"remembered": {"again": False}, "onward": None}
+
+
 async def test_a_cancel_reaches_a_worker_at_once_and_is_confirmed(elsewhere: Speech, worker: LiveWorker, gate: Gate):
     run = await elsewhere.trigger(await elsewhere.job("hold"), {"gate": gate.port})
     await gate.arrived()

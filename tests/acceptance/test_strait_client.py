@@ -162,6 +162,10 @@ async def test_the_life_of_a_run_from_both_sides(house: House, client: Strait) -
     assert (sent.body, sent.headers["x-attempt"]) == (f'{{"of":"{run_id}"}}'.encode(), "1")
     await inner.complete()
     onward = await ctx.continue_run({"n": 2})
+    await token.do_request("POST", f"/sdk/v1/runs/{run_id}/memory", body={"key": "cursor", "value": 7, "ttl_secs": 60})
+    assert (await token.do_request("GET", f"/sdk/v1/runs/{run_id}/memory/cursor"))["value"] == 7
+    assert len(await token.do_request("GET", f"/sdk/v1/runs/{run_id}/memory")) == 1
+    await token.do_request("DELETE", f"/sdk/v1/runs/{run_id}/memory/cursor")
     await ctx.complete({"done": True})
     with pytest.raises(ApiError) as gone:
         await ctx.heartbeat()

@@ -22,6 +22,8 @@ class Journal:
         self.annotations: dict[str, str] = {}
         self.children: dict[str, str] = {}
         self.spawned: list[Child] = []
+        self.continuations: list[dict[str, Any] | None] = []
+        self.memory: dict[str, Any] = {}
         self.schemas: dict[str, Any] = {}
         self.now = 1_000_000_000
         self.saves = 0
@@ -102,6 +104,19 @@ class ScriptedSession:
         run_id = self.journal.children.setdefault(child.idempotency_key, f"run_{len(self.journal.children) + 2}")
         self.journal.spawned.append(child)
         return run_id
+
+    async def go_on(self, payload: dict[str, Any] | None, idempotency_key: str) -> str:
+        self.journal.continuations.append(payload)
+        return self.journal.children.setdefault(idempotency_key, f"run_{len(self.journal.children) + 2}")
+
+    async def recall(self, key: str, default: Any = None) -> Any:
+        return self.journal.memory.get(key, default)
+
+    async def remember(self, key: str, value: Any, ttl_s: float | None) -> None:
+        self.journal.memory[key] = value
+
+    async def forget(self, key: str) -> None:
+        self.journal.memory.pop(key, None)
 
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         self.journal.annotations |= annotations

@@ -54,10 +54,11 @@ NOT_TAKEN = {
     ("spawn_run", "job_slug"): "the other spelling of `job`",
     ("save_output", "output_key"): "the other spelling of `key`",
     ("set_state", "state_key"): "the other spelling of `key`",
+    ("set_memory", "memory_key"): "the other spelling of `key`",
 }
 NOT_SHOWN = {("Run", "ok"): "`runs.cancel` reads the run behind the answer that it was accepted"} | {
     (kind, "stop"): "`AsyncRunHandle.stop` has it, from every answer"
-    for kind in ("Run", "Event", "Checkpoint", "Output", "Usage", "ToolCall", "StateValue", "Standing")
+    for kind in ("Run", "Event", "Checkpoint", "Output", "Usage", "ToolCall", "StateValue", "MemoryValue", "Standing")
 }
 BUILT = {("Event", "event_id"): "what the stream calls `id`"} | {
     ("SpawnedRun", name): "a spawn has no dry run, and joins no other" for name in ("dry_run", "joined")

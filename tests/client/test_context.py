@@ -128,6 +128,25 @@ async def test_an_unsafe_step_of_unknown_outcome_runs_again_where_the_job_says_s
     assert await execute(handler, journal, lease_epoch=2, rerun_unknown_steps=True) == Completed(2)
 
 
+async def test_a_continuation_is_made_once_in_all_attempts_and_memory_is_what_the_host_has():
+    @job
+    async def goes_on(ctx: Context, payload: dict[str, Any]) -> Any:
+        onward = await ctx.continue_run({"n": 1})
+        bare = await ctx.continue_run()
+        await ctx.set_memory("last", [onward.run_id, bare.run_id])
+        await ctx.delete_memory("old")
+        if ctx.attempt == 1:
+            raise ValueError("again")
+        return await ctx.memory("last"), await ctx.memory("old", "none")
+
+    journal = Journal()
+    journal.memory["old"] = 1
+    await execute(goes_on, journal, {})
+    outcome = await execute(goes_on, journal, {}, attempt=2, lease_epoch=2)
+    assert outcome == Completed([["run_2", "run_3"], "none"])
+    assert journal.continuations == [{"n": 1}, None]
+
+
 async def test_a_handler_may_find_out_what_an_unknown_step_did_and_go_on():
     def fail() -> None:
         raise ConnectionError("cut")

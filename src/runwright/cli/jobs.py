@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from cyclopts import App, Parameter
 
-from runwright.cli import dependencies, printing
+from runwright.cli import dependencies, memory, printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import UsageError
 from runwright.cli.inputs import Yes, confirm
@@ -15,6 +15,7 @@ from runwright.client.job_models import Job
 
 app = App(name="jobs", help="List, read, create, change and delete jobs.")
 app.command(dependencies.app)
+app.command(memory.app)
 
 SHOWN_ONCE = "The signing secret is not shown again: give it to the endpoint now."
 

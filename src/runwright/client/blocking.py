@@ -10,7 +10,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from runwright.client.context import Checkpoint, Context, Facts
+from runwright.client.context import Context
+from runwright.client.facts import Checkpoint, Facts
 from runwright.client.guard import Guard
 from runwright.client.session import Child, Draft, Key, Session, Value, ValueKind
 
@@ -36,6 +37,22 @@ class FromThread:
     async def spawn(self, child: Child) -> str:
         """Make a child of this run, as `Session.spawn`."""
         return self._wait(self._session.spawn(child))
+
+    async def go_on(self, payload: dict[str, Any] | None, idempotency_key: str) -> str:
+        """Make the run that continues this one, as `Session.go_on`."""
+        return self._wait(self._session.go_on(payload, idempotency_key))
+
+    async def recall(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers, as `Session.recall`."""
+        return self._wait(self._session.recall(key, default))
+
+    async def remember(self, key: str, value: Any, ttl_s: float | None) -> None:
+        """Keep a value for every run of the job, as `Session.remember`."""
+        self._wait(self._session.remember(key, value, ttl_s))
+
+    async def forget(self, key: str) -> None:
+        """Forget what the job remembers, as `Session.forget`."""
+        self._wait(self._session.forget(key))
 
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return what the run has kept, as `Session.values`."""
@@ -76,11 +93,15 @@ class SyncContext(Facts):
     sleep_until = _blocking(Context.sleep_until)
     wait_for_event = _blocking(Context.wait_for_event)
     spawn = _blocking(Context.spawn)
+    continue_run = _blocking(Context.continue_run)
     checkpoint = _blocking(Context.checkpoint)
     output = _blocking(Context.output)
     state = _blocking(Context.state)
     set_state = _blocking(Context.set_state)
     delete_state = _blocking(Context.delete_state)
+    memory = _blocking(Context.memory)
+    set_memory = _blocking(Context.set_memory)
+    delete_memory = _blocking(Context.delete_memory)
     annotate = _blocking(Context.annotate)
 
 

@@ -1,20 +1,21 @@
 """The durable context: what a handler is given to do its work with."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, Unpack
 
-from runwright.client.errors import ChildFailed, NotJson, Park, StepOutcomeUnknown, StepResultNotJson, StopKind
-from runwright.client.fields import Level, SpawnOptions
+from runwright.client.errors import ChildFailed, NotJson, Park, StepOutcomeUnknown, StepResultNotJson
+from runwright.client.facts import Checkpoint, Facts, number, text
+from runwright.client.fields import SpawnOptions
 from runwright.client.guard import Guard
 from runwright.client.host import Waits
-from runwright.client.json_values import json_copy, lenient_copy
+from runwright.client.json_values import json_copy
 from runwright.client.outcome import Spawned
 from runwright.client.session import Child, Draft, Session, Value
 from runwright.client.steps import (
+    CONTINUE,
     EVENT,
     NOTHING,
     SLEEP,
@@ -29,130 +30,6 @@ from runwright.client.steps import (
     started_value,
     takes_idempotency_key,
 )
-
-LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
-
-
-class Checkpoint:
-    """The checkpoint saved last: its number (0 for none) and its state."""
-
-    def __init__(self, kept: Mapping[str, Any]) -> None:
-        self.sequence = max(map(int, kept)) if kept else 0
-        self.state: Any = kept.get(str(self.sequence))
-
-
-class Facts:
-    """What both contexts offer that never waits: who the run is, and the records that it emits."""
-
-    def __init__(self, session: Session, guard: Guard, checkpoint: Checkpoint) -> None:
-        self._session = session
-        self._guard = guard
-        self._checkpoint = checkpoint
-
-    @property
-    def run_id(self) -> str:
-        """The run's id."""
-        return self._session.run_id
-
-    @property
-    def job(self) -> str:
-        """The slug of the run's job."""
-        return self._session.job
-
-    @property
-    def attempt(self) -> int:
-        """1 for the first attempt; grows with each retry."""
-        return self._session.attempt
-
-    @property
-    def lease_epoch(self) -> int:
-        """Grows with each lease, so also when a sleeping or resumed run goes on."""
-        return self._session.lease_epoch
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """The run's metadata."""
-        return self._session.metadata
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """The run's tags."""
-        return self._session.tags
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        """The variables of the job's environment, as they were when the attempt began."""
-        return self._session.env
-
-    def secret(self, name: str) -> str:
-        """Return a secret of the project or of the job's environment, as it was when the attempt began.
-
-        Raises `LookupError` for a name that the run was not given. Whatever the run writes, the value is taken out.
-        """
-        try:
-            return self._session.secrets[name]
-        except KeyError:
-            raise LookupError(f"The run was given no secret {name!r}: make it, or name its environment.") from None
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same text in every attempt of this run: the key that it was triggered with, else its id."""
-        return self._session.idempotency_key or self._session.run_id
-
-    @property
-    def last_checkpoint(self) -> Any:
-        """The state saved last, by this attempt or an earlier one; None if there is none."""
-        return self._checkpoint.state
-
-    @property
-    def stop_requested(self) -> StopKind | None:
-        """What the handler was asked to do: "cancel", "restart" or "pause"; None while nothing was asked."""
-        return self._guard.stop.requested
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether somebody asked the handler to stop. What it returns then still counts as its result."""
-        return self._guard.stop.requested is not None
-
-    def log(self, message: str, level: Level = "info", **data: Any) -> None:
-        """Write a line into the run's log; `data` that is not JSON is written as text."""
-        if level not in LEVELS:
-            raise ValueError(f"A level is one of {', '.join(LEVELS)}, not {level!r}.")
-        self._emit("log", data, level, message)
-
-    def progress(self, percent: float, message: str = "", **data: Any) -> None:
-        """Tell how far the work is: 0 to 100; what is outside is taken as the nearer end."""
-        shown = round(min(max(_number(percent, "A percentage"), 0.0), 100.0), 2)
-        self._emit("run.progress", {**data, "percent": shown, "message": str(message)}, "info", message)
-
-    def stream(self, chunk: str, stream_id: str = "default", done: bool = False) -> None:
-        """Send a piece of text to whoever follows the run; neighbouring pieces may arrive as one."""
-        data = {"chunk": _text(chunk, "A chunk", empty=True), "stream_id": _text(stream_id, "A stream's id")}
-        self._emit("stream.chunk", {**data, "done": bool(done)}, "info", "")
-
-    def usage(
-        self, provider: str, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost_microusd: int = 0
-    ) -> None:
-        """Tell what a call of a model used; the cost is in millionths of a US dollar."""
-        counts = {
-            "prompt_tokens": _count(prompt_tokens),
-            "completion_tokens": _count(completion_tokens),
-            "total_tokens": prompt_tokens + completion_tokens,
-            "cost_microusd": _count(cost_microusd),
-        }
-        named = {"provider": _text(provider, "A provider"), "model": _text(model, "A model")}
-        self._emit("usage.reported", {**named, **counts}, "info", f"{model}: {counts['total_tokens']} tokens")
-
-    def tool_call(
-        self, name: str, input: Any = None, output: Any = None, *, duration_ms: int = 0, status: str = "completed"
-    ) -> None:
-        """Tell that the handler called a tool, with what, and what came of it."""
-        data = {"tool_name": _text(name, "A tool's name"), "input": input, "output": output, "status": str(status)}
-        self._emit("tool.called", {**data, "duration_ms": _count(duration_ms)}, "info", f"{name}: {status}")
-
-    def _emit(self, type: str, data: dict[str, Any], level: Level, message: str) -> None:
-        self._guard.heed_stop(once=True)
-        self._session.emit(Draft(type, lenient_copy(data), level, str(message)))
 
 
 class Context(Facts):
@@ -209,7 +86,7 @@ class Context(Facts):
 
         Steps before it are not repeated, and a sleep that has passed returns at once.
         """
-        sleep_us = round(_number(seconds, "A sleep's length") * 1_000_000)
+        sleep_us = round(number(seconds, "A sleep's length") * 1_000_000)
         await self._sleep(lambda now: now + sleep_us)
 
     async def sleep_until(self, at: datetime) -> None:
@@ -226,7 +103,7 @@ class Context(Facts):
         second event. A run whose event does not come within `timeout_s` (None: for ever) fails.
         """
         self._guard.heed_stop()
-        name = self._steps.next_key(f"{EVENT}{_text(key, 'The key of an event')}")
+        name = self._steps.next_key(f"{EVENT}{text(key, 'The key of an event')}")
         kept = await self._steps.find(name)
         if kept.finished:
             payload: dict[str, Any] = kept.result
@@ -248,7 +125,7 @@ class Context(Facts):
         result; a child that did not complete raises `ChildFailed`.
         """
         self._guard.heed_stop()
-        name = self._steps.next_key(f"{SPAWN}{_text(job, 'The slug of a job')}")
+        name = self._steps.next_key(f"{SPAWN}{text(job, 'The slug of a job')}")
         end = await self._steps.find(name) if await_completion else NOTHING
         if end.finished:
             return _ended(end.result)
@@ -267,10 +144,24 @@ class Context(Facts):
         await self._waits.save([], [finished_value(f"{name}.run", run_id)])
         return run_id
 
+    async def continue_run(self, payload: Mapping[str, Any] | None = None) -> Spawned:
+        """Start the run of the same job that goes on where this one ends, once in all attempts.
+
+        Without a payload it is given this one's. This run is not ended by it: the handler returns.
+        """
+        self._guard.heed_stop()
+        name = self._steps.next_key(CONTINUE)
+        kept = await self._steps.find(name)
+        if kept.finished:
+            return Spawned(str(kept.result))
+        run_id = await self._waits.go_on(None if payload is None else json_copy(payload), f"{self.run_id}:{name}")
+        await self._waits.save([], [finished_value(name, run_id)])
+        return Spawned(run_id)
+
     def _until(self, timeout_s: float | None) -> int | None:
         if timeout_s is None:
             return None
-        return self._session.now() + round(_number(timeout_s, "A time limit") * 1_000_000)
+        return self._session.now() + round(number(timeout_s, "A time limit") * 1_000_000)
 
     async def checkpoint(self, state: dict[str, Any]) -> None:
         """Save the handler's state, durable on return; later attempts find it in `last_checkpoint`."""
@@ -289,19 +180,19 @@ class Context(Facts):
         With `schema` (JSON Schema 2020-12) the value is validated where it is stored.
         """
         self._guard.heed_stop(once=True)
-        draft = Draft("output.saved", {"output_key": _text(key, "An output's key")}, "info", f"output {key}")
+        draft = Draft("output.saved", {"output_key": text(key, "An output's key")}, "info", f"output {key}")
         await self._waits.save([draft], [Value("output", key, json_copy(value), schema)])
 
     async def state(self, key: str, default: Any = None) -> Any:
         """Return what the run keeps under a key, kept by this attempt or an earlier one; `default` where nothing is."""
         self._guard.heed_stop(once=True)
-        return (await self._state()).get(_text(key, "A state's key"), default)
+        return (await self._state()).get(text(key, "A state's key"), default)
 
     async def set_state(self, key: str, value: Any) -> None:
         """Keep a JSON value under a key, durable on return, for later attempts and for operators to see."""
         self._guard.heed_stop(once=True)
         kept, copy = await self._state(), json_copy(value)
-        draft = Draft("state.set", {"state_key": _text(key, "A state's key")}, "debug", f"state {key}")
+        draft = Draft("state.set", {"state_key": text(key, "A state's key")}, "debug", f"state {key}")
         await self._waits.save([draft], [Value("state", key, copy)])
         kept[key] = copy
 
@@ -314,10 +205,29 @@ class Context(Facts):
             await self._waits.save([draft], removed=[("state", key)])
             del kept[key]
 
+    async def memory(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers under a key, kept by any of its runs; `default` where that is nothing."""
+        self._guard.heed_stop(once=True)
+        return await self._waits.recall(text(key, "A memory's key"), default)
+
+    async def set_memory(self, key: str, value: Any, *, ttl_s: float | None = None) -> None:
+        """Keep a JSON value for every run of the job, durable on return, for so long (None: until it is deleted).
+
+        Of two runs that set one key the later one counts.
+        """
+        self._guard.heed_stop(once=True)
+        lasts_s = None if ttl_s is None else number(ttl_s, "How long a value is kept")
+        await self._waits.remember(text(key, "A memory's key"), json_copy(value), lasts_s)
+
+    async def delete_memory(self, key: str) -> None:
+        """Forget what the job remembers under a key, durably; where that is nothing, nothing happens."""
+        self._guard.heed_stop(once=True)
+        await self._waits.forget(text(key, "A memory's key"))
+
     async def annotate(self, annotations: Mapping[str, str]) -> None:
         """Add to the run's metadata, durable on return; `metadata` shows it in later attempts."""
         self._guard.heed_stop(once=True)
-        texts = {name: _text(value, "An annotation", empty=True) for name, value in annotations.items()}
+        texts = {name: text(value, "An annotation", empty=True) for name, value in annotations.items()}
         await self._waits.annotate(texts)
 
     async def _state(self) -> dict[str, Any]:
@@ -368,21 +278,3 @@ def _ended(end: Mapping[str, Any]) -> Spawned:
 
 def _bound(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
     return lambda: fn(*args, **kwargs)
-
-
-def _number(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{what} is a finite number, not {value!r}.")
-    return float(value)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"A count is a whole number from 0 on, not {value!r}.")
-    return value
-
-
-def _text(value: object, what: str, *, empty: bool = False) -> str:
-    if not isinstance(value, str) or not (value or empty):
-        raise ValueError(f"{what} is a text, not {value!r:.200}.")
-    return value

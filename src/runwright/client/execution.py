@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from runwright.client.blocking import SyncContext
-from runwright.client.context import Checkpoint, Context
+from runwright.client.context import Context
 from runwright.client.errors import (
     LeaseLost,
     NonRetryable,
@@ -19,6 +19,7 @@ from runwright.client.errors import (
     RetryLater,
     Stop,
 )
+from runwright.client.facts import Checkpoint
 from runwright.client.guard import CancelOnStop, Guard
 from runwright.client.handlers import Handler
 from runwright.client.host import OnLoop

@@ -62,6 +62,12 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     debounce: DebounceWindow | UnsetType = UNSET
     batch: BatchWindow | UnsetType = UNSET
     event_triggers: list[EventTrigger] | UnsetType = UNSET
+    run_ttl_secs: Annotated[int, Meta(ge=1, le=2_592_000)] | Annotated[float, Meta(ge=1, le=2_592_000)] | UnsetType = (
+        UNSET
+    )
+    poison_pill_threshold: Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
+    environment: _Slug | UnsetType = UNSET
+    webhook_url: Annotated[str, Meta(max_length=2048)] | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
         """Return the fields that were given, as the jobs API names them."""
@@ -166,6 +172,10 @@ def job(
     debounce: DebounceWindow | None = None,
     batch: BatchWindow | None = None,
     event_triggers: Sequence[EventTrigger] | None = None,
+    run_ttl_secs: float | None = None,
+    poison_pill_threshold: int | None = None,
+    environment: str | None = None,
+    webhook_url: str | None = None,
 ) -> Callable[[Callable[Concatenate[C, P], R]], Handler[Concatenate[C, P], R]]: ...
 
 

@@ -21,6 +21,19 @@ class Waits(Protocol):
         """Make a child of this run, as `Session.spawn`."""
         ...
 
+    async def go_on(self, payload: dict[str, Any] | None, idempotency_key: str) -> str:
+        """Make the run that continues this one, as `Session.go_on`."""
+        ...
+
+    async def recall(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers, as `Session.recall`."""
+
+    async def remember(self, key: str, value: Any, ttl_s: float | None) -> None:
+        """Keep a value for every run of the job, as `Session.remember`."""
+
+    async def forget(self, key: str) -> None:
+        """Forget what the job remembers, as `Session.forget`."""
+
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return what the run has kept, as `Session.values`."""
         ...
@@ -36,6 +49,10 @@ class OnLoop:
         self.save = session.save
         self.annotate = session.annotate
         self.spawn = session.spawn
+        self.go_on = session.go_on
+        self.recall = session.recall
+        self.remember = session.remember
+        self.forget = session.forget
         self.values = session.values
 
     async def call(self, fn: Callable[[], Any], thread: bool) -> Any:

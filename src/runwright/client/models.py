@@ -259,6 +259,18 @@ class StateValue(Record, kw_only=True):
     updated_at: datetime | None = None
 
 
+class MemoryValue(Record, kw_only=True):
+    """A value that a job remembers: exact for its runs, for readers redacted; `run_id` kept it last."""
+
+    memory_key: str
+    id: str = ""
+    job_id: str = ""
+    value: Any = None
+    run_id: str = ""
+    expires_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
 class OwnSecrets(Record, kw_only=True):
     """What a run is given beside its payload: secrets and variables, by name."""
 

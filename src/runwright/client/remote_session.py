@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from runwright.client.reporting import BACKOFF, FOR_NOW, OVER, Log, Reporter
 from runwright.client.run_handle import AsyncRunHandle
 from runwright.client.session import Child, Draft, Key, StopSignal, Value, ValueKind
 from runwright.client.transport import Transport
+
+T = TypeVar("T")
 
 LEASE_OVER = OVER | {"auth.stale_token"}
 
@@ -128,9 +130,31 @@ class RemoteSession:
         self.log.require_lease()
         asked = {name: value for name, value in msgspec.to_builtins(child).items() if value is not None}
         job = asked.pop("job")
+        return (await self._called(lambda handle: handle.spawn(job, **asked))).id
+
+    async def go_on(self, payload: dict[str, Any] | None, idempotency_key: str) -> str:
+        """Make the run that continues this one and return its id; without a payload it is given this one's."""
+        made = await self._called(lambda handle: handle.continue_run(payload, idempotency_key=idempotency_key))
+        return made.id
+
+    async def recall(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers under a key; `default` where that is nothing."""
+        return await self._called(lambda handle: handle.memory(key, default))
+
+    async def remember(self, key: str, value: Any, ttl_s: float | None) -> None:
+        """Keep a value for every run of the job; durable when it returns."""
+        await self._called(lambda handle: handle.set_memory(key, value, ttl_secs=ttl_s))
+
+    async def forget(self, key: str) -> None:
+        """Forget what the job remembers under a key; durable when it returns."""
+        await self._called(lambda handle: handle.delete_memory(key))
+
+    async def _called(self, call: Callable[[AsyncRunHandle], Awaitable[T]]) -> T:
+        """Call the server for the run, with its token; a lease that is over ends the attempt."""
+        self.log.require_lease()
         try:
             async with AsyncRunHandle(self.run_id, self.run_token, self._transport.url) as handle:
-                return (await handle.spawn(job, **asked)).id
+                return await call(handle)
         except ApiError as refused:
             if refused.code in LEASE_OVER:
                 self.log.give_up(refused.message)

@@ -15,6 +15,7 @@ from runwright.client.json_values import json_copy
 from runwright.client.models import (
     Checkpoint,
     Event,
+    MemoryValue,
     Output,
     OwnSecrets,
     R,
@@ -164,6 +165,30 @@ class AsyncRunHandle:
     async def delete_state(self, key: str) -> None:
         """Forget what is kept under a key; where nothing is kept, nothing happens."""
         await self._send("DELETE", f"state/{quote(key, safe='')}", repeatable=True)
+
+    async def memory(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers under a key, kept by any of its runs; `default` where that is nothing."""
+        try:
+            response = await self._send("GET", f"memory/{quote(key, safe='')}")
+        except ApiError as refusal:
+            if refusal.code == "values.not_found":
+                return default
+            raise
+        return self._transport.read(MemoryValue, response).value
+
+    async def all_memory(self) -> dict[str, Any]:
+        """Return all that the job remembers, by key."""
+        response = await self._send("GET", "memory")
+        return {each.memory_key: each.value for each in self._transport.read_all(MemoryValue, response)}
+
+    async def set_memory(self, key: str, value: Any, *, ttl_secs: float | None = None) -> MemoryValue:
+        """Keep a JSON value for every run of the job, for so long; without a time until it is deleted."""
+        body = {"key": key, "value": json_copy(value), "ttl_secs": ttl_secs}
+        return await self._post(MemoryValue, "memory", body, repeatable=True)
+
+    async def delete_memory(self, key: str) -> None:
+        """Forget what the job remembers under a key; where that is nothing, nothing happens."""
+        await self._send("DELETE", f"memory/{quote(key, safe='')}", repeatable=True)
 
     async def wait_for_event(self, key: str, *, timeout_secs: float | None = None, name: str | None = None) -> Waiting:
         """Return the payload of an event (`received`), or park the run until it comes: then the attempt is over.

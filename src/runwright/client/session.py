@@ -204,6 +204,22 @@ class Session(Protocol):
         """Make a child of this run and return its id; durable when it returns."""
         ...
 
+    async def go_on(self, payload: dict[str, Any] | None, idempotency_key: str) -> str:
+        """Make the run that continues this one and return its id; without a payload it is given this one's."""
+        ...
+
+    async def recall(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers under a key; `default` where that is nothing."""
+        ...
+
+    async def remember(self, key: str, value: Any, ttl_s: float | None) -> None:
+        """Keep a value for every run of the job; durable when it returns."""
+        ...
+
+    async def forget(self, key: str) -> None:
+        """Forget what the job remembers under a key; durable when it returns."""
+        ...
+
     async def values(self, kind: ValueKind) -> dict[str, Any]:
         """Return the values of this kind that the run has kept, by key, from earlier leases too.
 

@@ -7,7 +7,8 @@ call its steps in the same order every time it is given the same results. Kept v
 - `{"result": <JSON>}` once a step is finished,
 - `{"wake_at": <µs>}` for a sleep (keys `ctx.sleep`, `ctx.sleep#2`, …; the prefix `ctx.` is ours),
 - `{"result": <JSON>}` once what was waited for has come (keys `ctx.event:<key>` and
-  `ctx.spawn:<job>`), written by the server; the id of that child is kept under `ctx.spawn:<job>.run`.
+  `ctx.spawn:<job>`), written by the server; the id of that child is kept under `ctx.spawn:<job>.run`, that of a
+  continuation under `ctx.continue`.
 """
 
 import inspect
@@ -24,6 +25,7 @@ NAME_MAX = 200
 SLEEP = "ctx.sleep"
 EVENT = "ctx.event:"
 SPAWN = "ctx.spawn:"
+CONTINUE = "ctx.continue"
 
 
 class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -196,6 +196,9 @@ class Settings:
         65_536, "Largest value kept in its row; larger ones become artifacts", 0, MIB
     )
     state_value_max_bytes: int = _setting(65_536, "Largest value of a run's state", 1, MIB)
+    memory_value_max_bytes: int = _setting(MIB, "Largest value of a job's memory", 1, MIB)
+    memory_keys_max: int = _setting(1000, "Keys of one job's memory", 1, 100_000)
+    memory_max_bytes: int = _setting(10 * MIB, "All values of one job's memory together", 1, 1024 * MIB)
     schema_max_bytes: int = _setting(65_536, "Largest JSON Schema of a job", 64, MIB)
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
     artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)

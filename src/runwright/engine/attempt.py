@@ -22,9 +22,9 @@ from runwright.engine.annotations import require_annotations
 from runwright.engine.captures import Way, captured
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAMED, Buffer, Emitter, Note, Packed
+from runwright.engine.reach import Reach
 from runwright.engine.requests import Spawn
 from runwright.engine.schema import JobSchemas, require_valid
-from runwright.engine.spawning import Spawner
 from runwright.engine.values import Values, encode
 from runwright.errors import Error, Internal, Overtaken, StoreError, StoreUnavailable
 from runwright.store.base import Store
@@ -102,11 +102,11 @@ class Attempt:
         values: Values,
         schemas: JobSchemas,
         clock: Clock,
-        spawner: Spawner,
+        reach: Reach,
     ) -> None:
         self.run = run
         self.debug = run.debug_mode
-        self.spawner = spawner
+        self.reach = reach
         self.clock = clock
         self.on_stop: Callable[[StopKind], None] | None = None
         self.task: asyncio.Task[None] | None = None

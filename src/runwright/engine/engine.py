@@ -34,10 +34,12 @@ from runwright.engine.inbox import Handler, Inbox
 from runwright.engine.jobs import Jobs
 from runwright.engine.loops import Loop
 from runwright.engine.meeting import Rules
+from runwright.engine.memory import Memory
 from runwright.engine.neighbours import Neighbours
 from runwright.engine.operations import Operations
 from runwright.engine.postman import Courier
 from runwright.engine.queues import Queues
+from runwright.engine.reach import Reach
 from runwright.engine.reader import Reader
 from runwright.engine.reaper import Reaper
 from runwright.engine.relations import Relations
@@ -101,6 +103,7 @@ class Engine:
         self.caches: dict[Kept, Callable[[], None]] = {"jobs": self._forget_jobs, "webhooks": self.webhooks.forget}
         self._graph(clock, ttl_us)
         self.relations = Relations(store, clock, settings, self.commit, self.values, self.submitter, self.jobs)
+        self.reach = Reach(self.relations.spawner, self._memory(clock))
         self.control = Control(self.commit, self.hub)
         self._operate(clock)
         steady = Steady(clock, settings.lease_s)
@@ -218,6 +221,16 @@ class Engine:
             every_s=settings.dependency_poll_s,
         )
 
+    def _memory(self, clock: Clock) -> Memory:
+        return Memory(
+            self.store,
+            self.values,
+            clock,
+            value_max_bytes=self.settings.memory_value_max_bytes,
+            max_bytes=self.settings.memory_max_bytes,
+            keys_max=self.settings.memory_keys_max,
+        )
+
     def _fleet(self, clock: Clock, believed_s: float) -> Fleet:
         return Fleet(
             self.store,
@@ -226,7 +239,7 @@ class Engine:
             self.values,
             self.schemas,
             clock,
-            self.relations.spawner,
+            self.reach,
             lease_s=self.settings.lease_s,
             attempts_max=self.settings.remote_attempts_max,
             believed_s=believed_s,
@@ -264,7 +277,7 @@ class Engine:
             self.values,
             self.schemas,
             clock,
-            self.relations.spawner,
+            self.reach,
             slots=slots,
             lease_s=self.settings.lease_s,
             heartbeat_s=self.settings.heartbeat_s,

@@ -27,9 +27,9 @@ from runwright.engine.captures import Way
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter, Packed
 from runwright.engine.known_attempts import KnownAttempts, stand
+from runwright.engine.reach import Reach
 from runwright.engine.requests import Committed, Take
 from runwright.engine.schema import JobSchemas
-from runwright.engine.spawning import Spawner
 from runwright.engine.stops import Stopping, Stops
 from runwright.engine.values import Values
 from runwright.errors import Error, NotFound, Overtaken, RunEnded, StaleLease
@@ -71,7 +71,7 @@ class Fleet:
         values: Values,
         schemas: JobSchemas,
         clock: Clock,
-        spawner: Spawner,
+        reach: Reach,
         *,
         lease_s: float,
         attempts_max: int,
@@ -82,7 +82,7 @@ class Fleet:
         self._emitter = emitter
         self._values = values
         self._schemas = schemas
-        self._spawner = spawner
+        self._reach = reach
         self._clock = clock
         self._lease_s = lease_s
         self._lease_us = int(lease_s * 1e6)
@@ -254,7 +254,7 @@ class Fleet:
         return known
 
     def _open(self, run: Run, payload: bytes | None, *, received: int | None) -> Attempt:
-        tools = (self._commit, self._store, self._emitter, self._values, self._schemas, self._clock, self._spawner)
+        tools = (self._commit, self._store, self._emitter, self._values, self._schemas, self._clock, self._reach)
         attempt = Attempt(run, payload, *tools)
         attempt.received = received
         return self._known.add(attempt)

@@ -20,6 +20,7 @@ from runwright.store import audit
 from runwright.store.base import Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
 from runwright.store.queries import jobs as q
+from runwright.store.queries.memory import FORGET_JOB
 from runwright.store.queries.shapes import Slice, read
 
 T = TypeVar("T")
@@ -109,6 +110,7 @@ class Jobs:
             await schedules.forget(tx, job.job_id)
             await dependencies.forget(tx, job.job_id)
             await signals.forget(tx, current)
+            await tx.fetch(FORGET_JOB, row=job.job_id)
             live = await tx.fetch(q.LIVE_RUN, job_id=job.job_id)
             if live:
                 raise Conflict(

@@ -10,6 +10,7 @@ from runwright.engine.retention import DAY_US, Retention
 from runwright.engine.rollups import Rollups
 from runwright.store.base import Store, Transaction
 from runwright.store.queries.batches import FORGET_BATCHES
+from runwright.store.queries.memory import FORGET_EXPIRED
 from runwright.store.queries.runs import FORGET_KEYS
 from runwright.store.queries.secrets import FORGET_VALUES
 from runwright.store.queries.signals import FORGET_KEPT
@@ -65,6 +66,7 @@ class Pruner:
             await tx.fetch(FORGET_WORKERS, before=now - int(self._workers_kept_h * HOUR_US))
             await tx.fetch(FORGET_KEPT, before=now - int(self._signals_kept_h * HOUR_US))
             await tx.fetch(FORGET_TICKETS, before=tx.now)
+            await tx.fetch(FORGET_EXPIRED, before=tx.now)
             deliveries_before = ids.floor("whd", now - int(self._deliveries_kept_days * DAY_US))
             await tx.fetch(FORGET_DELIVERIES, before=deliveries_before, limit=self._batch)
             await tx.fetch(FORGET_VALUES, before=now - int(self._secrets_known_days * DAY_US))

@@ -77,10 +77,10 @@ class Spawner:
         submit = self._command(actor, project, job, order, run)
         return submit, draft("child.spawned", w.ChildSpawned(submit.run_id, job.slug), f"spawned a run of {job.slug}")
 
-    async def go_on(self, run: Run, payload: dict[str, Any] | None, idempotency_key: str | None) -> Spawned:
+    async def go_on(self, run: Run, payload: dict[str, Any], idempotency_key: str | None) -> Spawned:
         """Make the run that goes on where this one ends: of the same job, as it is now, linked by `continuation_of`.
 
-        Without a payload it has this one's. This run is not ended by it. Raises `Conflict` for one continuation too
+        This run is not ended by it. Raises `Conflict` for one continuation too
         many, and what `spawn` raises.
         """
         spec = run.spec
@@ -93,7 +93,7 @@ class Spawner:
         actor, project = await self._who(run)
         job = await self._directory.find(actor, spec.job_id or "", project)
         order = Order(
-            payload=payload or {},
+            payload=payload,
             tags=spec.tags,
             metadata=run.metadata,
             priority=spec.priority,

@@ -15,9 +15,9 @@ from runwright.engine.attempt import Attempt, AttemptLost, Executor
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter
 from runwright.engine.loops import Loop
+from runwright.engine.reach import Reach
 from runwright.engine.requests import Take
 from runwright.engine.schema import JobSchemas
-from runwright.engine.spawning import Spawner
 from runwright.engine.values import Values
 from runwright.errors import Error, StaleLease
 from runwright.store.base import Store, Transaction
@@ -40,7 +40,7 @@ class Worker:
         values: Values,
         schemas: JobSchemas,
         clock: Clock,
-        spawner: Spawner,
+        reach: Reach,
         *,
         slots: int = 100,
         lease_s: float = 30.0,
@@ -53,7 +53,7 @@ class Worker:
         self._emitter = emitter
         self._values = values
         self._schemas = schemas
-        self._spawner = spawner
+        self._reach = reach
         self._clock = clock
         self._slots = slots
         self._lease_s = lease_s
@@ -110,7 +110,7 @@ class Worker:
     def assign(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
         """Take runs that were claimed into reserved slots, each with its sealed payload."""
         self._hold(-len(runs))
-        tools = (self._commit, self._store, self._emitter, self._values, self._schemas, self._clock, self._spawner)
+        tools = (self._commit, self._store, self._emitter, self._values, self._schemas, self._clock, self._reach)
         for run, payload in runs:
             attempt = Attempt(run, payload, *tools)
             former = self._running.get(run.run_id)

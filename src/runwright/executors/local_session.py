@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from runwright.client import outcome as c
 from runwright.client.errors import LeaseLost
@@ -15,6 +15,8 @@ from runwright.domain.secrets import Provision
 from runwright.engine.attempt import Attempt, AttemptLost
 from runwright.engine.spawning import Spawning
 from runwright.errors import Error, StaleLease
+
+T = TypeVar("T")
 
 
 def outcome_of(attempt: Attempt, ended: c.Outcome) -> o.Outcome:
@@ -112,8 +114,30 @@ class LocalSession:
             concurrency_key=child.concurrency_key,
             idempotency_key=child.idempotency_key,
         )
+        return (await self._reached(self._attempt.reach.spawner.spawn(self._attempt.run, asked))).made.run_id
+
+    async def go_on(self, payload: dict[str, Any] | None, idempotency_key: str) -> str:
+        """Make the run that continues this one and return its id; without a payload it is given this one's."""
+        given = self._attempt.payload() if payload is None else payload
+        spawner, run = self._attempt.reach.spawner, self._attempt.run
+        return (await self._reached(spawner.go_on(run, given, idempotency_key))).made.run_id
+
+    async def recall(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers under a key."""
+        found = await self._attempt.reach.memory.recall(self._attempt.run, key)
+        return default if found is None else found.value
+
+    async def remember(self, key: str, value: Any, ttl_s: float | None) -> None:
+        """Keep a value for every run of the job; durable when it returns."""
+        await self._reached(self._attempt.reach.memory.remember(self._attempt.run, key, value, ttl_s))
+
+    async def forget(self, key: str) -> None:
+        """Forget what the job remembers under a key; durable when it returns."""
+        await self._reached(self._attempt.reach.memory.forget(self._attempt.run, key))
+
+    async def _reached(self, reached: Awaitable[T]) -> T:
         try:
-            return (await self._attempt.spawner.spawn(self._attempt.run, asked)).made.run_id
+            return await reached
         except StaleLease as lost:
             self._attempt.lose(lost)
             raise LeaseLost(f"The lease of run {self.run_id} is over.") from lost

@@ -68,6 +68,7 @@ async def inspect(
         _values(state, tell, sealer),
         _secrets(state, tell, sealer),
         _kept_signals(state, tell, sealer),
+        _memory(state, tell, sealer),
         _audit_logs(state),
         _limits(state),
         _schedules(state),
@@ -216,6 +217,16 @@ async def _kept_signals(state: State, tell: Progress, sealer: Sealer | None) -> 
                 yield finding
         after, done = page[-1][0], done + len(page)
         tell("kept events", done, done)
+
+
+async def _memory(state: State, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
+    job, key, done = "", "", 0
+    while sealer is not None and (page := await state.fetch(sql.MEMORY, after=job, after_key=key, limit=BATCH)):
+        for job_id, memory_key, project_id, sealed in page:
+            for finding in _opened(sealer, project_id, sealed, f"{job_id}/memory/{memory_key}"):
+                yield finding
+        (job, key), done = page[-1][:2], done + len(page)
+        tell("memory of jobs", done, done)
 
 
 async def _orphans(state: State, tell: Progress) -> AsyncIterator[Finding]:

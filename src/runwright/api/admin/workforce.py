@@ -10,7 +10,7 @@ from runwright.api import instants
 from runwright.api.context import Call
 from runwright.api.pages import Page, PageQuery
 from runwright.api.routing import Routes
-from runwright.api.slices import part
+from runwright.api.slices import part, sliced
 from runwright.domain.job_options import Queue as QueueName
 from runwright.engine import queues as engine
 from runwright.engine.workforce import Listed
@@ -76,9 +76,11 @@ async def drain_worker(call: Call, worker_id: str) -> Worker:
 
 
 @routes.get("/v1/queues", scope="runs:read", summary="List queues")
-async def list_queues(call: Call) -> list[Queue]:
-    """List the queues of the organization that hold ready runs or are paused, by name."""
-    return list(map(_queue, await call.services.engine.queues.all(call.actor)))
+async def list_queues(call: Call, query: PageQuery) -> Page[Queue]:
+    """List the queues of the organization that hold ready runs or are paused, by name, which is the cursor, too."""
+    found = await call.services.engine.queues.all(call.actor)
+    window = query.window(call.services.settings, order="asc")
+    return sliced(window, [(0, _queue(each)) for each in found], lambda queue: queue.name)
 
 
 @routes.post("/v1/queues/{queue}/pause", scope="runs:write", summary="Pause a queue")

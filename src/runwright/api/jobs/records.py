@@ -20,8 +20,9 @@ from runwright.api.jobs.views import (
     output_view,
     state_view,
 )
-from runwright.api.pages import Page, PageQuery, Window
+from runwright.api.pages import Page, PageQuery
 from runwright.api.routing import Reply, Routes
+from runwright.api.slices import sliced
 from runwright.api.sse import EventStream
 from runwright.domain.events import CATALOGUE, Event, schemas
 from runwright.domain.pruning import last_event
@@ -239,23 +240,8 @@ async def list_artifacts(call: Call, run_id: str, query: PageQuery) -> Page[RunA
 
 
 def _slice(call: Call, query: PageQuery, rows: list[tuple[int, Row]]) -> Page[Row]:
-    """Return a page of rows that come with their instants, oldest first."""
-    # A run has few of these: they are read whole, and a cursor is the id of the last one seen, or an instant.
-    window = query.window(call.services.settings, order="asc")
-    if window.newest_first:
-        rows.reverse()
-    return Page.of(_beyond(window, rows), window, lambda row: row[1], lambda row: row[1].id)
-
-
-def _beyond(window: Window, rows: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
-    """Return the rows after the one that the cursor names, or past the instant that it is."""
-    if window.cursor is None:
-        return rows
-    for place, (_, row) in enumerate(rows):
-        if row.id == window.cursor:
-            return rows[place + 1 :]
-    at = window.instant()
-    return [(made, row) for made, row in rows if (made < at if window.newest_first else made > at)]
+    """Return a page of rows that come with their instants, oldest first: a run has few of these."""
+    return sliced(query.window(call.services.settings, order="asc"), rows, lambda row: row.id)
 
 
 @routes.get("/v1/schemas/events", scope="runs:read", summary="The JSON Schema of every event's data")

@@ -51,10 +51,14 @@ async def continue_run(
     run_id: str,
     body: wire.ContinueRequest = wire.ContinueRequest(),  # noqa: B008 - frozen
 ) -> Reply[wire.SpawnedRun]:
-    """Make a run of the same job, linked by `continuation_of`; this one goes on until its code ends it."""
+    """Make a run of the same job, linked by `continuation_of`; this one goes on until its code ends it.
+
+    Without a payload it is given this one's.
+    """
     async with working(call, run_id) as desk:
         spawner = call.services.engine.relations.spawner
-        spawned = await spawner.go_on(desk.attempt.run, body.payload, body.idempotency_key)
+        payload = desk.attempt.payload() if body.payload is None else body.payload
+        spawned = await spawner.go_on(desk.attempt.run, payload, body.idempotency_key)
         return desk.reply(await _spawned(call, desk, spawned))
 
 

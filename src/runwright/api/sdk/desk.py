@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 SCOPE = "workers:connect"
 CAPABILITIES = (
-    "annotate,checkpoint,complete,continue,fail,heartbeat,iteration,log,output,payload,progress,resources,secrets,spawn,state,stream,"
-    "tool-call,usage,wait-for-event"
+    "annotate,checkpoint,complete,continue,fail,heartbeat,iteration,log,memory,output,payload,progress,resources,secrets,"
+    "spawn,state,stream,tool-call,usage,wait-for-event"
 )
 """What there is to call, in the header `X-SDK-Capabilities` of every answer."""
 

@@ -119,6 +119,15 @@ class StateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     value: Any
 
 
+class MemoryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A JSON value that the job keeps under a key for all of its runs, for so long; unsaid, until it is deleted."""
+
+    memory_key: StateKey | None = None
+    key: Annotated[StateKey | None, Synonym] = None
+    value: Any
+    ttl_secs: Ttl | None = None
+
+
 class WaitForEventRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The event to wait for, and for how long. `name` tells several waits of one run for one key apart."""
 
@@ -213,6 +222,22 @@ class OwnState(msgspec.Struct, frozen=True, kw_only=True):
     state_key: str
     value: Any
     updated_at: str
+
+
+class OwnMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that the job remembers, exact; `run_id` is the run that kept it last."""
+
+    memory_key: str
+    value: Any
+    run_id: str
+    expires_at: str | None
+    updated_at: str
+
+
+class SavedMemory(OwnMemory, frozen=True, kw_only=True):
+    """The value that was kept."""
+
+    stop: StopKind | None
 
 
 class OwnSecrets(msgspec.Struct, frozen=True, kw_only=True):

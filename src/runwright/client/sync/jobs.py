@@ -8,7 +8,7 @@ from urllib.parse import quote
 from runwright.client.fields import JobChanges, JobFields, PageOptions, TriggerItem, TriggerOptions
 from runwright.client.job_models import BulkTriggered, Job, JobHealth, JobSchedule, JobVersion, RotatedSecret
 from runwright.client.json_values import json_copy
-from runwright.client.models import Run
+from runwright.client.models import MemoryValue, Run
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.transport import Transport
 
@@ -105,6 +105,15 @@ class Jobs:
         """Return what became of a job's runs lately: `window` is such as `30m`, `24h`, `7d`."""
         params = {"window": window, "project_id": project_id}
         return self._transport.one(JobHealth, "GET", f"{_path(job)}/health", params=params)
+
+    def memory(self, job: str, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[MemoryValue]:
+        """Return what the runs of a job keep for each other, by key, redacted."""
+        return self._transport.pages(MemoryValue, f"{_path(job)}/memory", {"project_id": project_id, **page})
+
+    def erase_memory(self, job: str, key: str, *, project_id: str | None = None) -> None:
+        """Forget what a job remembers under a key."""
+        path = f"{_path(job)}/memory/{quote(key, safe='')}"
+        self._transport.send("DELETE", path, params={"project_id": project_id})
 
     def version(self, job: str, job_version_id: str, *, project_id: str | None = None) -> JobVersion:
         """Return one version of a job."""

@@ -16,6 +16,7 @@ from runwright.client.json_values import json_copy
 from runwright.client.models import (
     Checkpoint,
     Event,
+    MemoryValue,
     Output,
     OwnSecrets,
     R,
@@ -165,6 +166,30 @@ class RunHandle:
     def delete_state(self, key: str) -> None:
         """Forget what is kept under a key; where nothing is kept, nothing happens."""
         self._send("DELETE", f"state/{quote(key, safe='')}", repeatable=True)
+
+    def memory(self, key: str, default: Any = None) -> Any:
+        """Return what the job remembers under a key, kept by any of its runs; `default` where that is nothing."""
+        try:
+            response = self._send("GET", f"memory/{quote(key, safe='')}")
+        except ApiError as refusal:
+            if refusal.code == "values.not_found":
+                return default
+            raise
+        return self._transport.read(MemoryValue, response).value
+
+    def all_memory(self) -> dict[str, Any]:
+        """Return all that the job remembers, by key."""
+        response = self._send("GET", "memory")
+        return {each.memory_key: each.value for each in self._transport.read_all(MemoryValue, response)}
+
+    def set_memory(self, key: str, value: Any, *, ttl_secs: float | None = None) -> MemoryValue:
+        """Keep a JSON value for every run of the job, for so long; without a time until it is deleted."""
+        body = {"key": key, "value": json_copy(value), "ttl_secs": ttl_secs}
+        return self._post(MemoryValue, "memory", body, repeatable=True)
+
+    def delete_memory(self, key: str) -> None:
+        """Forget what the job remembers under a key; where that is nothing, nothing happens."""
+        self._send("DELETE", f"memory/{quote(key, safe='')}", repeatable=True)
 
     def wait_for_event(self, key: str, *, timeout_secs: float | None = None, name: str | None = None) -> Waiting:
         """Return the payload of an event (`received`), or park the run until it comes: then the attempt is over.

@@ -36,9 +36,9 @@ class Queues:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self) -> Pages[Queue]:
-        """Return the queues that hold ready runs or are paused, by name, all on one page."""
-        return self._transport.pages(Queue, "/v1/queues", {})
+    def list(self, **page: Unpack[PageOptions]) -> Pages[Queue]:
+        """Return the queues that hold ready runs or are paused, by name, which is their order."""
+        return self._transport.pages(Queue, "/v1/queues", page)
 
     def pause(self, queue: str) -> Queue:
         """Let nobody take from a queue any more; what executes goes on. Twice is once."""

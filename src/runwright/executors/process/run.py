@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from runwright.client.context import Checkpoint
 from runwright.client.errors import LeaseLost
+from runwright.client.facts import Checkpoint
 from runwright.client.outcome import Completed, Failed, Outcome, Stopped
 from runwright.client.processes import ProcessCall
 from runwright.client.session import Draft, Session, Value

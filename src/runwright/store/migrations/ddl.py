@@ -9,6 +9,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from runwright.store.cluster_tables import blobs
 from runwright.store.graph_tables import job_dependencies
+from runwright.store.memory_tables import job_memory
 from runwright.store.operation_tables import rollups
 from runwright.store.secret_tables import secrets
 from runwright.store.tables import runs
@@ -17,7 +18,17 @@ from runwright.store.wait_tables import signal_waits
 from runwright.store.webhook_tables import webhook_deliveries
 
 # One MetaData, into which all modules draw: that they are imported here makes it whole.
-_DRAWN = (runs, organizations, rollups, blobs, secrets, webhook_deliveries, job_dependencies, signal_waits)
+_DRAWN = (
+    runs,
+    organizations,
+    rollups,
+    blobs,
+    secrets,
+    webhook_deliveries,
+    job_dependencies,
+    signal_waits,
+    job_memory,
+)
 (metadata,) = {table.metadata for table in _DRAWN}
 
 PARTITIONED = tuple(

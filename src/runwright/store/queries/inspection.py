@@ -6,6 +6,7 @@ from sqlalchemy import Integer, bindparam, exists, select, tuple_
 
 from runwright.domain.events import Event
 from runwright.store import rows, tables
+from runwright.store.memory_tables import job_memory
 from runwright.store.query import Query
 from runwright.store.tables import jobs, limits, run_events, run_heads, run_values, runs, schedules
 from runwright.store.tenancy_tables import audit, audit_heads
@@ -66,6 +67,12 @@ KEPT_SIGNALS = Query(
     select(kept_signals.c.signal_id, kept_signals.c.project_id, kept_signals.c.sealed)
     .where(kept_signals.c.signal_id > bindparam("after"))
     .order_by(kept_signals.c.signal_id)
+    .limit(_limit)
+)
+MEMORY = Query(
+    select(job_memory.c.job_id, job_memory.c.memory_key, job_memory.c.project_id, job_memory.c.sealed)
+    .where(tuple_(job_memory.c.job_id, job_memory.c.memory_key) > tuple_(bindparam("after"), bindparam("after_key")))
+    .order_by(job_memory.c.job_id, job_memory.c.memory_key)
     .limit(_limit)
 )
 LIMITS = Query(select(limits.c.limit_key, limits.c.used).where(limits.c.used != 0))
