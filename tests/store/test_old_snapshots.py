@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from runwright.clock import FrozenClock
-from runwright.store.base import ChangeSet, Transaction
+from runwright.store.base import ChangeSet, Slots, Timer, Transaction
 from runwright.store.postgres.marks import NET_S, Marks
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import new_database, rows
@@ -94,6 +94,87 @@ async def head_blocks(times: int) -> int:
 async def test_a_run_that_is_written_all_the_time_is_found_from_its_newest_version():
     once, often = await head_blocks(1), await head_blocks(OFTEN + 1)
     assert often - once < OFTEN * FEW
+
+
+MANY_TURNS = f"""
+INSERT INTO turns VALUES ('{queue()}', 'p0', 1), ('{queue()}', 'p1', 1);
+INSERT INTO limits VALUES ('job:x', 1, 9);
+DO $$BEGIN FOR i IN 1..{GONE} LOOP
+    UPDATE turns SET last_turn = i; UPDATE limits SET used = i % 5 + 1;
+END LOOP; END$$;
+INSERT INTO timers SELECT 'run_' || i, 'due', i FROM generate_series(1, {GONE}) i;
+DELETE FROM timers
+"""
+KEPT: dict[str, tuple[str, Doing]] = {
+    "turns of a queue": ("turns", lambda store: within(store, "places", [(queue(), "p1")])),
+    "a turn": ("turns", lambda store: write(store, ChangeSet(turns={(queue(), "p1"): 9e9}))),
+    "the slots of a limit": ("limits", lambda store: within(store, "limits", ["job:x"])),
+    "a slot": ("limits", lambda store: write(store, ChangeSet(limits={"job:x": Slots(1, 9)}))),
+    "what is due": ("timers", lambda store: store.due(GONE, 10)),
+    "what comes due next": ("timers", lambda store: store.next_timer()),
+}
+
+
+async def test_turns_limits_and_timers_are_found_from_their_newest_versions():
+    with new_database(unused=True) as url:
+        holder, writer = await asyncpg.connect(url), await asyncpg.connect(url)
+        store = PostgresStore(url, FrozenClock(), pool_max=2)
+        await store.open()
+        try:
+            async with holder.transaction(isolation="repeatable_read"):
+                await holder.fetch("SELECT FROM turns")
+                await writer.execute(MANY_TURNS)
+                for name, (table, look) in KEPT.items():
+                    await look(store)
+                    read = [await told(store, url, table)]
+                    for times in (1, OFTEN + 1):
+                        for _ in range(times):
+                            await look(store)
+                        read.append(await told(store, url, table))
+                    assert read[2] - read[1] - (read[1] - read[0]) < OFTEN * FEW, name
+                assert await store.next_timer() is None
+                await write(store, ChangeSet(timers=[Timer("run_1", "due", 5)]))
+                assert await store.next_timer() == 5
+                assert [timer.at for timer in await store.due(9, 9)] == [5]
+        finally:
+            await store.close()
+            await writer.close()
+            await holder.close()
+
+
+async def told(store: PostgresStore, url: str, table: str) -> int:
+    """Return the blocks of a table that were read so far: what a connection counted is told when it ends."""
+    for pool in store.pools.values():
+        while pool._idle:
+            await pool._idle.pop().close()
+    return int(rows(url, f"{BLOCKS} = '{table}'")[0][0])
+
+
+async def test_a_timer_that_another_process_set_without_a_word_is_found_after_a_while():
+    with new_database() as url:
+        clock = FrozenClock()
+        one, other = PostgresStore(url, clock), PostgresStore(url, clock)
+        await one.open()
+        await other.open()
+        try:
+            assert await one.due(100, 9) == []
+            await write(other, ChangeSet(timers=[Timer("run_1", "due", 50)]))
+            assert (await one.due(100, 9), await other.next_timer()) == ([], 50)
+            clock.advance(NET_S)
+            assert [timer.at for timer in await one.due(100, 9)] == [50]
+            assert await one.next_timer() == 50
+        finally:
+            await one.close()
+            await other.close()
+
+
+def test_a_timer_that_is_set_while_others_are_looked_for_is_not_passed():
+    front = Marks(FrozenClock()).timers
+    front.passed(front.look()[1], 50)
+    start, lowered = front.look()
+    front.lower(7)
+    front.passed(lowered, 100)
+    assert (start, front.look()[0]) == (50, 7)
 
 
 async def test_a_lane_that_another_process_filled_without_a_word_is_claimable_after_a_while():

@@ -38,7 +38,10 @@ async def apply(connection: Connection, changes: ChangeSet, now: int) -> None:
     names: list[str] = []
     values: list[Any] = []
     for name, field in FIELDS.items():
-        items = list(limits.items()) if name == "limits" else _items(changes, "turns" if name == "turned" else name)
+        if name in ("limits", "limited"):
+            items: Sequence[Any] = list(limits.items())
+        else:
+            items = _items(changes, "turns" if name == "turned" else name)
         if items:
             names.append(name)
             values += _arrays(field, items, now if name in DATED else None)

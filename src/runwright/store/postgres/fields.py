@@ -138,14 +138,24 @@ FIELDS: dict[str, Field] = {
     "limits": Field(
         tables.limits,
         ("limit_key", "used", "max"),
-        _upsert(tables.limits, "limit_key", "used", "max"),
+        _insert(tables.limits, ("limit_key", "used", "max"))
+        + f" WHERE NOT EXISTS (SELECT FROM limits l WHERE {newest('l.limit_key', 'n.limit_key')} OFFSET 0)",
+        lambda item: (item[0], item[1].used, item[1].max),
+    ),
+    "limited": Field(
+        tables.limits,
+        ("limit_key", "used", "max"),
+        "UPDATE limits l SET used = n.used, max = n.max FROM (SELECT f.place, n.* FROM {rows} CROSS JOIN LATERAL"
+        f" (SELECT l.ctid AS place FROM limits l WHERE {newest('l.limit_key', 'n.limit_key')}) f) n"
+        " WHERE l.ctid = n.place",
         lambda item: (item[0], item[1].used, item[1].max),
     ),
     "turns": Field(
         tables.turns,
         ("queue", "project_id", "last_turn"),
         "INSERT INTO turns (queue, project_id, last_turn) SELECT queue, project_id, last_turn FROM {rows}"
-        " WHERE NOT EXISTS (SELECT FROM turns t WHERE t.queue = n.queue AND t.project_id = n.project_id OFFSET 0)"
+        " WHERE NOT EXISTS (SELECT FROM turns t WHERE t.queue = n.queue"
+        f" AND {newest('t.project_id', 'n.project_id')} OFFSET 0)"
         " ORDER BY queue, project_id ON CONFLICT DO NOTHING",
         lambda item: (*item[0], item[1]),
     ),
@@ -153,8 +163,8 @@ FIELDS: dict[str, Field] = {
         tables.turns,
         ("queue", "project_id", "last_turn"),
         "UPDATE turns t SET last_turn = n.last_turn FROM (SELECT f.ctid AS place, n.last_turn FROM {rows}"
-        " CROSS JOIN LATERAL (SELECT t.ctid FROM turns t WHERE t.queue = n.queue AND t.project_id = n.project_id"
-        " FOR UPDATE SKIP LOCKED) f) n WHERE t.ctid = n.place",
+        " CROSS JOIN LATERAL (SELECT t.ctid FROM turns t WHERE t.queue = n.queue"
+        f" AND {newest('t.project_id', 'n.project_id')} FOR UPDATE SKIP LOCKED) f) n WHERE t.ctid = n.place",
         lambda item: (*item[0], item[1]),
     ),
     "leases_gone": Field(
@@ -282,7 +292,7 @@ FIELDS: dict[str, Field] = {
         lambda item: item,
     ),
 }
-"""Field of the change set → how it is written. `turned` are the turns that there were before."""
+"""Field of the change set → how it is written. `turned` and `limited` are those that there were before."""
 
 DATED = frozenset({"idempotency", "inbox", "outbox"})
 """The fields whose rows end with the transaction's time."""
@@ -299,11 +309,11 @@ FREED = Field(
     tables.limits,
     ("limit_key", "used", "max"),
     # Every concurrency key has a limit: those that nobody uses or waits for would pile up for ever.
-    "WITH n AS MATERIALIZED (SELECT n.*, EXISTS (SELECT FROM held h WHERE h.limit_key = n.limit_key OFFSET 0) AS waited"
-    " FROM {rows}), gone AS (DELETE FROM limits l USING n"
-    f" WHERE NOT n.waited AND {same('l.limit_key', 'n.limit_key')})"
-    " INSERT INTO limits (limit_key, used, max) SELECT limit_key, used, max FROM n WHERE waited"
-    " ON CONFLICT (limit_key) DO UPDATE SET used = excluded.used, max = excluded.max",
+    "WITH n AS MATERIALIZED (SELECT n.*, EXISTS (SELECT FROM held h WHERE h.limit_key = n.limit_key OFFSET 0)"
+    f" AS waited, (SELECT l.ctid FROM limits l WHERE {newest('l.limit_key', 'n.limit_key')}) AS place FROM {{rows}}),"
+    " gone AS (DELETE FROM limits l USING n WHERE NOT n.waited AND l.ctid = n.place),"
+    " kept AS (UPDATE limits l SET used = n.used, max = n.max FROM n WHERE n.waited AND l.ctid = n.place)"
+    " INSERT INTO limits (limit_key, used, max) SELECT limit_key, used, max FROM n WHERE waited AND place IS NULL",
     FIELDS["limits"].row,
 )
 JOINED = Field(

@@ -67,7 +67,10 @@ GATHERINGS = (
     "SELECT g.job_id, g.kind, g.key, g.run_id FROM unnest($1::text[], $2::text[], $3::text[]) AS n(job_id, kind, key)"
     f" JOIN gatherings g ON {same('g.job_id', 'n.job_id')} AND g.kind = n.kind AND {same('g.key', 'n.key')}"
 )
-LIMITS = "SELECT limit_key, used, max FROM limits WHERE limit_key = ANY ($1::text[])"
+LIMITS = (
+    "SELECT f.limit_key, f.used, f.max FROM unnest($1::text[]) AS n(limit_key) CROSS JOIN LATERAL"
+    f" (SELECT * FROM limits l WHERE {newest('l.limit_key', 'n.limit_key')}) f"
+)
 HELD = (
     "SELECT f.limit_key, f.rank, f.run_id FROM unnest($1::text[]) AS n(limit_key) CROSS JOIN LATERAL (SELECT limit_key,"
     " rank, run_id FROM held h WHERE h.limit_key = n.limit_key ORDER BY rank, run_id LIMIT $2) f"
@@ -77,13 +80,20 @@ OPEN = (
     " OFFSET 0) FROM unnest($1::text[], $2::float8[], $3::text[]) AS n(lane, mark, queue) WHERE NOT EXISTS"
     " (SELECT FROM paused_queues p WHERE p.queue = n.queue OFFSET 0)"
 )
+# From project to project, each by its newest version: what they left behind is stepped over.
+_LATEST = (
+    "WITH RECURSIVE latest(project_id, turn) AS ((SELECT t.project_id, t.last_turn FROM turns t WHERE t.queue = q.queue"
+    " ORDER BY t.project_id DESC LIMIT 1) UNION ALL SELECT f.* FROM latest CROSS JOIN LATERAL (SELECT t.project_id,"
+    " t.last_turn FROM turns t WHERE t.queue = q.queue AND t.project_id < latest.project_id ORDER BY t.project_id DESC"
+    " LIMIT 1) f) SELECT max(turn) FROM latest"
+)
 PLACES = (
     "WITH floors AS MATERIALIZED (SELECT q.queue, coalesce((SELECT min(f.rank) FROM unnest($2::text[], $3::text[],"
     " $4::float8[]) AS n(queue, lane, mark) CROSS JOIN LATERAL (SELECT r.rank FROM ready r WHERE r.lane = n.lane"
     " AND r.rank >= n.mark ORDER BY r.lane, r.rank LIMIT 1) f WHERE n.queue = q.queue),"
-    " (SELECT max(t.last_turn) FROM turns t WHERE t.queue = q.queue), 0) AS floor FROM unnest($1::text[]) AS q(queue))"
+    f" ({_LATEST}), 0) AS floor FROM unnest($1::text[]) AS q(queue))"
     " SELECT n.queue, n.project_id, f.floor, coalesce((SELECT t.last_turn FROM turns t WHERE t.queue = n.queue"
-    " AND t.project_id = n.project_id), 0) FROM unnest($5::text[], $6::text[]) AS n(queue, project_id)"
+    f" AND {newest('t.project_id', 'n.project_id')}), 0) FROM unnest($5::text[], $6::text[]) AS n(queue, project_id)"
     " JOIN floors f ON f.queue = n.queue"
 )
 FILLED = (
@@ -131,8 +141,8 @@ LEASES_OF = f"SELECT {_columns(Lease)} FROM leases WHERE worker_id = $1 ORDER BY
 LAPSED = (
     f"SELECT {_columns(Lease)} FROM leases WHERE until <= $1 OR fence_at <= $1 ORDER BY until <= $1, until LIMIT $2"
 )
-DUE = "SELECT run_id, name, at FROM timers WHERE at <= $1 ORDER BY at LIMIT $2"
-NEXT_TIMER = "SELECT at FROM timers ORDER BY at LIMIT 1"
+DUE = "SELECT run_id, name, at FROM timers WHERE at >= $1 AND at <= $2 ORDER BY at LIMIT $3"
+NEXT_TIMER = "SELECT at FROM timers WHERE at >= $1 ORDER BY at LIMIT 1"
 INBOX = "SELECT entry, run_id, command FROM inbox WHERE entry > $1 ORDER BY entry LIMIT $2"
 DELIVER = "DELETE FROM inbox WHERE entry = $1"
 OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = $1 ORDER BY entry LIMIT $2"

@@ -20,6 +20,7 @@ from runwright.domain.lane import queue_of
 
 NET_S = 5.0
 LANES_MAX = 20_000
+EARLIEST = -(2**63)
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -37,6 +38,37 @@ class _Mark(msgspec.Struct):
     lowered: int = 0
 
 
+class Front:
+    """Where timers begin, by the same means: those that fired are gone, and would be stepped over at each look.
+
+    A timer that another process sets before the mark is that one's to fire; `NET_S` later it is found here, too.
+    """
+
+    def __init__(self, clock: Clock, *, net_s: float = NET_S) -> None:
+        self._clock = clock
+        self._net_s = net_s
+        self._at = EARLIEST
+        self._looked_at_s = -math.inf
+        self._lowered = 0
+
+    def look(self) -> tuple[int, int]:
+        """Return from which instant on to look, and what `passed` wants to know of it."""
+        if self._clock.monotonic() - self._looked_at_s >= self._net_s:
+            self._looked_at_s = self._clock.monotonic()
+            self._at = EARLIEST
+        return self._at, self._lowered
+
+    def passed(self, lowered: int, at: int) -> None:
+        """Raise the mark to the instant that a look came to; not when a timer was set meanwhile."""
+        if lowered == self._lowered:
+            self._at = max(self._at, at)
+
+    def lower(self, at: int) -> None:
+        """Hear that a timer was set for this instant."""
+        self._lowered += 1
+        self._at = min(self._at, at)
+
+
 class Marks:
     """The marks of the lanes that this process knows. `entries` counts how often something was put into one."""
 
@@ -46,6 +78,7 @@ class Marks:
         self._marks: dict[str, _Mark] = {}
         self._lanes: dict[str, dict[str, int]] = {}
         self.entries = 0
+        self.timers = Front(clock, net_s=net_s)
         self._listed_at_s: dict[str, float] = {}
 
     def look(self, lane: str) -> Look:

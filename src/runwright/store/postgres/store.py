@@ -226,12 +226,20 @@ class PostgresStore(PostgresReadings):
 
     async def due(self, at: int, limit: int) -> list[Timer]:
         """Return the timers that have come due by `at`, oldest first."""
-        return [Timer(*row) for row in await self._read(hot.DUE, at, limit)]
+        start, lowered = self.marks.timers.look()
+        found = [Timer(*row) for row in await self._read(hot.DUE, start, at, limit)]
+        self.marks.timers.passed(lowered, found[0].at if found else at)
+        return found
 
     async def next_timer(self) -> int | None:
         """Return the instant of the earliest timer."""
-        found = await self._read(hot.NEXT_TIMER)
-        return found[0][0] if found else None
+        start, lowered = self.marks.timers.look()
+        found = await self._read(hot.NEXT_TIMER, start)
+        if not found:
+            return None
+        at = int(found[0][0])
+        self.marks.timers.passed(lowered, at)
+        return at
 
     async def lapsed(self, at: int, limit: int) -> list[Lease]:
         """Return leases whose stop request's grace is over by `at`, then those that ran out, longest ago first."""

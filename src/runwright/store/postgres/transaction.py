@@ -38,6 +38,7 @@ class PostgresTransaction:
         self._locked: dict[str, Row] = {}
         self._passed: list[tuple[Look, float | None]] = []
         self._entered: dict[str, float] = {}
+        self._timers: list[int] = []
 
     async def _rows(self, statement: str, *values: Any) -> list[Row]:
         with translated():
@@ -201,6 +202,7 @@ class PostgresTransaction:
         """Write a change set."""
         with translated():
             await written.apply(self._connection, changes, self.now)
+        self._timers += [timer.at for timer in changes.timers]
         for run in changes.ready:
             rank, lane = run.rank or 0.0, run.spec.lane
             self._entered[lane] = min(self._entered.get(lane, rank), rank)
@@ -257,3 +259,5 @@ class PostgresTransaction:
         for look, rank in self._passed:
             self._marks.passed(look, rank)
         self._marks.lower(self._entered)
+        if self._timers:
+            self._marks.timers.lower(min(self._timers))
