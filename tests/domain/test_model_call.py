@@ -42,7 +42,7 @@ def test_a_call_comes_back_from_json_as_it_was():
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_more_tokens_are_reserved_than_a_prompt_has_bytes(system, text):
     call = ModelCall(
-        provider="p", model="m", max_output_tokens=1, system=system, messages=(Message("user", (Text(text),)),)
+        provider="scripted", model="m", max_output_tokens=1, system=system, messages=(Message("user", (Text(text),)),)
     )
     assert call.input_tokens_at_most() > len(system.encode()) + len(text.encode())
 

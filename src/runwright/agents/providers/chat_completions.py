@@ -1,0 +1,159 @@
+"""OpenAI's chat completions, and whoever speaks like them: vLLM, llama.cpp, Ollama, OpenRouter and many more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, cast
+
+from openai import AsyncStream
+from openai.types.chat import ChatCompletionChunk
+
+from runwright.agents.providers.openai_sdk import OPENAI, client, data_url
+from runwright.agents.providers.port import Malformed
+from runwright.agents.providers.wire import Wire
+from runwright.domain.model_call import (
+    Done,
+    Image,
+    Message,
+    ModelCall,
+    ModelEvent,
+    OnlyTool,
+    StopReason,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolResult,
+    Usage,
+    reported,
+)
+
+_STOPS: dict[str, StopReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tools",
+    "function_call": "tools",
+    "content_filter": "filter",
+}
+
+
+class ChatCompletions:
+    """Asks by `POST /chat/completions`."""
+
+    async def stream(self, call: ModelCall, wire: Wire) -> AsyncGenerator[ModelEvent]:
+        """Yield what the model streams, to `Done`."""
+        chunks = cast(
+            "AsyncStream[ChatCompletionChunk]", await client(call, wire).chat.completions.create(**_body(call))
+        )
+        async with chunks:
+            stop: StopReason | None = None
+            done = False
+            async for chunk in chunks:
+                if chunk.choices:
+                    choice = chunk.choices[0]
+                    for event in _events(choice.delta):
+                        yield event
+                    if choice.finish_reason is not None:
+                        stop = _STOPS.get(choice.finish_reason, "stop")
+                if chunk.usage is not None and stop is not None and not done:
+                    done = True
+                    yield Done(stop, _usage(chunk.usage))
+            if stop is not None and not done:
+                yield Done(stop)
+
+
+def _events(delta: Any) -> Iterator[ModelEvent]:
+    if delta is None:
+        raise Malformed
+    # No part of OpenAI's own format: DeepSeek, vLLM and llama.cpp say `reasoning_content`, others `reasoning`.
+    for field in ("reasoning_content", "reasoning"):
+        if isinstance(text := getattr(delta, field, None), str) and text:
+            yield TextDelta(text, "thinking")
+            break
+    for text in (delta.content, delta.refusal):
+        if text:
+            yield TextDelta(text)
+    for piece in delta.tool_calls or ():
+        function = piece.function
+        yield ToolCallDelta(
+            piece.index,
+            piece.id or "",
+            (function and function.name) or "",
+            (function and function.arguments) or "",
+        )
+
+
+def _usage(usage: Any) -> Usage | None:
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return reported(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        prompt and prompt.cached_tokens,
+        completion and completion.reasoning_tokens,
+    )
+
+
+def _body(call: ModelCall) -> dict[str, Any]:
+    # Other servers know the older word only; OpenAI's newer models the newer one only.
+    limit = "max_completion_tokens" if (call.base_url or OPENAI) == OPENAI else "max_tokens"
+    body: dict[str, Any] = {
+        "model": call.model,
+        "messages": [*_messages(call)],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        limit: call.max_output_tokens,
+    }
+    if call.temperature is not None:
+        body["temperature"] = call.temperature
+    if call.stop:
+        body["stop"] = list(call.stop)
+    if call.tools:
+        body["tools"] = [_tool(tool) for tool in call.tools]
+        choice = call.tool_choice
+        body["tool_choice"] = (
+            {"type": "function", "function": {"name": choice.name}} if isinstance(choice, OnlyTool) else choice
+        )
+    return body
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
+    return {"type": "function", "function": function}
+
+
+def _messages(call: ModelCall) -> Iterator[dict[str, Any]]:
+    if call.system:
+        yield {"role": "system", "content": call.system}
+    for message in call.messages:
+        if message.role == "tool":
+            for part in message.parts:
+                if isinstance(part, ToolResult):
+                    yield {"role": "tool", "tool_call_id": part.tool_call_id, "content": part.content}
+        elif message.role == "assistant":
+            yield _assistant(message)
+        else:
+            yield {"role": "user", "content": _content(message)}
+
+
+def _assistant(message: Message) -> dict[str, Any]:
+    told: dict[str, Any] = {"role": "assistant", "content": message.text or None}
+    calls = [part for part in message.parts if isinstance(part, ToolCall)]
+    if calls:
+        told["tool_calls"] = [
+            {"id": each.id, "type": "function", "function": {"name": each.name, "arguments": each.arguments}}
+            for each in calls
+        ]
+    return told
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    if all(isinstance(part, Text) for part in message.parts):
+        return message.text
+    content: list[dict[str, Any]] = []
+    for part in message.parts:
+        if isinstance(part, Text):
+            content.append({"type": "text", "text": part.text})
+        elif isinstance(part, Image):
+            content.append({"type": "image_url", "image_url": {"url": data_url(part)}})
+    return content
