@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runwright.clock import SystemClock
 from tests.agents.model_wire import WIRES, Reply, sse
 
 Fault = Literal[
@@ -24,6 +25,8 @@ Fault = Literal[
     "told_echo_key", "echo_half_key", "endless", "packed", "redirect", "no_end", "not_http",
 ]  # fmt: skip
 """How a server goes wrong; those that begin with `told` do so within the stream."""
+
+CLOCK = SystemClock()
 
 _STATUS: dict[str, tuple[str, dict[str, str], str, str]] = {
     "rate_limited": ("429 Too Many Requests", {"retry-after": "7"}, "rate_limit_error", "Slow down."),
@@ -88,7 +91,7 @@ class ModelServer:
             _head(writer)
             for piece in wire(step, asked.body["model"]):
                 if step.delay_s:
-                    await asyncio.sleep(step.delay_s)
+                    await CLOCK.sleep(step.delay_s)
                 _chunk(writer, piece)
                 await writer.drain()
             writer.write(b"0\r\n\r\n")
