@@ -226,6 +226,24 @@ class Settings:
     process_sample_ms: float = _setting(
         100.0, "Interval of the look at a command's processes; its files are looked at every tenth time", 5, 10_000
     )
+    # --- tools of agents
+    agent_tools_parallel: int = _setting(8, "Calls of tools that change nothing, of one run at a time", 1, 1000)
+    agent_tool_output_max_bytes: int = _setting(
+        MIB, "Largest output of a tool; of what is longer the middle is left out", 1024, 64 * MIB
+    )
+    agent_tool_preview_bytes: int = _setting(
+        16_384, "Output of a tool that a model is shown; what is longer becomes an artifact", 256, MIB
+    )
+    agent_tool_memory_mb: int = _setting(512, "Memory of one command of an agent in MiB", 16, 1_048_576)
+    agent_tool_cpus: int = _setting(1, "CPUs of one command of an agent", 1, 1024)
+    agent_workspace_max_bytes: int = _setting(
+        32 * MIB, "Files of one agent's workspace, all together", 1024, 1024 * MIB
+    )
+    agent_workspace_max_files: int = _setting(10_000, "Files and directories of one agent's workspace", 1, 1_000_000)
+    agent_http_private: bool = _setting(
+        False, "Whether the tool http reaches private networks and this machine; for development"
+    )
+    agent_http_connections: int = _setting(100, "Open connections of the tool http", 1, 100_000)
     # --- dispatch to endpoints
     allow_private_endpoints: bool = _setting(
         False, "Whether endpoints may lie in private networks and on this machine; for development"

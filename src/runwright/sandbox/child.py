@@ -28,7 +28,7 @@ GONE_S = 5.0
 
 
 class Asked(NamedTuple):
-    """What is started."""
+    """What is started; what it reads is its payload, unless it is told to read something else."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
@@ -37,6 +37,7 @@ class Asked(NamedTuple):
     cpus: tuple[int, ...]
     memory_bytes: int
     limits: Mapping[str, int]
+    reads: str | None = None
 
 
 class NotStarted(Exception):
@@ -92,6 +93,10 @@ class Child:
                 pass_fds=ends.passed,
                 start_new_session=True,
             )
+        except BaseException:
+            if ends.reception is not None:
+                ends.reception.close()
+            raise
         finally:
             ends.close_theirs()
             self.streams, self._status, self._gate = ends.streams, ends.status, ends.gate
@@ -237,7 +242,7 @@ class _Ends:
             self._theirs.append(terminal)
             self.streams["tty"] = Reading(controls)
         else:
-            self.stdin = os.open(place.files / PAYLOAD, os.O_RDONLY | os.O_CLOEXEC)
+            self.stdin = os.open(asked.reads or place.files / PAYLOAD, os.O_RDONLY | os.O_CLOEXEC)
             self.stdout, self.stderr = self._pipe("stdout"), self._pipe("stderr")
             self._theirs.append(self.stdin)
         self.reception: socket.socket | None = None

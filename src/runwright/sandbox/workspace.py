@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from runwright.sandbox.surely import surely, whole
 from runwright.telemetry import report
 
 PREFIX = "runwright-processes-"
@@ -29,11 +30,15 @@ class TooMuch(Exception):
 
 
 class Workspace:
-    """The directories of one attempt: `work`, `tmp`, and `files`, by which the command and Runwright talk."""
+    """The directories of one attempt: `work`, `tmp`, and `files`, by which the command and Runwright talk.
 
-    def __init__(self, directory: Path, resolver: str) -> None:
+    `work` may be one that outlives the others.
+    """
+
+    def __init__(self, directory: Path, resolver: str, work: Path | None = None) -> None:
         self.directory = directory
-        self.work = directory / "work"
+        self.work = work or directory / "work"
+        self._lent = work is not None
         self.tmp = directory / "tmp"
         self.files = directory / "files"
         self._etc = directory / "etc"
@@ -41,7 +46,8 @@ class Workspace:
 
     def fill(self, payload: Any, checkpoint: Any, uid: int | None) -> None:
         """Make the directories, and tell the command its payload and the checkpoint that it goes on from, if any."""
-        for directory in (self.work, self.tmp, self.files, self._etc):
+        made = [self.tmp, self.files] if self._lent else [self.work, self.tmp, self.files]
+        for directory in (*made, self._etc):
             directory.mkdir(mode=0o755 if directory == self._etc else 0o700)
         etc = {"passwd": _PASSWD, "group": _GROUP, "hosts": _HOSTS, "resolv.conf": f"nameserver {self._resolver}\n"}
         for name, text in etc.items():
@@ -50,8 +56,7 @@ class Workspace:
         if checkpoint is not None:
             (self.files / CHECKPOINT).write_bytes(msgspec.json.encode(checkpoint))
         if uid is not None:
-            owned = [self.work, self.tmp, self.files, *self.files.iterdir()]
-            for path in owned:
+            for path in (*made, *self.files.iterdir()):
                 os.chown(path, uid, uid)
             self.directory.chmod(0o711)
 
@@ -132,23 +137,34 @@ class Workspaces:
         finally:
             os.close(lock)
 
-    async def make(self, name: str, payload: Any, checkpoint: Any) -> Workspace:
-        """Return a new workspace."""
+    async def make(self, name: str, payload: Any, checkpoint: Any, work: Path | None = None) -> Workspace:
+        """Return a new workspace, around a `work` that is there already if one is named."""
         directory = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=self.directory))
-        place = Workspace(directory, self._resolver)
-        await asyncio.to_thread(place.fill, payload, checkpoint, self.uid)
+        place = Workspace(directory, self._resolver, work)
+        try:
+            await whole(asyncio.to_thread(place.fill, payload, checkpoint, self.uid))
+        except BaseException:
+            await surely(self.remove(place))
+            raise
         return place
 
     async def remove(self, place: Workspace) -> None:
         """Remove a workspace with everything in it, however deep."""
-        remover = await asyncio.create_subprocess_exec(*_removing(place.directory), stderr=asyncio.subprocess.DEVNULL)
-        if await remover.wait() != 0:
+        if await _ran(*_removing(place.directory)) or not place.directory.exists():
+            return
+        await _ran("chmod", "-R", "u+rwX", "--", str(place.directory))  # it may have closed doors before its owner
+        if not await _ran(*_removing(place.directory)):
             report("sandbox.workspace_left", directory=str(place.directory))
 
     def close(self) -> None:
         """Remove the directory."""
         _remove_now(self.directory)
         os.close(self._lock)
+
+
+async def _ran(*command: str) -> bool:
+    null = asyncio.subprocess.DEVNULL
+    return await (await asyncio.create_subprocess_exec(*command, stdin=null, stderr=null)).wait() == 0
 
 
 def _removing(path: Path) -> list[str]:

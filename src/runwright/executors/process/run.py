@@ -22,6 +22,7 @@ from runwright.sandbox.child import Asked, Child, NotStarted
 from runwright.sandbox.means import Means
 from runwright.sandbox.relay import Relay, inside
 from runwright.sandbox.sandbox import FILES
+from runwright.sandbox.surely import surely
 from runwright.sandbox.watch import Exceeded, Watch
 from runwright.sandbox.workspace import CHECKPOINT, PAYLOAD, RESULT, TooMuch, Workspace
 
@@ -47,21 +48,12 @@ async def run_process(call: ProcessCall, session: Session, means: Means) -> Outc
     except NotStarted as why:
         return endings.not_begun(str(why))
     finally:
-        await _surely(_cleared(child, means, place))
+        await surely(_cleared(child, means, place))
 
 
 async def _cleared(child: Child, means: Means, place: Workspace) -> None:
     await child.close()
     await means.workspaces.remove(place)
-
-
-async def _surely(coroutine: Any) -> None:
-    """Await to the end, whoever cancels meanwhile."""
-    task = asyncio.ensure_future(coroutine)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    task.result()
 
 
 class _Run:
@@ -94,7 +86,7 @@ class _Run:
             except BaseExceptionGroup as group:
                 raise _first(group) from None
             except asyncio.CancelledError:
-                await _surely(self._rescue())
+                await surely(self._rescue())
                 raise
         finally:
             self._means.cpus.give_back(cpus)

@@ -1,0 +1,1 @@
+"""The tools that agents may call, and what runs them."""

@@ -1,0 +1,145 @@
+"""The workspace of a run on this worker: rebuilt from its last snapshot when it is first needed, removed at the end.
+
+After each call that may have changed it, it is either kept as a new snapshot or put back to the last one: so what is on
+this machine is always what any other would rebuild.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from runwright.agents.tools.bounds import ToolBounds
+from runwright.sandbox.beneath import Beneath
+from runwright.sandbox.command import Command, Ended, run_command
+from runwright.sandbox.means import Means
+from runwright.sandbox.snapshot import EMPTY, Tree, TreeRefused, WorkspaceMismatch, pack, survey, unpack
+from runwright.sandbox.surely import surely, whole
+from runwright.sandbox.workspace import Workspace
+
+_LAST = "last-snapshot"
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What a workspace holds after a call: the archive goes to an artifact, the rest into the event that names it."""
+
+    tree_hash: str
+    archive: bytes
+    files: int
+    bytes: int
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The last snapshot of a run: its tree's digest, and how its archive is read."""
+
+    tree_hash: str
+    load: Callable[[], Awaitable[bytes]]
+
+
+class NoWorkspace(Exception):
+    """Say why there is no workspace on this machine."""
+
+
+class RunWorkspace:
+    """The workspace of one run; one call at a time may change it. To be closed."""
+
+    def __init__(self, means: Means | None, why: str, bounds: ToolBounds, run_id: str, last: Kept | None) -> None:
+        self.run_id = run_id
+        self._means = means
+        self._why = why
+        self._bounds = bounds
+        self._last = last
+        self._hash = EMPTY if last is None else last.tree_hash
+        self._home: Workspace | None = None
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Rebuild it, if it is not there yet.
+
+        Raises `NoWorkspace`, `WorkspaceMismatch` when the last snapshot is not what it was, and what reading it raises.
+        """
+        if self._means is None:
+            raise NoWorkspace(f"no sandbox works on this server: {self._why}")
+        async with self._opening:
+            if self._home is None:
+                archive = None if self._last is None else await self._last.load()
+                self._home = await self._rebuilt(self._means, archive)
+
+    @property
+    def files(self) -> Beneath:
+        """Return its files, once it is open."""
+        home, means = self._opened
+        return Beneath(home.work, means.workspaces.uid)
+
+    async def run(self, command: Command) -> Ended:
+        """Run a command in it, once it is open. Raises `NotStarted`."""
+        home, means = self._opened
+        return await run_command(means, home.work, command)
+
+    async def settle(self) -> Snapshot | None:
+        """Return the snapshot of what was changed since the last one, None where nothing was.
+
+        Raises `TreeRefused` for what cannot be kept; it is as it was at the last one then.
+        """
+        if self._home is None:
+            return None
+        home = self._home
+        try:
+            tree = await whole(asyncio.to_thread(survey, home.work, self._bounds.tree))
+            if tree.digest == self._hash:
+                return None
+            archive = await whole(asyncio.to_thread(_packed, home, tree))
+        except TreeRefused:
+            await self._put_back(home)
+            raise
+        self._hash = tree.digest
+        return Snapshot(tree.digest, archive, len(tree.entries), tree.bytes)
+
+    async def close(self) -> None:
+        """Remove it from this machine."""
+        async with self._opening:
+            if self._home is not None and self._means is not None:
+                await self._means.workspaces.remove(self._home)
+                self._home = None
+
+    @property
+    def _opened(self) -> tuple[Workspace, Means]:
+        assert self._home is not None
+        assert self._means is not None
+        return self._home, self._means
+
+    async def _put_back(self, home: Workspace) -> None:
+        _, means = self._opened
+        archive = await whole(asyncio.to_thread(_last_of, home))
+        self._home = await self._rebuilt(means, archive)
+        await means.workspaces.remove(home)
+
+    async def _rebuilt(self, means: Means, archive: bytes | None) -> Workspace:
+        home = await means.workspaces.make(self.run_id, {}, None)
+        try:
+            if archive is not None:
+                await whole(asyncio.to_thread(_restore, home, archive, self._bounds, means.workspaces.uid, self._hash))
+        except BaseException:
+            await surely(means.workspaces.remove(home))
+            raise
+        return home
+
+
+def _packed(home: Workspace, tree: Tree) -> bytes:
+    archive = pack(home.work, tree)
+    (home.directory / _LAST).write_bytes(archive)
+    return archive
+
+
+def _last_of(home: Workspace) -> bytes | None:
+    path = home.directory / _LAST
+    return path.read_bytes() if path.exists() else None
+
+
+def _restore(home: Workspace, archive: bytes, bounds: ToolBounds, owner: int | None, tree_hash: str) -> None:
+    found = unpack(archive, home.work, bounds.tree, owner).digest
+    if found != tree_hash:
+        raise WorkspaceMismatch(f"the snapshot holds the tree {found}, not {tree_hash}")
+    (home.directory / _LAST).write_bytes(archive)
