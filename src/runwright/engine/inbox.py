@@ -9,7 +9,7 @@ from runwright.domain.errands import Errand, read
 from runwright.engine.loops import Loop
 from runwright.engine.requests import Committed
 from runwright.errors import Error, StoreError
-from runwright.store.base import InboxEntry, Store, Transaction
+from runwright.store.base import InboxEntry, Store
 from runwright.telemetry import report
 
 POLL_S = 5.0
@@ -45,14 +45,8 @@ class Inbox:
             entries = await self._store.inbox(self._batch, entries[-1].entry) if more else []
 
     async def _deliver(self, done: Sequence[int]) -> None:
-        if not done:
-            return
-
-        async def delivered(tx: Transaction) -> None:
-            for number in done:
-                await tx.deliver(number)
-
-        await self._store.write(delivered)
+        if done:
+            await self._store.write(lambda tx: tx.deliver(done))
 
     async def _done(self, entry: InboxEntry) -> bool:
         kind, body = read(entry.command)

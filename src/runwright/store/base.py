@@ -257,8 +257,8 @@ class Transaction(Protocol):
     async def renew(self, worker_id: str, leases: Sequence[tuple[str, int, int]]) -> list[str]:
         """Extend a worker's leases (run, epoch, until); return the runs whose lease is no longer that worker's."""
 
-    async def deliver(self, entry: int) -> None:
-        """Remove an inbox entry whose command was applied."""
+    async def deliver(self, entries: Sequence[int]) -> None:
+        """Remove inbox entries whose commands were applied."""
 
     async def settle(self, entries: Sequence[int]) -> None:
         """Remove outbox entries that their consumer has dealt with."""

@@ -144,7 +144,7 @@ LAPSED = (
 DUE = "SELECT run_id, name, at FROM timers WHERE at >= $1 AND at <= $2 ORDER BY at LIMIT $3"
 NEXT_TIMER = "SELECT at FROM timers WHERE at >= $1 ORDER BY at LIMIT 1"
 INBOX = "SELECT entry, run_id, command FROM inbox WHERE entry > $1 ORDER BY entry LIMIT $2"
-DELIVER = "DELETE FROM inbox WHERE entry = $1"
+DELIVER = "DELETE FROM inbox WHERE entry = ANY ($1::bigint[])"
 OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = $1 ORDER BY entry LIMIT $2"
 SETTLE = "DELETE FROM outbox WHERE entry = ANY ($1::bigint[])"
 

@@ -221,9 +221,9 @@ class PostgresTransaction:
         columns = [list(column) for column in zip(*leases, strict=True)]
         return [row[0] for row in await self._rows(hot.RENEW, worker_id, *columns)]
 
-    async def deliver(self, entry: int) -> None:
-        """Remove an inbox entry whose command was applied."""
-        await self._rows(hot.DELIVER, entry)
+    async def deliver(self, entries: Sequence[int]) -> None:
+        """Remove inbox entries whose commands were applied."""
+        await self._rows(hot.DELIVER, list(entries))
 
     async def settle(self, entries: Sequence[int]) -> None:
         """Remove outbox entries that their consumer has dealt with."""

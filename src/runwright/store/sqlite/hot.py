@@ -95,7 +95,7 @@ STARVED = (
     " SELECT limit_key FROM waiting LEFT JOIN limits USING (limit_key)"
     " WHERE limit_key IS NOT NULL AND coalesce(used < max, 1) LIMIT ?"
 )
-DELIVER = "DELETE FROM inbox WHERE entry = ?"
+DELIVER = f"DELETE FROM inbox WHERE entry IN {_IDS}"
 OUTBOX = "SELECT entry, topic, run_id, data FROM outbox WHERE topic = ? ORDER BY entry LIMIT ?"
 SETTLE = f"DELETE FROM outbox WHERE entry IN {_IDS}"
 VALUES = f"SELECT {_columns(StoredValue)} FROM run_values WHERE run_id = ? AND kind = ? ORDER BY key"

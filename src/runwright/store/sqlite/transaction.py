@@ -130,9 +130,9 @@ class SqliteTransaction:
         kept = {row[0] for row in self._cursor.executemany(hot.RENEW, values)}
         return [run_id for run_id, _, _ in leases if run_id not in kept]
 
-    async def deliver(self, entry: int) -> None:
-        """Remove an inbox entry whose command was applied."""
-        self._cursor.execute(hot.DELIVER, (entry,))
+    async def deliver(self, entries: Sequence[int]) -> None:
+        """Remove inbox entries whose commands were applied."""
+        self._cursor.execute(hot.DELIVER, (listed(entries),))
 
     async def settle(self, entries: Sequence[int]) -> None:
         """Remove outbox entries that their consumer has dealt with."""
