@@ -121,5 +121,5 @@ OUTPUT: dict[str, Any] = {
     "created_at": INSTANT,
 }
 
-NOT_YET = {"workflow_step_run_id", "continuation_of", "thread_id", "model", "persona_id", "cache_hit_rate", "retry_of"}
+NOT_YET = {"workflow_step_run_id", "thread_id", "model", "persona_id", "cache_hit_rate", "retry_of"}
 """Fields of kinds of runs that do not exist yet: there, and null."""

@@ -26,7 +26,7 @@ from tests.acceptance.test_shapes import check
 pytestmark = pytest.mark.xdist_group("acceptance-jobs")
 
 SERVED = {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
-UNSET = {"workflow_step_run_id", "continuation_of"}
+UNSET = {"workflow_step_run_id"}
 """What only other kinds of runs have set: there, and null, in every run of these tests."""
 
 
@@ -107,6 +107,7 @@ class Things:
         ):
             await said(self.client.post(f"{base}/{verb}", json=body, headers=token), 201)
         await said(self.client.post(f"{base}/stream", json={"chunk": "text", "done": True}, headers=token))
+        await said(self.client.post(f"{base}/continue", json={"payload": {"a": 2}}, headers=token), 201)
         await said(self.client.post(f"{base}/complete", json={"result": {"done": True}}, headers=token))
         return str(run["id"])
 

@@ -59,7 +59,8 @@ async def runs(ann: Speech) -> list[Json]:
         executing = await api.run(parent["id"])
         waiting = await api.run(retrying["id"])
         ended = [await api.ended(run["id"]) for run in (full, child, batch["results"][0], replayed)]
-    again = [await api.run(run["id"]) for run in (dead, cancelled)]
+    continued = await api.done(await api.job("relates-too"), {"again": True})
+    again = [await api.run(run_id) for run_id in (dead["id"], cancelled["id"], continued["result"]["onward"])]
     await said(admin.delete(f"/v1/runs/{retrying['id']}"))
     return [executing, waiting, *ended, *again]
 

@@ -139,6 +139,22 @@ async def test_checkpoints_are_counted_by_the_server(world: Scene):
     assert kept == [{name: value for name, value in each.items() if name != "stop"} for each in (first, second)]
 
 
+async def test_the_last_checkpoint_comes_back_exact_also_that_which_a_replay_begins_with(world: Scene):
+    run = await world.accepted()
+    await refused(run.client.get(run.path("checkpoint")), 404, "checkpoints.not_found")
+    for state in ({"at": 1, "password": SECRET}, {"at": 2}):
+        await run.call("checkpoint", {"state": state})
+    last = await run.get("checkpoint")
+    assert (last["sequence"], last["state"], last["run_id"]) == (2, {"at": 2}, run.run_id)
+    await run.call("complete", None, 200)
+    body = {"force": True, "from_checkpoint": 1}
+    replay = await ok(world.server.admin.post(f"/v1/runs/{run.run_id}/replay", json=body), 201)
+    again = await world.entrusted(replay["id"], 1)
+    first = await again.get("checkpoint")
+    assert (first["sequence"], first["state"]) == (1, {"at": 1, "password": SECRET}), "exact for the run's own code"
+    await again.call("complete", None, 200)
+
+
 async def test_checkpoints_of_calls_at_once_never_collide(world: Scene):
     run = await world.accepted()
     made = await asyncio.gather(*(run.call("checkpoint", {"state": {"n": n}}) for n in range(40)))

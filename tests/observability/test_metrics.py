@@ -16,6 +16,7 @@ from tests.acceptance.gate import opened_gate
 from tests.api.served import ok, refused, serving
 from tests.engine.conftest import Opener
 from tests.engine.databases import sqlite
+from tests.engine.signalling import parked, send
 from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import ADMIN, World, failed, until
 from tests.observability.scrape import Scrape, scrape, watch
@@ -65,6 +66,24 @@ async def test_attempts_retries_and_dead_letters_are_counted_with_their_times(wo
     assert shown.value("runwright_queue_wait_seconds_sum", executor="worker") == 3
     buckets = shown.series("runwright_queue_wait_seconds_bucket")
     assert (buckets["worker", "1.0"], buckets["worker", "5.0"], buckets["worker", "+Inf"]) == (1, 2, 2)
+    metrics.close()
+
+
+async def test_waits_are_counted_by_what_they_are_for_and_how_they_ended(world: World):
+    metrics = watch(world.engine)
+    for key in ("came", "late", "stopped"):
+        run = await parked(world, key, within_s=60)
+    world.clock.advance(30)
+    await send(world, "came")
+    await world.stop(run.run_id)
+    await world.past(30)
+    child = world.order(world.job("other"), triggered_by="event", triggered_by_run_id=run.run_id, chain_depth=1)
+    await world.engine.commit.apply(child)
+    shown = await scrape(metrics)
+    assert shown.value("runwright_waits_total", on="event") == 3
+    seconds = shown.series("runwright_wait_duration_seconds_sum")
+    assert seconds == {("came", "event"): 30, ("late", "event"): 60, ("stopped", "event"): 30}
+    assert shown.series("runwright_runs_triggered_total") == {("manual",): 3, ("chain",): 1}
     metrics.close()
 
 

@@ -95,6 +95,17 @@ class AsyncRunHandle:
         """Save a state to go on from, under the next number."""
         return await self._post(Checkpoint, "checkpoint", {"state": json_copy(dict(state)), "source": source})
 
+    async def last_checkpoint(self) -> dict[str, Any] | None:
+        """Return the state that was saved last, by an earlier attempt or by the run that this one replays; or None."""
+        try:
+            response = await self._send("GET", "checkpoint")
+        except ApiError as refusal:
+            if refusal.code == "checkpoints.not_found":
+                return None
+            raise
+        found: dict[str, Any] = self._transport.read(Checkpoint, response).state
+        return found
+
     async def output(self, key: str, value: Any, schema: Mapping[str, Any] | None = None) -> Output:
         """Publish a named output; a later one of the same key replaces it."""
         body = {"key": key, "value": json_copy(value), "schema": None if schema is None else dict(schema)}

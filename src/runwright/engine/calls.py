@@ -85,6 +85,15 @@ class Calls:
             beside = None if source == SOURCE else {"source": source}
             return await self._record(attempt, said, Keep("checkpoint", str(sequence), state, beside)), sequence
 
+    async def last_checkpoint(self, attempt: Attempt) -> Working | None:
+        """Return the checkpoint that the run has saved last, or was replayed from, exact, by its sequence."""
+        spec = attempt.run.spec
+        kept = await self._store.values(spec.run_id, "checkpoint")
+        if not kept:
+            return None
+        last = max(kept, key=lambda value: int(value.key))
+        return Working(last.key, await self._values.unpack(spec.project_id, last), last.created_at)
+
     async def state(self, attempt: Attempt, key: str | None = None) -> list[Working]:
         """Return what the run keeps, by key, exact; with a key, that one alone."""
         spec = attempt.run.spec

@@ -55,8 +55,7 @@ class _Channel:
         self._window: deque[Event] = deque(maxlen=window_max)
         self._frames: dict[Encode, deque[bytes]] = {}
         self._waiting: dict[asyncio.Future[None], None] = {}
-        self._asked: tuple[int, Encode] | None = None
-        self._answer = (b"", 0, False)
+        self._answers: dict[Encode, tuple[int, tuple[bytes, int, bool]]] = {}
 
     @property
     def start(self) -> int:
@@ -84,7 +83,7 @@ class _Channel:
         self._window.extend(events)
         for encode, frames in self._frames.items():
             frames.extend(encode(event) for event in events)
-        self._asked = None
+        self._answers.clear()
         waiting, self._waiting = self._waiting, {}
         for one in waiting:
             if not one.done():
@@ -103,19 +102,19 @@ class _Channel:
     def after(self, seq: int, encode: Encode) -> tuple[bytes, int, bool]:
         """Return the frames after `seq`, the last seq among them, and whether the run ended with it.
 
-        Those who keep up all ask for the same: they are given the very same bytes.
+        Those who keep up all ask for the same: they are given the very same bytes, whichever form others read.
         """
-        asked = (seq, encode)
-        if self._asked != asked:
+        kept = self._answers.get(encode)
+        if kept is None or kept[0] != seq:
             frames = self._frames.get(encode)
             if frames is None:
                 frames = self._frames[encode] = deque((encode(event) for event in self._window), self._window.maxlen)
             end = self._window[-1]
             # From the newest back: what everybody has read already is not walked through.
             newest = islice(reversed(frames), end.seq - seq)
-            self._answer = (b"".join(reversed(list(newest))), end.seq, end.type in TERMINAL_TYPES)
-            self._asked = asked
-        return self._answer
+            kept = (seq, (b"".join(reversed(list(newest))), end.seq, end.type in TERMINAL_TYPES))
+            self._answers[encode] = kept
+        return kept[1]
 
 
 class Hub:

@@ -50,6 +50,20 @@ RUN_SECONDS = Metric(
 )
 RETRIES = Metric("runwright_run_retries_total", "counter", "Attempts that failed and will be followed by another")
 DEAD_LETTERS = Metric("runwright_dead_letters_total", "counter", "Runs that used up their attempts")
+TRIGGERED = Metric(
+    "runwright_runs_triggered_total",
+    "counter",
+    "Runs created, by what started them: a `chain` is the end of another run, an `event` one that was sent",
+    ("by",),
+)
+WAITS = Metric("runwright_waits_total", "counter", "Runs that began to wait, and for what", ("on",))
+WAIT_SECONDS = Metric(
+    "runwright_wait_duration_seconds",
+    "histogram",
+    "Time that runs waited, for what, and how that ended: it came, it was late, or the run was stopped or paused",
+    ("on", "end"),
+    _LONG,
+)
 QUEUE_WAIT = Metric(
     "runwright_queue_wait_seconds", "histogram", "Time from ready to claimed, of each attempt", ("executor",), _LONG
 )
@@ -178,6 +192,9 @@ METRICS: tuple[Metric, ...] = (
     RUN_SECONDS,
     RETRIES,
     DEAD_LETTERS,
+    TRIGGERED,
+    WAITS,
+    WAIT_SECONDS,
     QUEUE_WAIT,
     START_DELAY,
     ATTEMPT_SECONDS,

@@ -24,6 +24,7 @@ from runwright.errors import StoreError
 from runwright.observability import catalogue as m
 from runwright.observability.catalogue import Metric
 from runwright.observability.processes import OF_PROCESSES, ProcessTallies
+from runwright.observability.relations import RelationTallies
 from runwright.observability.tallies import Counter, Gauge, Histogram, Labels
 
 _PHASES = ("dns", "tcp", "tls", "ttfb", "transfer")
@@ -72,8 +73,8 @@ class Metrics:
         self._bus_lag = self._show(Histogram(m.BUS_LAG))
         self._requests = self._show(Counter(m.HTTP_REQUESTS))
         self._request_seconds = self._show(Histogram(m.HTTP_SECONDS))
-        self._processes = ProcessTallies()
-        self._shown += self._processes.shown
+        self._processes, self._relations = ProcessTallies(), RelationTallies()
+        self._shown += self._processes.shown + self._relations.shown
         self._show_gauges(streams_open)
         self._registry = CollectorRegistry()
         self._registry.register(_Ours(self._shown))
@@ -176,11 +177,13 @@ class Metrics:
                 if event.seq == 1:
                     spec = runs[run_id].spec
                     self._created.add((spec.kind, spec.executor))
+                    self._relations.born(spec)
                 elif kind in BEGINS:
                     run = runs[run_id]
                     self._queue_wait.observe(run.queue_wait_us / 1e6, (run.spec.executor,))
                 elif kind in OF_PROCESSES:
                     self._processes.count(kind, event.data)
+            self._relations.moved(batch.before.get(run_id), runs[run_id])
             if events and events[-1].type in TERMINAL_TYPES:
                 self._end(runs[run_id])
         for kind, count in types.items():

@@ -24,6 +24,17 @@ async def get_payload(call: Call, run_id: str) -> Reply[dict[str, Any]]:
         return desk.reply(desk.attempt.payload() or {})
 
 
+@routes.get("/sdk/v1/runs/{run_id}/checkpoint", **ROUTE, summary="Get the run's last checkpoint")
+async def get_last_checkpoint(call: Call, run_id: str) -> Reply[wire.OwnCheckpoint]:
+    """Return the state to go on from, exact: saved by an earlier attempt, or that of a replay's `from_checkpoint`."""
+    async with working(call, run_id) as desk:
+        kept = await call.services.engine.calls.last_checkpoint(desk.attempt)
+        if kept is None:
+            raise NotFound("checkpoint", "last")
+        at = instants.text(kept.updated_at)
+        return desk.reply(wire.OwnCheckpoint(run_id=run_id, sequence=int(kept.key), state=kept.value, created_at=at))
+
+
 @routes.get("/sdk/v1/runs/{run_id}/secrets", **ROUTE, summary="Get what the run is given beside its payload")
 async def get_own_secrets(call: Call, run_id: str) -> Reply[wire.OwnSecrets]:
     """Return the secrets and the variables of the run, as they are now; cut off when the attempt ends."""

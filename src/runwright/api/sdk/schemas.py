@@ -215,6 +215,15 @@ class EndedRun(jobs.Run, frozen=True, kw_only=True):
     stop: StopKind | None
 
 
+class OwnCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint of the run, exact."""
+
+    run_id: str
+    sequence: int
+    state: dict[str, Any]
+    created_at: str
+
+
 class OwnState(msgspec.Struct, frozen=True, kw_only=True):
     """A value that the run keeps, exact."""
 
