@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.json_schema import BadSchema
 from runwright.domain.model_call import ToolCall
 from runwright.domain.tools import RISKS, Action, Ask, Catalogue, Confirm, Ready, Refused, ToolRules, ToolSpec
@@ -126,6 +127,19 @@ def test_what_is_allowed_and_not_denied_may_be_asked_for_and_nothing_else_is_off
         for action in tool.schema["properties"].get("do", {"enum": [""]})["enum"]
     }
     assert offered == allowed
+
+
+def test_the_rules_of_a_run_are_those_it_was_created_with():
+    terms = AgentTerms(
+        thread_id="t",
+        persona_id="p@1",
+        route_id="r",
+        provider="local",
+        model="m",
+        tools=("http",),
+        risk_threshold="high",
+    )
+    assert ToolRules.of(terms) == ToolRules(allow=("http",), confirm_at="high")
 
 
 def test_rules_that_name_what_there_is_not_are_found():

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from runwright.domain.agent_terms import Risk
+from runwright.domain.agent_terms import AgentTerms, Risk
 from runwright.domain.json_schema import BadSchema, JsonSchema
 from runwright.domain.model_call import Tool, ToolCall
 from runwright.errors import FieldError
@@ -76,6 +76,11 @@ class ToolRules(msgspec.Struct, frozen=True, omit_defaults=True):
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] = ()
     confirm_at: Risk | None = None
+
+    @classmethod
+    def of(cls, terms: AgentTerms) -> ToolRules:
+        """Return the rules that a run was created with."""
+        return cls(allow=terms.tools, confirm_at=terms.risk_threshold)
 
     def allows(self, tool: str, action: str) -> bool:
         """Tell whether an action of a tool may be asked for."""

@@ -10,12 +10,14 @@ from collections import Counter
 from msgspec.structs import replace
 
 from runwright.clock import Clock, SystemClock
+from runwright.config import Settings
 from runwright.sandbox import seccomp
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.cgroup import Cgroups, NotDelegated
 from runwright.sandbox.child import Asked, Child, NotStarted
 from runwright.sandbox.sandbox import NO_NAME_SERVER, UNPRIVILEGED, Sandbox, brought, bubblewraps
 from runwright.sandbox.workspace import Workspaces
+from runwright.telemetry import report
 
 TRIAL_BYTES = 64 << 20
 _TRIAL = """
@@ -93,6 +95,17 @@ class Means:
                 problems.append(f"{bwrap}: {problem}")
         workspaces.close()
         raise NoSandbox("; ".join(problems))
+
+    @classmethod
+    async def of(cls, settings: Settings) -> tuple[Means | None, str]:
+        """Return the means that the settings let work here, and why there are none; it is reported which."""
+        try:
+            means = await cls.find(Bounds.of(settings))
+        except NoSandbox as missing:
+            report("sandbox.missing", reason=str(missing))
+            return None, str(missing)
+        report("sandbox.found", means=means.described())
+        return means, ""
 
     def described(self) -> str:
         """Return the means in one line."""

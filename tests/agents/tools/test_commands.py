@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from runwright.agents.tools.port import Fault, Said
+from runwright.sandbox.command import Command
 from runwright.sandbox.means import Means
 from tests.agents.tools.bench import BOUNDS, Bench, processes_with
 from tests.engine.world import until
@@ -104,4 +105,22 @@ async def test_a_cancel_ends_the_command_and_leaves_nothing_of_it(bench: Bench, 
         await running
     assert processes_with(marker) == []
     await bench.workspace.close()
-    assert [path.name for path in means.workspaces.directory.iterdir() if path.name.startswith("run_1")] == []
+    assert _left(means) == []
+
+
+async def test_who_cancels_again_and_again_leaves_nothing_either(bench: Bench, means: Means):
+    marker = f"5{secrets.randbelow(10**9)}"
+    command = Command(("sleep", marker), timeout_s=60, memory_bytes=64 << 20, cpus=1, output_max_bytes=1000)
+    await bench.workspace.open()
+    running = asyncio.create_task(bench.workspace.run(command))
+    await until(lambda: processes_with(marker))
+    while not running.done():
+        running.cancel()
+        await asyncio.sleep(0)
+    assert processes_with(marker) == []
+    await bench.workspace.close()
+    assert _left(means) == []
+
+
+def _left(means: Means) -> list[str]:
+    return [path.name for path in means.workspaces.directory.iterdir() if path.name.startswith(("run_1.", "command."))]

@@ -143,7 +143,14 @@ async def test_a_redirect_is_followed_and_a_post_becomes_a_get(bench: Bench):
 
 @pytest.mark.parametrize(
     "target",
-    ["http://169.254.169.254/", "http://meta.test/", "file:///etc/passwd", "http://u:p@one.test/", "http://[/"],
+    [
+        "http://169.254.169.254/",
+        "http://meta.test/",
+        "ftp://one.test/",
+        "file:///etc/passwd",
+        "http://u:p@one.test/",
+        "http://[/",
+    ],
 )
 async def test_a_redirect_is_judged_like_any_other_address(bench: Bench, target: str):
     async with serving(always(answer(b"", "302 Found", location=target))) as endpoint:

@@ -62,8 +62,6 @@ class Runner:
         A call that goes wrong is a `Fault` of its own. Raises what the journal raises, `WorkspaceMismatch`, what
         reading a snapshot raises, and `CancelledError`; everything that was begun has ended then.
         """
-        me = asyncio.current_task()
-        cancels = 0 if me is None else me.cancelling()
         made: list[Made] = []
         for group in _groups(calls):
             await journal.begin(group)
@@ -72,8 +70,6 @@ class Runner:
                     running = [tasks.create_task(self._make(call, journal)) for call in group]
             except BaseExceptionGroup as wrong:
                 raise _first(wrong) from wrong
-            if me is not None and me.cancelling() > cancels:  # what had to be done to the end has heard of it instead
-                raise asyncio.CancelledError
             made += [task.result() for task in running]
         return made
 

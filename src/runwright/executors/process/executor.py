@@ -18,10 +18,8 @@ from runwright.engine.values import encode
 from runwright.errors import NotFound
 from runwright.executors.local_session import LocalSession, outcome_of
 from runwright.executors.process.run import run_process
-from runwright.sandbox.bounds import Bounds
-from runwright.sandbox.means import Means, NoSandbox
+from runwright.sandbox.means import Means
 from runwright.store.base import Store
-from runwright.telemetry import report
 
 Minter = Callable[[str, int], str]
 """Returns the run token of a lease: (run id, lease epoch)."""
@@ -48,13 +46,7 @@ class ProcessExecutor:
     @classmethod
     async def open(cls, settings: Settings, store: Store, mint: Minter) -> ProcessExecutor:
         """Return the executor with the means that work on this machine, or with none."""
-        means, why = None, ""
-        try:
-            means = await Means.find(Bounds.of(settings))
-            report("sandbox.found", means=means.described())
-        except NoSandbox as missing:
-            why = str(missing)
-            report("sandbox.missing", reason=why)
+        means, why = await Means.of(settings)
         url = settings.process_api_url or f"http://{settings.host}:{settings.port}"
         grace_s = settings.stop_grace_s
         return cls(ProcessPlans(store), mint, means, why=why, stop_grace_s=grace_s, api_url=url)
