@@ -91,6 +91,9 @@ OURS: dict[str, Any] = {
     "queued_ms": 0,
     "active_ms": 0,
     "waiting_ms": 0,
+    "workflow_id": "string",
+    "workflow_version": 0,
+    "workflow_version_id": "string",
 }
 
 EVENT: dict[str, Any] = {
@@ -121,5 +124,5 @@ OUTPUT: dict[str, Any] = {
     "created_at": INSTANT,
 }
 
-NOT_YET = {"workflow_step_run_id", "thread_id", "model", "persona_id", "cache_hit_rate", "retry_of"}
+NOT_YET = {"thread_id", "model", "persona_id", "cache_hit_rate", "retry_of"}
 """Fields of kinds of runs that do not exist yet: there, and null."""

@@ -61,6 +61,23 @@ class Speech:
         made = await said(self.client.post("/v1/jobs", json=fields), 201)
         return str(made["id"])
 
+    async def flow(self, steps: Iterable[Json], **fields: Any) -> Json:
+        """Make a workflow and return it."""
+        body = {"slug": unique("flow"), "steps": list(steps), **fields}
+        made: Json = await said(self.client.post("/v1/workflows", json=body), 201)
+        return made
+
+    async def launch(self, workflow: str, payload: Json | None = None, **fields: Any) -> Json:
+        """Start a run of a workflow and return it."""
+        body = {"payload": payload or {}, **fields}
+        run: Json = await said(self.client.post(f"/v1/workflows/{workflow}/trigger", json=body), 201)
+        return run
+
+    async def steps(self, run_id: str) -> dict[str, Json]:
+        """Return the steps of a workflow's run by their keys."""
+        found = await said(self.client.get(f"/v1/workflow-runs/{run_id}/steps"))
+        return {step["step_key"]: step for step in found}
+
     async def key(self, *scopes: str, **fields: Any) -> Json:
         """Make a key and return it with its token."""
         made: Json = await said(self.client.post("/v1/keys", json={"name": "a key", "scopes": scopes, **fields}), 201)

@@ -20,6 +20,7 @@ ENDING = (
     "delete_job",
     "delete_subscription",
     "delete_dependency",
+    "delete_workflow",
     "delete_environment",
     "delete_secret",
     "revoke_key",
@@ -81,6 +82,9 @@ class Stage:
             body = {"depends_on_job_id": other}
             path = f"/v1/jobs/{self.idents['job']}/dependencies"
             return {name: (await said(self._client.post(path, json=body), 201))["id"]}
+        if name == "workflow":
+            steps = [{"key": "a", "job": self.idents["job"]}]
+            return {name: (await self._api.flow(steps, project_id=self.idents["project"]))["id"]}
         if name == "digest":
             uploaded = await self._client.post("/v1/artifacts", content=b"some bytes")
             return {name: uploaded.json()["digest"]}

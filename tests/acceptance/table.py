@@ -122,6 +122,9 @@ class World(NamedTuple):
             "create_secret": {"name": "A_SECRET", "value": unique("hidden")},
             "replace_secret": {"value": unique("hidden")},
             "clone_job": {"slug": unique("clone")},
+            "create_workflow": {"slug": unique("flow"), "steps": [{"key": "a", "job": self.idents["job"]}]},
+            "update_workflow": {"description": "changed"},
+            "trigger_workflow": {"payload": {"a": 1}},
             "create_subscription": {"url": "https://example.com/hooks"},
             "update_subscription": {"description": "changed"},
             "rotate_subscription_secret": {"grace_secs": 60},
@@ -149,6 +152,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         await api.done(each)  # so that the job's runs go on as if there were no dependencies
     terms = {"depends_on_job_id": awaited[0], "condition": "any"}
     dependency = await said(client.post(f"/v1/jobs/{job['id']}/dependencies", json=terms), 201)
+    workflow = await api.flow([{"key": "a", "job": job["id"]}])
     user = await said(client.post("/v1/users", json={"name": unique("ann")}), 201)
     other = await said(client.post("/v1/users", json={"name": unique("bob")}), 201)
     member = await said(client.post("/v1/members", json={"user_id": other["id"], "role": "viewer"}), 201)
@@ -182,6 +186,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "secret_id": secret["id"],
         "delivery_id": delivery["id"],
         "dependency_id": dependency["id"],
+        "workflow": workflow["id"],
         "awaited": awaited[1],
         "queue": unique("queue"),
         "prefix": unique("prefix"),

@@ -155,3 +155,24 @@ async def test_acknowledged_triggers_are_there_after_a_kill_in_the_middle_of_a_s
     assert set(acknowledged) <= {run["id"] for run in await api.listed("/v1/runs", limit=500)}
     await live.stop()
     audit(await ledger(live.database))
+
+
+async def test_06_a_workflow_survives_a_kill_at_each_of_its_steps_and_makes_each_once(live: LiveServer, gate: Gate):
+    api = Speech(live.client())
+    hold = await api.job("hold")
+    needs: dict[str, list[str]] = {"top": [], "left": ["top"], "right": ["top"], "bottom": ["left", "right"]}
+    steps: list[Json] = [{"key": key, "job": hold, "depends_on": before} for key, before in needs.items()]
+    run = await api.launch((await api.flow(steps))["id"], {"gate": gate.port})
+    for count in (1, 2, 1):
+        await gate.arrived(count)
+        await live.kill()
+        await live.start()
+        await gate.arrived(count)  # again, in the attempts that follow the lost ones
+        gate.let_go(count)
+    api = Speech(live.client())
+    assert (await api.ended(run["id"]))["status"] == "completed"
+    made = await api.listed(f"/v1/runs/{run['id']}/children")
+    assert sorted(each["workflow_step_run_id"] for each in made) == sorted(f"{run['id']}.step.{key}" for key in needs)
+    assert {(each["status"], each["attempt"]) for each in made} == {("completed", 2)}
+    log = await api.events(run["id"])
+    assert [event["type"] for event in log].count("workflow.step_started") == len(needs)

@@ -86,10 +86,18 @@ def check(value: Any, example: Any, where: str) -> None:
                 check(value[name], inner, f"{where}.{name}")
 
 
+@pytest.fixture(scope="module")
+async def of_workflow(ann: Speech) -> list[Json]:
+    """Return a run of a workflow and the one of its step."""
+    flow = await ann.flow([{"key": "a", "job": await ann.job("echo")}])
+    ended = await ann.ended((await ann.launch(flow["id"]))["id"])
+    return [ended, await ann.run((await ann.steps(ended["id"]))["a"]["run_id"])]
+
+
 @pytest.mark.parametrize("shape", [JOB_RUN, LISTED_RUN, OURS], ids=["jobs", "threads", "ours"])
-async def test_every_field_of_a_run_is_there_and_of_its_type(runs: list[Json], shape: Json):
+async def test_every_field_of_a_run_is_there_and_of_its_type(runs: list[Json], of_workflow: list[Json], shape: Json):
     for name, example in shape.items():
-        values = [run[name] for run in runs]
+        values = [run[name] for run in (*runs, *of_workflow)]
         for value in values:
             if value is not None:
                 check(value, example, name)

@@ -20,6 +20,7 @@ GUESTS = (
     "docs/how-to/let-jobs-depend-on-jobs.md",
     "docs/how-to/manage-jobs.md",
     "docs/how-to/chain-jobs.md",
+    "docs/how-to/run-a-workflow.md",
     "docs/how-to/use-strait-python.md",
     "docs/concepts/dead-letters.md",
     "docs/how-to/cancel-and-replay-many.md",

@@ -21,3 +21,11 @@ def idempotency_key(call: Call) -> str | None:
     if len(set(keys.values())) > 1:
         raise InvalidRequest.at("X-Idempotency-Key", "contradicts Idempotency-Key")
     return next(iter(keys.values()), None)
+
+
+def key_in_either(call: Call, in_body: str | None) -> str | None:
+    """Return the key in the headers or in the body. Raises `InvalidRequest` for two."""
+    in_headers = idempotency_key(call)
+    if in_headers is not None and in_body is not None and in_headers != in_body:
+        raise InvalidRequest.at("idempotency_key", "contradicts the header")
+    return in_headers or in_body

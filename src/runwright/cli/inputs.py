@@ -39,6 +39,14 @@ def json_object(source: str, option: str) -> dict[str, Any]:
     return value
 
 
+def json_objects(source: str, option: str, example: str) -> list[dict[str, Any]]:
+    """Return the JSON objects of the list that an option gives."""
+    try:
+        return msgspec.json.decode(read_text(source), type=list[dict[str, Any]])
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{option} is not a JSON list of objects: {error}", f"Write {option} '{example}'.") from None
+
+
 def words(text: str, option: str) -> list[str]:
     """Return the words of a command line, as a shell would read them."""
     try:

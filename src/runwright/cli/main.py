@@ -28,6 +28,7 @@ COMMANDS = (
     ("up", "up:up", "Serve, and execute the sample job live in this terminal."),
     ("jobs", "jobs:app", "List, read, create, change and delete jobs."),
     ("trigger", "trigger:trigger", "Start runs of a job."),
+    ("workflows", "workflows:app", "List, read, create, change, start and delete workflows."),
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
     ("dlq", "dlq:app", "List, replay and discard dead letters."),
     ("batches", "batches:app", "List and read bulk operations."),

@@ -63,7 +63,7 @@ class Filters:
     state: tuple[str, ...] = ()
     "One of the nine states inside, such as `failed`; repeatable"
     kind: tuple[str, ...] = ()
-    "Kind of run, such as `job`, or `all`; repeatable"
+    "Kind of run, such as `job` or `workflow`, or `all`; repeatable"
     triggered_by: str | None = None
     "What started them, such as `manual` or `retry`"
     tag: tuple[str, ...] = ()
@@ -253,6 +253,7 @@ def replay(
     payload_patch: Source = None,
     from_checkpoint: int | None = None,
     version: Literal["same", "latest"] | None = None,
+    from_failed: bool = False,
     debug: bool = False,
     follow: bool = False,
     connection: Connection = HERE,
@@ -274,7 +275,9 @@ def replay(
     from_checkpoint
         Begin with this checkpoint of the run.
     version
-        Version of the job to use.
+        Version of the job or workflow to use.
+    from_failed
+        Of a workflow: take over the steps that completed, and do the others again.
     debug
         Record what is handed over to its attempts, and what comes back.
     follow
@@ -282,6 +285,7 @@ def replay(
     """
     options: dict[str, Any] = {"force": True} if force else {}
     options |= {"debug_mode": True} if debug else {}
+    options |= {"from_failed": True} if from_failed else {}
     options |= {} if from_checkpoint is None else {"from_checkpoint": from_checkpoint}
     if payload is not None:
         options["payload"] = json_object(payload, "--payload")

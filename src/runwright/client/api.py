@@ -17,6 +17,7 @@ from runwright.client.secrets import Environments, Secrets
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.transport import TIMEOUT_S, Transport, server_url
 from runwright.client.webhooks import Webhooks
+from runwright.client.workflows import Workflows
 from runwright.client.workforce import Queues, Workers
 
 FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
@@ -63,6 +64,7 @@ class AsyncClient:
         self.webhooks = Webhooks(transport)
         self.environments = Environments(transport)
         self.secrets = Secrets(transport)
+        self.workflows = Workflows(transport)
 
     @property
     def url(self) -> str:

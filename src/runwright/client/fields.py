@@ -201,6 +201,7 @@ class ReplayOptions(TypedDict, total=False):
     debug_mode: bool
     version: Literal["same", "latest"]
     force: bool
+    from_failed: bool
 
 
 class KeyFields(TypedDict, total=False):

@@ -47,13 +47,13 @@ Whole = Annotated[int, Meta(ge=1, le=MONTH_S, description="A workflow that takes
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A run of a job within a workflow: the job by its slug in the project; what it overrides of the job's, else null.
+    """A run of a job within a workflow: the job by its slug or id; what it overrides of the job's, else null.
 
     Its template sees the payload of the workflow, and the results of the steps that it waits for, directly or not.
     """
 
     key: StepKey
-    job: Slug
+    job: Annotated[Slug, Meta(description="A job of the workflow's project, by slug or id.")]
     depends_on: DependsOn = ()
     payload_template: StepTemplate | None = None
     on_failure: OnFailureOf = "fail"

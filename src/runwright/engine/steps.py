@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runwright import ids
 from runwright.domain.accounts import Project
 from runwright.domain.commands import Submit
+from runwright.domain.job import Job
 from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Run
 from runwright.domain.template import fill, references
@@ -18,9 +20,19 @@ from runwright.engine.redactors import Redactors
 from runwright.engine.submit import Submitter
 from runwright.engine.values import Values
 from runwright.errors import Gone, NotFound
-from runwright.store.base import Record, Store
+from runwright.store.base import Readings, Record, Store, Transaction
 from runwright.store.queries import jobs as q
 from runwright.store.queries.auth import PROJECT, project
+
+
+async def find_job(source: Readings | Transaction, project_id: str, ident: str) -> Job | None:
+    """Return the job of a project that a step names, by its slug or id; None for none."""
+    if ids.is_id("job", ident):
+        rows = await source.fetch(q.JOB, job_id=ident)
+    else:
+        rows = await source.fetch(q.JOB_BY_SLUG, project_id=project_id, slug=ident)
+    found = q.job(rows[0]) if rows else None
+    return found if found is not None and found.project_id == project_id else None
 
 
 class Steps:
@@ -40,8 +52,8 @@ class Steps:
         """
         run, spec = record.run, record.run.spec
         await self._values.ensure([spec.project_id])
-        rows = await self._store.fetch(q.JOB_BY_SLUG, project_id=spec.project_id, slug=step.job)
-        if not rows:
+        job = await find_job(self._store, spec.project_id, step.job)
+        if job is None:
             raise NotFound("job", step.job)
         order = Order(
             payload=await self._payload(record, step, stages),
@@ -57,7 +69,7 @@ class Steps:
         )
         actor = Actor(kind="system", id="workflow", org_id=spec.org_id)
         owner = await self._project(run)
-        return self._submitter.command(actor, owner, q.job(rows[0]), order, request_id=None, trace_id=spec.trace_id)
+        return self._submitter.command(actor, owner, job, order, request_id=None, trace_id=spec.trace_id)
 
     def redacted(self, run: Run, said: str) -> RedactedText:
         """Return a text of ours about what the run holds, without its project's secrets."""

@@ -13,11 +13,11 @@ from runwright.domain.job_terms import Overrides, override_problems
 from runwright.domain.tenancy import Actor
 from runwright.domain.workflow import Workflow, WorkflowDefinition, WorkflowVersion, problems
 from runwright.engine.job_versions import said
+from runwright.engine.steps import find_job
 from runwright.errors import AlreadyExists, FieldError, InvalidRequest, NotFound
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
-from runwright.store.queries import jobs as job_sql
 from runwright.store.queries import workflows as q
 from runwright.store.queries.shapes import Slice, read
 
@@ -160,8 +160,7 @@ async def _check(tx: Transaction, project_id: str, definition: WorkflowDefinitio
     jobs = {}
     for place, step in enumerate(definition.steps):
         if step.job not in jobs:
-            rows = await tx.fetch(job_sql.JOB_BY_SLUG, project_id=project_id, slug=step.job)
-            jobs[step.job] = job_sql.job(rows[0]) if rows else None
+            jobs[step.job] = await find_job(tx, project_id, step.job)
         job = jobs[step.job]
         if job is None:
             found.append(FieldError(f"steps[{place}].job", f"the project has no job {step.job!r}"))

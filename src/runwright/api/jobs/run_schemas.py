@@ -16,7 +16,7 @@ from runwright.domain.run import State
 
 Text256 = Annotated[str, Meta(min_length=1, max_length=256)]
 Seq = Annotated[int, Meta(ge=0, lt=10**18)]
-Kind = Literal["job", "all"]
+Kind = Literal["job", "workflow", "all"]
 TriggeredBy = Literal["manual", "cron", "spawn", "workflow", "retry", "event"]
 Word = Literal[
     "delayed", "queued", "dequeued", "executing", "waiting", "paused", "completed", "failed", "timed_out", "crashed",
@@ -72,6 +72,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     job_version: int | None
     job_version_id: str | None
     workflow_step_run_id: str | None
+    workflow_id: str | None
+    workflow_version: int | None
+    workflow_version_id: str | None
     max_attempts_override: int | None
     timeout_secs_override: int | float | None
     retry_backoff: str | None
@@ -184,6 +187,9 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     version: Literal["same", "latest"] = "same"
     debug_mode: bool = False
     force: bool = False
+    from_failed: Annotated[
+        bool, Meta(description="Of a workflow's run: take over the steps that completed, and do the others again.")
+    ] = False
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,6 +20,7 @@ from runwright.api.jobs import (
     secrets,
     triggers,
     webhooks,
+    workflows,
 )
 from runwright.api.routing import Routes
 
@@ -41,4 +42,5 @@ TABLES: tuple[Routes, ...] = (
     webhooks.routes,
     secrets.routes,
     events.routes,
+    workflows.routes,
 )

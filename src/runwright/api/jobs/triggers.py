@@ -10,7 +10,7 @@ import msgspec
 from runwright import ids
 from runwright.api import instants
 from runwright.api.context import Call, Services
-from runwright.api.idempotency import HEADERS, idempotency_key
+from runwright.api.idempotency import HEADERS, idempotency_key, key_in_either
 from runwright.api.jobs import run_schemas as wire
 from runwright.api.jobs.bulk_schemas import BATCH
 from runwright.api.jobs.views import found_view, run_view, triggered_view
@@ -55,7 +55,7 @@ async def trigger(
     """Create a run of a job, or join the one that gathers triggers; it answers once that is durable."""
     office = call.services
     project, asked = await _job(call, office, job, query.project_id)
-    order = await _order(call, office, project, body, _idempotency_key(call, body.idempotency_key))
+    order = await _order(call, office, project, body, key_in_either(call, body.idempotency_key))
     await office.engine.values.ensure([project.project_id])
     command = _command(call, office, project, asked, order)
     now = office.clock.now()
@@ -182,13 +182,6 @@ async def _require_parent(call: Call, office: Services, project: Project, run_id
         raise InvalidRequest.at("parent_run_id", "must be a run of the same project")
     if parent.run.terminal:
         raise InvalidRequest.at("parent_run_id", f"the run is {parent.run.state}; an ended run has no children")
-
-
-def _idempotency_key(call: Call, in_body: str | None) -> str | None:
-    in_headers = idempotency_key(call)
-    if in_headers is not None and in_body is not None and in_headers != in_body:
-        raise InvalidRequest.at("idempotency_key", "contradicts the header")
-    return in_headers or in_body
 
 
 def _command(call: Call, office: Services, project: Project, job: Job, order: Order) -> Submit:

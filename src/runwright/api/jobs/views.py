@@ -22,7 +22,6 @@ from runwright.store.base import Attempt, Record
 # What kinds of runs have that do not exist yet: there, and unset.
 _NOT_YET: dict[str, Any] = {
     "thread_id": None,
-    "workflow_step_run_id": None,
     "model": None,
     "persona_id": None,
     "cache_hit_rate": None,
@@ -79,8 +78,13 @@ def _fields(run: domain.Run, payload: dict[str, Any], result: Any, now: int) -> 
 
 def _asked(spec: domain.Spec) -> dict[str, Any]:
     """Return what the run was asked to be; fields that the wire shows as `Spec` has them come first."""
+    of = spec.workflow
     return {
         **{name: getattr(spec, name) for name in _SAME_NAME},
+        "workflow_step_run_id": spec.workflow_step_run_id,
+        "workflow_id": None if of is None else of.workflow_id,
+        "workflow_version": None if of is None else of.version,
+        "workflow_version_id": None if of is None else of.workflow_version_id,
         "id": spec.run_id,
         "timeout_secs_override": _whole(spec.timeout_secs_override),
         "retry_initial_delay_secs": _whole(spec.retry_initial_delay_secs),
@@ -136,7 +140,7 @@ def _whole(seconds: float | None) -> int | float | None:
 
 
 def _trace(run: domain.Run, now: int) -> wire.ExecutionTrace | None:
-    if run.started_at is None:
+    if run.started_at is None or run.spec.workflow is not None:
         return None
     until = now if run.state == "executing" else max(run.since_at, run.started_at)
     trace = run.trace or domain.Trace()

@@ -18,6 +18,7 @@ from runwright.client.sync.secrets import Environments, Secrets
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
 from runwright.client.sync.webhooks import Webhooks
+from runwright.client.sync.workflows import Workflows
 from runwright.client.sync.workforce import Queues, Workers
 
 FEED_BACKOFF = Backoff(attempts=60, initial_s=0.2, max_s=5.0)
@@ -64,6 +65,7 @@ class Client:
         self.webhooks = Webhooks(transport)
         self.environments = Environments(transport)
         self.secrets = Secrets(transport)
+        self.workflows = Workflows(transport)
 
     @property
     def url(self) -> str:
