@@ -16,6 +16,7 @@ from tests.acceptance.gate import opened_gate
 from tests.api.served import ok, refused, serving
 from tests.engine.conftest import Opener
 from tests.engine.databases import sqlite
+from tests.engine.flowing import diamond, flow, launch, settle, work_off
 from tests.engine.signalling import parked, send
 from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import ADMIN, World, failed, until
@@ -124,6 +125,15 @@ async def test_fires_are_counted_with_how_late_they_came_and_those_that_made_no_
         assert shown.value("runwright_cron_refused_total") == 0
         metrics.close()
         await town.close()
+
+
+async def test_the_steps_of_workflows_are_counted_by_what_became_of_them(world: World):
+    metrics = watch(world.engine)
+    await launch(await settle(world), await flow(world, diamond("skip_dependents")))
+    await work_off(world, {"left"})
+    counted = (await scrape(metrics)).series("runwright_workflow_steps_total")
+    assert counted == {("started",): 3, ("completed",): 2, ("failed",): 1, ("skipped",): 1}
+    metrics.close()
 
 
 # --- the commit -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from runwright.clock import SystemClock
 from runwright.domain.accounts import Project
 from runwright.domain.job import JobDefinition
 from runwright.domain.ports import ArtifactStore
+from runwright.domain.workflow import Step, WorkflowDefinition
 from runwright.engine import job_versions
 from runwright.engine.retention import _proven
 from runwright.store.artifacts import FileArtifacts
@@ -22,6 +23,7 @@ from runwright.store.postgres import check as cluster
 from runwright.store.queries.retention import TO_THIN
 from runwright.store.queries.schedules import SET_VERSION
 from runwright.store.queries.shapes import setting
+from runwright.store.queries.workflows import INSERT, INSERT_VERSION, encoded
 from runwright.store.sqlite import check as directory
 from runwright.store.tables import jobs
 from tests.postgres import execute
@@ -200,6 +202,28 @@ async def test_a_disabled_job_has_a_schedule_that_stands_still(checked: Checked)
     assert await checked.check(None) == []
     checked.touch("UPDATE schedules SET next_fire_at = 1")
     assert [each.how for each in await checked.check(None)] == ["goes on, and the job is disabled"]
+
+
+async def test_a_workflow_that_is_not_what_its_version_says_is_found(checked: Checked):
+    store = checked.backend.make()
+    await store.open()
+
+    async def work(tx: Transaction) -> None:
+        steps = (Step(key="a", job="nightly"),)
+        definition = encoded(WorkflowDefinition(name="flow", slug="flow", steps=steps))
+        same = {"workflow_id": "wf_1", "org_id": "org_1", "version": 1, "workflow_version_id": "wfv_1", "created_at": 1}
+        same["definition"] = definition
+        of = {"project_id": "proj_1", "slug": "flow", "updated_at": 1, "deleted_at": None}
+        await tx.fetch(INSERT, **same, **of)
+        await tx.fetch(INSERT_VERSION, **same, created_by="user:user_1")
+
+    await store.write(work)
+    await store.close()
+    assert await checked.check(None) == []
+    checked.touch("UPDATE workflows SET definition = {bytes}")
+    assert [each.how for each in await checked.check(None)] == ["is not what its version says"]
+    checked.touch("DELETE FROM workflow_versions")
+    assert [each.how for each in await checked.check(None)] == ["names a version that is not there"]
 
 
 async def test_events_of_many_runs_are_read_in_batches_that_end_anywhere(checked: Checked, monkeypatch):

@@ -77,20 +77,21 @@ class Advances:
             record = await self._store.record(run_id)
             if record is None or record.run.terminal:
                 return
-            request = await self._next(record)
+            look = _Look(await self.stages(run_id))
+            request = await self._next(record, look)
             if request is None:
                 return
             try:
                 await self._commit.apply(request)
             except Overtaken:
                 continue
+            report("workflow.advanced", run_id=run_id, steps=look.done)
             return
         raise Overtaken(f"others lead the run {run_id} on")
 
-    async def _next(self, record: Record) -> Advance | None:
+    async def _next(self, record: Record, look: _Look) -> Advance | None:
         """Return what is to be written next of a workflow's run; None where it only waits."""
         run = record.run
-        look = _Look(await self.stages(run.run_id))
         open_ids = look.open
         runs = {each.run.run_id: each.run for each in await self._store.records_of(list(open_ids))}
         followers = tuple(run_id for run_id, step in runs.items() if follow(run, step) is not None)
@@ -168,6 +169,7 @@ class _Look:
         self.stages = stages
         self.submits: list[Submit] = []
         self.drafts: list[Draft] = []
+        self.done: list[str] = []
 
     @property
     def open(self) -> dict[str, str]:
@@ -198,11 +200,13 @@ class _Look:
         level: Literal["info", "warning"] = "info" if state == "completed" else "warning"
         data = w.StepEnded(key, state, run_id, error_class, error)
         self.drafts.append(draft("workflow.step_ended", data, f"step {key} {WORDS.get(state, state)}", level))
+        self.done.append(state)
         self.stages[key] = Stage(state, run_id, False, error, error_class)
 
     def skip(self, skipped: Mapping[str, tuple[str, ...]]) -> None:
         """Tell which steps will have no run, and because of which."""
         for key, because in skipped.items():
+            self.done.append("skipped")
             self.drafts.append(draft("workflow.step_skipped", w.StepSkipped(key, because), f"step {key} skipped"))
             self.stages[key] = Stage("skipped")
 
@@ -211,4 +215,5 @@ class _Look:
         data = w.StepStarted(step.key, submit.run_id, step.job)
         self.drafts.append(draft("workflow.step_started", data, f"step {step.key} started"))
         self.submits.append(submit)
+        self.done.append("started")
         self.stages[step.key] = Stage("started", submit.run_id)

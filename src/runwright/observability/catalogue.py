@@ -105,6 +105,12 @@ CRON_OVERLAPS = Metric(
     "runwright_cron_overlaps_total", "counter", "Fires that met an unfinished run: skipped, or cancelled it", ("done",)
 )
 CRON_REFUSED = Metric("runwright_cron_refused_total", "counter", "Fires whose run could not be made")
+WORKFLOW_STEPS = Metric(
+    "runwright_workflow_steps_total",
+    "counter",
+    "Steps of workflows that this server started, skipped, or told the end of",
+    ("done",),
+)
 WEBHOOK_DELIVERIES = Metric(
     "runwright_webhook_deliveries_total",
     "counter",

@@ -64,6 +64,7 @@ class Metrics:
         self._cron_missed = self._show(Counter(m.CRON_MISSED))
         self._cron_overlaps = self._show(Counter(m.CRON_OVERLAPS))
         self._cron_refused = self._show(Counter(m.CRON_REFUSED))
+        self._workflow_steps = self._show(Counter(m.WORKFLOW_STEPS))
         self._webhooks = self._show(Counter(m.WEBHOOK_DELIVERIES))
         self._loop_failures = self._show(Counter(m.LOOP_FAILURES))
         self._lagged = self._show(Counter(m.STREAMS_LAGGED))
@@ -151,6 +152,7 @@ class Metrics:
             "cron.skipped": lambda fires, **_: self._cron_overlaps.add(("skipped",), fires),
             "cron.cancelled": lambda **_: self._cron_overlaps.add(("cancelled",)),
             "cron.refused": lambda **_: self._cron_refused.add(),
+            "workflow.advanced": self._advanced,
             "webhook.sent": lambda result: self._webhooks.add((result,)),
             "loop.failed": lambda loop, **_: self._loop_failures.add((loop,)),
             "loop.broken": lambda loop, **_: self._loop_failures.add((loop,)),
@@ -218,6 +220,10 @@ class Metrics:
 
     def _heard(self, seconds: float) -> None:
         self._bus_lag.observe(seconds)
+
+    def _advanced(self, steps: Iterable[str], **_: Any) -> None:
+        for done in steps:
+            self._workflow_steps.add((done,))
 
     def _fired(self, late_us: int, **_: Any) -> None:
         self._cron_fires.add()

@@ -72,6 +72,7 @@ async def inspect(
         _audit_logs(state),
         _limits(state),
         _schedules(state),
+        _workflows(state),
         _artifacts(state, artifacts, tell),
     )
     return locked + [finding for look in looks async for finding in look]
@@ -298,6 +299,16 @@ def _schedule(job_version_id: str, stored: bytes, version_id: str | None, next_f
     if next_fire_at is None and definition.enabled and next_fire(cron, 0) is not None:
         return "stands still, and the job is enabled"
     return None
+
+
+async def _workflows(state: State) -> AsyncIterator[Finding]:
+    after = ""
+    while page := await state.fetch(sql.WORKFLOWS, after=after, limit=BATCH):
+        after = page[-1][0]
+        for workflow_id, definition, of_version in page:
+            if of_version != definition:
+                how = "names a version that is not there" if of_version is None else "is not what its version says"
+                yield Finding("workflow", workflow_id, how)
 
 
 async def _artifacts(state: State, artifacts: ArtifactStore, tell: Progress) -> AsyncIterator[Finding]:

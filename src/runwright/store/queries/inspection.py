@@ -6,6 +6,7 @@ from sqlalchemy import Integer, bindparam, exists, select, tuple_
 
 from runwright.domain.events import Event
 from runwright.store import rows, tables
+from runwright.store.graph_tables import workflow_versions, workflows
 from runwright.store.memory_tables import job_memory
 from runwright.store.query import Query
 from runwright.store.tables import jobs, limits, run_events, run_heads, run_values, runs, schedules
@@ -88,6 +89,18 @@ JOBS = Query(
     .limit(_limit)
 )
 """Each job with the version and the next fire of its schedule, or with nothing."""
+WORKFLOWS = Query(
+    select(workflows.c.workflow_id, workflows.c.definition, workflow_versions.c.definition.label("of_version"))
+    .select_from(
+        workflows.outerjoin(
+            workflow_versions, workflow_versions.c.workflow_version_id == workflows.c.workflow_version_id
+        )
+    )
+    .where(workflows.c.workflow_id > bindparam("after"))
+    .order_by(workflows.c.workflow_id)
+    .limit(_limit)
+)
+"""Each workflow, with what its newest version says."""
 JOBLESS = Query(
     select(schedules.c.job_id)
     .where(~exists(select(jobs.c.job_id).where(jobs.c.job_id == schedules.c.job_id, jobs.c.deleted_at.is_(None))))
