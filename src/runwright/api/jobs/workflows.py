@@ -20,7 +20,7 @@ from runwright.api.slices import part
 from runwright.domain import workflow as domain
 from runwright.domain.accounts import slug_of
 from runwright.domain.run import step_run_id
-from runwright.domain.words import job_word
+from runwright.domain.words import word_of
 from runwright.engine.flows import StepSeen
 from runwright.engine.workflow_runs import WorkflowOrder
 from runwright.errors import InvalidRequest
@@ -185,7 +185,7 @@ def step_view(run_id: str, seen: StepSeen) -> wire.WorkflowStepRun:
 
 def _word(seen: StepSeen) -> str:
     if seen.run is not None:
-        return job_word(seen.run)
+        return word_of(seen.run)
     if seen.stage.standing == "pending" and seen.over:
         return "skipped"
     return {"cancelled": "canceled", "started": "failed"}.get(seen.stage.standing, seen.stage.standing)
