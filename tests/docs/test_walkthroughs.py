@@ -17,10 +17,7 @@ GUESTS = (
     "docs/how-to/run-on-a-schedule.md",
     "docs/how-to/check-payloads-and-results.md",
     "docs/how-to/gather-triggers.md",
-    "docs/how-to/let-jobs-depend-on-jobs.md",
     "docs/how-to/manage-jobs.md",
-    "docs/how-to/chain-jobs.md",
-    "docs/how-to/run-a-workflow.md",
     "docs/how-to/use-strait-python.md",
     "docs/concepts/dead-letters.md",
     "docs/how-to/cancel-and-replay-many.md",
@@ -28,7 +25,12 @@ GUESTS = (
     "docs/how-to/back-up-and-restore.md",
     "docs/concepts/events-and-streams.md",
 )
-"""Pages whose commands go where the quickstart's server runs; one walk leads through them all."""
+GRAPHS = (
+    "docs/how-to/let-jobs-depend-on-jobs.md",
+    "docs/how-to/chain-jobs.md",
+    "docs/how-to/run-a-workflow.md",
+)
+"""Pages whose commands go where the quickstart's server runs; a walk leads through many of them."""
 WALKS = {
     "README.md": ("README.md",),
     "quickstart": (QUICKSTART,),
@@ -41,6 +43,7 @@ WALKS = {
     "run-a-process": ("docs/how-to/run-a-process.md",),
     "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,
+    "graphs of runs": GRAPHS,
 }
 PAGES = [page for pages in WALKS.values() for page in pages]
 
@@ -48,7 +51,7 @@ PAGES = [page for pages in WALKS.values() for page in pages]
 def route(pages: tuple[str, ...]) -> list[Block]:
     """Return the blocks of a walk; guests begin with the exports, files and server of the quickstart."""
     own = [block for page in pages for block in blocks(page)]
-    if pages != GUESTS:
+    if pages not in (GUESTS, GRAPHS):
         return own
     before = blocks(QUICKSTART)
     upto = next(place for place, block in enumerate(before) if block.serves) + 1
