@@ -33,6 +33,7 @@ def test_a_cost_is_added_up_exactly_and_rounded_half_up_once(price, usage):
 def test_half_a_micro_dollar_is_a_whole_one():
     half = Price(rates=Rates(input=500_000, cached=0, output=0))
     assert [cost(half, Usage(input_tokens=count, output_tokens=0)) for count in (1, 2, 3, 5)] == [1, 1, 2, 3]
+    assert [cost_at_most(half, count, 0) for count in (1, 2, 3, 5)] == [1, 1, 2, 3]
 
 
 def test_cached_tokens_cost_their_own_price():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, Iterator
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from anthropic import AsyncAnthropic, AsyncStream
-from anthropic.types import RawMessageStreamEvent
+from anthropic import AsyncAnthropic
 
-from runwright.agents.providers.port import Malformed
+from runwright.agents.providers.port import Malformed, Told, told_by
+from runwright.agents.providers.sse import events
 from runwright.agents.providers.wire import STAND_IN, Wire
 from runwright.domain.model_call import (
     Done,
@@ -45,59 +45,92 @@ _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
+class _Message(msgspec.Struct):
+    usage: dict[str, Any] = {}
+
+
+class _Block(msgspec.Struct):
+    type: str
+    id: str = ""
+    name: str = ""
+    text: str = ""
+    thinking: str = ""
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    partial_json: str = ""
+    stop_reason: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    index: int = 0
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+
+
 class Messages:
     """Asks by `POST /v1/messages`."""
 
     async def stream(self, call: ModelCall, wire: Wire) -> AsyncGenerator[ModelEvent]:
         """Yield what the model streams, to `Done`."""
-        client = AsyncAnthropic(
-            api_key=STAND_IN,
-            base_url=call.base_url or ANTHROPIC,
-            max_retries=0,
-            timeout=None,
-            http_client=wire.client(),
-        )
-        events = cast("AsyncStream[RawMessageStreamEvent]", await client.messages.create(**_body(call)))
-        async with events:
+        async with _client(call, wire).messages.with_streaming_response.create(**_body(call)) as response:
             counts: dict[str, Any] = {}
             stop: StopReason | None = None
-            async for event in events:
+            async for event in events(response.iter_bytes(), _DECODER):
                 match event.type:
-                    case "message_start":
+                    case "message_start" if event.message is not None:
                         _count(counts, event.message.usage)
-                    case "message_delta":
-                        _count(counts, event.usage)
+                    case "message_delta" if event.delta is not None:
+                        _count(counts, event.usage or {})
                         if event.delta.stop_reason is not None:
                             stop = _STOPS.get(event.delta.stop_reason, "stop")
                     case "message_stop":
                         if stop is None:
                             raise Malformed
                         yield Done(stop, _usage(counts))
+                    case "error":
+                        raise Told(*told_by(event.error))
                 for told in _events(event):
                     yield told
 
 
-def _events(event: Any) -> Iterator[ModelEvent]:
-    if event.type == "content_block_start":
-        block = event.content_block
+def _client(call: ModelCall, wire: Wire) -> AsyncAnthropic:
+    return AsyncAnthropic(
+        api_key=STAND_IN, base_url=call.base_url or ANTHROPIC, max_retries=0, timeout=None, http_client=wire.client()
+    )
+
+
+def _events(event: _Event) -> Iterator[ModelEvent]:
+    block, delta = event.content_block, event.delta
+    if event.type == "content_block_start" and block is not None:
         if block.type == "tool_use":
             yield ToolCallDelta(event.index, block.id, block.name)
-        elif block.type in {"text", "thinking"} and (begun := getattr(block, block.type)):
-            yield TextDelta(begun, "final" if block.type == "text" else "thinking")
-    elif event.type == "content_block_delta":
-        delta = event.delta
-        match delta.type:
-            case "text_delta" if delta.text:
-                yield TextDelta(delta.text)
-            case "thinking_delta" if delta.thinking:
-                yield TextDelta(delta.thinking, "thinking")
-            case "input_json_delta" if delta.partial_json:
-                yield ToolCallDelta(event.index, arguments=delta.partial_json)
+        elif block.type == "text" and block.text:
+            yield TextDelta(block.text)
+        elif block.type == "thinking" and block.thinking:
+            yield TextDelta(block.thinking, "thinking")
+    elif event.type == "content_block_delta" and delta is not None:
+        if delta.type == "text_delta" and delta.text:
+            yield TextDelta(delta.text)
+        elif delta.type == "thinking_delta" and delta.thinking:
+            yield TextDelta(delta.thinking, "thinking")
+        elif delta.type == "input_json_delta" and delta.partial_json:
+            yield ToolCallDelta(event.index, arguments=delta.partial_json)
 
 
-def _count(counts: dict[str, Any], usage: Any) -> None:
+def _count(counts: dict[str, Any], usage: dict[str, Any]) -> None:
     """Take over what is told: the later report counts, as each is of the whole so far."""
-    counts |= {name: told for name in _COUNTS if (told := getattr(usage, name, None)) is not None}
+    counts |= {name: told for name in _COUNTS if (told := usage.get(name)) is not None}
 
 
 def _usage(counts: dict[str, Any]) -> Usage | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from typing import Any, cast
+from typing import Any
 
-from openai import AsyncStream
-from openai.types.chat import ChatCompletionChunk
+import msgspec
 
 from runwright.agents.providers.openai_sdk import OPENAI, client, data_url
-from runwright.agents.providers.port import Malformed
+from runwright.agents.providers.port import Told, told_by
+from runwright.agents.providers.sse import events
 from runwright.agents.providers.wire import Wire
 from runwright.domain.model_call import (
     Done,
@@ -38,20 +38,60 @@ _STOPS: dict[str, StopReason] = {
 }
 
 
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    # No part of OpenAI's own format: DeepSeek, vLLM and llama.cpp say the first, others the second.
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    prompt_tokens_details: dict[str, Any] | None = None
+    completion_tokens_details: dict[str, Any] | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Chunk)
+
+
 class ChatCompletions:
     """Asks by `POST /chat/completions`."""
 
     async def stream(self, call: ModelCall, wire: Wire) -> AsyncGenerator[ModelEvent]:
         """Yield what the model streams, to `Done`."""
-        chunks = cast(
-            "AsyncStream[ChatCompletionChunk]", await client(call, wire).chat.completions.create(**_body(call))
-        )
-        async with chunks:
+        asking = client(call, wire).chat.completions.with_streaming_response
+        async with asking.create(**_body(call)) as response:
             stop: StopReason | None = None
             done = False
-            async for chunk in chunks:
-                if chunk.choices:
-                    choice = chunk.choices[0]
+            async for chunk in events(response.iter_bytes(), _DECODER):
+                if chunk.error is not None:
+                    raise Told(*told_by(chunk.error))
+                for choice in chunk.choices[:1]:
                     for event in _events(choice.delta):
                         yield event
                     if choice.finish_reason is not None:
@@ -63,34 +103,23 @@ class ChatCompletions:
                 yield Done(stop)
 
 
-def _events(delta: Any) -> Iterator[ModelEvent]:
-    if delta is None:
-        raise Malformed
-    # No part of OpenAI's own format: DeepSeek, vLLM and llama.cpp say `reasoning_content`, others `reasoning`.
-    for field in ("reasoning_content", "reasoning"):
-        if isinstance(text := getattr(delta, field, None), str) and text:
-            yield TextDelta(text, "thinking")
-            break
+def _events(delta: _Delta) -> Iterator[ModelEvent]:
+    if thinking := delta.reasoning_content or delta.reasoning:
+        yield TextDelta(thinking, "thinking")
     for text in (delta.content, delta.refusal):
         if text:
             yield TextDelta(text)
     for piece in delta.tool_calls or ():
-        function = piece.function
-        yield ToolCallDelta(
-            piece.index,
-            piece.id or "",
-            (function and function.name) or "",
-            (function and function.arguments) or "",
-        )
+        function = piece.function or _Function()
+        yield ToolCallDelta(piece.index, piece.id or "", function.name or "", function.arguments or "")
 
 
-def _usage(usage: Any) -> Usage | None:
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+def _usage(usage: _Usage) -> Usage | None:
     return reported(
         usage.prompt_tokens,
         usage.completion_tokens,
-        prompt and prompt.cached_tokens,
-        completion and completion.reasoning_tokens,
+        (usage.prompt_tokens_details or {}).get("cached_tokens"),
+        (usage.completion_tokens_details or {}).get("reasoning_tokens"),
     )
 
 

@@ -6,12 +6,11 @@ import email.utils
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import httpcore2
 
 from runwright.agents.providers.patience import Impatient, Lapse
-from runwright.agents.providers.port import Bounds, Malformed, Told, Unsupported
+from runwright.agents.providers.port import Bounds, Malformed, Told, Unsupported, told_by
 from runwright.agents.providers.wire import AnswerEncoded, AnswerTooLarge
 from runwright.domain.redaction import Redactor
 from runwright.errors import ProviderRejected, ProviderUnavailable, Trouble
@@ -78,7 +77,7 @@ def _lapsed(lapse: Lapse, bounds: Bounds) -> str:
 def _of_sdk(failure: Exception | BaseException, secret: str | None, sent: bool, now_us: int) -> Fault:
     """Tell of an error of an SDK. Theirs are known by what they carry: the SDKs are loaded only where they are used."""
     status = getattr(failure, "status_code", None)
-    kind, words = _told(getattr(failure, "body", None))
+    kind, words = told_by(getattr(failure, "body", None))
     if isinstance(status, int) and status >= 300:
         headers = getattr(getattr(failure, "response", None), "headers", {})
         return _of_status(status, kind, words, _retry_after_s(headers, now_us), secret)
@@ -117,16 +116,6 @@ def _in_stream(kind: str, words: str, secret: str | None) -> Fault:
         return ProviderRejected(said, reason="request", billed=True)
     limited = kind in {"rate_limit_error", "rate_limit_exceeded"}
     return ProviderUnavailable(said, reason="rate_limited" if limited else "overloaded", billed=True)
-
-
-def _told(body: object) -> tuple[str, str]:
-    """Return the kind and the words of an error, wherever a server puts them."""
-    error: Any = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(error, dict):
-        return "", error if isinstance(error, str) else ""
-    kinds = [kind for kind in (error.get("code"), error.get("type")) if isinstance(kind, str) and kind]
-    words = error.get("message") or error.get("detail")
-    return kinds[0] if kinds else "", words if isinstance(words, str) else ""
 
 
 def _quoted(kind: str, words: str, secret: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -69,3 +69,13 @@ class Told(Exception):
         super().__init__(kind)
         self.kind = kind
         self.words = words
+
+
+def told_by(body: object) -> tuple[str, str]:
+    """Return the kind and the words of an error, wherever a server puts them; nothing where it has none."""
+    error: Any = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return "", error if isinstance(error, str) else ""
+    kinds = [kind for kind in (error.get("code"), error.get("type")) if isinstance(kind, str) and kind]
+    words = error.get("message") or error.get("detail")
+    return kinds[0] if kinds else "", words if isinstance(words, str) else ""

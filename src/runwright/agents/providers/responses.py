@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from typing import Any, cast
+from typing import Any
 
-from openai import AsyncStream
-from openai.types.responses import ResponseStreamEvent
+import msgspec
 
 from runwright.agents.providers.openai_sdk import client, data_url
-from runwright.agents.providers.port import Told, Unsupported
+from runwright.agents.providers.port import Told, Unsupported, told_by
+from runwright.agents.providers.sse import events
 from runwright.agents.providers.wire import Wire
 from runwright.domain.model_call import (
     Done,
@@ -30,29 +30,56 @@ from runwright.domain.model_call import (
 )
 
 
+class _Item(msgspec.Struct):
+    type: str = ""
+    call_id: str = ""
+    name: str = ""
+    arguments: str | None = None
+
+
+class _Response(msgspec.Struct):
+    status: str | None = None
+    error: Any = None
+    incomplete_details: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    delta: Any = None
+    output_index: int = 0
+    item: _Item | None = None
+    response: _Response | None = None
+    error: Any = None
+    code: Any = None
+    message: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+
+
 class Responses:
     """Asks by `POST /responses`."""
 
     async def stream(self, call: ModelCall, wire: Wire) -> AsyncGenerator[ModelEvent]:
         """Yield what the model streams, to `Done`."""
-        events = cast("AsyncStream[ResponseStreamEvent]", await client(call, wire).responses.create(**_body(call)))
-        async with events:
+        asking = client(call, wire).responses.with_streaming_response
+        async with asking.create(**_body(call)) as response:
             calls_tools = False
-            async for event in events:
+            async for event in events(response.iter_bytes(), _DECODER):
                 match event.type:
                     case "response.completed" | "response.incomplete":
-                        yield _done(event.response, calls_tools)
+                        yield _done(event.response or _Response(), calls_tools)
                     case "response.failed":
-                        failure = event.response.error
-                        raise Told(failure.code if failure else "", failure.message if failure else "")
+                        raise Told(*told_by(event.response and event.response.error))
                     case "error":
-                        raise Told(event.code or "", event.message or "")
+                        raise Told(*told_by(event.error or {"code": event.code, "message": event.message}))
                 for told in _events(event):
                     calls_tools = calls_tools or isinstance(told, ToolCallDelta)
                     yield told
 
 
-def _events(event: Any) -> Iterator[ModelEvent]:
+def _events(event: _Event) -> Iterator[ModelEvent]:
     match event.type:
         case "response.output_text.delta" | "response.refusal.delta":
             if event.delta:
@@ -60,29 +87,29 @@ def _events(event: Any) -> Iterator[ModelEvent]:
         case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
             if event.delta:
                 yield TextDelta(event.delta, "thinking")
-        case "response.output_item.added" if event.item.type == "function_call":
-            yield ToolCallDelta(event.output_index, event.item.call_id, event.item.name, event.item.arguments or "")
+        case "response.output_item.added" if event.item is not None and event.item.type == "function_call":
+            item = event.item
+            yield ToolCallDelta(event.output_index, item.call_id, item.name, item.arguments or "")
         case "response.function_call_arguments.delta":
             yield ToolCallDelta(event.output_index, arguments=event.delta)
 
 
-def _done(response: Any, calls_tools: bool) -> Done:
+def _done(response: _Response, calls_tools: bool) -> Done:
     stop: StopReason = "tools" if calls_tools else "stop"
     if response.status == "incomplete":
-        why = response.incomplete_details and response.incomplete_details.reason
+        why = (response.incomplete_details or {}).get("reason")
         stop = "filter" if why == "content_filter" else "length"
     return Done(stop, _usage(response.usage))
 
 
-def _usage(usage: Any) -> Usage | None:
+def _usage(usage: dict[str, Any] | None) -> Usage | None:
     if usage is None:
         return None
-    spent, written = usage.input_tokens_details, usage.output_tokens_details
     return reported(
-        usage.input_tokens,
-        usage.output_tokens,
-        spent and spent.cached_tokens,
-        written and written.reasoning_tokens,
+        usage.get("input_tokens"),
+        usage.get("output_tokens"),
+        (usage.get("input_tokens_details") or {}).get("cached_tokens"),
+        (usage.get("output_tokens_details") or {}).get("reasoning_tokens"),
     )
 
 
