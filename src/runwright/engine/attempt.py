@@ -236,9 +236,9 @@ class Attempt:
 
         Stored with the records that they follow, they let any process take the next piece.
         """
-        left = {stream_id: stream.undecided for stream_id, stream in self._buffer.streams.items()}
-        if not left and not self._held_back:
+        if not self._buffer.streams and not self._held_back:
             return None
+        left = {stream_id: stream.undecided for stream_id, stream in self._buffer.streams.items()}
         self._held_back = bool(left)
         spec, key = self.run.spec, str(self.run.lease_epoch)
         if not left:

@@ -80,7 +80,7 @@ class Commit:
 
     async def apply(self, request: Request) -> Any:
         """Apply one request and return its answer once it is durable; raises what the request was refused with."""
-        answer = (await self.apply_all([request]))[0]
+        answer = (await self._taken([request]))[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -92,15 +92,19 @@ class Commit:
         exists can always be written, stopped and finished. Raises `StoreError` when the transaction failed: then
         nothing of it was written, but for `OutcomeUnknown`.
         """
+        return await self._taken(list(requests))
+
+    def _taken(self, requests: list[Request]) -> asyncio.Future[list[Any]]:
+        """Let requests wait for their transaction; return where their answers will be."""
         full = self._backlog + len(requests) > self._backlog_max
         if full and any(_makes_runs(request) for request in requests):
             raise Overloaded("too many commands wait for the store; try again shortly", retry_after_s=1.0)
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Group(list(requests), answer))
+        self._pending.append(_Group(requests, answer))
         self._backlog += len(requests)
         if self._busy is None:
             self._busy = asyncio.create_task(self._drain(), name="commit")
-        return await answer
+        return answer
 
     async def idle(self) -> None:
         """Return when every request that was made so far has its answer."""

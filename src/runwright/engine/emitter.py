@@ -80,6 +80,11 @@ class Buffer:
         self.streams: dict[str, Stream] = {}
         self._pieces: dict[str, list[str]] = {}
 
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing waits, in no stream either."""
+        return not (self.drafts or self.streams or self._pieces)
+
     def forget(self) -> None:
         """Tell nobody any more: the attempt is over. It and its buffer name each other, and nothing else names them."""
         self.lost = _unheard
@@ -262,6 +267,8 @@ class Emitter:
 
     def close(self, buffer: Buffer) -> tuple[Draft, ...]:
         """Return the last records of an attempt, its streams' held-back ends included, for its finish to carry."""
+        if buffer.empty:
+            return ()
         redactor = self.redactors.of(buffer.project_id)
         for stream_id, stream in list(buffer.streams.items()):
             buffer.add_piece(stream_id, redactor.carried(stream).close())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -120,14 +121,19 @@ class Submitter:
 
 _OWN = {"payload", "tags", "metadata", "priority"}
 _SAME_NAME = sorted({*Order.__struct_fields__} & {*Spec.__struct_fields__} - _OWN)
-_USUAL = tuple((name, getattr(Order(), name)) for name in _SAME_NAME)
-"""The fields of an order that its spec has, too, each with what it is when nobody says anything."""
+"""The fields of an order that its spec has, too."""
+
+_shared = attrgetter(*_SAME_NAME)
+_USUAL = _shared(Order())
+"""What these are when nobody says anything."""
 
 
 def _said(job: Job, project: Project, order: Order) -> dict[str, Any]:
     """Return what an order says otherwise than the template of its job, by the fields of the spec."""
     definition = job.definition
-    said = {name: value for name, usual in _USUAL if (value := getattr(order, name)) != usual}
+    shared, said = _shared(order), dict[str, Any]()
+    if shared != _USUAL:
+        said.update(zip(_SAME_NAME, shared, strict=True))
     metadata = definition.default_metadata | order.metadata
     said |= {"tags": definition.tags | order.tags, "metadata": metadata}
     key = dependency_key(metadata, order.payload)
