@@ -85,6 +85,11 @@ class Clients:
             await _clock.sleep(AGAIN_S)
         await self._follow(random.Random(0), run_id, f"{run_id}/once")
 
+    async def knock(self, server: str) -> None:
+        """Ask one server for a run, once, whatever it answers."""
+        self._numbers += 1
+        await self._ask(server, f"{self._name}-{self._numbers}", self.jobs[0][0], {})
+
     async def follow(self, run_id: str, seed: int = 0) -> None:
         """Follow a run to its end."""
         await self._follow(random.Random(f"{self._seed}/{run_id}/{seed}"), run_id, f"{run_id}/{seed}")
