@@ -98,6 +98,8 @@ async def test_a_job_that_the_client_defines_has_what_it_says(house: House, clie
         "timezone": "Europe/Berlin",
         "execution_window_cron": "* * * * *",
         "max_concurrency": 4,
+        "rate_limit_max": 100,
+        "rate_limit_window_secs": 60,
         "max_attempts": 4,
         "retry_strategy": "custom",
         "retry_delays_secs": [1, 5, 30],
@@ -108,7 +110,9 @@ async def test_a_job_that_the_client_defines_has_what_it_says(house: House, clie
         "fallback_endpoint_url": "http://127.0.0.1:9/",
     }
     made = await job(house, client, **fields)
+    del fields["rate_limit_max"], fields["rate_limit_window_secs"]
     assert {name: made[name] for name in fields} == fields
+    assert made["rate_limit"] == {"max": 100, "window_secs": 60}
     assert made["execution_mode"] == "http"
     got = await client.jobs.get(made["id"])
     assert got["slug"] == made["slug"]

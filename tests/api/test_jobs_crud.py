@@ -55,6 +55,7 @@ EVERYTHING: dict[str, Any] = {
     "webhook_url": "https://hooks.example.com/ends",
     "execution_window_cron": "* 8-17 * * *",
     "dedup_window_secs": None,
+    "rate_limit": {"max": 5, "window_secs": 60},
     "debounce": {"window_secs": 5, "max_wait_secs": 60},
     "batch": None,
     "on_complete": [{"job": "mail", "payload_template": {"a": "{{result.b}}"}}],
@@ -104,6 +105,7 @@ DEFAULTS: dict[str, Any] = {
     "webhook_url": None,
     "execution_window_cron": None,
     "dedup_window_secs": None,
+    "rate_limit": None,
     "debounce": None,
     "batch": None,
     "on_complete": [],
@@ -138,7 +140,8 @@ def test_the_shapes_of_jobs_have_the_fields_of_the_definition() -> None:
         return {each.name: each.type for each in msgspec.structs.fields(kind)}
 
     definition = fields(JobDefinition)
-    assert set(fields(CreateJobRequest)) == {*definition, "project_id"}
+    spelled = {"rate_limit_max", "rate_limit_window_secs"}
+    assert set(fields(CreateJobRequest)) == {*definition, "project_id"} | spelled
     assert set(fields(Shown)) == set(definition)
     assert fields(UpdateJobRequest) == {name: kind | UnsetType for name, kind in definition.items()}
 

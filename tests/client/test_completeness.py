@@ -55,6 +55,8 @@ NOT_TAKEN = {
     ("save_output", "output_key"): "the other spelling of `key`",
     ("set_state", "state_key"): "the other spelling of `key`",
     ("set_memory", "memory_key"): "the other spelling of `key`",
+    ("create_job", "rate_limit_max"): "the other spelling of `rate_limit`",
+    ("create_job", "rate_limit_window_secs"): "the other spelling of `rate_limit`",
 }
 NOT_SHOWN = {("Run", "ok"): "`runs.cancel` reads the run behind the answer that it was accepted"} | {
     (kind, "stop"): "`AsyncRunHandle.stop` has it, from every answer"

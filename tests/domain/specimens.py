@@ -402,6 +402,7 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "stop pause": c.Stop(run_id, "pause", CAUSE),
         "due": c.Due(run_id),
         "expire": c.Expire(run_id),
+        "throttle": c.Throttle(run_id, T0 + 2 * HOUR),
         "restart": c.Restart(run_id, CAUSE),
         "resume": c.Resume(run_id, CAUSE),
         "wake": c.Wake(run_id=run_id, on="event", key="go", cause=CAUSE, delivery=GIVEN),

@@ -13,6 +13,7 @@ NULLABLE = (
     "fallback_endpoint_url",
     "max_concurrency",
     "max_concurrency_per_key",
+    "rate_limit",
     "run_ttl_secs",
     "poison_pill_threshold",
     "cron",
@@ -26,7 +27,11 @@ NULLABLE = (
     "batch",
 )
 
-WINDOWS = {"debounce": ("window_secs", "max_wait_secs"), "batch": ("window_secs", "max_size")}
+WINDOWS = {
+    "rate_limit": ("max", "window_secs"),
+    "debounce": ("window_secs", "max_wait_secs"),
+    "batch": ("window_secs", "max_size"),
+}
 LINKS = ("on_complete", "on_failure")
 OBJECTS = ("payload_template", "payload_schema", "result_schema")
 
@@ -80,6 +85,8 @@ class Options:
     "Most runs at a time"
     max_concurrency_per_key: int | None = None
     "Most runs at a time of one concurrency key"
+    rate_limit: str | None = None
+    "MAX,SECONDS, such as 100,60: so many runs enter their queue within any window of so long"
     run_ttl_secs: int | float | None = None
     "Time within which a run must start"
     priority: int | None = None
@@ -143,7 +150,7 @@ class Options:
                 values[name] = json_object(values[name], f"--{name.replace('_', '-')}")
         for name, (first, second) in WINDOWS.items():
             if values[name] is not None:
-                values[name] = window(values[name], f"--{name}", first, second)
+                values[name] = window(values[name], f"--{name.replace('_', '-')}", first, second)
         for name in LINKS:
             values[name] = [link(each, f"--{name.replace('_', '-')}") for each in values[name]]
         values["tags"] = pairs(values.pop("tag"), "--tag")

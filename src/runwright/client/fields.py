@@ -14,6 +14,13 @@ class PageOptions(TypedDict, total=False):
     order: Literal["asc", "desc"]
 
 
+class RateLimit(TypedDict):
+    """How many runs of a job enter their queue within any window: see the job's `rate_limit`."""
+
+    max: int
+    window_secs: float
+
+
 class DebounceWindow(TypedDict):
     """How long triggers of one key are gathered into one run with the last payload."""
 
@@ -70,6 +77,7 @@ class JobChanges(TypedDict, total=False):
     retry_jitter: Literal["full", "proportional", "none"]
     max_concurrency: int | None
     max_concurrency_per_key: int | None
+    rate_limit: RateLimit | None
     run_ttl_secs: float | None
     priority: int
     tags: Mapping[str, str]

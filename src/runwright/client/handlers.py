@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from runwright.client.blocking import SyncContext
 from runwright.client.context import Context
 from runwright.client.errors import PayloadInvalid
-from runwright.client.fields import BatchWindow, DebounceWindow, EventTrigger
+from runwright.client.fields import BatchWindow, DebounceWindow, EventTrigger, RateLimit
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,6 +66,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
         UNSET
     )
     poison_pill_threshold: Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
+    rate_limit: RateLimit | UnsetType = UNSET
     environment: _Slug | UnsetType = UNSET
     webhook_url: Annotated[str, Meta(max_length=2048)] | UnsetType = UNSET
 
@@ -174,6 +175,7 @@ def job(
     event_triggers: Sequence[EventTrigger] | None = None,
     run_ttl_secs: float | None = None,
     poison_pill_threshold: int | None = None,
+    rate_limit: RateLimit | None = None,
     environment: str | None = None,
     webhook_url: str | None = None,
 ) -> Callable[[Callable[Concatenate[C, P], R]], Handler[Concatenate[C, P], R]]: ...

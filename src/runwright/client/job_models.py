@@ -39,6 +39,7 @@ class JobDefinition(Record, kw_only=True):
     retry_jitter: str | None = None
     max_concurrency: int | None = None
     max_concurrency_per_key: int | None = None
+    rate_limit: dict[str, Any] | None = None
     run_ttl_secs: int | float | None = None
     priority: int | None = None
     poison_pill_threshold: int | None = None

@@ -235,6 +235,13 @@ class Proceed(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[int, int] | None = None
 
 
+class Throttle(msgspec.Struct, frozen=True):
+    """Put a run that is about to enter its queue off to its turn: its job lets in no more now."""
+
+    run_id: str
+    until: int
+
+
 Command = (
     Submit
     | Join
@@ -253,6 +260,7 @@ Command = (
     | Reschedule
     | Debug
     | Proceed
+    | Throttle
 )
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from runwright.domain.accounts import END, Slots, Slug
 from runwright.domain.addresses import URL_MAX
 from runwright.domain.presets import SMALLEST, PresetName
+from runwright.domain.rates import Rate
 from runwright.domain.retry import Jitter, Strategy
 from runwright.domain.schedule import CatchUp, Overlap
 from runwright.domain.secrets import EnvironmentName
@@ -117,6 +118,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     payload_template: dict[str, Any] | None = None
 
 
+RateOf = Annotated[Rate, Meta(description="How many of its runs enter their queue within any window of so long.")]
 Links = Annotated[tuple[Link, ...], Meta(max_length=10, description="Jobs that are started when a run has ended so.")]
 
 
@@ -143,6 +145,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry_jitter: Jitter = "proportional"
     max_concurrency: Slots | None = None
     max_concurrency_per_key: Slots | None = None
+    rate_limit: RateOf | None = None
     run_ttl_secs: Ttl | None = None
     priority: Priority = 0
     tags: Tags = {}

@@ -11,6 +11,7 @@ import msgspec
 
 from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.lane import queue_key
+from runwright.domain.rates import Rate
 from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy, Strategy
 from runwright.domain.schedule import Cron
@@ -115,6 +116,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: tuple[Limit, ...] = ()
     gather: Gather | None = None
     window: Cron | None = None
+    rate: Rate | None = None
     concurrency_key: str | None = None
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}

@@ -35,6 +35,7 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("scheduled", "answer"): ("scheduled",),
     ("scheduled", "debug"): ("scheduled",),
     ("queued", "claim"): ("executing",),
+    ("queued", "throttle"): ("scheduled",),
     ("queued", "stop"): ("paused", "cancelled"),
     ("queued", "expire"): ("expired",),
     ("queued", "reschedule"): ("scheduled", "queued"),
@@ -290,6 +291,15 @@ def _put_off(run: Run, begins_at: int, at: int) -> c.Decision:
     return c.Decision(later, (draft("run.rescheduled", data, "put off to its window", actor="system:scheduler"),))
 
 
+def _throttle(run: Run, command: c.Throttle, at: int) -> c.Decision:
+    """Put the run off to its turn; the time it has to begin in moves with it."""
+    expires_at = None if run.expires_at is None else run.expires_at + command.until - at
+    later = replace(ending.leave(run, "scheduled", at, "rate_limit"), due_at=command.until, expires_at=expires_at)
+    data = Rescheduled("scheduled", command.until, expires_at, "rate_limit")
+    told = draft("run.rescheduled", data, "put off by the rate of its job", actor="system:scheduler")
+    return c.Decision(later, (told,))
+
+
 def _expire(run: Run, command: c.Expire, at: int) -> c.Decision:
     if run.expires_at is None or run.expires_at > at or run.started_at is not None:
         return c.Decision(run)
@@ -351,6 +361,7 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "fence": _fence,
     "lose": _lose,
     "due": _due,
+    "throttle": _throttle,
     "expire": _expire,
     "resume": _resume,
     "wake": _wake,

@@ -10,7 +10,7 @@ import msgspec
 from runwright import ids
 from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition
-from runwright.engine import environments, schedules, signals
+from runwright.engine import environments, schedules, signals, throttling
 from runwright.errors import AlreadyExists, FieldError, InvalidRequest
 from runwright.store import audit
 from runwright.store.base import Transaction
@@ -37,6 +37,7 @@ async def insert(tx: Transaction, project: Project, definition: JobDefinition, b
     await _insert_version(tx, made, encoded, by)
     await schedules.follow(tx, None, made)
     await signals.follow(tx, None, made)
+    await throttling.follow(tx, made)
     data = {"slug": made.slug, "project_id": made.project_id}
     await audit.append(tx, made.org_id, by, "job.created", made.job_id, data)
     return made
@@ -67,6 +68,7 @@ async def replace(tx: Transaction, old: Job, definition: JobDefinition, by: str)
     await _insert_version(tx, new, encoded, by)
     await schedules.follow(tx, old, new)
     await signals.follow(tx, old, new)
+    await throttling.follow(tx, new)
     before, after = msgspec.structs.asdict(old.definition), msgspec.structs.asdict(definition)
     data = {"version": new.version, "changed": [name for name in sorted(after) if after[name] != before[name]]}
     await audit.append(tx, new.org_id, by, "job.updated", new.job_id, data)

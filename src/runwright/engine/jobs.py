@@ -11,7 +11,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.job import Job, JobDefinition, JobVersion, implied_mode
 from runwright.domain.job_checks import SCHEMA_MAX_BYTES, problems
 from runwright.domain.tenancy import Actor
-from runwright.engine import dependencies, schedules, signals
+from runwright.engine import dependencies, schedules, signals, throttling
 from runwright.engine.directory import JobDirectory
 from runwright.engine.job_versions import converted, insert, replace, same
 from runwright.engine.signing_secrets import GRACE_S, Rotated, SigningSecrets
@@ -111,6 +111,7 @@ class Jobs:
             await dependencies.forget(tx, job.job_id)
             await signals.forget(tx, current)
             await tx.fetch(FORGET_JOB, row=job.job_id)
+            await throttling.forget(tx, job.job_id)
             live = await tx.fetch(q.LIVE_RUN, job_id=job.job_id)
             if live:
                 raise Conflict(

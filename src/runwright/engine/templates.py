@@ -55,6 +55,7 @@ def _template(job: Job, project: Project) -> Spec:
         poison_pill_threshold=definition.poison_pill_threshold,
         rerun_unknown_steps=definition.rerun_unknown_steps,
         window=definition.window,
+        rate=definition.rate_limit,
         preset=definition.preset if definition.execution_mode == PROCESS else None,
         limits=limits(definition, job.job_id, project, None),
         tags=definition.tags,

@@ -45,6 +45,7 @@ from runwright.engine.requests import (
     by_kind,
     child_of,
 )
+from runwright.engine.throttling import admissible
 from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
 
@@ -203,11 +204,10 @@ class Transact:
         return runs
 
     async def _admit(self, tx: Transaction, batch: Batch, slots: dict[str, Slots], held: list[str]) -> None:
-        entering = batch.entering(held)
+        entering = await admissible(tx, batch, batch.entering(held), self.answers)
         keys = batch.limits_touched(entering)
         reading = Reading({key: slots[key] for key in keys if key in slots})
-        if keys:
-            reading.held = await tx.held(sorted(keys), self._batch_max)
+        reading.held = await tx.held(sorted(keys), self._batch_max) if keys else {}
         if entering:
             places = await tx.places(sorted({(run.spec.queue_key, run.spec.project_id) for run in entering}))
             reading.floors = {queue: place.floor for (queue, _), place in places.items()}
@@ -360,7 +360,7 @@ class Transact:
             self._keys_taken[command.dedup.scope, command.dedup.key] = (command.dedup.fingerprint, run.run_id)
         if joined is not None:
             return Submitted(run.run_id, run, joined=True)
-        if self._fusing and run.state == "queued" and not run.spec.limits:
+        if self._fusing and run.state == "queued" and not (run.spec.limits or run.spec.rate):
             reserved = self._fusing.get(run.spec.lane)
             if reserved is not None and reserved.taken < reserved.count:
                 reserved.taken += 1

@@ -133,6 +133,7 @@ def _standing(run: Run) -> Why:
         what = "its sleep" if run.reason == "timer" else f"a matching {run.reason}"
         return Why("waiting", f"it waits for {what}")
     said = {"retry": f"attempt {run.attempt} failed; the next one is due", "delay": "its time has not come"}
+    said["rate_limit"] = "its job lets in only so many runs within a time (rate_limit); it has its turn when it is due"
     return Why("scheduled", said.get(run.reason or "delay", f"it is not due yet: {run.reason}"))
 
 

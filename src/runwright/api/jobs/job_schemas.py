@@ -40,6 +40,7 @@ from runwright.domain.job_options import (
     PresetOf,
     Priority,
     Queue,
+    RateOf,
     ResultSchema,
     RetryOn,
     Tags,
@@ -51,10 +52,13 @@ from runwright.domain.job_options import (
     WebhookUrl,
 )
 from runwright.domain.presets import PresetName
+from runwright.domain.rates import DAY_S, MOST, Rate
 from runwright.domain.retry import Jitter, Strategy
 from runwright.domain.schedule import CatchUp, Overlap
 from runwright.engine.signing_secrets import GRACE_S
 
+RateMax = Annotated[int, Meta(ge=1, le=MOST, description="Another spelling of `rate_limit.max`.")]
+RateWindow = Annotated[int, Meta(ge=1, le=DAY_S, description="Another spelling of `rate_limit.window_secs`.")]
 Grace = Annotated[int, Meta(ge=0, le=MONTH_S)] | Annotated[float, Meta(ge=0, le=MONTH_S)]
 ProjectIdent = Annotated[str, Meta(description="A project, by id or slug; without it the key's own, or `default`.")]
 
@@ -90,6 +94,8 @@ class CreateJobRequest(JobOptions, frozen=True, kw_only=True, forbid_unknown_fie
     project_id: ProjectIdent | None = None
     name: Name | None = None
     slug: Slug | None = None
+    rate_limit_max: RateMax | None = None
+    rate_limit_window_secs: RateWindow | None = None
     execution_mode: Annotated[Mode | None, Meta(description="Unsaid: http with an endpoint_url, else worker.")] = None
 
 
@@ -119,6 +125,7 @@ class UpdateJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     retry_jitter: Jitter | UnsetType = UNSET
     max_concurrency: Slots | UnsetType | None = UNSET
     max_concurrency_per_key: Slots | UnsetType | None = UNSET
+    rate_limit: RateOf | UnsetType | None = UNSET
     run_ttl_secs: Ttl | UnsetType | None = UNSET
     priority: Priority | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
@@ -186,6 +193,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     retry_jitter: Jitter
     max_concurrency: int | None
     max_concurrency_per_key: int | None
+    rate_limit: Rate | None
     run_ttl_secs: int | float | None
     priority: int
     tags: dict[str, str]

@@ -15,6 +15,7 @@ from runwright.api.routing import Reply, Routes
 from runwright.api.slices import part
 from runwright.domain import job as domain
 from runwright.domain.accounts import slug_of
+from runwright.domain.rates import Rate
 from runwright.engine.schedules import Outlook
 from runwright.engine.signing_secrets import Rotated
 from runwright.errors import InvalidRequest
@@ -187,11 +188,22 @@ def version_view(version: domain.JobVersion) -> wire.JobVersion:
     )
 
 
+def _rate(body: wire.CreateJobRequest, most: int | None, window_secs: int | None) -> Rate:
+    if most is None or window_secs is None:
+        raise InvalidRequest.at("rate_limit_max", "goes with rate_limit_window_secs: both, or neither")
+    if body.rate_limit is not None:
+        raise InvalidRequest.at("rate_limit_max", "is another spelling of rate_limit: only one of them")
+    return Rate(max=most, window_secs=window_secs)
+
+
 def _definition(body: wire.CreateJobRequest) -> domain.JobDefinition:
     slug = body.slug or slug_of(body.name or "")
     if not slug:
         raise InvalidRequest.at("slug", "is required")
     mode = body.execution_mode or domain.implied_mode(body.endpoint_url)
     fields = msgspec.structs.asdict(body) | {"slug": slug, "name": body.name or slug, "execution_mode": mode}
+    spelled = fields.pop("rate_limit_max"), fields.pop("rate_limit_window_secs")
     del fields["project_id"]
+    if spelled != (None, None):
+        fields["rate_limit"] = _rate(body, *spelled)
     return domain.JobDefinition(**fields)

@@ -11,6 +11,7 @@ from runwright.store.cluster_tables import blobs
 from runwright.store.graph_tables import job_dependencies
 from runwright.store.memory_tables import job_memory
 from runwright.store.operation_tables import rollups
+from runwright.store.rate_tables import job_rates
 from runwright.store.secret_tables import secrets
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
@@ -28,6 +29,7 @@ _DRAWN = (
     job_dependencies,
     signal_waits,
     job_memory,
+    job_rates,
 )
 (metadata,) = {table.metadata for table in _DRAWN}
 

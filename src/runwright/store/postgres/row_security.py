@@ -27,6 +27,7 @@ EVERYBODY = "*"
 SERVERS = frozenset({
     "ready", "held", "limits", "turns", "timers", "idempotency", "inbox", "outbox", "paused_queues", "tickets",
     "keyring", "job_secrets", "secret_values", "secret_heads", "signal_waits", "kept_signals", "job_triggers",
+    "job_rates",
 })  # fmt: skip
 """Tables of which no organization sees anything: they are the server's own bookkeeping, or its secrets."""
 OPEN = frozenset({"blobs", "blob_parts", "moves"})
