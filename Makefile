@@ -45,8 +45,10 @@ fix: setup ## let ruff mend lint and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Compiled once, here: where Python may not keep what it compiles, each start of a program would spend two seconds on it.
 $(STAMP): pyproject.toml uv.lock | $(filter .uv/%,$(UV))
-	$(UV) sync --frozen --quiet
+	$(UV) sync --frozen --quiet --compile-bytecode
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 # --target keeps uv out of the system's Python and needs no venv module.
