@@ -18,7 +18,7 @@ from cyclopts import App
 from runwright import errors
 from runwright.api.docs import described
 from runwright.api.errors import status_of
-from runwright.app import TABLES
+from runwright.api.surface import TABLES
 from runwright.cli.exits import TABLE
 from runwright.cli.main import app as cli
 from runwright.cli.main import whole

@@ -16,21 +16,16 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp
 
+from runwright.agents.agents import Agents
 from runwright.api import health
-from runwright.api import metrics as metrics_page
-from runwright.api.admin import audit, feed, members, stats, tickets, workforce
-from runwright.api.admin import routes as admin
 from runwright.api.app import build
 from runwright.api.context import Services
-from runwright.api.jobs import surface as jobs_surface
 from runwright.api.rates import Rates
-from runwright.api.routing import Routes
-from runwright.api.sdk import surface as sdk_surface
 from runwright.api.server import announce
 from runwright.api.server import run as run_main
 from runwright.api.server import serve as serve_http
 from runwright.api.sse import Streams
-from runwright.api.worker import routes as worker
+from runwright.api.surface import TABLES
 from runwright.auth.bootstrap import bootstrap
 from runwright.auth.issuer_keys import fetcher
 from runwright.auth.keyring import Keyring
@@ -66,22 +61,6 @@ from runwright.store.postgres.connection import Patience
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
 from runwright.telemetry import report
-
-TABLES: tuple[Routes, ...] = (
-    health.routes,
-    metrics_page.routes,
-    admin.routes,
-    audit.routes,
-    workforce.routes,
-    worker.routes,
-    members.routes,
-    stats.routes,
-    feed.routes,
-    tickets.routes,
-    *jobs_surface.TABLES,
-    *sdk_surface.TABLES,
-)
-"""Every route of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +123,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
-        services = _services(settings, clock, engine, tenants, watchers)
+        services = _services(settings, clock, engine, keyring, tenants, watchers)
         await engine.known.refresh()
         engine.start()
         try:
@@ -204,7 +183,12 @@ async def _unlocked(store: Store, settings: Settings) -> Keyring:
 
 
 def _services(
-    settings: Settings, clock: SystemClock, engine: Engine, tenants: Tenants, watchers: contextlib.ExitStack
+    settings: Settings,
+    clock: SystemClock,
+    engine: Engine,
+    keyring: Keyring,
+    tenants: Tenants,
+    watchers: contextlib.ExitStack,
 ) -> Services:
     streams = Streams(settings)
     metrics = Metrics(engine, streams_open=lambda: streams.count, queues_max=settings.metrics_queues_max)
@@ -215,6 +199,7 @@ def _services(
         authenticator=tenants.authenticator,
         streams=streams,
         engine=engine,
+        agents=Agents(engine, keyring),
         tenants=tenants,
         health=Health(engine, clock, lambda: streams.draining),
         metrics=metrics,

@@ -23,6 +23,10 @@ ENDING = (
     "delete_workflow",
     "delete_environment",
     "delete_secret",
+    "delete_thread",
+    "erase_thread",
+    "delete_route",
+    "delete_provider",
     "revoke_key",
     "remove_member",
     "erase_run",
@@ -66,6 +70,11 @@ class Stage:
         if name == "environment":
             body = {"name": unique("env"), "project_id": self.idents["project"]}
             return {name: (await said(self._client.post("/v1/environments", json=body), 201))["id"]}
+        if name == "thread_id":
+            body = {"project_id": self.idents["project"]}
+            return {name: (await said(self._client.post("/v1/threads", json=body), 201))["id"]}
+        if name in ("persona", "route", "provider"):
+            return await self._agent(name)
         if name == "secret_id":
             body = {"name": "KEY", "value": unique("hidden"), "project_id": self.idents["project"]}
             return {name: (await said(self._client.post("/v1/secrets", json=body), 201))["id"]}
@@ -94,6 +103,17 @@ class Stage:
         if name == "worker_id":
             return await self._leased(self.idents["project"])
         raise LookupError(f"nothing is known to make for {{{name}}}")
+
+    async def _agent(self, name: str) -> Json:
+        """Make what agent runs are made with."""
+        bodies: dict[str, Json] = {
+            "persona": {"key": unique("persona")},
+            "route": {"name": unique("route"), "kind": "local", "model": "m"},
+            "provider": {"name": unique("prov"), "kind": "openai", "api_key": unique("hidden")},
+        }
+        body = {**bodies[name], "project_id": self.idents["project"]}
+        made = await said(self._client.post(f"/v1/{name}s", json=body), 201)
+        return {name: made["persona_id" if name == "persona" else "id"]}
 
     async def _leased(self, project: str) -> Json:
         """Start a run, and claim it as a worker that nobody runs."""

@@ -8,7 +8,7 @@ import msgspec
 from runwright import ids
 from runwright.api.context import ANYONE, PUBLIC
 from runwright.api.routing import Endpoint
-from runwright.app import TABLES
+from runwright.api.surface import TABLES
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import LiveServer
 from tests.acceptance.speech import Json, Speech, said, unique
@@ -48,7 +48,8 @@ class World(NamedTuple):
         idents = (other or self).idents
         # What is erased is nobody's to read, so that is done to a run of its own.
         run_id = idents.get("erasable" if endpoint.name == "erase_run" else "run_id", "")
-        return endpoint.path.format_map({**idents, "run_id": run_id})
+        thread_id = idents.get("erasable_thread" if endpoint.name == "erase_thread" else "thread_id", "")
+        return endpoint.path.format_map({**idents, "run_id": run_id, "thread_id": thread_id})
 
     def body(self, endpoint: Endpoint) -> Json | None:
         """Return a body that the endpoint takes, or None if it takes none."""
@@ -121,6 +122,17 @@ class World(NamedTuple):
             "update_environment": {"description": "changed"},
             "create_secret": {"name": "A_SECRET", "value": unique("hidden")},
             "replace_secret": {"value": unique("hidden")},
+            "create_thread": {"title": "made"},
+            "update_thread": {"title": "changed"},
+            "add_message": {"content": "hello"},
+            "start_run": {"on_busy": "enqueue"},
+            "retry_thread": {},
+            "send_input": {"content": "yes"},
+            "create_persona": {"key": unique("persona")},
+            "create_route": {"name": unique("route"), "kind": "local", "model": "m"},
+            "update_route": {"model": "n"},
+            "create_provider": {"name": unique("prov"), "kind": "openai", "api_key": unique("hidden")},
+            "replace_provider_key": {"api_key": unique("hidden")},
             "clone_job": {"slug": unique("clone")},
             "create_workflow": {"slug": unique("flow"), "steps": [{"key": "a", "job": self.idents["job"]}]},
             "update_workflow": {"description": "changed"},
@@ -167,7 +179,16 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     secret = await said(client.post("/v1/secrets", json={"name": "KEY", "value": unique("hidden")}), 201)
     artifact = await said(client.post("/v1/artifacts", content=unique("bytes").encode()), 201)
     batch = await client.post("/v1/runs/bulk-cancel", json={})
+    threads = [await said(client.post("/v1/threads", json={}), 201) for _ in range(2)]
+    persona = await said(client.post("/v1/personas", json={"key": unique("persona")}), 201)
+    route = {"name": unique("route"), "kind": "local", "model": "m"}
+    provider = {"name": unique("prov"), "kind": "openai", "api_key": unique("hidden")}
     idents = {
+        "thread_id": threads[0]["id"],
+        "erasable_thread": threads[1]["id"],
+        "persona": persona["persona_id"],
+        "route": (await said(client.post("/v1/routes", json=route), 201))["id"],
+        "provider": (await said(client.post("/v1/providers", json=provider), 201))["id"],
         "batch_id": batch.headers["x-batch-id"],
         "project": project,
         "project_id": project,

@@ -16,8 +16,8 @@ import pytest
 from runwright.api.openapi import _answers
 from runwright.api.routing import Endpoint
 from runwright.api.sse import EventStream
+from runwright.api.surface import TABLES
 from runwright.api.tree import Tree
-from runwright.app import TABLES
 from runwright.client.api import AsyncClient
 from runwright.client.backoff import Backoff
 from runwright.client.errors import ClientError
@@ -49,6 +49,8 @@ NOT_TAKEN = {
     ("stream_events", "named"): "for an EventSource",
     ("stream_chunks", "follow"): "what there is so far is `runs.events`",
     ("stream_chunks", "named"): "for an EventSource",
+    ("start_run", "stream"): "`runs.stream` follows the run that was started",
+    ("retry_thread", "stream"): "`runs.stream` follows the run that was started",
     ("restart_run", "machine_preset"): "the other spelling of `preset`",
     ("wait_for_event", "event_key"): "the other spelling of `key`",
     ("spawn_run", "job_slug"): "the other spelling of `job`",

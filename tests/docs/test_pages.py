@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runwright import errors
-from runwright.app import TABLES
+from runwright.api.surface import TABLES
 from runwright.cli.main import COMMANDS
 from runwright.config import SETTINGS, load
 from runwright.domain.events import CATALOGUE

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from runwright import ids
+from runwright.agents.agents import Agents
 from runwright.api.rates import Rates, neighbourhood
 from runwright.api.sse import EventStream, Streams
 from runwright.auth.run_tokens import PREFIX as RUN_TOKEN
@@ -75,6 +76,7 @@ class Services:
     authenticator: Authenticator
     streams: Streams
     engine: Engine
+    agents: Agents
     tenants: Tenants
     health: Health
     metrics: MetricsPage

@@ -16,6 +16,7 @@ from runwright.errors import AlreadyExists, InvalidRequest, NotFound
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
+from runwright.store.queries import personas
 from runwright.store.queries.auth import INSERT_PROJECT, PROJECT, PROJECT_BY_SLUG, PROJECTS, SET_PROJECT, project
 from runwright.store.queries.shapes import Slice, read
 
@@ -147,4 +148,5 @@ async def add_project(tx: Transaction, keyring: Keyring, made: Project, by: str)
     """Insert a project with its key and its audit entry."""
     await tx.fetch(INSERT_PROJECT, **msgspec.structs.asdict(made))
     await keyring.mint(tx, made.project_id)
+    await personas.found(tx, made)
     await audit.append(tx, made.org_id, by, "project.created", made.project_id, {"slug": made.slug})

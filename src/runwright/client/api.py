@@ -12,9 +12,11 @@ from runwright.client.events import Events
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
+from runwright.client.personas import Personas, Providers, Routes
 from runwright.client.runs import Runs
 from runwright.client.secrets import Environments, Secrets
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
+from runwright.client.threads import Inputs, Threads
 from runwright.client.transport import TIMEOUT_S, Transport, server_url
 from runwright.client.webhooks import Webhooks
 from runwright.client.workflows import Workflows
@@ -65,6 +67,11 @@ class AsyncClient:
         self.environments = Environments(transport)
         self.secrets = Secrets(transport)
         self.workflows = Workflows(transport)
+        self.threads = Threads(transport)
+        self.inputs = Inputs(transport)
+        self.personas = Personas(transport)
+        self.routes = Routes(transport)
+        self.providers = Providers(transport)
 
     @property
     def url(self) -> str:

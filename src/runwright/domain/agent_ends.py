@@ -52,6 +52,7 @@ def cancelled(data: CancelledData, said: RedactedText | None) -> a.AgentCancelle
         confirmed=data.confirmed,
         note=data.note,
         request_id=data.request_id,
+        last_seen_seq=data.last_seen_seq,
     )
 
 

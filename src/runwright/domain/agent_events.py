@@ -216,6 +216,7 @@ class AgentCancelled(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     confirmed: bool | None = None
     note: str | None = None
     request_id: str | None = None
+    last_seen_seq: int | None = None
 
 
 RECORDS: dict[str, tuple[Literal["output", "model", "tool", "budget"], type[msgspec.Struct]]] = {

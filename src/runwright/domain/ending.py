@@ -272,7 +272,7 @@ def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None, said: Redact
     reason = run.reason if run.stop == "cancel" and run.reason is not None else stop_reason("cancel", cause)
     requested = run.cancel_requested_at if run.cancel_requested_at is not None else at
     ended = replace(close(run, "cancelled", reason, at), cancel_requested_at=requested)
-    data = e.CancelledData(reason, confirmed, cause.reason, cause.request_id)
+    data = e.CancelledData(reason, confirmed, cause.reason, cause.request_id, cause.last_seen_seq)
     told = data if run.spec.agent is None else agent_ends.cancelled(data, said)
     return Decision(ended, (draft("run.cancelled", told, "cancelled", actor=cause.actor),))
 

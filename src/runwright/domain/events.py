@@ -165,6 +165,7 @@ class StopRequested(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     note: str | None = None
     request_id: str | None = None
+    last_seen_seq: int | None = None
 
 
 class RestartRequested(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -223,6 +224,7 @@ class CancelledData(msgspec.Struct, frozen=True, omit_defaults=True):
     confirmed: bool | None = None
     note: str | None = None
     request_id: str | None = None
+    last_seen_seq: int | None = None
 
 
 class ExpiredData(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -68,9 +68,15 @@ def limits(definition: JobDefinition, job_id: str, project: Project, concurrency
         found.append(Limit(keys.job_key(job_id), definition.max_concurrency))
     if definition.max_concurrency_per_key is not None and concurrency_key is not None:
         found.append(Limit(keys.concurrency_key(job_id, concurrency_key), definition.max_concurrency_per_key))
-    if project.max_concurrency is not None:
-        found.append(Limit(keys.project_key(project.project_id), project.max_concurrency))
+    found += project_limit(project)
     return tuple(sorted(found, key=lambda limit: limit.key))
+
+
+def project_limit(project: Project) -> tuple[Limit, ...]:
+    """Return the limit that every run of a project must own a slot of, if the project has one."""
+    if project.max_concurrency is None:
+        return ()
+    return (Limit(keys.project_key(project.project_id), project.max_concurrency),)
 
 
 def _first(override: int | float | None, default: int | float) -> int | float:

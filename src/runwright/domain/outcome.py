@@ -77,4 +77,9 @@ class Released(msgspec.Struct, frozen=True):
     """The worker hands the run back unharmed, because it drains; nothing is counted against the run."""
 
 
+def said_by(outcome: Outcome) -> tuple[Said, ...]:
+    """Return the messages that an ended attempt of an agent leaves."""
+    return outcome.said if isinstance(outcome, Completed | Failed | Stopped) else ()
+
+
 Outcome = Completed | Failed | Accepted | Parked | Stopped | Released

@@ -227,7 +227,7 @@ def _request_stop(run: Run, command: c.Stop, at: int) -> c.Decision:
     if run.cancel_requested_at is not None or already is not None:
         return c.Decision(run)
     reason = ending.stop_reason(command.kind, cause)
-    data = e.StopRequested(reason, cause.reason, cause.request_id)
+    data = e.StopRequested(reason, cause.reason, cause.request_id, cause.last_seen_seq)
     field = "cancel_requested_at" if command.kind == "cancel" else "pause_requested_at"
     event = draft(f"run.{command.kind}_requested", data, f"{command.kind} requested", actor=cause.actor)
     return c.Decision(replace(run, reason=reason, **{field: at}), (event,))

@@ -23,6 +23,10 @@ SCOPES: dict[str, str] = {
     "metrics:read": "read the metrics of the server",
     "workers:connect": "claim runs and execute them",
     "keys:manage": "create, rotate and revoke API keys",
+    "threads:read": "read threads, their messages and runs, and what runs ask",
+    "threads:write": "create, change and delete threads, add messages, start runs and answer them",
+    "agents:manage": "create personas; create, change and delete routes and providers",
+    "models:read": "read personas, routes and providers, without keys",
     "audit:read": "read and verify the audit log of the organization",
     "data:erase": "erase the data of runs that have ended",
     "admin": "everything, in the whole organization",
@@ -40,7 +44,7 @@ THREADS = "system:threads"
 
 Role = Literal["viewer", "operator", "approver", "admin"]
 
-_VIEWER = frozenset({"jobs:read", "runs:read"})
+_VIEWER = frozenset({"jobs:read", "runs:read", "threads:read", "models:read"})
 _OPERATOR = _VIEWER | {
     "jobs:write",
     "jobs:trigger",
@@ -49,6 +53,8 @@ _OPERATOR = _VIEWER | {
     "secrets:write",
     "metrics:read",
     "workers:connect",
+    "threads:write",
+    "agents:manage",
 }
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,
@@ -109,11 +115,15 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why a state changed: who did it, the reason given, and the request that asked."""
+    """Why a state changed: who did it, the reason given, and the request that asked.
+
+    `last_seen_seq`: how much of the log who asked had seen.
+    """
 
     actor: str
     reason: str | None = None
     request_id: str | None = None
+    last_seen_seq: int | None = None
 
 
 def system(component: str, reason: str | None = None) -> Cause:

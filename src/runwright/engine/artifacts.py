@@ -75,6 +75,12 @@ class Artifacts:
             raise StoreError(f"the artifact {digest} is not whole on disk; restore it from a backup")
         return uploaded
 
+    async def known(self, org_id: str, project_id: str, digest: str) -> bool:
+        """Tell whether somebody uploaded these bytes to a project."""
+        return bool(
+            await self._store.fetch(sql.UPLOADED_IN_PROJECT, org_id=org_id, project_id=project_id, digest=digest)
+        )
+
     def pieces(self, digest: str, start: int, stop: int) -> AsyncGenerator[bytes]:
         """Yield the bytes of an artifact that was found, from `start` to before `stop`."""
         return self._files.pieces(digest, start, stop)

@@ -19,7 +19,7 @@ from runwright.domain.errands import left_by
 from runwright.domain.events import Draft, Event
 from runwright.domain.gathering import gathering_of, gathers
 from runwright.domain.limits import turn_and_rank
-from runwright.domain.outcome import Completed
+from runwright.domain.outcome import Completed, Said, said_by
 from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
@@ -65,6 +65,7 @@ class Batch:
         self._touched: dict[str, None] = {}
         self._births: dict[str, c.Submit] = {}
         self._results: dict[str, bytes | None] = {}
+        self.said: dict[str, tuple[Said, ...]] = {}
 
     def decide(self, command: c.Command) -> Run:
         """Answer one command; raises what `domain.state.decide` raises, and then nothing of it is written."""
@@ -98,6 +99,8 @@ class Batch:
                 self._store(run.run_id, command.values)
                 if isinstance(command.outcome, Completed):
                     self._results[run.run_id] = command.outcome.sealed
+                if run.spec.agent is not None and run.terminal:
+                    self.said[run.run_id] = said_by(command.outcome)
             case c.Join():
                 self._join(command, run)
             case c.Reschedule(payload=payload) if payload is not None:

@@ -19,7 +19,7 @@ from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.engine.batch import Batch, Terms
 from runwright.engine.meeting import HandOver, Meeting, Rules
-from runwright.engine.requests import Admit, Advance, Committed, Fire, Fused, Request, Reserved, Send, Spawn
+from runwright.engine.requests import Admit, Advance, Begin, Committed, Fire, Fused, Request, Reserved, Send, Spawn
 from runwright.engine.transact import Transact
 from runwright.engine.witness import written
 from runwright.errors import OutcomeUnknown, Overloaded, StoreReadOnly, StoreUnavailable
@@ -246,7 +246,7 @@ class Commit:
 def _makes_runs(request: Request) -> bool:
     if isinstance(request, Fire | Send | Advance):
         return bool(request.submits)
-    return isinstance(request, c.Submit | Spawn)
+    return isinstance(request, c.Submit | Spawn | Begin)
 
 
 def _lowest(ready: Sequence[Run]) -> dict[str, float]:

@@ -23,14 +23,22 @@ class Control:
         self._hub = hub
 
     async def stop(
-        self, reader: Reader, actor: Actor, run_id: str, kind: StopKind, *, reason: str | None, request_id: str | None
+        self,
+        reader: Reader,
+        actor: Actor,
+        run_id: str,
+        kind: StopKind,
+        *,
+        reason: str | None,
+        request_id: str | None,
+        last_seen_seq: int | None = None,
     ) -> Record:
         """Cancel or pause a run; answers when its executing side confirmed, or after two seconds.
 
         Raises `NotFound`, and `InvalidTransition` for a run that has ended.
         """
         await reader.run(run_id)
-        cause = Cause(actor.label, reason, request_id)
+        cause = Cause(actor.label, reason, request_id, last_seen_seq)
         run: Run = await self._commit.apply(Stop(run_id, kind, cause))
         if run.state == "executing":
             await self._hub.left_executing(run_id, PATIENCE_S)

@@ -77,8 +77,7 @@ class Provisions:
             return Provision({}, variables) if variables else NOTHING
         rows = await self._store.fetch(q.GIVEN, project_id=spec.project_id, environment_id=environment_id)
         secrets = {
-            name: self._open(spec.project_id, secret_id, version, sealed)
-            for name, _, secret_id, version, sealed in rows
+            name: self.open(spec.project_id, secret_id, version, sealed) for name, _, secret_id, version, sealed in rows
         }
         return Provision(secrets, variables)
 
@@ -107,7 +106,7 @@ class Provisions:
         version = heads[0][0] if heads else 0
         if version > self._redactors.version(project_id):
             rows = await self._store.fetch(q.VALUES, project_id=project_id)
-            known = [text for row in rows for text in hidden(self._open(project_id, *row))]
+            known = [text for row in rows for text in hidden(self.open(project_id, *row))]
             self._redactors.know(project_id, version, known)
         return began_s
 
@@ -115,7 +114,8 @@ class Provisions:
         """Return a value of a secret as it is stored."""
         return self._sealer.seal(project_id, value.encode(), context(secret_id, version))
 
-    def _open(self, project_id: str, secret_id: str, version: int, sealed: bytes) -> str:
+    def open(self, project_id: str, secret_id: str, version: int, sealed: bytes) -> str:
+        """Return a value of a secret as it was."""
         return self._sealer.open(project_id, sealed, context(secret_id, version)).decode()
 
 

@@ -29,11 +29,15 @@ EXCHANGES = ("debug.request", "debug.response")
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs a list holds. `where` and `shown`: what `store.queries.runs` can find; `keep` looks at each run."""
+    """Which runs a list holds. `where` and `shown`: what `store.queries.runs` can find; `keep` looks at each run.
+
+    Where it keeps them `mostly`, a page is looked for among few at first.
+    """
 
     where: dict[str, Any] = {}
     shown: frozenset[Shows] | None = None
     keep: Callable[[Record], bool] | None = None
+    mostly: bool = False
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -118,7 +122,8 @@ class Reader:
         while True:
             params = where if bound is None else {**where, beyond: bound}
             query = listing(frozenset(params), wanted.shown, newest_first=newest_first)
-            page = min(limit + 1 if wanted.keep is None else max(limit + 1, SCAN_PAGE), budget)
+            few = wanted.keep is None or (wanted.mostly and budget == self._scan_budget)
+            page = min(limit + 1 if few else max(limit + 1, SCAN_PAGE), budget)
             chosen = [row[0] for row in await self._runs.fetch(query, **params, limit=page)]
             read = {record.run.run_id: record for record in await self._store.records_of(chosen)}
             records = [read[run_id] for run_id in chosen if run_id in read]

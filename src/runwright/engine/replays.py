@@ -168,7 +168,7 @@ class Replays:
     async def _job(self, actor: Actor, spec: Spec, version: str, pinned: dict[str, Job]) -> Job:
         """Return the job of a run, in the run's own version or in its newest."""
         if spec.job_id is None:
-            raise Conflict(f"a run of the kind {spec.kind} is not replayed; retry it", code="runs.not_a_job")
+            raise Conflict(f"a run of the kind {spec.kind} is not replayed; `:retry` its thread", code="runs.not_a_job")
         job = await self._jobs.directory.find(actor, spec.job_id, None)
         if version == "latest" or spec.job_version_id is None:
             return job

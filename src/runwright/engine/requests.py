@@ -11,12 +11,13 @@ import msgspec
 from runwright.domain import commands as c
 from runwright.domain.batch_operations import BatchOperation, BatchResult
 from runwright.domain.events import Draft, Event
-from runwright.domain.outcome import Completed, Failed, Parked
+from runwright.domain.outcome import Completed, Failed, Parked, Said
 from runwright.domain.ports import LocalWorker
 from runwright.domain.run import Run
 from runwright.domain.schedule import Overlap, Schedule
 from runwright.domain.signal import Signal
 from runwright.domain.tenancy import Cause
+from runwright.domain.thread import OnBusy
 
 
 class Take(msgspec.Struct, frozen=True):
@@ -97,9 +98,27 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
         return self.by.run_id
 
 
-Request = c.Command | Spawn | Advance | Take | Admit | Fire | Tell | Send
+class Begin(msgspec.Struct, frozen=True, kw_only=True):
+    """Make a run of a thread when it is its turn there, with the `message` that is said first.
 
-OfMany = Take | Admit | Fire | Tell | Send
+    With `takes_back`, what the assistant said last is taken back before.
+    """
+
+    submit: c.Submit
+    on_busy: OnBusy = "reject"
+    message: Said | None = None
+    takes_back: bool = False
+
+    @property
+    def thread_id(self) -> str:
+        """Return the id of the thread."""
+        assert self.submit.spec.agent is not None
+        return self.submit.spec.agent.thread_id
+
+
+Request = c.Command | Spawn | Advance | Take | Admit | Fire | Tell | Send | Begin
+
+OfMany = Take | Admit | Fire | Tell | Send | Begin
 """What names no run, but finds those that it is about."""
 
 Recurring = c.Due | c.Expire | c.Lose | c.Fence

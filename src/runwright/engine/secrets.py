@@ -54,7 +54,7 @@ class Secrets:
             own = self._store.within(actor.org_id)
             self._free(await own.fetch(q.SECRET_BY_NAME, **_named(project.project_id, place, name)), name)
         secret_id = ids.new_id("sec", self._clock.now())
-        announced = await self._announce(project.org_id, project.project_id, secret_id, value)
+        announced = await self.announce(project.org_id, project.project_id, secret_id, value)
 
         async def find(tx: Transaction, found: str) -> Secret | None:
             rows = await tx.fetch(q.SECRET, secret_id=found)
@@ -92,7 +92,7 @@ class Secrets:
         """Give a secret a new value, which attempts that begin from now on are given; its `version` grows."""
         actor.require("secrets:write")
         found = await self.get(actor, secret_id)
-        announced = await self._announce(found.org_id, found.project_id, secret_id, value)
+        announced = await self.announce(found.org_id, found.project_id, secret_id, value)
 
         async def work(tx: Transaction) -> Secret:
             await audit.lock(tx, actor.org_id)
@@ -141,7 +141,7 @@ class Secrets:
             rows = await read(own, q.SECRETS, part, org_id=actor.org_id)
         return [q.secret(row) for row in rows]
 
-    async def _announce(self, org_id: str, project_id: str, secret_id: str, value: str) -> Announced:
+    async def announce(self, org_id: str, project_id: str, secret_id: str, value: str) -> Announced:
         """Store a value that nobody is given yet, and return when every server knows it."""
 
         async def work(tx: Transaction) -> Announced:
@@ -170,6 +170,14 @@ class Secrets:
         if self._provisions.announce_s:
             await self._clock.sleep(self._provisions.announce_s)
         return announced
+
+    async def activate(self, tx: Transaction, project_id: str, announced: Announced) -> None:
+        """Let an announced value be the one that is given out; of a secret, or of what else is kept as one."""
+        await _activate(tx, project_id, announced)
+
+    async def retire(self, tx: Transaction, project_id: str, secret_id: str) -> None:
+        """Give the values of something out no more; redaction goes on knowing them."""
+        await tx.fetch(q.RETIRE, row_project=project_id, row=secret_id, retired_at=tx.now)
 
     def _free(self, rows: list[tuple[object, ...]], name: str) -> None:
         if rows:

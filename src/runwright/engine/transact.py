@@ -23,6 +23,7 @@ from runwright.engine import retold
 from runwright.engine.advance import advance
 from runwright.engine.batch import Batch, Reading, Terms
 from runwright.engine.fire import fire
+from runwright.engine.floor import Floor
 from runwright.engine.meeting import Meeting, is_parked
 from runwright.engine.requests import (
     RECURRING,
@@ -30,6 +31,7 @@ from runwright.engine.requests import (
     UNLOCKED,
     Admit,
     Advance,
+    Begin,
     Fire,
     Fused,
     Recurring,
@@ -77,10 +79,13 @@ class Transact:
         self._submits += [submit for ahead in self._advances for submit in ahead.submits]
         self._submits += [submit for send in self._sends for submit in send.submits]
         self._submits += [spawn.submit for spawn in self._spawns]
+        self._begins: list[Begin] = self._kinds[Begin]
+        self._submits += [begin.submit for begin in self._begins]
         self._again = [submit for submit in self._submits if submit.spec.replay_of is not None]
         self._parked = [finish for finish in self._kinds[c.Finish] if isinstance(finish.outcome, Parked)]
         self._parking = [parked.run_id for parked in self._parked if is_parked(parked)]
         self._meeting = meeting
+        self._floor = Floor()
         self._known = known
         self._reserved = reserved
         self._terms = terms
@@ -114,6 +119,8 @@ class Transact:
                 answered.append(self._answer(batch, request, answered))
             if self._again:
                 await retold.tell(tx, group, answered)
+        if self._floor.open:
+            await self._floor.settle(tx, batch)
         _bring_up_to_date(batch, self.answers)
         await self._admit(tx, batch, slots, held)
         return batch
@@ -139,6 +146,8 @@ class Transact:
         moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._followers())
         moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
+        if self._begins or any(spec.agent is not None for spec in specs):
+            specs += await self._specs(tx, await self._floor.look(tx, specs, self._begins))
         specs += [submit.spec for submit in self._submits]
         keys = {limit.key for spec in specs for limit in spec.limits}.union(asked)
         if not keys:
@@ -183,7 +192,7 @@ class Transact:
         recurring = {r.run_id for kind in RECURRING for r in self._kinds[kind]}
         named = self._named(UNLOCKED)
         named.update(held, self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._children())
-        named.update(self._followers())
+        named.update(self._followers(), self._floor.run_ids)
         runs = await tx.runs(sorted(named), self._known) if named else {}
         dead = {s.spec.replay_of for s in self._submits if s.from_dead_letters and s.spec.replay_of is not None}
         self._dead = await tx.dead_letters(sorted(dead)) if dead else set()
@@ -248,7 +257,9 @@ class Transact:
                 case Spawn():
                     return self._spawn(batch, request)
                 case c.Answer():
-                    return self._hear(batch, request)
+                    return self._floor.hear(batch, request, self._former, self._keys_taken)
+                case Begin():
+                    return self._floor.begin(batch, request, self._former, self._submit)
                 case c.Due() | c.Expire() | c.Lose() | c.Fence():
                     return batch.decide(request) if self._has_come(batch, request) else None
                 case _:
@@ -298,18 +309,6 @@ class Transact:
             batch.changes.idempotency.append((key, answer))
             self._keys_taken[key.scope, key.key] = (key.fingerprint, answer)
         return sent
-
-    def _hear(self, batch: Batch, answer: c.Answer) -> Run:
-        """Let a run hear an answer; one that its key names again was heard, whatever the run does by now."""
-        run = batch.after.get(answer.run_id)
-        if run is None:
-            raise NotFound("run", answer.run_id)
-        if self._former(key := answer.idempotency) is not None:
-            return run
-        run = batch.decide(answer)
-        if key is not None:
-            self._keys_taken[key.scope, key.key] = (key.fingerprint, run.run_id)
-        return run
 
     def _spawn(self, batch: Batch, request: Spawn) -> Spawned:
         """Ask the lease of the run whose code it is first: one that has moved on makes no run."""

@@ -27,6 +27,7 @@ class Vault:
         redactor: Redactor,
         believed_s: float,
     ) -> None:
+        self.now = clock.now
         ttl_us = int(settings.idempotency_ttl_h * HOUR_US)
         self.redactors = Redactors(redactor)
         self.provisions = Provisions(store, sealer, clock, self.redactors, believed_s)

@@ -6,8 +6,8 @@ from typing import Any, Literal, Self
 
 Noun = Literal[
     "artifact", "batch", "checkpoint", "delivery", "dependency", "environment", "event", "job", "key", "member",
-    "organization", "output", "project", "queue", "run", "secret", "subscription", "user", "value", "version", "worker",
-    "workflow",
+    "message", "organization", "output", "persona", "project", "provider", "queue", "route", "run", "secret",
+    "subscription", "thread", "user", "value", "version", "worker", "workflow",
 ]  # fmt: skip
 
 

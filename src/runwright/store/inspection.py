@@ -20,6 +20,7 @@ from runwright.domain.gathering import context, sealed_parts
 from runwright.domain.ports import ArtifactStore, Sealer
 from runwright.domain.run import Run
 from runwright.domain.schedule import next_fire
+from runwright.domain.thread import context as context_of_message
 from runwright.errors import Error, NotFound, StoreError
 from runwright.store import audit, rows
 from runwright.store.base import Row
@@ -68,6 +69,7 @@ async def inspect(
         _values(state, tell, sealer),
         _secrets(state, tell, sealer),
         _kept_signals(state, tell, sealer),
+        _messages(state, tell, sealer),
         _memory(state, tell, sealer),
         _audit_logs(state),
         _limits(state),
@@ -218,6 +220,16 @@ async def _kept_signals(state: State, tell: Progress, sealer: Sealer | None) -> 
                 yield finding
         after, done = page[-1][0], done + len(page)
         tell("kept events", done, done)
+
+
+async def _messages(state: State, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
+    after, done = "", 0
+    while sealer is not None and (page := await state.fetch(sql.MESSAGES, after=after, limit=BATCH)):
+        for message_id, project_id, sealed in page:
+            for finding in _opened(sealer, project_id, sealed, context_of_message(message_id)):
+                yield finding
+        after, done = page[-1][0], done + len(page)
+        tell("messages", done, done)
 
 
 async def _memory(state: State, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:

@@ -31,14 +31,17 @@ def run_filter(query: RunQuery, project_id: str | None, reader: Reader) -> Filte
         "until_id": None if query.created_before is None else _floor(instants.micros(query.created_before)),
     }
     tests = _tests(query, reader)
+    mostly = not tests
+    kinds = set(query.kind) or ({"job"} if project_id is not None else {"all"})
+    if "all" not in kinds:
+        tests.append(lambda record: record.run.spec.kind in kinds)
     shown = _shown(query)
     if shown is not None and not indexed(shown):
         told = shown
         tests.append(lambda record: any(matches(record.run, each) for each in told))
-        shown = None
-    return Filter(
-        where={name: value for name, value in where.items() if value is not None}, shown=shown, keep=_all(tests)
-    )
+        shown, mostly = None, False
+    found = {name: value for name, value in where.items() if value is not None}
+    return Filter(where=found, shown=shown, keep=_all(tests), mostly=mostly)
 
 
 def unfinished(query: RunQuery, project_id: str, reader: Reader) -> Filter:
@@ -71,9 +74,6 @@ def _shown(query: RunQuery) -> frozenset[Shows] | None:
 
 def _tests(query: RunQuery, reader: Reader) -> list[Keep]:
     tests: list[Keep] = []
-    kinds = set(query.kind) - {"all"}
-    if kinds and "all" not in query.kind:
-        tests.append(lambda record: record.run.spec.kind in kinds)
     if query.error_class is not None:
         tests.append(lambda record: record.run.error_class == query.error_class)
     if query.finished_after is not None:

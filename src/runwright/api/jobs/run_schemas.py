@@ -16,7 +16,7 @@ from runwright.domain.run import State
 
 Text256 = Annotated[str, Meta(min_length=1, max_length=256)]
 Seq = Annotated[int, Meta(ge=0, lt=10**18)]
-Kind = Literal["job", "workflow", "all"]
+Kind = Literal["job", "workflow", "agent", "all"]
 TriggeredBy = Literal["manual", "cron", "spawn", "workflow", "retry", "event"]
 Word = Literal[
     "delayed", "queued", "dequeued", "executing", "waiting", "paused", "completed", "failed", "timed_out", "crashed",
@@ -97,10 +97,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     persona_id: str | None
     total_input_tokens: int
     total_output_tokens: int
-    total_cost_usd: float
+    total_cost_usd: float | None
     duration_ms: int | None
     cache_hit_rate: float | None
-    credits_used: int
+    credits_used: int | None
     trace_id: str
     lease_epoch: int
     attempts_url: str
@@ -193,9 +193,10 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why; it is written into the run's log."""
+    """Why; it is written into the run's log, with how much of it the caller had seen (`last_seen_seq`)."""
 
     reason: Annotated[str, Meta(max_length=1000)] | None = None
+    last_seen_seq: Seq | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True):

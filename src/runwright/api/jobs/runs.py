@@ -75,7 +75,7 @@ async def cancel_run_idempotent(
 ) -> wire.Accepted:
     """Cancel a run; a run that is cancelled already is no conflict."""
     try:
-        await _stop(call, run_id, "cancel", body.reason)
+        await _stop(call, run_id, "cancel", body.reason, body.last_seen_seq)
     except InvalidTransition:
         record = await call.services.engine.reader(call.actor).run(run_id)
         if record.run.state != "cancelled":
@@ -114,10 +114,12 @@ async def resume_run(call: Call, run_id: str) -> wire.Run:
     return _view(call, record)
 
 
-async def _stop(call: Call, run_id: str, kind: StopKind, reason: str | None) -> Record:
-    office = call.services
-    reader = office.engine.reader(call.actor)
-    return await office.engine.control.stop(reader, call.actor, run_id, kind, reason=reason, request_id=call.request_id)
+async def _stop(
+    call: Call, run_id: str, kind: StopKind, reason: str | None, last_seen_seq: int | None = None
+) -> Record:
+    control, reader = call.services.engine.control, call.services.engine.reader(call.actor)
+    about = {"reason": reason, "last_seen_seq": last_seen_seq, "request_id": call.request_id}
+    return await control.stop(reader, call.actor, run_id, kind, **about)  # type: ignore[arg-type]
 
 
 def _view(call: Call, record: Record) -> wire.Run:

@@ -10,24 +10,16 @@ import msgspec
 from runwright.api import instants
 from runwright.api.jobs import run_schemas as wire
 from runwright.domain import run as domain
+from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.amendments import Exchanged
 from runwright.domain.events import Event
 from runwright.domain.job_events import ToolCalled, UsageReported
 from runwright.domain.money import usd
+from runwright.domain.price import credits_used
 from runwright.domain.words import word_of
 from runwright.engine.calls import SOURCE
 from runwright.engine.reader import Reader, Seen
 from runwright.store.base import Attempt, Record
-
-# What kinds of runs have that do not exist yet: there, and unset.
-_NOT_YET: dict[str, Any] = {
-    "thread_id": None,
-    "model": None,
-    "persona_id": None,
-    "cache_hit_rate": None,
-    "credits_used": 0,
-    "retry_of": None,
-}
 
 _read_trace = msgspec.json.Decoder(domain.Trace).decode
 
@@ -73,7 +65,38 @@ def _text(at: int | None) -> str | None:
 
 
 def _fields(run: domain.Run, payload: dict[str, Any], result: Any, now: int) -> dict[str, Any]:
-    return {**_NOT_YET, **_asked(run.spec), **_standing(run, now), "payload": payload, "result": result}
+    return {
+        **_asked(run.spec),
+        **_agreed(run.spec.agent),
+        **_standing(run, now),
+        "payload": payload,
+        "result": result,
+    }
+
+
+def _agreed(terms: AgentTerms | None) -> dict[str, Any]:
+    """Return what an agent run was made with; unset for all others."""
+    return {
+        "thread_id": None if terms is None else terms.thread_id,
+        "persona_id": None if terms is None else terms.persona_id,
+        "model": None if terms is None else terms.model,
+        "retry_of": None if terms is None else terms.retry_of,
+    }
+
+
+def _used(run: domain.Run) -> dict[str, Any]:
+    """Return what models used, and what that cost; a cost that is not known is null, never zero."""
+    usage = run.usage
+    cost = None if usage.unpriced else usage.cost_microusd
+    return {
+        "total_input_tokens": usage.input_tokens,
+        "total_output_tokens": usage.output_tokens,
+        "total_cost_usd": None if cost is None else usd(cost),
+        "credits_used": credits_used(cost),
+        "cache_hit_rate": round(usage.cached_tokens / usage.input_tokens, 4)
+        if run.spec.agent is not None and usage.input_tokens
+        else None,
+    }
 
 
 def _asked(spec: domain.Spec) -> dict[str, Any]:
@@ -108,9 +131,7 @@ def _standing(run: domain.Run, now: int) -> dict[str, Any]:
         "scheduled_at": _text(run.scheduled_at),
         "debug_mode": run.debug_mode,
         "state": run.state,
-        "total_input_tokens": run.usage.input_tokens,
-        "total_output_tokens": run.usage.output_tokens,
-        "total_cost_usd": usd(run.usage.cost_microusd),
+        **_used(run),
         "metadata": run.metadata,
         "reason": run.reason,
         "attempt": run.attempt,

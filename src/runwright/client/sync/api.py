@@ -13,9 +13,11 @@ from runwright.client.sync.events import Events
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
+from runwright.client.sync.personas import Personas, Providers, Routes
 from runwright.client.sync.runs import Runs
 from runwright.client.sync.secrets import Environments, Secrets
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
+from runwright.client.sync.threads import Inputs, Threads
 from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
 from runwright.client.sync.webhooks import Webhooks
 from runwright.client.sync.workflows import Workflows
@@ -66,6 +68,11 @@ class Client:
         self.environments = Environments(transport)
         self.secrets = Secrets(transport)
         self.workflows = Workflows(transport)
+        self.threads = Threads(transport)
+        self.inputs = Inputs(transport)
+        self.personas = Personas(transport)
+        self.routes = Routes(transport)
+        self.providers = Providers(transport)
 
     @property
     def url(self) -> str:

@@ -42,12 +42,14 @@ class Runs(ManyRuns):
         """Return a run."""
         return self._transport.one(Run, "GET", _path(run_id))
 
-    def cancel(self, run_id: str, *, reason: str | None = None) -> Run:
+    def cancel(self, run_id: str, *, reason: str | None = None, last_seen_seq: int | None = None) -> Run:
         """Ask for a run's end and return the run: ended, or executing still until its executor confirms.
 
-        A cancelled run stays as it is; one that ended in another way is an `ApiError` (409).
+        A cancelled run stays as it is; one that ended in another way is an `ApiError` (409). `last_seen_seq` tells the
+        log how much of it the caller had seen.
         """
-        body = {} if reason is None else {"reason": reason}
+        given = {"reason": reason, "last_seen_seq": last_seen_seq}
+        body = {name: said for name, said in given.items() if said is not None}
         self._transport.send("POST", f"{_path(run_id)}:cancel", body=body, repeatable=True)
         return self.get(run_id)
 

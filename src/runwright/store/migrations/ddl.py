@@ -15,6 +15,7 @@ from runwright.store.rate_tables import job_rates
 from runwright.store.secret_tables import secrets
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
+from runwright.store.thread_tables import threads
 from runwright.store.wait_tables import signal_waits
 from runwright.store.webhook_tables import webhook_deliveries
 
@@ -30,6 +31,7 @@ _DRAWN = (
     signal_waits,
     job_memory,
     job_rates,
+    threads,
 )
 (metadata,) = {table.metadata for table in _DRAWN}
 

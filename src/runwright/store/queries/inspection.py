@@ -11,6 +11,7 @@ from runwright.store.memory_tables import job_memory
 from runwright.store.query import Query
 from runwright.store.tables import jobs, limits, run_events, run_heads, run_values, runs, schedules
 from runwright.store.tenancy_tables import audit, audit_heads
+from runwright.store.thread_tables import messages
 from runwright.store.wait_tables import kept_signals, signal_waits
 
 _limit = bindparam("limit", type_=Integer)
@@ -68,6 +69,12 @@ KEPT_SIGNALS = Query(
     select(kept_signals.c.signal_id, kept_signals.c.project_id, kept_signals.c.sealed)
     .where(kept_signals.c.signal_id > bindparam("after"))
     .order_by(kept_signals.c.signal_id)
+    .limit(_limit)
+)
+MESSAGES = Query(
+    select(messages.c.message_id, messages.c.project_id, messages.c.sealed)
+    .where(messages.c.message_id > bindparam("after"), messages.c.deleted_at.is_(None))
+    .order_by(messages.c.message_id)
     .limit(_limit)
 )
 MEMORY = Query(

@@ -1,0 +1,93 @@
+"""From what a caller asks of an agent run to its terms: persona, route, model, tools and budget, checked and pinned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runwright.agents.personas import Personas
+from runwright.agents.routes import Routes
+from runwright.domain.accounts import Project
+from runwright.domain.agent_terms import TOOLS, AgentTerms, Budget, Tool
+from runwright.domain.persona import DEFAULT, Persona
+from runwright.domain.price import Price
+from runwright.domain.route import KEYED, LOCAL, Route
+from runwright.domain.tenancy import Actor
+from runwright.domain.thread import OnBusy, Thread, UserPart
+from runwright.errors import Conflict, InvalidRequest
+
+
+class AgentOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks of one agent run; what is not said is the thread's, else the project's default."""
+
+    route_id: str | None = None
+    persona_id: str | None = None
+    model: str | None = None
+    input: tuple[UserPart, ...] = ()
+    budget: Budget | None = None
+    tools: tuple[Tool, ...] | None = None
+    metadata: dict[str, str] = {}
+    on_busy: OnBusy = "reject"
+    idempotency_key: str | None = None
+    retry_of: str | None = None
+    takes_back: bool = False
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what makes two requests one."""
+        return msgspec.structs.asdict(self) | {"idempotency_key": None, "retry_of": None}
+
+
+class Terms:
+    """Works terms out."""
+
+    def __init__(self, personas: Personas, routes: Routes) -> None:
+        self._personas = personas
+        self._routes = routes
+
+    async def of(self, actor: Actor, project: Project, thread: Thread, order: AgentOrder) -> AgentTerms:
+        """Return the terms of a run. Raises `NotFound` for an unknown persona or route, and `InvalidRequest`."""
+        persona = await self._personas.find(actor, project, order.persona_id or thread.persona_id or DEFAULT)
+        definition = persona.definition
+        named = order.route_id or thread.route_id or definition.route or LOCAL
+        route = await self._routes.find(actor, project, named)
+        provider = await self._routes.provider_of(actor, route)
+        if route.definition.kind in KEYED and provider is None:
+            raise Conflict(
+                f"the route {route.name!r} names a provider that is gone; give it another", code="routes.no_provider"
+            )
+        model = order.model or definition.model or route.definition.model
+        return AgentTerms(
+            thread_id=thread.thread_id,
+            persona_id=persona.persona_id,
+            route_id=route.route_id,
+            provider=route.definition.kind,
+            model=model,
+            credential_id=None if provider is None else provider.provider_id,
+            price=_price(route, model),
+            max_output_tokens=route.definition.max_output_tokens,
+            context_window=route.definition.context_window,
+            temperature=definition.temperature,
+            tools=_tools(persona, order),
+            risk_threshold=definition.risk_threshold,
+            budget=definition.budget if order.budget is None else order.budget.within(definition.budget),
+            prompt_sha256=definition.prompt_sha256,
+            retry_of=order.retry_of,
+        )
+
+
+def _price(route: Route, model: str) -> Price | None:
+    """Return the price of a model: the route's own is that of the route's model alone."""
+    price = route.definition.price
+    return price.price() if price is not None and model == route.definition.model else None
+
+
+def _tools(persona: Persona, order: AgentOrder) -> tuple[Tool, ...]:
+    definition = persona.definition
+    allowed = set(TOOLS if definition.tools is None else definition.tools) - set(definition.denied_tools)
+    if order.tools is not None:
+        beyond = sorted(set(order.tools) - allowed)
+        if beyond:
+            raise InvalidRequest.at("tools", f"the persona {persona.persona_id} does not allow {', '.join(beyond)}")
+        allowed = set(order.tools)
+    return tuple(tool for tool in TOOLS if tool in allowed)

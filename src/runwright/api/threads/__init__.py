@@ -1,0 +1,1 @@
+"""The threads surface: conversations, their runs, and what they are made with (seeds 001 and 003)."""

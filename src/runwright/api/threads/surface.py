@@ -1,0 +1,8 @@
+"""Every table of routes of the threads surface."""
+
+from __future__ import annotations
+
+from runwright.api.routing import Routes
+from runwright.api.threads import personas, runs, threads
+
+TABLES: tuple[Routes, ...] = (threads.routes, runs.routes, personas.routes)
