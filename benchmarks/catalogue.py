@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import held, history, inside, labour, stops, streams, triggers
+from benchmarks import crowd, held, history, inside, labour, stops, streams, triggers
 from benchmarks.database import POSTGRESQL, SECURED
 from benchmarks.figures import Figure
 
@@ -70,6 +70,12 @@ CATALOGUE: dict[str, Entry] = {
         {"rounds": 1, "runs": 2_000, "asks": 20},
         patience_s=300.0,
     ),
+    "crowd": Entry(
+        crowd.crowded,
+        {"rounds": 4, "runs": 100_000, "asks": 200, "window_s": 2.5},
+        {"rounds": 1, "runs": 2_000, "asks": 20, "window_s": 0.5},
+        patience_s=1800.0,
+    ),
     "pg-lives": Entry(inside.whole_lives, *_pg({"rounds": 3, "count": 6_000}, {"rounds": 1, "count": 500})),
     "pg-workers": Entry(
         labour.whole_lives,
@@ -119,6 +125,14 @@ CATALOGUE: dict[str, Entry] = {
             {"rounds": 1, "followers": 20, "held_s": 1.0, "window_s": 0.5, "windows": 1},
         ),
         patience_s=300.0,
+    ),
+    "pg-crowd": Entry(
+        crowd.crowded,
+        *_pg(
+            {"rounds": 4, "runs": 100_000, "asks": 200, "window_s": 2.5},
+            {"rounds": 1, "runs": 2_000, "asks": 20, "window_s": 0.5},
+        ),
+        patience_s=1800.0,
     ),
     "pg-history": Entry(
         history.growth,

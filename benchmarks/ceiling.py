@@ -66,7 +66,7 @@ def lives(
     for start in range(0, count, BATCH):
         batch = Batch(now, {}, TERMS)
         for number in range(start, start + BATCH):
-            spec = _spec(ids.new_id("run", now + number), now, owner, previewed)
+            spec = spec_of(ids.new_id("run", now + number), now, owner, previewed)
             batch.decide(
                 Submit(
                     spec=spec,
@@ -86,7 +86,8 @@ def lives(
     return begins, ends
 
 
-def _spec(run_id: str, now: int, owner: Owner, preview: RedactedText) -> Spec:
+def spec_of(run_id: str, now: int, owner: Owner, preview: RedactedText) -> Spec:
+    """Return the terms of a run of the owner's."""
     spec = Spec(
         run_id=run_id,
         org_id=owner.org_id,

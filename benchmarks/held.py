@@ -141,8 +141,8 @@ class Load:
     async def windows(self, rates: dict[str, list[float]], count: int, window_s: float) -> None:
         """Add the rates of so many windows of claims and of appends, in turns."""
         for _ in range(count):
-            for name, slot in SLOTS.items():
-                rates[name].append(await self._window(name, slot, window_s))
+            for name in SLOTS:
+                rates[name].append(await self.window(name, window_s))
 
     async def go_on(self, rates: dict[str, list[float]], for_s: float, window_s: float) -> None:
         """Add the rates of as many windows as it takes until so much time has passed."""
@@ -150,7 +150,9 @@ class Load:
         while time.perf_counter() < until:
             await self.windows(rates, 1, window_s)
 
-    async def _window(self, name: str, slot: int, window_s: float) -> float:
+    async def window(self, name: str, window_s: float) -> float:
+        """Return the rate of claims or appends in one window; what was begun in it has ended when this returns."""
+        slot = SLOTS[name]
         first, begun = self.stamps.at(slot), time.perf_counter()
         until = begun + window_s
         if name == APPENDS:

@@ -93,14 +93,14 @@ async def _measure(
         found[STREAM].append([await _stream_ms(server, middle) for _ in range(asks)])
         found[TRIGGER].append(await ask_all([line], [trigger("noop", {"n": place}) for place in range(asks)]))
         await settled(line)
-        for name, took in (await _labour(line, asks)).items():
+        for name, took in (await labour(line, asks)).items():
             found[name].append(took)
     line.close()
     server.stop()
     return found
 
 
-async def _labour(line: Connection, asks: int) -> dict[str, list[float]]:
+async def labour(line: Connection, asks: int) -> dict[str, list[float]]:
     """Be a worker that takes a run at a time, writes an event and ends it; return how long each took, in ms."""
     made = {run_id(each) for each in [await line.ask(trigger(ELSEWHERE, {"n": place})) for place in range(asks)]}
     took: dict[str, list[float]] = {CLAIM: [], APPEND: [], FINISH: []}

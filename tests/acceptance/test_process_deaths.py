@@ -65,6 +65,8 @@ async def test_a_worker_elsewhere_runs_commands_too_and_killed_it_leaves_none(tm
         run = await api.trigger(job, {"a": 1})
         worker = await LiveWorker(server.url, tmp_path, "--processes", handlers=None).start()
         await api.until(run["id"], "terminal.output")
+        [listed] = await api.listed("/v1/workers")
+        assert (listed["processes"], listed["jobs"], listed["busy"]) == (True, [], 1)
         await until(lambda: len(processes_with(marker, program="python3")) == 4)
         await worker.kill()
         await until(lambda: processes_with(marker) == [])

@@ -344,7 +344,7 @@ async def test_reserved_slots_come_back_when_the_submit_fails(open_world):
 
 async def test_admitting_limits_that_nobody_waits_for_does_nothing(world: World):
     transactions = Transactions(world)
-    assert await world.engine.commit.apply(Admit(("job:none",))) is None
+    assert await world.engine.commit.apply(Admit(("job:none",), 1)) is None
     assert transactions.seen[0].events == {}
 
 

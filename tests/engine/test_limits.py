@@ -1,6 +1,8 @@
 """Concurrency limits are exact: a slot is owned by one run at a time, and whoever frees it lets the next one in."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from runwright.clock import FrozenClock
 from runwright.domain import outcome as o
 from runwright.domain.accounts import Project
 from runwright.domain.limits import concurrency_key, job_key, project_key
+from runwright.engine.admission import BESIDE
 from tests.engine.databases import Database
 from tests.engine.world import PROJECT, World, failed, settled, until
 
@@ -289,3 +292,50 @@ def test_used_slots_are_owned_whatever_happens(new_database, tmp_path_factory, d
 
     with new_database() as database:
         asyncio.run(scenario(database))
+
+
+class Counting:
+    """A store that counts the held runs which its transactions read."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.read = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def write(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        return await self.store.write(lambda tx: work(_CountingTransaction(tx, self)))
+
+
+class _CountingTransaction:
+    def __init__(self, tx: Any, store: Counting) -> None:
+        self._tx = tx
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    async def held(self, limit_keys: Sequence[str], count: int) -> Any:
+        found = await self._tx.held(limit_keys, count)
+        self._store.read += sum(map(len, found.values()))
+        return found
+
+
+async def test_an_end_reads_as_many_held_runs_as_it_may_let_in_however_many_wait(database: Database, tmp_path: Path):
+    world = World(tmp_path, FrozenClock(), (), database)
+    store = world.store = Counting(world.store)
+    await world.open()
+    asked = world.job(max_concurrency=1)
+    await world.engine.commit.apply_all([world.order(asked) for _ in range(300)])
+    (run,) = await world.take(10)
+    store.read = 0
+    await world.submit(asked)
+    assert store.read == 1, "the first who waits says where the new one stands"
+    store.read = 0
+    await world.finish(run, o.Completed())
+    await world.engine.commit.idle()
+    assert 1 <= store.read < 3 * (BESIDE + 2)
+    assert len(await world.take(10)) == 1
+    await world.check()
+    await world.close()

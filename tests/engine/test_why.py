@@ -1,10 +1,12 @@
 """Why a run is not executing: each answer where it is true, over real stores."""
 
+from msgspec.structs import replace
+
 from runwright import job
 from runwright.client.context import Context
 from runwright.domain import outcome as o
-from runwright.domain.workforce import Introduction
 from tests.engine.conftest import Opener
+from tests.engine.nodes import introduced
 from tests.engine.world import ADMIN, PROJECT, SECOND, World
 
 
@@ -53,17 +55,7 @@ async def test_a_paused_queue_and_a_missing_worker_are_named(world: World):
 
 async def test_a_worker_elsewhere_counts_while_it_is_heard_of(world: World):
     ahead, run_id = [await world.submit(world.job()) for _ in range(2)]
-    said = Introduction(
-        worker_id="wrk_1",
-        org_id="org_1",
-        project_id=PROJECT.project_id,
-        name="w",
-        version="1",
-        sdk="x",
-        queues=(),
-        handlers=("greet",),
-        slots=1,
-    )
+    said = introduced("wrk_1", project_id=PROJECT.project_id)
     await world.engine.workforce.enrol(said)
     why = await world.engine.explainer.why(await world.run(run_id), world.clock.now())
     assert (why.code, why.line is not None and (why.line.workers, why.line.free_slots)) == ("ready", (1, 1))
@@ -72,6 +64,16 @@ async def test_a_worker_elsewhere_counts_while_it_is_heard_of(world: World):
     assert await code(world, left) == "workers_busy"
     world.clock.advance(1000)
     assert await code(world, left) == "no_worker", "nobody has heard of it for long"
+
+
+async def test_a_worker_elsewhere_that_runs_no_commands_is_none_for_a_command(world: World):
+    run_id = await world.submit(world.job(execution_mode="process", command=("true",)))
+    said = introduced("wrk_1", project_id=PROJECT.project_id)
+    await world.engine.workforce.enrol(said)
+    why = await world.engine.explainer.why(await world.run(run_id), world.clock.now())
+    assert (why.code, "RUNWRIGHT_PROCESS_SLOTS" in why.message) == ("no_worker", True)
+    await world.engine.workforce.enrol(replace(said, processes=True))
+    assert await code(world, run_id) == "ready"
 
 
 async def test_a_worker_of_this_process_counts(open_world: Opener):

@@ -6,7 +6,9 @@ import pytest
 
 from runwright.clock import SystemClock
 from runwright.domain.words import JOB_WORDS
+from runwright.store.queries import dependencies
 from runwright.store.queries.runs import indexed, listing
+from runwright.store.query import Query
 from runwright.store.sqlite.connection import connect
 from runwright.store.sqlite.store import SqliteStore
 
@@ -36,6 +38,27 @@ async def test_a_list_of_a_project_by_a_word_walks_an_index(word: str | None, us
         await store.close()
     assert any(used in step for step in plan), plan
     assert not any(step.startswith("SCAN") or "TEMP B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("query", "used"),
+    [
+        (dependencies.WAITING, "runs_waiting_for_others (run_id>?)"),
+        (dependencies.WAITING_FOR, "runs_depending"),
+        (dependencies.WAITING_OF_JOB, "runs_depending (job_id=? AND run_id>?)"),
+    ],
+)
+async def test_a_round_for_those_who_wait_for_others_walks_those_alone(query: Query, used: str, tmp_path: Path):
+    store = SqliteStore(tmp_path, SystemClock())
+    await store.open()
+    try:
+        statement, values = query.bind("sqlite", {"above": "", "job_id": "job_1", "key": None, "limit": 5})
+        plan = [
+            str(row[3]) for row in connect(tmp_path, writable=False).execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    finally:
+        await store.close()
+    assert any(used in step for step in plan), plan
 
 
 def test_what_no_index_leads_to_is_left_to_the_scan_budget():

@@ -111,6 +111,7 @@ class WorkerElsewhere(Record, kw_only=True):
     sdk: str = ""
     queues: list[str] = msgspec.field(default_factory=list)
     jobs: list[str] = msgspec.field(default_factory=list)
+    processes: bool = False
     slots: int = 0
     busy: int = 0
     started_at: datetime | None = None

@@ -59,6 +59,7 @@ class RemoteWorker(msgspec.Struct, frozen=True):
     seen_at: int
     drain_at: int | None
     gone_at: int | None
+    processes: bool | None = None
 
 
 class PausedQueue(msgspec.Struct, frozen=True):

@@ -239,7 +239,7 @@ class Commit:
             if runs:
                 worker.assign(runs)
         if batch.freed:
-            self._pending.appendleft(_Group([Admit(tuple(sorted(batch.freed)))], _unheard()))
+            self._pending.appendleft(_Group([Admit(tuple(sorted(batch.freed)), len(batch.after))], _unheard()))
             self._backlog += 1
 
 

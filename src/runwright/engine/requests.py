@@ -29,9 +29,10 @@ class Take(msgspec.Struct, frozen=True):
 
 
 class Admit(msgspec.Struct, frozen=True):
-    """Move held runs on, now that these limits may have free slots."""
+    """Move held runs on, now that these limits may have free slots: `most` of each, as far as anybody knows."""
 
     limit_keys: tuple[str, ...]
+    most: int
 
 
 class Fire(msgspec.Struct, frozen=True, kw_only=True):

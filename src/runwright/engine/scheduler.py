@@ -46,7 +46,7 @@ class Scheduler:
             await self._commit.apply_all(commands)
         starved = await self._store.starved(self._batch)
         if starved:
-            await self._commit.apply(Admit(tuple(starved)))
+            await self._commit.apply(Admit(tuple(starved), self._batch))
         self._next_at = await self._store.next_timer()
         if commands and len(timers) == self._batch:
             self.loop.next_s = 0.0

@@ -20,8 +20,9 @@ from runwright.domain.outcome import Parked
 from runwright.domain.run import Run, Spec
 from runwright.domain.schedule import Schedule
 from runwright.engine import retold
+from runwright.engine.admission import Admission
 from runwright.engine.advance import advance
-from runwright.engine.batch import Batch, Reading, Terms
+from runwright.engine.batch import Batch, Terms
 from runwright.engine.fire import fire
 from runwright.engine.floor import Floor
 from runwright.engine.meeting import Meeting, is_parked
@@ -47,7 +48,6 @@ from runwright.engine.requests import (
     by_kind,
     child_of,
 )
-from runwright.engine.throttling import admissible
 from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
 
@@ -89,7 +89,6 @@ class Transact:
         self._known = known
         self._reserved = reserved
         self._terms = terms
-        self._batch_max = batch_max
         self._idempotency_ttl_us = idempotency_ttl_us
         self._awaited = awaited
         self._keys_taken: dict[tuple[str, str], tuple[str, str]] = {}
@@ -99,6 +98,7 @@ class Transact:
         self._gathered: dict[Gathering, str] = {}
         self._fusing: dict[str, Reserved] = {}
         self._dead: set[str] = set()
+        self._admission = Admission(self._kinds[Admit], batch_max)
         self.answers: list[list[Any]] = []
         self.fused: list[Fused] = []
 
@@ -122,7 +122,7 @@ class Transact:
         if self._floor.open:
             await self._floor.settle(tx, batch)
         _bring_up_to_date(batch, self.answers)
-        await self._admit(tx, batch, slots, held)
+        await self._admission.admit(tx, batch, slots, held, self.answers)
         return batch
 
     # --- locks and reads ----------------------------------------------------------------------------------------------
@@ -140,27 +140,18 @@ class Transact:
 
     async def _limited(self, tx: Transaction) -> tuple[dict[str, Slots], list[str]]:
         """Lock every limit that the requests may change; return their slots, and the held runs that may go on."""
-        asked = sorted({key for admit in self._kinds[Admit] for key in admit.limit_keys})
-        guessed = await tx.held(asked, self._batch_max) if asked else {}
-        moved = self._named(SLOTLESS)
+        guessed = await self._admission.guess(tx)
+        moved = self._named(SLOTLESS) | guessed
         moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._followers())
-        moved.update(entry.run_id for entries in guessed.values() for entry in entries)
         specs = await self._specs(tx, moved)
         if self._begins or any(spec.agent is not None for spec in specs):
             specs += await self._specs(tx, await self._floor.look(tx, specs, self._begins))
         specs += [submit.spec for submit in self._submits]
-        keys = {limit.key for spec in specs for limit in spec.limits}.union(asked)
+        keys = {limit.key for spec in specs for limit in spec.limits}.union(self._admission.asked)
         if not keys:
             return {}, []
         slots = await tx.limits(sorted(keys))
-        if not guessed:
-            return slots, []
-        waiting: list[str] = []
-        for key, entries in (await tx.held(asked, self._batch_max)).items():
-            free = slots[key].max - slots[key].used if key in slots else self._batch_max
-            # One that came between the guess and the lock may have limits that are not locked: its turn comes again.
-            waiting += [entry.run_id for entry in entries[: max(free, 0)] if entry.run_id in moved]
-        return slots, waiting
+        return slots, await self._admission.found(tx, slots, guessed)
 
     def _overlapped(self) -> list[str]:
         """Return the runs that decide whether fires may start others."""
@@ -211,19 +202,6 @@ class Transact:
         # Where nobody waits, a new run may begin in its first transaction.
         self._fusing = {lane: held for lane, held in self._reserved.items() if lanes.get(lane) is False}
         return runs
-
-    async def _admit(self, tx: Transaction, batch: Batch, slots: dict[str, Slots], held: list[str]) -> None:
-        entering = await admissible(tx, batch, batch.entering(held), self.answers)
-        keys = batch.limits_touched(entering)
-        reading = Reading({key: slots[key] for key in keys if key in slots})
-        reading.held = await tx.held(sorted(keys), self._batch_max) if keys else {}
-        if entering:
-            places = await tx.places(sorted({(run.spec.queue_key, run.spec.project_id) for run in entering}))
-            reading.floors = {queue: place.floor for (queue, _), place in places.items()}
-            reading.turns = {pair: place.turn for pair, place in places.items()}
-        if entering or keys:
-            batch.admit(entering, reading)
-            batch.freed = {key for key in batch.freed if reading.held.get(key)}
 
     # --- answers ------------------------------------------------------------------------------------------------------
 

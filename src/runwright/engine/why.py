@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from runwright.domain.lane import Lane, queue_key
+from runwright.domain.presets import PROCESS
 from runwright.domain.run import Run
 from runwright.domain.workforce import Introduction, RemoteWorker
 from runwright.engine.worker import Worker
@@ -16,6 +17,7 @@ from runwright.store.queries import workforce as q
 from runwright.store.queries.shapes import Slice, read
 
 WORKERS_READ = 1000
+_OF_PROCESSES = "give a server slots for it (RUNWRIGHT_PROCESS_SLOTS), or start a worker with --processes"
 _names = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -83,7 +85,8 @@ class Explainer:
             return Why("queue_paused", f"the queue {line.queue!r} is paused; resume it", line=line)
         if not line.workers:
             served = f"handler {run.spec.handler!r}" if run.spec.handler else f"execution mode {run.spec.executor!r}"
-            message = f"no worker that is known here takes the {served} from the queue {line.queue!r}; start one"
+            start = _OF_PROCESSES if run.spec.executor == PROCESS else "start one"
+            message = f"no worker that is known here takes the {served} from the queue {line.queue!r}; {start}"
             return Why("no_worker", message, line=line)
         if not line.free_slots:
             message = f"every slot of its workers is busy, and {_many(line.before)} are before this one"
@@ -115,6 +118,7 @@ class Explainer:
             queues=_names(worker.queues),
             handlers=_names(worker.handlers),
             slots=worker.slots,
+            processes=bool(worker.processes),
         )
         return alive and said.serves(lane)
 

@@ -7,6 +7,7 @@ commit writes a run and its records in one transaction. The tables of tenancy st
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     Index,
@@ -81,6 +82,7 @@ runs = _table(
     _partial("runs_by_dependency_key", "job_id", "dependency_key", "run_id", where="dependency_key IS NOT NULL"),
     _partial("runs_depending", "job_id", "run_id", where="state = 'waiting' AND reason = 'dependency'"),
     _partial("runs_of_workflows", "run_id", where="kind = 'workflow' AND state = 'waiting'"),
+    _partial("runs_waiting_for_others", "run_id", where="state = 'waiting' AND reason = 'dependency'"),
     _partial("runs_by_lineage", "lineage_root", "run_id", where="lineage_root IS NOT NULL"),
     _partial("runs_unhappy", "project_id", "state", "run_id", where="state IN ('failed', 'cancelled', 'expired')"),
     _partial(
@@ -247,6 +249,7 @@ workers = _table(
     _need("seen_at", BigInteger),
     _may("drain_at", BigInteger),
     _may("gone_at", BigInteger),
+    _may("processes", Boolean),
     Index("workers_by_org", "org_id", "worker_id"),
 )
 

@@ -23,7 +23,10 @@ MISSED = 3
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker elsewhere. Without `queues` it takes from every queue; `busy` counts the leases it holds."""
+    """A worker elsewhere. Without `queues` it takes from every queue; `busy` counts the leases it holds.
+
+    `processes`: it runs commands, too.
+    """
 
     id: str
     project_id: str | None
@@ -33,6 +36,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["active", "draining", "lost", "gone"]
     queues: list[str]
     jobs: list[str]
+    processes: bool
     slots: int
     busy: int
     started_at: str
@@ -114,6 +118,7 @@ def _worker(call: Call, listed: Listed) -> Worker:
         status=_status(listed, silent_us > MISSED * call.services.settings.heartbeat_s * 1e6),
         queues=msgspec.json.decode(found.queues, type=list[str]),
         jobs=msgspec.json.decode(found.handlers, type=list[str]),
+        processes=bool(found.processes),
         slots=found.slots,
         busy=listed.busy,
         started_at=instants.text(found.started_at),

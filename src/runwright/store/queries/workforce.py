@@ -17,9 +17,8 @@ WORKER = Query(rows(workers, RemoteWorker, _this))
 WORKERS = paging(rows(workers, RemoteWorker, _of_org), workers.c.worker_id)
 WORKERS_OF_PROJECT = paging(rows(workers, RemoteWorker, _of_org, _of_project), workers.c.worker_id)
 INSERT_WORKER = inserting(workers)
-SET_WORKER = setting(
-    workers, "worker_id", "project_id", "name", "version", "sdk", "queues", "handlers", "slots", "seen_at", "gone_at"
-)
+_SAID = ("project_id", "name", "version", "sdk", "queues", "handlers", "processes", "slots")
+SET_WORKER = setting(workers, "worker_id", *_SAID, "seen_at", "gone_at")
 SEEN = Query(update(workers).where(_this).values(seen_at=bindparam("seen_at")).returning(workers.c.drain_at))
 DRAIN = setting(workers, "worker_id", "drain_at")
 GONE = setting(workers, "worker_id", "gone_at")
