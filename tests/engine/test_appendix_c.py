@@ -10,7 +10,7 @@ import pytest
 from runwright.domain import outcome as o
 from runwright.domain.words import word_of
 from tests.engine.test_entrusted import HTTP
-from tests.engine.test_limits_servers import CLAIMERS, labour, overlaps
+from tests.engine.test_limits_servers import CLAIMERS, Met, labour
 from tests.engine.world import PATIENCE_S, World, failed
 
 RUNS = 60
@@ -63,9 +63,9 @@ async def test_appendix_c_6_a_run_rests_as_its_strategy_says_or_as_it_is_asked_t
 async def test_appendix_c_18_eight_claimers_never_overlap_where_one_may_be(world: World):
     job = world.job("one", max_concurrency=1)
     await world.engine.commit.apply_all([world.order(job) for _ in range(RUNS)])
-    left = [RUNS]
+    left, met = [RUNS], Met()
     async with asyncio.timeout(PATIENCE_S):
-        await asyncio.gather(*(labour(world, f"wrk-{n}", left) for n in range(CLAIMERS)))
-    assert overlaps(world, "r.job_id") == []
+        await asyncio.gather(*(labour(world, f"wrk-{n}", left, met) for n in range(CLAIMERS)))
+    assert met.overlaps == []
     assert world.rows("SELECT count(*) FROM attempts") == [(RUNS,)]
     await world.check()
