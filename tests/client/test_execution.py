@@ -167,7 +167,8 @@ async def test_odd_exceptions_fail_the_attempt_and_nothing_else(error):
         raise error
 
     for handler in (asynchronous, synchronous):
-        outcome = await execute(handler, Journal())
+        # In a task of its own: whether somebody cancels the caller is a question to its task, and a test's is shared.
+        outcome = await asyncio.create_task(execute(handler, Journal()))
         assert isinstance(outcome, Failed)
         assert outcome.retryable
 

@@ -201,6 +201,7 @@ METRICS: tuple[Metric, ...] = (
     TRIGGERED,
     WAITS,
     WAIT_SECONDS,
+    WORKFLOW_STEPS,
     QUEUE_WAIT,
     START_DELAY,
     ATTEMPT_SECONDS,
