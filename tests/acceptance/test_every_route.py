@@ -167,7 +167,7 @@ async def test_lists_hold_nothing_of_another_organization(ours: World, theirs: W
 
 
 def known_by(rows: list[dict[str, Any]]) -> set[str]:
-    """Return the ids by which rows are known; a queue has a name instead, which another organization's may have, too."""
+    """Return the ids by which rows are known; queues have names instead, which those of others may have, too."""
     queues = [row for row in rows if {"ready", "capped"} <= row.keys()]
     return {row["id"] if "id" in row else row["run_id"] for row in rows if row not in queues}
 
