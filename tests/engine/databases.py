@@ -170,6 +170,8 @@ class PostgresDatabase:
         store._writers.closed = store._readers.closed = True
         for connection in self._made:
             connection.terminate()
+        if store._keeping is not None:
+            store._keeping.cancel()  # in the same moment: who dies does not live to see its connection gone
         for _ in range(2):
             await asyncio.sleep(0)  # the loop closes their sockets
         # What was being committed is, or is not: PostgreSQL ends the sessions of a lost client before they are gone.
