@@ -97,13 +97,19 @@ class MessageReset(msgspec.Struct, frozen=True):
 
 
 class ModelRequested(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`llm.request`: a call of the model is about to be made; the prompt is named by digests of its messages."""
+    """`llm.request`: a call of the model is about to be made; the prompt is named by digests of its messages.
+
+    It has what people said by the way until `heard_seq`. At most so many tokens may it use, and so much may it cost.
+    """
 
     llm_call_id: str
     turn: int
     provider: str
     model: str
     prompt: list[str]
+    heard_seq: int = 0
+    input_tokens_at_most: int = 0
+    max_output_tokens: int = 0
     reserved_microusd: int | None = None
 
 
@@ -151,8 +157,20 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     args_sha256: str
 
 
+class WorkspaceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What the workspace held after a call: the archive, as an artifact, and the digest of its tree."""
+
+    artifact: str
+    tree_hash: str
+    files: int
+    bytes: int
+
+
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`tool.result`: what came of the call, a result or an error; of a long one a preview, the rest an artifact."""
+    """`tool.result`: what came of the call, a result or an error; of a long one a preview, the rest an artifact.
+
+    `snapshot` says what the call left in the workspace, if it changed it.
+    """
 
     tool_call_id: str
     tool_name: str
@@ -161,6 +179,7 @@ class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     duration_ms: int
     truncated: bool
     artifact: str | None = None
+    snapshot: WorkspaceSnapshot | None = None
 
 
 class ToolDenied(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
