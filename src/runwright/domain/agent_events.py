@@ -158,9 +158,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkspaceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What the workspace held after a call: the archive, as an artifact, and the digest of its tree."""
+    """What the workspace held after a call, by the digests of its tree and of the archive that is kept."""
 
-    artifact: str
+    archive_sha256: str
     tree_hash: str
     files: int
     bytes: int

@@ -21,12 +21,15 @@ from runwright.errors import Error, Internal, InvalidRequest, StoreUnavailable, 
 RETRY_S = 0.2
 STREAM = "stream.chunk"
 TERMINAL = "terminal.output"
-STREAMED = frozenset({STREAM, TERMINAL})
+MESSAGE = "message.delta"
+STREAMED = frozenset({STREAM, TERMINAL, MESSAGE})
 """The events that carry pieces of a text: redacted as one, and merged with their neighbours."""
 
 
 _OF_TERMINAL = "\0"
 """How the names of a terminal's streams begin among the others: no caller can send a name like that."""
+_OF_MESSAGE = "\1"
+"""How those of a model's messages begin; the channel and the segment follow."""
 
 
 class Note(Protocol):
@@ -109,6 +112,10 @@ class Buffer:
             if stream_id.startswith(_OF_TERMINAL):
                 name = redactor.text(stream_id.removeprefix(_OF_TERMINAL))
                 self.drafts.append(Draft(TERMINAL, compose({"stream": name, "chunk": chunk})))
+            elif stream_id.startswith(_OF_MESSAGE):
+                _, channel, segment = stream_id.split(_OF_MESSAGE, 2)
+                said = {"content": chunk, "role": "assistant", "channel": channel, "segment_id": segment}
+                self.drafts += [Draft(MESSAGE, compose(said))] if chunk else []
             else:
                 data = {"chunk": chunk, "stream_id": redactor.text(stream_id), "done": done}
                 self.drafts.append(Draft(STREAM, compose(data)))
@@ -179,6 +186,11 @@ class Emitter:
             raise TooLarge(f"more than {self._buffer_max_bytes} bytes of records wait to be stored; write less at once")
         if note.type == STREAM:
             self._emit_chunk(buffer, note.data)
+            self._mark(buffer)
+        elif note.type == MESSAGE and buffer.agent:
+            name = f"{_OF_MESSAGE}{note.data['channel']}{_OF_MESSAGE}{note.data['segment_id']}"
+            done = note.data.get("done", False)
+            self._emit_chunk(buffer, {"stream_id": name, "chunk": note.data["content"], "done": done})
             self._mark(buffer)
         elif note.type == TERMINAL:
             name = _OF_TERMINAL + str(note.data.get("stream", "stdout"))

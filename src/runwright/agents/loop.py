@@ -1,0 +1,299 @@
+"""The loop of an agent run: fold the log, do the next step, append what came of it, and fold again.
+
+Nothing is known but by the log. Whoever takes the run after a lost worker does what this one would have done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from runwright import ids
+from runwright.agents import notes
+from runwright.agents.notes import Kept, Note
+from runwright.agents.tools.runner import Made, Runner
+from runwright.agents.tools.workspace import Kept as LastSnapshot
+from runwright.agents.tools.workspace import RunWorkspace
+from runwright.domain import agent_events as a
+from runwright.domain import next_step as n
+from runwright.domain import outcome as o
+from runwright.domain.conversation import NOTHING_SAID, Conversation, Open, fold
+from runwright.domain.events import Event
+from runwright.domain.model_call import Answer, Channel, ModelCall, ModelEvent, TextDelta, ToolCall
+from runwright.domain.question import Question
+from runwright.domain.redaction import Redactor
+from runwright.domain.retry import RetryPolicy, delay_ms
+from runwright.domain.run import Wait
+from runwright.domain.tools import Ready
+from runwright.domain.transcript import Left, left_by
+from runwright.engine.attempt import Attempt
+from runwright.engine.values import INPUT
+from runwright.errors import ProviderRejected, ProviderUnavailable
+
+RETRIES = RetryPolicy(max_attempts=5, initial_ms=1_000, max_ms=300_000)
+PARK_S = 30.0
+"""A call of the model that rests for longer is waited for without a worker."""
+PAGE = 500
+
+
+class Model(Protocol):
+    """Who is asked for answers: `Providers`."""
+
+    def stream(self, call: ModelCall, secret: str | None = None) -> AsyncGenerator[ModelEvent]:
+        """Yield what the model streams; the last event is `Done`."""
+        ...
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loop works with, beside its attempt."""
+
+    stage: n.Stage
+    model: Model
+    secret: Callable[[], Awaitable[str | None]]
+    events: Callable[[int, int], Awaitable[list[Event]]]
+    redactor: Callable[[], Redactor]
+    runner: Callable[[RunWorkspace], Runner]
+    workspace: Callable[[LastSnapshot | None], RunWorkspace]
+    leave: Callable[[Sequence[Left]], tuple[o.Said, ...]]
+    preview_bytes: int
+
+
+class AgentLoop:
+    """Drives one attempt."""
+
+    def __init__(self, attempt: Attempt, means: Means) -> None:
+        self._attempt = attempt
+        self._means = means
+        self._talk = NOTHING_SAID
+        self._answers: dict[str, object] = {}
+        self._prompts: set[str] = set()
+        self._workspace: RunWorkspace | None = None
+        self._working: asyncio.Task[o.Outcome] | None = None
+        self._hearing: tuple[str, Answer] | None = None
+
+    async def run(self) -> o.Outcome:
+        """Go on until the run ends, waits, or is asked to stop; what was said and used by then is kept."""
+        self._answers = await self._attempt.stored(INPUT)
+        self._working = asyncio.create_task(self._steps(), name="agent-loop")
+        self._attempt.on_stop = lambda kind: self._interrupt()
+        if self._attempt.stop_requested is not None:
+            self._interrupt()
+        try:
+            return await self._working
+        except asyncio.CancelledError:
+            if self._attempt.lost or self._attempt.released:
+                raise
+            stopped = await self._stopped()
+            if self._attempt.stop_requested is None:
+                raise  # its time is over
+            return stopped
+        finally:
+            self._working.cancel()
+            await asyncio.wait([self._working])
+            if self._workspace is not None:
+                await self._workspace.close()
+
+    def _interrupt(self) -> None:
+        if self._working is not None:
+            self._working.cancel()
+
+    async def _steps(self) -> o.Outcome:
+        while True:
+            await self._read()
+            ended = await self._do(n.next_step(self._talk, self._means.stage, self._attempt.clock.now()))
+            if ended is not None:
+                return ended
+
+    async def _read(self) -> None:
+        while True:
+            events = await self._means.events(self._talk.seq, PAGE)
+            self._talk = fold(events, self._talk, self._answers)
+            if len(events) < PAGE:
+                return
+
+    async def _do(self, step: n.Step) -> o.Outcome | None:
+        match step:
+            case n.CallModel():
+                return await self._call(step)
+            case n.RunTools(calls):
+                await self._runner().run_calls(calls, self)
+            case n.TellModel(told):
+                await self._save([note for each in told for note in notes.told(each)])
+            case n.Settle(call):
+                lost = [notes.used(self._means.stage.terms, call, None), *notes.reset(call, "interrupted")]
+                await self._save(lost)
+            case n.Warn(limits):
+                await self._save([Note("budget.warning", limit, "warning") for limit in limits])
+            case n.Exhaust(limit):
+                await self._save([Note("budget.exhausted", limit, "warning")])
+            case n.AskPerson():
+                return self._asked(step)
+            case n.Finish(text):
+                said = self._means.leave(left_by(self._talk.messages))
+                return o.Completed(output=self._means.redactor().text(text), said=said)
+            case n.Fail():
+                failed = self._attempt.failed(
+                    "BudgetExceeded", step.message, retryable=False, code=step.code, reason=step.reason
+                )
+                return self._with_words(failed)
+        return None
+
+    async def _save(self, what: Sequence[Note], kept: Sequence[Kept] = ()) -> None:
+        await self._attempt.save(what, kept)
+
+    # --- the model ----------------------------------------------------------------------------------------------------
+
+    async def _call(self, step: n.CallModel) -> o.Outcome | None:
+        rest_s = (step.not_before - self._attempt.clock.now()) / 1e6
+        if rest_s > PARK_S:
+            return o.Parked(step.not_before, Wait("timer"))
+        if rest_s > 0:
+            await self._attempt.clock.sleep(rest_s)
+        secret = await self._means.secret()
+        prompt = notes.prompt_of(step.call)
+        fresh = [each for each in prompt if each.key not in self._prompts]
+        ident = ids.new_id("llm", self._attempt.clock.now())
+        await self._save([notes.requested(step, ident, prompt)], list({each.key: each for each in fresh}.values()))
+        self._prompts |= {each.key for each in fresh}
+        answer = Answer()
+        self._hearing = ident, answer
+        try:
+            async with aclosing(self._means.model.stream(step.call, secret)) as stream:
+                async for event in stream:
+                    answer.add(event)
+                    if isinstance(event, TextDelta):
+                        self._show(ident, event)
+        except (ProviderUnavailable, ProviderRejected) as trouble:
+            return await self._failed(ident, trouble)
+        await self._answered(step, ident, answer)
+        return None
+
+    def _show(self, ident: str, delta: TextDelta, *, done: bool = False) -> str:
+        segment = ident if delta.channel == "final" else f"{ident}.{delta.channel}"
+        data = {"content": delta.text, "channel": delta.channel, "segment_id": segment, "done": done}
+        self._attempt.emit(Note("message.delta", data))
+        return segment
+
+    def _close(self) -> list[Note]:
+        """Let go what redaction held back of the answer, and return what says that it is whole."""
+        if self._hearing is None:
+            return []
+        (ident, answer), self._hearing = self._hearing, None
+        redactor = self._means.redactor()
+        said: list[Note] = []
+        channels: tuple[tuple[Channel, str], ...] = (("thinking", answer.thinking), ("final", answer.text))
+        for channel, text in channels:
+            if text:
+                segment = self._show(ident, TextDelta("", channel), done=True)
+                whole = a.MessageCompleted(redactor.text(text), "assistant", channel, segment)
+                said.append(Note("message.completed", whole))
+        return said
+
+    async def _answered(self, step: n.CallModel, ident: str, answer: Answer) -> None:
+        done, terms, redactor = answer.done, self._means.stage.terms, self._means.redactor()
+        assert done is not None
+        history = {part.id for message in step.call.messages for part in message.parts if isinstance(part, ToolCall)}
+        calls = notes.named(answer.tool_calls, ident, history | self._talk.tool_call_ids, redactor)
+        whole = self._close()
+        open_call = self._open(ident, step)
+        used = notes.used(terms, open_call, done.usage)
+        tokens = a.TokenUsage(used.data.input_tokens, used.data.cached_tokens, used.data.output_tokens)
+        response = a.ModelAnswered(
+            llm_call_id=ident,
+            text=redactor.text(answer.text),
+            tool_calls=[{"tool_call_id": c.id, "tool_name": c.name, "arguments": c.arguments} for c in calls],
+            usage=tokens,
+            cost_microusd=used.data.cost_microusd,
+            stop_reason=done.stop_reason,
+            estimated=used.data.estimated,
+        )
+        await self._save([*whole, Note("llm.response", response), used])
+
+    @staticmethod
+    def _open(ident: str, step: n.CallModel) -> Open:
+        room = step.room
+        return Open(ident, room.reserved_microusd, room.input_tokens_at_most, room.max_output_tokens)
+
+    async def _failed(self, ident: str, trouble: ProviderUnavailable | ProviderRejected) -> o.Outcome | None:
+        self._close()
+        await self._save([])  # so that all which was shown stands in the log, and is reset
+        await self._read()
+        call, terms = self._talk.open, self._means.stage.terms
+        if call is None or call.llm_call_id != ident:
+            return None
+        settled = [notes.used(terms, call, None, billed=trouble.billed), *notes.reset(call, "failed")]
+        again = isinstance(trouble, ProviderUnavailable) and self._talk.failures + 1 < RETRIES.max_attempts
+        if not again or not isinstance(trouble, ProviderUnavailable):
+            await self._save(settled)
+            name = type(trouble).__name__
+            failed = self._attempt.failed(name, trouble.detail, retryable=False, code=trouble.code)
+            return self._with_words(failed)
+        asked_ms = None if trouble.retry_after_s is None else int(trouble.retry_after_s * 1000)
+        rest_ms = delay_ms(RETRIES, self._talk.failures + 1, random.random(), asked_ms)
+        said = self._means.redactor().text(trouble.detail)
+        retried = a.ModelRetried(llm_call_id=ident, delay_ms=rest_ms, code=trouble.code, message=said)
+        await self._save([*settled, Note("llm.retry", retried, "warning")])
+        return None
+
+    # --- tools --------------------------------------------------------------------------------------------------------
+
+    def _runner(self) -> Runner:
+        if self._workspace is None:
+            snapshot = self._talk.snapshot
+            last = None if snapshot is None else LastSnapshot(snapshot.tree_hash, self._load)
+            self._workspace = self._means.workspace(last)
+        return self._means.runner(self._workspace)
+
+    async def _load(self) -> bytes:
+        kept = await self._attempt.stored(notes.SNAPSHOT, look=True)
+        return base64.b64decode(kept[notes.LAST])
+
+    async def begin(self, calls: Sequence[Ready]) -> None:
+        """Write down that calls begin, before they do."""
+        await self._save([notes.begun(call) for call in calls])
+
+    async def end(self, made: Made) -> None:
+        """Write down what came of a call."""
+        note, kept = notes.ended(made, self._means.redactor(), self._means.preview_bytes)
+        await self._save([note], kept)
+
+    # --- people, and the end ------------------------------------------------------------------------------------------
+
+    def _asked(self, step: n.AskPerson) -> o.Parked:
+        redactor = self._means.redactor()
+        schema = None if step.schema is None else msgspec.json.decode(redactor.data(step.schema))
+        question = Question(
+            request_id=step.request_id,
+            kind=step.kind,
+            prompt=redactor.text(step.prompt),
+            schema=schema,
+            tool_call_id=step.tool_call_id,
+        )
+        return o.Parked(None, Wait("input", step.request_id), question)
+
+    async def _stopped(self) -> o.Stopped:
+        """Return what was said until the stop; a call of the model that was under way is settled as it was reserved."""
+        self._close()
+        await self._save([])
+        await self._read()
+        call, partial = self._talk.open, self._talk.partial
+        if call is not None:
+            await self._save([notes.used(self._means.stage.terms, call, None)])
+        output = self._means.redactor().text(partial) if partial else None
+        return o.Stopped(output, self._means.leave(_whole(self._talk, partial)))
+
+    def _with_words(self, failed: o.Failed) -> o.Failed:
+        return replace(failed, said=self._means.leave(_whole(self._talk, "")))
+
+
+def _whole(talk: Conversation, partial: str) -> list[Left]:
+    """Return what an unfinished run leaves: its whole turns, for calls without results cannot be told to a model."""
+    messages = talk.messages[:-1] if talk.calls else talk.messages
+    return left_by(messages, partial)

@@ -1,0 +1,110 @@
+"""Execute agent runs: set the stage that a run's terms name, and drive its loop."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from runwright.agents.agents import Agents
+from runwright.agents.loop import AgentLoop, Means
+from runwright.agents.providers.registry import Providers
+from runwright.agents.tools.runner import Runner
+from runwright.agents.tools.toolbox import Toolbox
+from runwright.domain import outcome as o
+from runwright.domain.agent_terms import AgentTerms
+from runwright.domain.lane import Lane
+from runwright.domain.model_call import Message
+from runwright.domain.next_step import Stage
+from runwright.domain.persona import reference
+from runwright.domain.ports import ArtifactStore
+from runwright.domain.run import AGENT
+from runwright.domain.thread import ImagePart
+from runwright.domain.tools import ToolRules
+from runwright.domain.transcript import read
+from runwright.engine.attempt import Attempt
+from runwright.engine.engine import Engine
+from runwright.errors import Conflict, Internal
+from runwright.store.queries import personas as q
+
+
+class AgentExecutor:
+    """Executes agent runs with the models and tools of this process. Attach it before the engine starts."""
+
+    name = AGENT
+
+    def __init__(self, providers: Providers, toolbox: Toolbox, artifacts: ArtifactStore) -> None:
+        self._providers = providers
+        self._toolbox = toolbox
+        self._artifacts = artifacts
+        self._behind: tuple[Engine, Agents] | None = None
+
+    def attach(self, engine: Engine, agents: Agents) -> None:
+        """Take the engine that claims for it, and the verbs of agents over it."""
+        self._behind = engine, agents
+
+    def serves(self, lane: Lane) -> bool:
+        """Tell whether these are runs of agents: any process can execute each of them."""
+        return lane.executor == self.name
+
+    async def execute(self, attempt: Attempt) -> o.Outcome:
+        """Drive a run to its end, or to where it waits."""
+        if self._behind is None:
+            raise Internal("the executor of agents is attached to no engine")
+        engine, agents = self._behind
+        spec, terms = attempt.run.spec, attempt.run.spec.agent
+        if terms is None:
+            raise Internal("an agent run has no terms")
+        credential = terms.credential_id
+        stage = await self._stage(attempt, engine, agents, terms)
+
+        async def secret() -> str | None:
+            return None if credential is None else await agents.credentials.key(credential, spec.project_id)
+
+        means = Means(
+            stage=stage,
+            model=self._providers,
+            secret=secret,
+            events=lambda after, limit: engine.store.events(spec.run_id, after, limit),
+            redactor=lambda: engine.vault.redactors.of(spec.project_id),
+            runner=lambda workspace: Runner(self._toolbox, engine.clock, workspace),
+            workspace=lambda last: self._toolbox.workspace(spec.run_id, last),
+            leave=lambda left: tuple(
+                agents.threads.sealed(spec.project_id, each.role, each.parts, engine.clock.now(), hidden=each.hidden)
+                for each in left
+            ),
+            preview_bytes=self._toolbox.bounds.preview_bytes,
+        )
+        return await AgentLoop(attempt, means).run()
+
+    async def _stage(self, attempt: Attempt, engine: Engine, agents: Agents, terms: AgentTerms) -> Stage:
+        project_id = attempt.run.spec.project_id
+        base_url = None
+        if terms.credential_id is not None:
+            rows = await engine.store.fetch(q.PROVIDER, provider_id=terms.credential_id)
+            base_url = q.provider(rows[0]).base_url if rows else None
+        clean = engine.vault.redactors.of(project_id).text
+        history: list[Message] = []
+        for message, parts in await agents.threads.transcript(attempt.run):
+            pictures = {part.artifact for part in parts if isinstance(part, ImagePart)}
+            images = {digest: await self._artifacts.get(digest) for digest in pictures}
+            history.append(read(message.role, parts, images, clean))
+        return Stage(
+            terms=terms,
+            system=await _prompt(engine, project_id, terms),
+            history=tuple(history),
+            catalogue=self._toolbox.catalogue,
+            rules=ToolRules.of(terms),
+            base_url=base_url,
+        )
+
+
+async def _prompt(engine: Engine, project_id: str, terms: AgentTerms) -> str:
+    """Return the prompt of the persona's version. Raises `Conflict` where it is not what the run pinned."""
+    named = reference(terms.persona_id)
+    rows = []
+    if named is not None and named[1] is not None:
+        key, version = named
+        rows = await engine.store.fetch(q.PERSONA, project_id=project_id, key=key, version=version)
+    prompt = q.persona(rows[0]).definition.prompt if rows else ""
+    if terms.prompt_sha256 and sha256(prompt.encode()).hexdigest() != terms.prompt_sha256:
+        raise Conflict(f"the persona {terms.persona_id} is gone, or another", code="personas.changed")
+    return prompt
