@@ -31,6 +31,7 @@ from runwright.domain.lane import queue_key
 from runwright.domain.redaction import Redactor
 from runwright.domain.run import Run, StopKind
 from runwright.domain.tenancy import Actor, Cause
+from runwright.engine.attempt import Executor
 from runwright.engine.engine import Engine
 from runwright.engine.loops import Loop
 from runwright.engine.orders import Order
@@ -71,6 +72,7 @@ class World:
         self.artifacts = FileArtifacts(directory / "artifacts", self.settings.artifact_max_bytes, clock)
         self._handlers = tuple(handlers)
         self.executor: PythonExecutor | None = None
+        self.beside: list[tuple[Executor, int]] = []
         self.engine: Engine
 
     async def open(self) -> World:
@@ -94,7 +96,7 @@ class World:
             sealer=self.keyring,
             artifacts=self.artifacts,
             redactor=self.redactor,
-            executors=[(self.executor, self.settings.slots)] if self.executor is not None else (),
+            executors=[*([(self.executor, self.settings.slots)] if self.executor is not None else []), *self.beside],
             courier=DispatchingCourier(self.dispatcher, self.clock),
         )
         return self

@@ -88,11 +88,13 @@ class AgentLoop:
         try:
             return await self._working
         except asyncio.CancelledError:
-            if self._attempt.lost or self._attempt.released:
+            attempt = self._attempt
+            over = attempt.stop_requested is None and attempt.run.spec.timeout_s is not None
+            if attempt.lost or attempt.released or not (over or attempt.stop_requested):
                 raise
             stopped = await self._stopped()
-            if self._attempt.stop_requested is None:
-                raise  # its time is over
+            if over:
+                raise
             return stopped
         finally:
             self._working.cancel()
@@ -285,7 +287,9 @@ class AgentLoop:
         await self._read()
         call, partial = self._talk.open, self._talk.partial
         if call is not None:
-            await self._save([notes.used(self._means.stage.terms, call, None)])
+            goes_on = self._attempt.stop_requested in ("pause", "restart")
+            unsaid = notes.reset(call, "stopped") if goes_on else []
+            await self._save([notes.used(self._means.stage.terms, call, None), *unsaid])
         output = self._means.redactor().text(partial) if partial else None
         return o.Stopped(output, self._means.leave(_whole(self._talk, partial)))
 

@@ -1,0 +1,101 @@
+"""Worlds that execute agent runs: a scripted model, tools that are only names, and the loop as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runwright.agents.providers.port import Bounds
+from runwright.agents.providers.registry import Providers
+from runwright.agents.providers.scripted import Script, Turn
+from runwright.agents.tools.ask_user import AskUser
+from runwright.agents.tools.bounds import ToolBounds
+from runwright.agents.tools.port import Result, Said, Scene
+from runwright.agents.tools.toolbox import Toolbox
+from runwright.clock import FrozenClock
+from runwright.domain.model_call import ToolCall
+from runwright.domain.persona import PersonaDefinition
+from runwright.domain.route import RouteDefinition
+from runwright.domain.thread import Thread
+from runwright.domain.tools import Action, Effect, Ready, ToolSpec
+from runwright.executors.agent import AgentExecutor
+from tests.engine.databases import Database
+from tests.engine.talking import Talk
+from tests.engine.world import ADMIN, PROJECT, World
+
+_ANY = {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": False}
+
+
+class Doing:
+    """A tool that remembers its calls, waits until it is let through, and says what it is told to say."""
+
+    def __init__(self, name: str, effect: Effect, risk: Any = "low", says: Any = None) -> None:
+        self.spec = ToolSpec(name=name, description="", schema=_ANY, actions={"": Action(risk, effect)})
+        self.says = says
+        self.begun: list[str] = []
+        self.made: list[dict[str, Any]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def call(self, call: Ready, scene: Scene) -> Result:
+        """Do it."""
+        self.begun.append(scene.idempotency_key)
+        await self.open.wait()
+        self.made.append(call.arguments)
+        return Said(self.says if self.says is not None else f"{self.spec.name} did {call.arguments.get('name', '')}")
+
+
+class Acting(Talk):
+    """A world with the executor of agents in it; `http` changes nothing, `shell` may not be done twice."""
+
+    def __init__(self, world: World, executor: AgentExecutor, providers: Providers, http: Doing, shell: Doing) -> None:
+        super().__init__(world)
+        self.http = http
+        self.shell = shell
+        self._providers = providers
+        executor.attach(world.engine, self.agents)
+
+    async def thread_for(self, script: str, **persona: Any) -> Thread:
+        """Make a thread whose runs are answered by a script."""
+        price = {"input": 1_000_000, "output": 4_000_000}
+        route = msgspec.convert({"kind": "scripted", "model": script, "price": price}, RouteDefinition)
+        await self.agents.routes.create(ADMIN, PROJECT, "story", route)
+        definition = msgspec.convert({"prompt": "You tell stories.", "route": "story", **persona}, PersonaDefinition)
+        await self.agents.personas.create(ADMIN, PROJECT, "teller", definition)
+        return await self.thread(persona_id="teller")
+
+    async def close(self) -> None:
+        """Close the connections of the providers."""
+        await self._providers.close()
+
+
+async def acting(
+    directory: Path,
+    clock: FrozenClock,
+    database: Database,
+    scripts: dict[str, Script],
+    http: Doing | None = None,
+    shell: Doing | None = None,
+) -> Acting:
+    """Return an open world that executes agent runs, not started yet."""
+    world = World(directory, clock, (), database)
+    providers = Providers(clock, Bounds(), scripts=scripts)
+    http, shell = http or Doing("http", "read_only"), shell or Doing("shell", "unsafe", "high")
+    toolbox = Toolbox((AskUser(), http, shell), ToolBounds(), None, "no sandbox in tests")
+    executor = AgentExecutor(providers, toolbox, world.artifacts)
+    world.beside.append((executor, 4))
+    await world.open()
+    return Acting(world, executor, providers, http, shell)
+
+
+def says(*text: str, calls: tuple[ToolCall, ...] = (), thinking: tuple[str, ...] = ()) -> Turn:
+    """Return one answer of the model, in pieces."""
+    return Turn(text=text, tool_calls=calls, thinking=thinking)
+
+
+def calling(name: str, ident: str, /, **arguments: Any) -> ToolCall:
+    """Return a call of a tool, as a model writes it."""
+    return ToolCall(ident, name, msgspec.json.encode(arguments).decode())

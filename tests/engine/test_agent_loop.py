@@ -1,0 +1,280 @@
+"""Agent runs as they execute: streamed, with tools, asked about, stopped, and gone on with after a lost worker."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runwright.agents.providers.scripted import Script, Turn
+from runwright.clock import FrozenClock
+from runwright.domain.run import Run
+from tests.engine.acting import Acting, Doing, acting, calling, says
+from tests.engine.databases import Database
+from tests.engine.world import ADMIN, settled, until
+
+STORY = Script(
+    turns=(
+        says("Let me look. ", calls=(calling("http", "c1", name="a"), calling("http", "c2", name="b"))),
+        says("And do. ", calls=(calling("shell", "c1", name="x"),)),
+        says("The ", "end."),
+    )
+)
+ASKS = Script(turns=(says(calls=(calling("ask_user", "q", question="Which?"),)), says("Good.")))
+SPLIT = Script(turns=(says("It is hunter2-", "the-sec", "ret, you see."),))
+SLOW = Script(turns=(Turn(text=("Once ", "upon ", "a time"), delay_s=5.0),))
+SCRIPTS = {"story": STORY, "asks": ASKS, "split": SPLIT, "slow": SLOW}
+Opener = Callable[..., Awaitable[Acting]]
+
+
+@pytest.fixture
+async def opened(database: Database, tmp_path: Path) -> AsyncIterator[Opener]:
+    """Return what opens a world that executes agent runs, over the test's database."""
+    made: list[Acting] = []
+    clock = FrozenClock()
+
+    async def opening(http: Doing | None = None, shell: Doing | None = None) -> Acting:
+        act = await acting(tmp_path / "data", clock, database, SCRIPTS, http, shell)
+        made.append(act)
+        act.world.engine.start()
+        return act
+
+    yield opening
+    for act in made:
+        if act.world.opened:
+            await act.world.crash()
+        await act.close()
+
+
+async def ended(act: Acting, run_id: str, *states: str) -> Run:
+    """Return the run once it is in one of these states, or terminal."""
+    wanted = states or ("completed", "failed", "cancelled")
+    for _ in range(20_000):
+        run = await act.world.run(run_id)
+        if run.state in wanted:
+            await settled(act.world)
+            return await act.world.run(run_id)
+        act.world.clock.advance(0.01)
+        await settled(act.world)
+    raise AssertionError(await act.world.types(run_id))
+
+
+async def visible(act: Acting, run_id: str) -> list[str]:
+    """Return what the log says beside the lifecycle."""
+    return [kind for kind in await act.world.types(run_id) if not kind.startswith("run.")]
+
+
+async def test_a_run_streams_an_answer_and_leaves_it_in_its_thread(opened):
+    act = await opened()
+    thread = await act.thread_for("echo")
+    made = await act.start(thread, "Good morning")
+    run = await ended(act, made.run_id)
+    assert run.state == "completed"
+    kinds = await visible(act, made.run_id)
+    assert kinds[0] == "llm.request"
+    assert kinds[-3:] == ["message.completed", "llm.response", "usage.recorded"]
+    assert set(kinds[1:-3]) == {"message.delta"}
+    assert "".join(await act.world.data_of(made.run_id, "message.delta", "content")) == "Good morning"
+    assert await act.said(thread) == [(1, "user", "Good morning"), (2, "assistant", "Good morning")]
+    done = await act.world.data(made.run_id, "run.completed")
+    assert (done["output"], run.usage.unpriced) == ("Good morning", 0)
+    assert run.usage.cost_microusd == run.usage.input_tokens + 4 * run.usage.output_tokens > 0
+    await act.world.check()
+
+
+async def test_a_run_calls_tools_until_the_model_has_its_last_word(opened):
+    act = await opened()
+    made = await act.start(await act.thread_for("story"), "Tell me a story")
+    run = await ended(act, made.run_id)
+    assert run.state == "completed"
+    assert sorted(call["name"] for call in act.http.made) == ["a", "b"]
+    assert [call["name"] for call in act.shell.made] == ["x"]
+    assert (await act.world.data(made.run_id, "run.completed"))["output"] == "The end."
+    idents = await act.world.data_of(made.run_id, "tool.call", "tool_call_id")
+    assert len(set(idents)) == 3, "a name that the model uses again names another call"
+    last = (await act.world.data_of(made.run_id, "llm.request", "prompt"))[-1]
+    kept = {key for (key,) in act.world.rows("SELECT key FROM run_values WHERE kind = 'prompt'")}
+    assert kept >= set(last)
+    await act.world.check()
+
+
+async def test_a_question_parks_the_run_and_the_answer_is_what_the_model_hears(opened):
+    act = await opened()
+    made = await act.start(await act.thread_for("asks"), "Choose")
+    run = await ended(act, made.run_id, "waiting")
+    assert (run.reason, run.worker_id) == ("input", None)
+    about = {"mode": "answer", "request_id": None, "idempotency_key": None, "asked_by": None}
+    await act.agents.inputs.say(act.world.reader(), ADMIN, made.run_id, "The red one", **about)
+    assert (await ended(act, made.run_id)).state == "completed"
+    assert (await act.world.data(made.run_id, "tool.result"))["result"] == "The red one"
+
+
+@pytest.mark.parametrize(
+    ("answer", "made_with"),
+    [
+        ("yes", [{"name": "x"}]),
+        ("no", []),
+        ('{"decision": "approve", "arguments": {"name": "hunter2-the-secret"}}', [{"name": "hunter2-the-secret"}]),
+    ],
+)
+async def test_a_risky_call_waits_for_a_person(opened, answer, made_with):
+    act = await opened()
+    made = await act.start(await act.thread_for("story", risk_threshold="high"), "Tell me a story")
+    await ended(act, made.run_id, "waiting")
+    about = {"mode": "answer", "request_id": None, "idempotency_key": None, "asked_by": None}
+    await act.agents.inputs.say(act.world.reader(), ADMIN, made.run_id, answer, **about)
+    assert (await ended(act, made.run_id)).state == "completed"
+    assert act.shell.made == made_with
+    assert b"hunter2-the-secret" not in b"".join(e.data or b"" for e in await act.world.events(made.run_id))
+
+
+async def test_a_secret_that_the_model_says_in_pieces_is_said_in_none(opened):
+    act = await opened()
+    thread = await act.thread_for("split")
+    made = await act.start(thread, "What is it?")
+    await ended(act, made.run_id)
+    events = await act.world.events(made.run_id)
+    assert all(b"hunter2" not in (event.data or b"") for event in events)
+    streamed = "".join(await act.world.data_of(made.run_id, "message.delta", "content"))
+    assert streamed == (await act.world.data(made.run_id, "llm.response"))["text"]
+    assert streamed.endswith(", you see.")
+    assert (await act.said(thread))[-1] == (2, "assistant", streamed)
+
+
+async def test_a_secret_in_what_a_tool_says_goes_neither_to_the_log_nor_to_the_model(opened):
+    act = await opened(http=Doing("http", "read_only", says={"key": "hunter2-the-secret"}))
+    made = await act.start(await act.thread_for("story"), "Tell me a story")
+    assert (await ended(act, made.run_id)).state == "completed"
+    assert all(b"hunter2" not in (event.data or b"") for event in await act.world.events(made.run_id))
+
+
+async def test_a_long_output_is_shown_in_part_and_kept_whole(opened):
+    act = await opened(http=Doing("http", "read_only", says="long " * 10_000))
+    made = await act.start(await act.thread_for("story"), "Tell me a story")
+    await ended(act, made.run_id)
+    results = [
+        msgspec.json.decode(e.data or b"") for e in await act.world.events(made.run_id) if e.type == "tool.result"
+    ]
+    assert [each["truncated"] for each in results] == [True, True, False]
+    assert (results[0]["artifact"],) in act.world.rows("SELECT key FROM run_values WHERE kind = 'tool_output'")
+    assert all(len(event.data or b"") < 40_000 for event in await act.world.events(made.run_id))
+
+
+async def test_a_run_that_is_cancelled_keeps_what_was_said_and_what_it_cost(opened):
+    act = await opened()
+    thread = await act.thread_for("slow")
+    made = await act.start(thread, "Tell")
+    await until(lambda: act.world.rows("SELECT seq FROM run_events WHERE type = 'llm.request'"))
+    await settled(act.world)
+    act.world.clock.advance(5.0)
+    await settled(act.world)
+    await act.world.stop(made.run_id)
+    run = await ended(act, made.run_id)
+    assert run.state == "cancelled"
+    assert (await act.world.data(made.run_id, "run.cancelled"))["partial_output"] == "Once "
+    used = await act.world.data(made.run_id, "usage.recorded")
+    assert used["estimated"]
+    assert run.usage.cost_microusd == used["cost_microusd"] > 0
+    assert (await act.said(thread))[-1] == (2, "assistant", "Once ")
+
+
+@pytest.mark.parametrize("tool", ["http", "shell"])
+async def test_a_run_whose_worker_is_lost_in_a_call_goes_on_elsewhere(opened, tool):
+    first = await opened()
+    stuck = getattr(first, tool)
+    stuck.open.clear()
+    made = await first.start(await first.thread_for("story"), "Tell me a story")
+    for _ in range(1000):
+        if stuck.begun:
+            break
+        await settled(first.world)
+    await first.world.crash()
+    second = await opened()
+    await second.world.reap(120)
+    run = await ended(second, made.run_id)
+    assert run.state == "completed"
+    assert await second.world.data_of(made.run_id, "run.recovered", "recoveries") == [1]
+    assert (await second.world.data(made.run_id, "run.completed"))["output"] == "The end."
+    if tool == "http":
+        assert sorted(call["name"] for call in second.http.made) == ["a", "b"]
+        assert set(second.http.begun) == set(first.http.begun), "the same call has the same key, whoever makes it"
+    else:
+        assert (len(first.shell.begun), second.shell.begun) == (1, [])
+        error = (await second.world.data(made.run_id, "tool.result"))["error"]
+        assert error["code"] == "tool.outcome_unknown"
+    await second.world.check()
+
+
+async def test_a_run_that_is_paused_says_again_what_it_had_begun_to_say(opened):
+    act = await opened()
+    made = await act.start(await act.thread_for("slow"), "Tell")
+    await until(lambda: act.world.rows("SELECT seq FROM run_events WHERE type = 'llm.request'"))
+    await settled(act.world)
+    act.world.clock.advance(5.0)
+    await settled(act.world)
+    await act.world.stop(made.run_id, "pause")
+    await ended(act, made.run_id, "paused")
+    await act.world.resume(made.run_id)
+    assert (await ended(act, made.run_id)).state == "completed"
+    asked = await act.world.data_of(made.run_id, "llm.request", "llm_call_id")
+    assert await act.world.data_of(made.run_id, "message.reset", "segment_id") == asked[:1]
+    assert asked == await act.world.data_of(made.run_id, "usage.recorded", "llm_call_id")
+
+
+async def test_what_is_said_to_a_run_by_the_way_is_heard_at_its_next_turn(opened):
+    act = await opened()
+    act.http.open.clear()
+    thread = await act.thread_for("story")
+    made = await act.start(thread, "Tell me a story")
+    for _ in range(1000):
+        if len(act.http.begun) == 2:
+            break
+        await settled(act.world)
+    about = {"mode": "steer", "request_id": None, "idempotency_key": None, "asked_by": None}
+    await act.agents.inputs.say(act.world.reader(), ADMIN, made.run_id, "Make it short", **about)
+    act.http.open.set()
+    assert (await ended(act, made.run_id)).state == "completed"
+    asked = [msgspec.json.decode(e.data or b"") for e in await act.world.events(made.run_id) if e.type == "llm.request"]
+    (said,) = [e.seq for e in await act.world.events(made.run_id) if e.type == "run.input_received"]
+    assert [each.get("heard_seq", 0) for each in asked] == [0, said, 0]
+    assert [text for _, role, text in await act.said(thread) if role == "user"] == ["Tell me a story", "Make it short"]
+
+
+async def test_a_call_that_the_provider_rejects_ends_the_run_and_costs_nothing(opened):
+    act = await opened()
+    made = await act.start(await act.thread_for("nobody-wrote-this"), "Tell me a story")
+    run = await ended(act, made.run_id)
+    failed = await act.world.data(made.run_id, "run.failed")
+    assert (run.state, failed["code"]) == ("failed", "providers.rejected")
+    assert (await act.world.data(made.run_id, "usage.recorded"))["cost_microusd"] == run.usage.cost_microusd == 0
+
+
+async def test_a_budget_that_is_used_up_ends_the_run(opened):
+    act = await opened()
+    made = await act.start(await act.thread_for("story", budget={"turns": 2}), "Tell me a story")
+    run = await ended(act, made.run_id)
+    failed = await act.world.data(made.run_id, "run.failed")
+    assert (run.state, failed["reason"], failed["code"]) == ("failed", "budget", "budget.exhausted")
+    assert len(await act.world.data_of(made.run_id, "llm.response", "text")) == 2
+    assert await act.world.data_of(made.run_id, "budget.warning", "limit_name") == ["turns"]
+
+
+async def test_a_run_whose_worker_is_lost_in_an_answer_says_it_again_and_settles_both(opened):
+    first = await opened()
+    made = await first.start(await first.thread_for("slow"), "Tell")
+    await until(lambda: first.world.rows("SELECT seq FROM run_events WHERE type = 'llm.request'"))
+    await settled(first.world)
+    first.world.clock.advance(5.0)
+    await settled(first.world)
+    first.world.clock.advance(0.1)
+    await settled(first.world)
+    await first.world.crash()
+    second = await opened()
+    await second.world.reap(120)
+    run = await ended(second, made.run_id)
+    assert run.state == "completed"
+    asked = await second.world.data_of(made.run_id, "llm.request", "llm_call_id")
+    assert asked == await second.world.data_of(made.run_id, "usage.recorded", "llm_call_id")
+    assert await second.world.data_of(made.run_id, "usage.recorded", "estimated") == [True, False]
+    assert await second.world.data_of(made.run_id, "message.reset", "segment_id") == asked[:1]
+    assert msgspec.json.decode((await second.world.events(made.run_id))[-1].data or b"")["output"] == "Once upon a time"
