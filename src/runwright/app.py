@@ -46,6 +46,7 @@ from runwright.engine.endpoints import Endpoints
 from runwright.engine.engine import Engine
 from runwright.engine.signing_secrets import SigningSecrets
 from runwright.errors import InvalidSettings
+from runwright.executors.agent import AgentExecutor
 from runwright.executors.courier import DispatchingCourier
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
@@ -108,6 +109,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         dispatcher = _dispatcher(settings, clock)
         dispatching = _dispatching(dispatcher, store, keyring)
         processes = await _processes(settings, store, keyring, watchers)
+        acting = await AgentExecutor.open(settings, clock, artifact_store)
         engine = Engine(
             store,
             clock,
@@ -115,7 +117,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             sealer=keyring,
             artifacts=artifact_store,
             redactor=redactor,
-            executors=_executors(settings, dispatching, executor, processes),
+            executors=_executors(settings, dispatching, executor, processes, acting),
             bus=_bus(settings, clock),
             courier=DispatchingCourier(dispatcher, clock),
         )
@@ -124,6 +126,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
         services = _services(settings, clock, engine, keyring, tenants, watchers)
+        if acting is not None:
+            acting.attach(engine, services.agents)
         await engine.known.refresh()
         engine.start()
         try:
@@ -136,6 +140,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             await dispatching.close()
             if executor is not None:
                 executor.close()
+            if acting is not None:
+                await acting.close()
     finally:
         await store.close()
         report("process.stopped")
@@ -266,11 +272,16 @@ async def _processes(
 
 
 def _executors(
-    settings: Settings, dispatching: HttpExecutor, handlers: PythonExecutor | None, processes: ProcessExecutor | None
+    settings: Settings,
+    dispatching: HttpExecutor,
+    handlers: PythonExecutor | None,
+    processes: ProcessExecutor | None,
+    agents: AgentExecutor | None,
 ) -> list[tuple[Executor, int]]:
     """Return what executes runs in this process, each with its slots."""
     found: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
     found += [] if handlers is None else [(handlers, settings.slots)]
+    found += [] if agents is None else [(agents, settings.agent_slots)]
     return found + ([] if processes is None else [(processes, settings.process_slots)])
 
 

@@ -1,6 +1,7 @@
 """The log alone tells where a conversation stands, and what comes next: whoever goes on does what was left to do."""
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,7 +40,7 @@ def scripts(draw: st.DrawFn, tools: tuple[str, ...] = (*SAFE, "ask_user")) -> li
 moments = st.lists(st.integers(1, 60), max_size=5, unique=True)
 
 
-def told(play: Play, type: str) -> list[dict[str, object]]:
+def told(play: Play, type: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(event.data or b"") for event in play.events if event.type == type]
 
 

@@ -22,6 +22,7 @@ from runwright.domain.route import RouteDefinition
 from runwright.domain.thread import Thread
 from runwright.domain.tools import Action, Effect, Ready, ToolSpec
 from runwright.executors.agent import AgentExecutor
+from runwright.executors.agent_kit import Kit, LazyKit
 from tests.engine.databases import Database
 from tests.engine.talking import Talk
 from tests.engine.world import ADMIN, PROJECT, World
@@ -51,11 +52,11 @@ class Doing:
 class Acting(Talk):
     """A world with the executor of agents in it; `http` changes nothing, `shell` may not be done twice."""
 
-    def __init__(self, world: World, executor: AgentExecutor, providers: Providers, http: Doing, shell: Doing) -> None:
+    def __init__(self, world: World, executor: AgentExecutor, http: Doing, shell: Doing) -> None:
         super().__init__(world)
         self.http = http
         self.shell = shell
-        self._providers = providers
+        self._executor = executor
         executor.attach(world.engine, self.agents)
 
     async def thread_for(self, script: str, **persona: Any) -> Thread:
@@ -69,7 +70,7 @@ class Acting(Talk):
 
     async def close(self) -> None:
         """Close the connections of the providers."""
-        await self._providers.close()
+        await self._executor.close()
 
 
 async def acting(
@@ -85,10 +86,14 @@ async def acting(
     providers = Providers(clock, Bounds(), scripts=scripts)
     http, shell = http or Doing("http", "read_only"), shell or Doing("shell", "unsafe", "high")
     toolbox = Toolbox((AskUser(), http, shell), ToolBounds(), None, "no sandbox in tests")
-    executor = AgentExecutor(providers, toolbox, world.artifacts)
+
+    async def kit() -> Kit:
+        return Kit(providers, toolbox)
+
+    executor = AgentExecutor(LazyKit(kit), world.artifacts)
     world.beside.append((executor, 4))
     await world.open()
-    return Acting(world, executor, providers, http, shell)
+    return Acting(world, executor, http, shell)
 
 
 def says(*text: str, calls: tuple[ToolCall, ...] = (), thinking: tuple[str, ...] = ()) -> Turn:

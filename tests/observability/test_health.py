@@ -45,6 +45,8 @@ async def test_a_server_in_order_is_ready_and_names_every_check(tmp_path: Path):
         "http.heartbeat",
         "worker.claimer",
         "worker.heartbeat",
+        "agent.claimer",
+        "agent.heartbeat",
     )
     assert answer == {
         "status": "ready",

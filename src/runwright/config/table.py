@@ -226,7 +226,8 @@ class Settings:
     process_sample_ms: float = _setting(
         100.0, "Interval of the look at a command's processes; its files are looked at every tenth time", 5, 10_000
     )
-    # --- tools of agents
+    # --- agents and their tools
+    agent_slots: int = _setting(100, "Agent runs that this server executes at a time; 0: it takes none", 0, 10_000)
     agent_tools_parallel: int = _setting(8, "Calls of tools that change nothing, of one run at a time", 1, 1000)
     agent_tool_output_max_bytes: int = _setting(
         MIB, "Largest output of a tool; of what is longer the middle is left out", 1024, 64 * MIB

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Self
 
 from runwright.agents.agents import Agents
 from runwright.agents.loop import AgentLoop, Means
-from runwright.agents.providers.registry import Providers
 from runwright.agents.tools.runner import Runner
 from runwright.agents.tools.toolbox import Toolbox
+from runwright.clock import Clock
+from runwright.config import Settings
 from runwright.domain import outcome as o
 from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.lane import Lane
@@ -23,19 +25,32 @@ from runwright.domain.transcript import read
 from runwright.engine.attempt import Attempt
 from runwright.engine.engine import Engine
 from runwright.errors import Conflict, Internal
+from runwright.executors.agent_kit import Kit, LazyKit
 from runwright.store.queries import personas as q
 
 
 class AgentExecutor:
-    """Executes agent runs with the models and tools of this process. Attach it before the engine starts."""
+    """Executes agent runs with the models and tools of this process.
+
+    Attach it before the engine starts. To be closed.
+    """
 
     name = AGENT
 
-    def __init__(self, providers: Providers, toolbox: Toolbox, artifacts: ArtifactStore) -> None:
-        self._providers = providers
-        self._toolbox = toolbox
+    def __init__(self, kit: LazyKit, artifacts: ArtifactStore) -> None:
+        self._kit = kit
         self._artifacts = artifacts
         self._behind: tuple[Engine, Agents] | None = None
+
+    @classmethod
+    async def open(cls, settings: Settings, clock: Clock, artifacts: ArtifactStore) -> Self | None:
+        """Return the executor that the settings want, or none. Raises `InvalidSettings` for scripts that are none."""
+        if settings.agent_slots == 0:
+            return None
+        kit = LazyKit(lambda: Kit.of(settings, clock))
+        if settings.model_scripts is not None:
+            await kit.get()  # what is wrong with scripts is a matter of the start, not of the first run
+        return cls(kit, artifacts)
 
     def attach(self, engine: Engine, agents: Agents) -> None:
         """Take the engine that claims for it, and the verbs of agents over it."""
@@ -54,29 +69,35 @@ class AgentExecutor:
         if terms is None:
             raise Internal("an agent run has no terms")
         credential = terms.credential_id
-        stage = await self._stage(attempt, engine, agents, terms)
+        kit = await self._kit.get()
+        stage = await self._stage(attempt, engine, agents, kit.toolbox)
 
         async def secret() -> str | None:
             return None if credential is None else await agents.credentials.key(credential, spec.project_id)
 
         means = Means(
             stage=stage,
-            model=self._providers,
+            model=kit.providers,
             secret=secret,
             events=lambda after, limit: engine.store.events(spec.run_id, after, limit),
             redactor=lambda: engine.vault.redactors.of(spec.project_id),
-            runner=lambda workspace: Runner(self._toolbox, engine.clock, workspace),
-            workspace=lambda last: self._toolbox.workspace(spec.run_id, last),
+            runner=lambda workspace: Runner(kit.toolbox, engine.clock, workspace),
+            workspace=lambda last: kit.toolbox.workspace(spec.run_id, last),
             leave=lambda left: tuple(
                 agents.threads.sealed(spec.project_id, each.role, each.parts, engine.clock.now(), hidden=each.hidden)
                 for each in left
             ),
-            preview_bytes=self._toolbox.bounds.preview_bytes,
+            preview_bytes=kit.toolbox.bounds.preview_bytes,
         )
         return await AgentLoop(attempt, means).run()
 
-    async def _stage(self, attempt: Attempt, engine: Engine, agents: Agents, terms: AgentTerms) -> Stage:
-        project_id = attempt.run.spec.project_id
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._kit.close()
+
+    async def _stage(self, attempt: Attempt, engine: Engine, agents: Agents, toolbox: Toolbox) -> Stage:
+        project_id, terms = attempt.run.spec.project_id, attempt.run.spec.agent
+        assert terms is not None
         base_url = None
         if terms.credential_id is not None:
             rows = await engine.store.fetch(q.PROVIDER, provider_id=terms.credential_id)
@@ -91,7 +112,7 @@ class AgentExecutor:
             terms=terms,
             system=await _prompt(engine, project_id, terms),
             history=tuple(history),
-            catalogue=self._toolbox.catalogue,
+            catalogue=toolbox.catalogue,
             rules=ToolRules.of(terms),
             base_url=base_url,
         )
