@@ -75,7 +75,7 @@ class Stage(Served):
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with serving(tmp_path) as served:
+    async with serving(tmp_path, agent_slots=0) as served:
         yield Stage(served.house)
 
 

@@ -33,7 +33,7 @@ class Agents:
             engine.submitter,
             engine.values,
             self.threads,
-            Terms(self.personas, self.routes),
+            Terms(self.personas, self.routes, engine.clock),
             engine.clock,
         )
 

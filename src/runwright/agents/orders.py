@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from runwright.agents.personas import Personas
+from runwright.agents.pricing import facts_of
 from runwright.agents.routes import Routes
+from runwright.clock import Clock
 from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import TOOLS, AgentTerms, Budget, Tool
 from runwright.domain.persona import DEFAULT, Persona
@@ -41,9 +43,10 @@ class AgentOrder(msgspec.Struct, frozen=True, kw_only=True):
 class Terms:
     """Works terms out."""
 
-    def __init__(self, personas: Personas, routes: Routes) -> None:
+    def __init__(self, personas: Personas, routes: Routes, clock: Clock) -> None:
         self._personas = personas
         self._routes = routes
+        self._clock = clock
 
     async def of(self, actor: Actor, project: Project, thread: Thread, order: AgentOrder) -> AgentTerms:
         """Return the terms of a run. Raises `NotFound` for an unknown persona or route, and `InvalidRequest`."""
@@ -57,6 +60,11 @@ class Terms:
                 f"the route {route.name!r} names a provider that is gone; give it another", code="routes.no_provider"
             )
         model = order.model or definition.model or route.definition.model
+        price = _price(route, model)
+        if price is None:
+            base_url = None if provider is None else provider.base_url
+            now_us = self._clock.now()
+            price = (await facts_of(route.definition.kind, model, base_url, now_us=now_us)).price
         return AgentTerms(
             thread_id=thread.thread_id,
             persona_id=persona.persona_id,
@@ -64,7 +72,7 @@ class Terms:
             provider=route.definition.kind,
             model=model,
             credential_id=None if provider is None else provider.provider_id,
-            price=_price(route, model),
+            price=price,
             max_output_tokens=route.definition.max_output_tokens,
             context_window=route.definition.context_window,
             temperature=definition.temperature,
