@@ -8,10 +8,15 @@ import pytest
 
 from runwright.agents.providers.scripted import Script, Turn
 from runwright.clock import FrozenClock
+from runwright.domain import outcome as o
+from runwright.domain.events import Event
+from runwright.domain.lane import Lane
 from runwright.domain.run import Run
+from runwright.engine.attempt import Attempt
 from tests.engine.acting import Acting, Doing, acting, calling, says
 from tests.engine.databases import Database
-from tests.engine.world import ADMIN, settled, until
+from tests.engine.talking import Talk
+from tests.engine.world import ADMIN, World, settled, until
 
 STORY = Script(
     turns=(
@@ -238,6 +243,51 @@ async def test_what_is_said_to_a_run_by_the_way_is_heard_at_its_next_turn(opened
     (said,) = [e.seq for e in await act.world.events(made.run_id) if e.type == "run.input_received"]
     assert [each.get("heard_seq", 0) for each in asked] == [0, said, 0]
     assert [text for _, role, text in await act.said(thread) if role == "user"] == ["Tell me a story", "Make it short"]
+
+
+class Hasty:
+    """An executor that ends each run where it last looked; somebody speaks to the run before it ends the first time."""
+
+    name = "agent"
+
+    def __init__(self) -> None:
+        self.executed = 0
+        self.speak: Callable[[str], Awaitable[object]]
+
+    def serves(self, lane: Lane) -> bool:
+        """Serve agents."""
+        return lane.executor == self.name
+
+    async def execute(self, attempt: Attempt) -> o.Outcome:
+        """End at once."""
+        self.executed += 1
+        if self.executed == 1:
+            await self.speak(attempt.run.run_id)
+        else:
+            (_, *_, last) = await self.events(attempt.run.run_id)
+            attempt.place = (last.seq, last.created_at)
+        return o.Completed()
+
+    events: Callable[[str], Awaitable[list[Event]]]
+
+
+async def test_a_run_that_is_spoken_to_while_it_ends_goes_on_and_hears_it(database, tmp_path):
+    hasty, world = Hasty(), World(tmp_path / "data", FrozenClock(), (), database)
+    world.beside.append((hasty, 1))
+    await world.open()
+    try:
+        talk = Talk(world)
+        about = {"mode": "steer", "request_id": None, "idempotency_key": None, "asked_by": None}
+        hasty.speak = lambda run_id: talk.agents.inputs.say(world.reader(), ADMIN, run_id, "Wait!", **about)
+        hasty.events = world.events
+        world.engine.start()
+        made = await talk.start(await talk.thread(), "Hello")
+        await until(lambda: hasty.executed == 2)
+        await settled(world)
+        assert (await world.types(made.run_id))[-2:] == ["run.input_received", "run.completed"]
+        await world.check()
+    finally:
+        await world.crash()
 
 
 async def test_a_call_that_the_provider_rejects_ends_the_run_and_costs_nothing(opened):

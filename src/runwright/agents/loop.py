@@ -117,6 +117,8 @@ class AgentLoop:
         while True:
             events = await self._means.events(self._talk.seq, PAGE)
             self._talk = fold(events, self._talk, self._answers)
+            if events:
+                self._attempt.place = (events[-1].seq, events[-1].created_at)  # an end is written here, or not at all
             if len(events) < PAGE:
                 return
 

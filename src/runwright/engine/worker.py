@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from runwright.clock import Clock
 from runwright.domain.lane import Lane, queue_of
-from runwright.domain.outcome import Outcome
-from runwright.domain.run import Run, StopKind
+from runwright.domain.outcome import Completed, Outcome
+from runwright.domain.run import AGENT, Run, StopKind
 from runwright.engine.attempt import Attempt, AttemptLost, Executor
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter
@@ -19,7 +19,7 @@ from runwright.engine.reach import Reach
 from runwright.engine.requests import Take
 from runwright.engine.schema import JobSchemas
 from runwright.engine.values import Values
-from runwright.errors import Error, StaleLease
+from runwright.errors import Error, Overtaken, StaleLease
 from runwright.store.base import Store, Transaction
 from runwright.telemetry import observe, report
 
@@ -200,12 +200,22 @@ class Worker:
                 report("worker.lease_lost", run_id=run_id, worker_id=self.worker_id)
                 attempt.lose(StaleLease(f"the lease of run {run_id} has moved on"))
 
+    async def _ended(self, attempt: Attempt) -> Outcome:
+        """Execute to the end, and write it. An agent that was spoken to since it last looked goes on instead."""
+        while True:
+            outcome = await attempt.execute(self._executor)
+            hears = attempt.run.spec.kind == AGENT and isinstance(outcome, Completed)
+            try:
+                await attempt.finish(outcome, random.random(), self._lease_s, attempt.place if hears else None)
+            except Overtaken:
+                continue
+            return outcome
+
     async def _execute(self, attempt: Attempt) -> None:
         observe("attempt.began", run=attempt.run, now=self._clock.now())
         outcome: Outcome | None = None
         try:
-            outcome = await attempt.execute(self._executor)
-            await attempt.finish(outcome, random.random(), self._lease_s)
+            outcome = await self._ended(attempt)
         except (AttemptLost, asyncio.CancelledError):
             report("worker.attempt_lost", run_id=attempt.run.run_id, worker_id=self.worker_id)
         except Error as refusal:
