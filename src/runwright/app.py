@@ -137,15 +137,19 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             yield House(services, served, key, founded.made, processes)
         finally:
             await engine.drain()
-            await dispatching.close()
-            if executor is not None:
-                executor.close()
-            if acting is not None:
-                await acting.close()
+            await _close(dispatching, executor, acting)
     finally:
         await store.close()
         report("process.stopped")
         watchers.close()
+
+
+async def _close(dispatching: HttpExecutor, handlers: PythonExecutor | None, agents: AgentExecutor | None) -> None:
+    await dispatching.close()
+    if handlers is not None:
+        handlers.close()
+    if agents is not None:
+        await agents.close()
 
 
 def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:

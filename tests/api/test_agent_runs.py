@@ -57,7 +57,7 @@ async def reached(served: Served, run_id: str, *states: str) -> dict[str, Any]:
             run: dict[str, Any] = await ok(served.admin.get(f"/v1/runs/{run_id}"))
             if run["status"] in states:
                 return run
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0)
 
 
 async def test_an_agent_works_in_its_workspace_and_says_what_it_found(served: Served) -> None:

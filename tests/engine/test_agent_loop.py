@@ -26,7 +26,7 @@ STORY = Script(
     )
 )
 ASKS = Script(turns=(says(calls=(calling("ask_user", "q", question="Which?"),)), says("Good.")))
-SPLIT = Script(turns=(says("It is hunter2-", "the-sec", "ret, you see."),))
+SPLIT = Script(turns=(says("It is hunter2-", "the-sec", "ret, you see: hunter2-"),))
 SLOW = Script(turns=(Turn(text=("Once ", "upon ", "a time"), delay_s=5.0),))
 SCRIPTS = {"story": STORY, "asks": ASKS, "split": SPLIT, "slow": SLOW}
 Opener = Callable[..., Awaitable[Acting]]
@@ -139,10 +139,12 @@ async def test_a_secret_that_the_model_says_in_pieces_is_said_in_none(opened):
     made = await act.start(thread, "What is it?")
     await ended(act, made.run_id)
     events = await act.world.events(made.run_id)
-    assert all(b"hunter2" not in (event.data or b"") for event in events)
+    assert all(b"hunter2-the" not in (event.data or b"") for event in events)
+    kinds = await visible(act, made.run_id)
+    assert kinds.index("message.completed") > max(at for at, kind in enumerate(kinds) if kind == "message.delta")
     streamed = "".join(await act.world.data_of(made.run_id, "message.delta", "content"))
     assert streamed == (await act.world.data(made.run_id, "llm.response"))["text"]
-    assert streamed.endswith(", you see.")
+    assert streamed.endswith(", you see: hunter2-")
     assert (await act.said(thread))[-1] == (2, "assistant", streamed)
 
 
@@ -154,7 +156,7 @@ async def test_a_secret_in_what_a_tool_says_goes_neither_to_the_log_nor_to_the_m
 
 
 async def test_a_long_output_is_shown_in_part_and_kept_whole(opened):
-    act = await opened(http=Doing("http", "read_only", says="long " * 10_000))
+    act = await opened(http=Doing("http", "read_only", says="x" * 8_185 + "hunter2-the-secret" + "y" * 20_000))
     made = await act.start(await act.thread_for("story"), "Tell me a story")
     await ended(act, made.run_id)
     results = [
@@ -162,7 +164,9 @@ async def test_a_long_output_is_shown_in_part_and_kept_whole(opened):
     ]
     assert [each["truncated"] for each in results] == [True, True, False]
     assert (results[0]["artifact"],) in act.world.rows("SELECT key FROM run_values WHERE kind = 'tool_output'")
-    assert all(len(event.data or b"") < 40_000 for event in await act.world.events(made.run_id))
+    events = await act.world.events(made.run_id)
+    assert all(len(event.data or b"") < 20_000 for event in events)
+    assert all(b"hunter2" not in (event.data or b"") for event in events), "it is cut after it was redacted"
 
 
 async def test_a_run_that_is_cancelled_keeps_what_was_said_and_what_it_cost(opened):

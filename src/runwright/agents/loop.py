@@ -129,7 +129,8 @@ class AgentLoop:
             case n.RunTools(calls):
                 await self._runner().run_calls(calls, self)
             case n.TellModel(told):
-                await self._save([note for each in told for note in notes.told(each)])
+                redactor = self._means.redactor()
+                await self._save([note for each in told for note in notes.told(each, redactor)])
             case n.Settle(call):
                 lost = [notes.used(self._means.stage.terms, call, None), *notes.reset(call, "interrupted")]
                 await self._save(lost)

@@ -18,7 +18,7 @@ from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.conversation import Open
 from runwright.domain.model_call import ModelCall, ToolCall, Usage
 from runwright.domain.price import cost
-from runwright.domain.redaction import RedactedText, Redactor
+from runwright.domain.redaction import Redactor
 from runwright.domain.tools import Ready
 
 PROMPT, OUTPUT, SNAPSHOT = "prompt", "tool_output", "snapshot"
@@ -164,10 +164,10 @@ def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, lis
     return Note("tool.result", data), kept
 
 
-def told(each: n.Tell) -> list[Note]:
+def told(each: n.Tell, redactor: Redactor) -> list[Note]:
     """Return what is logged of a call that is not made."""
     if each.made is None and each.code != n.OUTCOME_UNKNOWN:
-        comment = None if each.message is None else RedactedText(each.message)
+        comment = None if each.message is None else redactor.text(each.message)
         denied = a.ToolDenied(tool_call_id=each.tool_call_id, tool_name=each.tool, reason=each.code, comment=comment)
         return [Note("tool.denied", denied)]
     unknown = None if each.made is not None else {"code": each.code, "message": each.message}
