@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -281,7 +282,7 @@ async def test_a_run_that_is_spoken_to_while_it_ends_goes_on_and_hears_it(databa
     await world.open()
     try:
         talk = Talk(world)
-        about = {"mode": "steer", "request_id": None, "idempotency_key": None, "asked_by": None}
+        about: dict[str, Any] = {"mode": "steer", "request_id": None, "idempotency_key": None, "asked_by": None}
         hasty.speak = lambda run_id: talk.agents.inputs.say(world.reader(), ADMIN, run_id, "Wait!", **about)
         hasty.events = world.events
         world.engine.start()
