@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ from runwright.agents.tools.bounds import ToolBounds
 from runwright.agents.tools.port import Result, Said, Scene
 from runwright.agents.tools.toolbox import Toolbox
 from runwright.clock import FrozenClock
-from runwright.domain.model_call import ToolCall
+from runwright.domain.model_call import ModelCall, ModelEvent, ToolCall
 from runwright.domain.persona import PersonaDefinition
 from runwright.domain.route import RouteDefinition
 from runwright.domain.thread import Thread
 from runwright.domain.tools import Action, Effect, Ready, ToolSpec
+from runwright.errors import ProviderUnavailable
 from runwright.executors.agent import AgentExecutor
 from runwright.executors.agent_kit import Kit, LazyKit
 from tests.engine.databases import Database
@@ -47,6 +50,24 @@ class Doing:
         await self.open.wait()
         self.made.append(call.arguments)
         return Said(self.says if self.says is not None else f"{self.spec.name} did {call.arguments.get('name', '')}")
+
+
+class Flaky(Providers):
+    """Providers whose answers break off behind the first piece, as long as there is `trouble`."""
+
+    trouble: list[ProviderUnavailable]
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.trouble = []
+
+    async def stream(self, call: ModelCall, secret: str | None = None) -> AsyncGenerator[ModelEvent]:
+        """Yield what the model streams, or its beginning."""
+        async with aclosing(super().stream(call, secret)) as events:
+            async for event in events:
+                yield event
+                if self.trouble:
+                    raise self.trouble.pop(0)
 
 
 class Acting(Talk):
@@ -80,10 +101,12 @@ async def acting(
     scripts: dict[str, Script],
     http: Doing | None = None,
     shell: Doing | None = None,
+    trouble: Sequence[ProviderUnavailable] = (),
 ) -> Acting:
     """Return an open world that executes agent runs, not started yet."""
     world = World(directory, clock, (), database)
-    providers = Providers(clock, Bounds(), scripts=scripts)
+    providers = Flaky(clock, Bounds(), scripts=scripts)
+    providers.trouble += trouble
     http, shell = http or Doing("http", "read_only"), shell or Doing("shell", "unsafe", "high")
     toolbox = Toolbox((AskUser(), http, shell), ToolBounds(), None, "no sandbox in tests")
 

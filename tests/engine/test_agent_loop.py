@@ -1,6 +1,6 @@
 """Agent runs as they execute: streamed, with tools, asked about, stopped, and gone on with after a lost worker."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from runwright.domain.events import Event
 from runwright.domain.lane import Lane
 from runwright.domain.run import Run
 from runwright.engine.attempt import Attempt
+from runwright.errors import ProviderUnavailable
 from tests.engine.acting import Acting, Doing, acting, calling, says
 from tests.engine.databases import Database
 from tests.engine.talking import Talk
@@ -39,8 +40,10 @@ async def opened(database: Database, tmp_path: Path) -> AsyncIterator[Opener]:
     made: list[Acting] = []
     clock = FrozenClock()
 
-    async def opening(http: Doing | None = None, shell: Doing | None = None) -> Acting:
-        act = await acting(tmp_path / "data", clock, database, SCRIPTS, http, shell)
+    async def opening(
+        http: Doing | None = None, shell: Doing | None = None, trouble: Sequence[ProviderUnavailable] = ()
+    ) -> Acting:
+        act = await acting(tmp_path / "data", clock, database, SCRIPTS, http, shell, trouble)
         made.append(act)
         act.world.engine.start()
         return act
@@ -302,6 +305,34 @@ async def test_a_call_that_the_provider_rejects_ends_the_run_and_costs_nothing(o
     failed = await act.world.data(made.run_id, "run.failed")
     assert (run.state, failed["code"]) == ("failed", "providers.rejected")
     assert (await act.world.data(made.run_id, "usage.recorded"))["cost_microusd"] == run.usage.cost_microusd == 0
+
+
+async def test_an_answer_that_breaks_off_is_taken_back_paid_and_asked_for_again(opened):
+    act = await opened(trouble=[ProviderUnavailable("It broke off.", reason="cut", billed=True)])
+    made = await act.start(await act.thread_for("echo"), "Good morning")
+    assert (await ended(act, made.run_id)).state == "completed"
+    asked = await act.world.data_of(made.run_id, "llm.request", "llm_call_id")
+    assert asked == await act.world.data_of(made.run_id, "usage.recorded", "llm_call_id")
+    assert await act.world.data_of(made.run_id, "usage.recorded", "estimated") == [True, False]
+    assert await act.world.data_of(made.run_id, "message.reset", "segment_id") == asked[:1]
+    assert (await act.world.data(made.run_id, "run.completed"))["output"] == "Good morning"
+
+
+async def test_a_long_rest_is_waited_for_without_a_worker(opened):
+    act = await opened(trouble=[ProviderUnavailable("Later.", reason="busy", retry_after_s=60.0)])
+    made = await act.start(await act.thread_for("echo"), "Good morning")
+    run = await ended(act, made.run_id, "waiting", "failed")
+    assert (run.reason, run.worker_id) == ("timer", None)
+    await act.world.past(61)
+    assert (await ended(act, made.run_id)).state == "completed"
+
+
+async def test_a_provider_that_never_answers_ends_the_run(opened):
+    act = await opened(trouble=[ProviderUnavailable("Gone.", reason="cut")] * 9)
+    made = await act.start(await act.thread_for("echo"), "Good morning")
+    assert (await ended(act, made.run_id)).state == "failed"
+    assert len(await act.world.data_of(made.run_id, "llm.request", "llm_call_id")) == 5
+    assert (await act.world.data(made.run_id, "run.failed"))["code"] == "providers.unavailable"
 
 
 async def test_a_budget_that_is_used_up_ends_the_run(opened):
