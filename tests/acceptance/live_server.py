@@ -28,6 +28,7 @@ FAST: dict[str, Any] = {
     "log_format": "json",
     "rate_per_s": 100_000,
     "auth_failures_per_s": 0,
+    "agent_slots": 0,  # a generated request is no reason to load a model: tests of agents ask for slots
 }
 MORTAL: dict[str, Any] = {"lease_s": 5}
 """Settings of a server that is killed: where other servers may work too, its runs are lost when its leases lapse."""
