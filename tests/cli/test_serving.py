@@ -55,7 +55,7 @@ def test_serve_refuses_a_data_directory_that_another_server_holds(tmp_path: Path
         assert "--data-dir" in err
 
 
-def test_up_executes_the_sample_and_exits(tmp_path: Path):
+def test_up_shows_the_samples_and_exits(tmp_path: Path):
     process = command("up", "--exit", "--port", "0", data_dir=tmp_path / "data")
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
@@ -64,6 +64,12 @@ def test_up_executes_the_sample_and_exits(tmp_path: Path):
     assert facts["attempts"] == "2"
     assert "deliberate failure" in facts["failed on the way"]
     assert int(facts["steps kept from an earlier attempt"]) > 2
+    assert facts["model"] == "smollm2-135m-instruct, in this process"
+    assert int(facts["tokens in"]) > 10
+    assert int(facts["tokens out"]) > 10
+    assert facts["cost"] == "$0"
+    said = out.partition("log of events good for?\n")[2].partition("\n\n")[0]
+    assert len(said.split()) > 5, "the model said something"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, cast
 
 from runwright.client.api import AsyncClient
+from runwright.client.sync.agent_stream import AgentStream
 from runwright.client.sync.api import Client
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.stream import EventStream
@@ -46,6 +47,6 @@ class _Threaded:
 def _called(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method as one that is awaited, unless it only makes a list or stream to be read."""
     returns = str(method.__annotations__.get("return", ""))
-    if any(kind.__name__ in returns for kind in (Pages, EventStream)):
+    if any(kind.__name__ in returns for kind in (Pages, EventStream, AgentStream)):
         return lambda *args, **options: _Threaded(method(*args, **options))
     return lambda *args, **options: asyncio.to_thread(method, *args, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runwright.agents.credentials import Credentials
 from runwright.agents.inputs import Inputs
+from runwright.agents.models import Models
 from runwright.agents.orders import Terms
 from runwright.agents.personas import Personas
 from runwright.agents.routes import Routes
@@ -24,6 +25,7 @@ class Agents:
         store, ttl_us = engine.store, int(engine.settings.idempotency_ttl_h * HOUR_US)
         self.personas = Personas(store, ttl_us)
         self.routes = Routes(store, ttl_us)
+        self.models = Models(self.routes, engine.settings, engine.clock)
         self.credentials = Credentials(store, engine.vault, ttl_us)
         self.threads = Threads(store, sealer, engine.operations.artifacts, ttl_us)
         self.inputs = Inputs(store, engine.commit, engine.values, engine.vault.redactors)

@@ -5,6 +5,10 @@ from runwright.client.errors import ApiError, ClientError, ServerUnreachable, St
 from runwright.errors import Error, InvalidSettings
 
 _BY_CODE = {
+    "runs.thread_busy": "Wait for it, or add --on-busy enqueue (or interrupt); `runwright threads runs ID` names it.",
+    "runs.not_waiting": "See what runs ask with `runwright inputs list`; --steer says something by the way.",
+    "runs.line_full": "Wait until some of them have ended; `runwright threads runs ID` lists them.",
+    "routes.no_provider": "Make it (`runwright providers create`), or change the route (`runwright routes update`).",
     "store.locked": "Stop the other server, or give this one a directory of its own: --data-dir DIR.",
     "store.read_only": "Make the data directory writable for this user, or choose another: --data-dir DIR.",
     "store.schema_mismatch": "Migrate it (`runwright db upgrade`), or use a version of Runwright for its schema.",
@@ -15,6 +19,11 @@ _BY_CODE = {
     "server.overloaded": "Try again in a moment.",
     "limits.rate": "Try again in a moment.",
 }
+
+_LISTED = frozenset({
+    "environments", "jobs", "keys", "members", "personas", "projects", "providers", "queues", "routes", "runs",
+    "secrets", "threads", "users", "workers", "workflows",
+})  # fmt: skip
 
 _BY_STATUS = {
     404: "Check the id or slug; `runwright jobs list` and `runwright runs list` show what is there.",
@@ -35,7 +44,7 @@ def hint(error: ClientError | Error) -> tuple[str, str, int, str]:
             advice = "Retention removed them; `runwright runs get ID` shows what is left of the run."
             return str(error), advice, exits.FAILED, "client.stream_gap"
         case ApiError():
-            advice = _BY_CODE.get(error.code, _BY_STATUS.get(error.status, ""))
+            advice = _BY_CODE.get(error.code) or _found(error.code) or _BY_STATUS.get(error.status, "")
             trace = f" (request {error.request_id})" if error.request_id and error.status >= 500 else ""
             return f"{error.message} [{error.code}]{trace}", advice, exits.FAILED, error.code
         case InvalidSettings():
@@ -44,3 +53,11 @@ def hint(error: ClientError | Error) -> tuple[str, str, int, str]:
         case Error():
             return f"{error.detail} [{error.code}]", _BY_CODE.get(error.code, ""), exits.FAILED, error.code
     return str(error), "", exits.FAILED, "client.error"
+
+
+def _found(code: str) -> str:
+    """Return where to look for what is not there; nothing for another error."""
+    things, _, what = code.partition(".")
+    return (
+        f"Check it; `runwright {things} list` shows what is there." if what == "not_found" and things in _LISTED else ""
+    )

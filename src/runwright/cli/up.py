@@ -1,4 +1,4 @@
-"""`runwright up`: one command that shows everything: serve, execute the sample job live, go on serving."""
+"""`runwright up`: one command that shows everything: serve, show the samples live, go on serving."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ import uvloop
 
 import runwright
 from runwright import app
-from runwright.cli import dispatched, printing
+from runwright.cli import dispatched, printing, spoken
 from runwright.cli.exits import INTERRUPTED, OK, CommandError
 from runwright.cli.watching import Screen, exit_code
 from runwright.client.api import AsyncClient
@@ -34,7 +34,7 @@ def up(
     data_dir: Path | None = None,
     config: Path | None = None,
 ) -> int:
-    """Serve, execute the sample jobs over this repository live in the terminal, and go on serving until Ctrl-C.
+    """Serve, show the samples live in the terminal, two jobs over this repository and an agent, and go on serving.
 
     Example: `runwright up --exit`
 
@@ -95,7 +95,7 @@ async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
 
 
 async def _samples(client: AsyncClient, root: Path) -> int:
-    return await _sample(client, root) or await dispatched.sample(client, root)
+    return await _sample(client, root) or await dispatched.sample(client, root) or await spoken.sample(client)
 
 
 async def _sample(client: AsyncClient, root: Path) -> int:

@@ -12,7 +12,7 @@ from runwright.client.events import Events
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
-from runwright.client.personas import Personas, Providers, Routes
+from runwright.client.personas import Models, Personas, Providers, Routes
 from runwright.client.runs import Runs
 from runwright.client.secrets import Environments, Secrets
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
@@ -71,6 +71,7 @@ class AsyncClient:
         self.inputs = Inputs(transport)
         self.personas = Personas(transport)
         self.routes = Routes(transport)
+        self.models = Models(transport)
         self.providers = Providers(transport)
 
     @property

@@ -1,4 +1,4 @@
-"""Calls about what agent runs are made with: personas, routes and providers."""
+"""Calls about what agent runs are made with: personas, routes, models and providers."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -7,7 +7,7 @@ from urllib.parse import quote
 from runwright.client.fields import PageOptions
 from runwright.client.pages import Pages
 from runwright.client.thread_fields import PersonaFields, RouteChanges, RouteFields
-from runwright.client.thread_models import Persona, Provider, Route
+from runwright.client.thread_models import Model, Persona, Provider, Route
 from runwright.client.transport import Transport
 
 
@@ -59,6 +59,17 @@ class Routes:
     async def delete(self, route: str, *, project_id: str | None = None) -> None:
         """Delete a route."""
         await self._transport.send("DELETE", _route(route), params={"project_id": project_id})
+
+
+class Models:
+    """Which models the routes lead to, and what the server knows of them."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[Model]:
+        """Return the models of the routes of a project, or of all that the caller may see."""
+        return self._transport.pages(Model, "/v1/models", {"project_id": project_id, **page})
 
 
 class Providers:

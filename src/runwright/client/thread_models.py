@@ -135,6 +135,42 @@ class Route(Record, kw_only=True):
     updated_at: datetime | None = None
 
 
+class PriceStep(msgspec.Struct, kw_only=True):
+    """Other prices for the whole of a call whose prompt has more than `above` tokens."""
+
+    above: int = 0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+
+
+class ModelPrice(msgspec.Struct, kw_only=True):
+    """Prices in millionths of a dollar per million tokens."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    source: str = ""
+    steps: list[PriceStep] = msgspec.field(default_factory=list)
+
+
+class Model(Record, kw_only=True):
+    """The model of a route; where the server is not `ready` to ask it, `problem` says what to do."""
+
+    id: str
+    route_id: str = ""
+    route: str = ""
+    project_id: str | None = None
+    kind: str = ""
+    model: str = ""
+    provider: str | None = None
+    price: ModelPrice | None = None
+    context_window: int = 0
+    max_output_tokens: int = 0
+    ready: bool = False
+    problem: str | None = None
+
+
 class Provider(Record, kw_only=True):
     """What is known of a provider but its key."""
 

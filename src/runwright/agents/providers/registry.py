@@ -13,6 +13,7 @@ import httpcore2
 import msgspec
 
 from runwright.agents.providers.faults import fault
+from runwright.agents.providers.installed import EXTRAS, wanted
 from runwright.agents.providers.patience import Patience
 from runwright.agents.providers.port import Bounds, LocalBounds, Provider
 from runwright.agents.providers.scripted import Script, Scripted, read_scripts
@@ -32,15 +33,14 @@ _FAREWELL_S = 0.25
 class _Kind(msgspec.Struct, frozen=True):
     module: str
     name: str
-    extra: str
     address: str | None = None
 
 
 _KINDS: dict[ProviderName, _Kind] = {
-    "openai": _Kind("responses", "Responses", "agents", "https://api.openai.com/v1"),
-    "openai-compatible": _Kind("chat_completions", "ChatCompletions", "agents", "https://api.openai.com/v1"),
-    "anthropic": _Kind("anthropic_messages", "Messages", "agents", "https://api.anthropic.com"),
-    "local": _Kind("local", "Local", "local-model"),
+    "openai": _Kind("responses", "Responses", "https://api.openai.com/v1"),
+    "openai-compatible": _Kind("chat_completions", "ChatCompletions", "https://api.openai.com/v1"),
+    "anthropic": _Kind("anthropic_messages", "Messages", "https://api.anthropic.com"),
+    "local": _Kind("local", "Local"),
 }
 
 
@@ -141,7 +141,7 @@ class Providers:
 
     async def _provider(self, name: ProviderName) -> Provider:
         if name not in self._known:
-            make = await _load(_KINDS[name])
+            make = await _load(name)
             if name not in self._known:  # while it was loaded, somebody else may have been first
                 self._known[name] = make(self._local) if name == "local" else make()
         return self._known[name]
@@ -169,15 +169,15 @@ def _scripts(path: str | None) -> dict[str, Script]:
     raise InvalidSettings.at("RUNWRIGHT_MODEL_SCRIPTS", told)
 
 
-async def _load(kind: _Kind) -> Callable[..., Provider]:
+async def _load(name: ProviderName) -> Callable[..., Provider]:
+    kind = _KINDS[name]
     # An SDK takes seconds to load: meanwhile the loop goes on.
     try:
         module: Any = await asyncio.to_thread(importlib.import_module, f"{_ROOM}.{kind.module}")
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("runwright"):
             raise
-        told = f"This provider needs the extra `{kind.extra}`: pip install 'runwright[{kind.extra}]'."
-        raise ProviderRejected(told, reason="not_installed") from None
+        raise ProviderRejected(wanted(EXTRAS[name][0]), reason="not_installed") from None
     return cast("Callable[..., Provider]", getattr(module, kind.name))
 
 

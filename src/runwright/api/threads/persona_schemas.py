@@ -127,6 +127,45 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: str
 
 
+class PriceStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Other prices for the whole of a call whose prompt has more than `above` tokens."""
+
+    above: int
+    input: int
+    cached: int
+    output: int
+
+
+class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices in micro-USD per million tokens; `source` names the table that has them, or the route."""
+
+    input: int
+    cached: int
+    output: int
+    source: str
+    steps: list[PriceStep]
+
+
+class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The model of a route. A price of null is not known; `context_window` is what fits, prompt and answer together.
+
+    `ready`: this server has what it takes to ask it; else `problem` says what to do.
+    """
+
+    id: str
+    route_id: str
+    route: str
+    project_id: str
+    kind: str
+    model: str
+    provider: str | None
+    price: ModelPrice | None
+    context_window: int
+    max_output_tokens: int
+    ready: bool
+    problem: str | None
+
+
 class CreateProviderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new provider of a project, with its key."""
 

@@ -13,7 +13,7 @@ from runwright.client.sync.events import Events
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
-from runwright.client.sync.personas import Personas, Providers, Routes
+from runwright.client.sync.personas import Models, Personas, Providers, Routes
 from runwright.client.sync.runs import Runs
 from runwright.client.sync.secrets import Environments, Secrets
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
@@ -72,6 +72,7 @@ class Client:
         self.inputs = Inputs(transport)
         self.personas = Personas(transport)
         self.routes = Routes(transport)
+        self.models = Models(transport)
         self.providers = Providers(transport)
 
     @property

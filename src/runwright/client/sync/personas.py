@@ -1,5 +1,5 @@
 # Generated from runwright/client/personas.py by `make docs`; change that one instead.
-"""Calls about what agent runs are made with: personas, routes and providers."""
+"""Calls about what agent runs are made with: personas, routes, models and providers."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -9,7 +9,7 @@ from runwright.client.fields import PageOptions
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.transport import Transport
 from runwright.client.thread_fields import PersonaFields, RouteChanges, RouteFields
-from runwright.client.thread_models import Persona, Provider, Route
+from runwright.client.thread_models import Model, Persona, Provider, Route
 
 
 class Personas:
@@ -60,6 +60,17 @@ class Routes:
     def delete(self, route: str, *, project_id: str | None = None) -> None:
         """Delete a route."""
         self._transport.send("DELETE", _route(route), params={"project_id": project_id})
+
+
+class Models:
+    """Which models the routes lead to, and what the server knows of them."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[Model]:
+        """Return the models of the routes of a project, or of all that the caller may see."""
+        return self._transport.pages(Model, "/v1/models", {"project_id": project_id, **page})
 
 
 class Providers:

@@ -1,12 +1,16 @@
 # Generated from runwright/client/threads.py by `make docs`; change that one instead.
 """Calls about threads: their messages, their runs, and what runs ask."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 from urllib.parse import quote
 
+from runwright.client.backoff import Backoff
 from runwright.client.fields import PageOptions
+from runwright.client.sync.agent_stream import AgentStream
 from runwright.client.sync.pages import Pages
+from runwright.client.sync.stream import OnCut
 from runwright.client.sync.transport import Transport
 from runwright.client.thread_fields import RetryFields, StartFields, ThreadChanges, ThreadFields
 from runwright.client.thread_models import (
@@ -19,9 +23,11 @@ from runwright.client.thread_models import (
     ThreadRun,
 )
 
+FOLLOW = Backoff(attempts=10)
+
 
 class Threads:
-    """Make and change threads, talk in them, and start their runs."""
+    """Make and change threads, talk in them, and start and follow their runs."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -79,6 +85,40 @@ class Threads:
         """Start a run in a thread; with `wait`, answer when it has ended, or after so many seconds."""
         path, params = f"{_path(thread_id)}/runs", {"wait": wait}
         return self._transport.made(StartedRun, path, fields, idempotency_key, params=params)
+
+    def stream(
+        self,
+        thread_id: str,
+        *,
+        idempotency_key: str | None = None,
+        backoff: Backoff = FOLLOW,
+        on_cut: OnCut | None = None,
+        **fields: Unpack[StartFields],
+    ) -> AgentStream:
+        """Start a run in a thread, when it is iterated over, and tell what happens in it; see `AgentStream`.
+
+        The run is started once, however often the request must be sent and the stream is iterated over.
+        """
+        key = idempotency_key or uuid.uuid4().hex
+
+        def start() -> StartedRun:
+            return self.run(thread_id, idempotency_key=key, **fields)
+
+        return AgentStream(self._transport, start=start, backoff=backoff, on_cut=on_cut)
+
+    def follow(
+        self,
+        run_id: str,
+        after_seq: int = 0,
+        *,
+        allow_gaps: bool = False,
+        backoff: Backoff = FOLLOW,
+        on_cut: OnCut | None = None,
+    ) -> AgentStream:
+        """Return what happens in a run of a thread after `after_seq`, to its end; see `AgentStream`."""
+        return AgentStream(
+            self._transport, run_id=run_id, after_seq=after_seq, allow_gaps=allow_gaps, backoff=backoff, on_cut=on_cut
+        )
 
     def retry(
         self,
