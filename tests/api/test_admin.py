@@ -81,10 +81,23 @@ async def test_a_project_is_created_read_changed_and_listed(server: Served) -> N
     assert [each["slug"] for each in await ok(server.admin.get("/v1/projects?order=asc"))] == ["default", "paper-mill"]
 
 
+async def test_a_project_keeps_its_logs_no_longer_than_the_server(tmp_path: Path) -> None:
+    async with serving(tmp_path, retention_days=30) as server:
+        made = await ok(server.admin.post("/v1/projects", json={"slug": "mill", "retention_days": 7}), 201)
+        changed = await ok(server.admin.patch("/v1/projects/mill", json={"retention_days": 29.5}))
+        assert (made["retention_days"], changed["retention_days"]) == (7, 29.5)
+        for method, path in (("POST", "/v1/projects"), ("PATCH", "/v1/projects/mill")):
+            body = {"retention_days": 31, **({"slug": "more"} if method == "POST" else {})}
+            told = await refused(server.admin.request(method, path, json=body), 422, "request.invalid")
+            assert told["fields"] == [{"path": "retention_days", "message": "must not exceed the server's: 30 days"}]
+        assert (await ok(server.admin.patch("/v1/projects/mill", json={"retention_days": None})))["retention_days"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [
         ({}, "slug"),
+        ({"slug": "mill", "retention_days": 0}, "retention_days"),
         ({"name": "!!!"}, "slug"),
         ({"slug": "Mill"}, "slug"),
         ({"slug": "-mill"}, "slug"),

@@ -15,13 +15,11 @@ from runwright.engine.workflow_runs import WorkflowOrder
 from tests.engine.test_dependencies import errands, stored
 from tests.engine.world import ADMIN, PROJECT, World, failed
 
-PROJECTS = "INSERT INTO projects (project_id, org_id, slug, name, weight, created_at) VALUES (?, ?, ?, ?, ?, ?)"
 JOBS = ("fetch", "left", "right", "join")
 
 
 async def settle(world: World, **definition: Any) -> World:
-    """Return a world whose project is stored, with four jobs."""
-    world.database.change(PROJECTS, PROJECT.project_id, PROJECT.org_id, PROJECT.slug, PROJECT.name, 1.0, 0)
+    """Return a world with four jobs."""
     for slug in JOBS:
         await stored(world, slug, **{"max_attempts": 1, **definition})
     return world

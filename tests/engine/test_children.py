@@ -16,7 +16,6 @@ from runwright.engine.requests import Spawn, Spawned
 from runwright.engine.spawning import Spawning
 from runwright.engine.values import encode
 from runwright.errors import Conflict, IdempotencyMismatch, NotFound, StaleLease
-from runwright.store.queries.auth import INSERT_PROJECT
 from tests.engine.signalling import delivered, triggered_by
 from tests.engine.test_control import inbox_emptied
 from tests.engine.test_cron_servers import Shared
@@ -28,9 +27,7 @@ STEP = "ctx.spawn:child"
 
 async def family(world: World) -> Run:
     """Return an executing run, in a project that has the job `child`."""
-    if not world.rows("SELECT project_id FROM projects"):
-        row = {name: getattr(PROJECT, name) for name in PROJECT.__struct_fields__}
-        await world.store.write(lambda tx: tx.fetch(INSERT_PROJECT, **row))
+    if not world.rows("SELECT job_id FROM jobs"):
         await triggered_by(world, slug="child", max_attempts=1)
         await triggered_by(world, slug="parent")
     job = await world.engine.jobs.directory.find(admin(world), "parent", PROJECT)

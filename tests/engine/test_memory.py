@@ -8,7 +8,6 @@ from runwright.domain import outcome as o
 from runwright.domain.run import Run
 from runwright.engine.memory import Memory
 from runwright.errors import NotFound, QuotaExceeded, StaleLease, TooLarge
-from runwright.store.queries.auth import INSERT_PROJECT
 from tests.engine.signalling import triggered_by
 from tests.engine.test_children import admin
 from tests.engine.world import ADMIN, PROJECT, World
@@ -16,9 +15,6 @@ from tests.engine.world import ADMIN, PROJECT, World
 
 async def executing(world: World, slug: str = "learner") -> Run:
     """Return an executing run of a job that is stored."""
-    if not world.rows("SELECT project_id FROM projects"):
-        row = {name: getattr(PROJECT, name) for name in PROJECT.__struct_fields__}
-        await world.store.write(lambda tx: tx.fetch(INSERT_PROJECT, **row))
     if not world.rows("SELECT job_id FROM jobs WHERE slug = ?", slug):
         await triggered_by(world, slug=slug)
     job = await world.engine.jobs.directory.find(admin(world), slug, PROJECT)

@@ -1,14 +1,16 @@
 """Retention forgets ended runs with everything of theirs, and never a live one."""
 
 import msgspec
+import pytest
 
 from runwright.auth.tickets import Tickets
 from runwright.domain import outcome as o
 from runwright.domain.commands import Append
 from runwright.domain.workforce import Introduction
-from tests.engine.world import ADMIN, World, until
+from tests.engine.world import ADMIN, PROJECT, World, until
 
 DAY_S = 86_400
+OTHER = msgspec.structs.replace(PROJECT, project_id="proj_2", slug="other")
 AUDITED = "SELECT data FROM audit WHERE action = 'runs.pruned' ORDER BY number"
 
 
@@ -144,3 +146,19 @@ async def test_workers_that_were_not_seen_for_a_week_are_forgotten(world: World)
         world.clock.advance(100 * 3600)
     await world.round_of(world.engine.pruner.loop)
     assert world.rows("SELECT worker_id FROM workers") == [("wrk_2",)]
+
+
+@pytest.mark.parametrize(("server", "own", "kept_days"), [(0, 2.5, 2.5), (5, 2.5, 2.5), (2, 2.5, 2), (3, None, 3)])
+async def test_a_project_may_have_its_logs_go_earlier_than_the_server_says_and_never_later(
+    open_world, server: float, own: float | None, kept_days: float
+):
+    world = await open_world(retention_days=server)
+    world.database.change("UPDATE projects SET retention_days = ? WHERE project_id = 'proj_1'", own)
+    mine, other = await ended(world), await world.submit(world.job(project=OTHER), OTHER)
+    await world.finish((await world.take())[0], o.Completed())
+    for later_s, gone in ((-1, False), (2, True)):
+        world.clock.advance((kept_days * DAY_S if later_s < 0 else 0) + later_s)
+        await world.round_of(world.engine.pruner.loop)
+        assert ((await world.record(mine)).pruned_at is not None) is gone
+    assert ((await world.record(other)).pruned_at is not None) is (server == kept_days)
+    await world.check()

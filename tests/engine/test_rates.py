@@ -13,17 +13,14 @@ from runwright.domain import outcome as o
 from runwright.domain.job import Job
 from runwright.domain.rates import Rate, turn
 from runwright.domain.words import word_of
-from runwright.store.queries.auth import INSERT_PROJECT
 from tests.engine.signalling import triggered_by
 from tests.engine.test_cron_servers import Shared
-from tests.engine.world import ADMIN, PROJECT, SECOND, World, failed
+from tests.engine.world import ADMIN, SECOND, World, failed
 from tests.postgres import new_database
 
 
 async def limited(world: World, most: int = 3, window_secs: float = 60, **fields: object) -> Job:
     """Return a stored job with a rate."""
-    row = {name: getattr(PROJECT, name) for name in PROJECT.__struct_fields__}
-    await world.store.write(lambda tx: tx.fetch(INSERT_PROJECT, **row))
     rate = {"max": most, "window_secs": window_secs}
     return await triggered_by(world, slug="slow", rate_limit=rate, **fields)
 

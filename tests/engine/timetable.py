@@ -13,8 +13,6 @@ from runwright.clock import FrozenClock
 from runwright.domain.job import Job, JobDefinition
 from runwright.domain.run import Run
 from runwright.domain.schedule import Schedule
-from runwright.store.base import Transaction
-from runwright.store.queries.auth import INSERT_PROJECT, PROJECT
 from runwright.store.queries.schedules import SCHEDULE
 from runwright.store.queries.schedules import schedule as schedule_from
 from runwright.store.query import Query
@@ -28,18 +26,7 @@ MINUTE, HOUR = 60, 3600
 
 
 class Town(World):
-    """A world whose project is there and whose jobs are stored."""
-
-    async def open(self) -> Town:
-        """Open, and found the project if nobody has."""
-        await super().open()
-
-        async def found(tx: Transaction) -> None:
-            if not await tx.fetch(PROJECT, org_id=OURS.org_id, project_id=OURS.project_id):
-                await tx.fetch(INSERT_PROJECT, **msgspec.structs.asdict(OURS))
-
-        await self.store.write(found)
-        return self
+    """A world whose jobs are stored."""
 
     async def create(self, slug: str = "nightly", **fields: Any) -> Job:
         """Make a job."""

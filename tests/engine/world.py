@@ -41,7 +41,9 @@ from runwright.executors.courier import DispatchingCourier
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.python import PythonExecutor
 from runwright.store.artifacts import FileArtifacts
-from runwright.store.base import Record
+from runwright.store.base import Record, Transaction
+from runwright.store.queries.auth import INSERT_PROJECT
+from runwright.store.queries.auth import PROJECT as PROJECT_ROW
 from tests.engine.databases import Database, SqliteDatabase
 
 ADMIN = Actor(kind="user", id="user_1", org_id="org_1", scopes=frozenset({"admin"}))
@@ -82,6 +84,8 @@ class World:
         self.keyring = await Keyring.unlock(self.store, MASTER_KEY, None)
         for project_id in ("proj_1", "proj_2", "proj_3"):
             await self.keyring.ensure(project_id)
+            slug = PROJECT.slug if project_id == PROJECT.project_id else project_id
+            await self._found(msgspec.structs.replace(PROJECT, project_id=project_id, slug=slug))
         self.executor = (
             PythonExecutor([Handlers(self._handlers)], queues=self.settings.worker_queues, threads=8)
             if self._handlers
@@ -100,6 +104,13 @@ class World:
             courier=DispatchingCourier(self.dispatcher, self.clock),
         )
         return self
+
+    async def _found(self, project: Project) -> None:
+        async def work(tx: Transaction) -> None:
+            if not await tx.fetch(PROJECT_ROW, org_id=project.org_id, project_id=project.project_id):
+                await tx.fetch(INSERT_PROJECT, **msgspec.structs.asdict(project))
+
+        await self.store.write(work)
 
     async def close(self) -> None:
         """End in order."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from runwright import ids
 from runwright.domain import outcome as o
+from runwright.domain.accounts import Project
 from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import Run
 from runwright.store.base import Birth, ChangeSet, Lease, Record, Store, StoredValue, Timer, Transaction
+from runwright.store.queries.auth import INSERT_PROJECT
+from runwright.store.queries.auth import PROJECT as PROJECT_ROW
 from runwright.store.queries.retention import TO_THIN
 from runwright.store.query import Query
 from tests.domain.specimens import T0, History
+
+PROJECT = Project("proj_1", "org_1", "default", "Default", 1.0, None, 0)
 
 
 def history(ended: bool = False, **given: Any) -> History:
@@ -43,9 +48,20 @@ def born(*histories: History) -> ChangeSet:
     return changes
 
 
+async def founded(store: Store) -> None:
+    """Write the project of all these runs, unless it is there."""
+
+    async def work(tx: Transaction) -> None:
+        if not await tx.fetch(PROJECT_ROW, org_id=PROJECT.org_id, project_id=PROJECT.project_id):
+            await tx.fetch(INSERT_PROJECT, **asdict(PROJECT))
+
+    await store.write(work)
+
+
 async def thinned(store: Store, before: int, limit: int) -> tuple[list[str], list[str]]:
     """Thin up to so many runs that ended before an instant; return them, and the artifacts that they named."""
-    found = [row[0] for row in await store.fetch(TO_THIN, before=before, limit=limit)]
+    await founded(store)
+    found = [row[0] for row in await store.fetch(TO_THIN, now=0, before=before, limit=limit)]
     return found, await within(store, "thin", dict.fromkeys(found, b"way"))
 
 

@@ -28,7 +28,7 @@ from runwright.store.sqlite import check as directory
 from runwright.store.tables import jobs
 from tests.postgres import execute
 from tests.store.backends import BACKENDS, PostgresBackend, SqliteBackend
-from tests.store.rows_of import born, history, value, write
+from tests.store.rows_of import born, founded, history, value, write
 
 NAME_VERSION = setting(jobs, "job_id", "job_version_id")
 MASTER, OTHER = bytes(32), bytes([1]) * 32
@@ -128,10 +128,11 @@ async def test_a_log_that_retention_took_away_is_told_from_one_that_somebody_els
     await checked.fill()
     store = checked.backend.make()
     await store.open()
+    await founded(store)
 
     async def work(tx: Transaction) -> str:
-        (run, _) = await tx.ended([row[0] for row in await tx.fetch(TO_THIN, before=2**60, limit=9)])
-        await tx.thin(await _proven(tx, run.org_id, [run], 0))
+        (run, _) = await tx.ended([row[0] for row in await tx.fetch(TO_THIN, now=0, before=2**60, limit=9)])
+        await tx.thin(await _proven(tx, run.org_id, [run]))
         return run.run_id
 
     thinned = await store.write(work)

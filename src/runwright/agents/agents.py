@@ -10,11 +10,10 @@ from runwright.agents.personas import Personas
 from runwright.agents.routes import Routes
 from runwright.agents.runs import AgentRuns
 from runwright.agents.threads import Threads
+from runwright.domain.instants import HOUR_US
 from runwright.domain.ports import ProjectSealer
 from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
-
-HOUR_US = 3_600_000_000
 
 
 class Agents:

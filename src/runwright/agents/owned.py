@@ -8,8 +8,6 @@ from runwright.domain.tenancy import Actor
 from runwright.errors import NotFound
 from runwright.errors.tree import Noun
 
-HOUR_US = 3_600_000_000
-
 
 class Owned(Protocol):
     """Something that belongs to a project."""

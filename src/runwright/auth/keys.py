@@ -14,6 +14,7 @@ from runwright.auth.policy import known_scopes, require_may_give, require_sees_k
 from runwright.auth.tokens import credential, new_token
 from runwright.auth.users import find_user
 from runwright.domain.accounts import ApiKey
+from runwright.domain.instants import SECOND_US
 from runwright.domain.tenancy import Actor
 from runwright.errors import Conflict, InvalidRequest, NotFound
 from runwright.store import audit
@@ -26,7 +27,6 @@ T = TypeVar("T")
 
 GRACE_S = 3600
 GRACE_MAX_S = 30 * 86_400
-SECOND_US = 1_000_000
 
 
 class Minted(msgspec.Struct, frozen=True):

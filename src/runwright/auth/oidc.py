@@ -19,12 +19,12 @@ from runwright import telemetry
 from runwright.auth.issuer_keys import Fetch, IssuerKeys
 from runwright.clock import Clock
 from runwright.config import Settings
+from runwright.domain.instants import SECOND_US
 from runwright.domain.tenancy import ROLES, Role
 from runwright.errors import Unauthenticated
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 SUBJECT_MAX = 255
-SECOND_US = 1_000_000
 
 _FORM = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 

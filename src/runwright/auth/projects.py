@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 DEFAULT = "default"
 CACHE_MAX = 10_000
+CHANGEABLE = ("name", "weight", "max_concurrency", "retention_days")
 
 
 class Projects:
@@ -50,13 +51,15 @@ class Projects:
         name: str,
         weight: float = 1.0,
         max_concurrency: int | None = None,
+        retention_days: float | None = None,
         idempotency_key: str | None = None,
     ) -> Made[Project]:
         """Make a project with its own key. Raises `AlreadyExists` for a slug that the organization has."""
         require_org(actor, "admin")
         if ids.is_id("proj", slug):
             raise InvalidRequest.at("slug", "must not look like the id of a project")
-        key = key_for(actor.org_id, "projects.create", idempotency_key, [slug, name, weight, max_concurrency])
+        asked = [slug, name, weight, max_concurrency, *([] if retention_days is None else [retention_days])]
+        key = key_for(actor.org_id, "projects.create", idempotency_key, asked)
 
         async def find(tx: Transaction, project_id: str) -> Project | None:
             found = await tx.fetch(PROJECT, org_id=actor.org_id, project_id=project_id)
@@ -65,7 +68,8 @@ class Projects:
         async def make(tx: Transaction) -> tuple[str, Project]:
             if await tx.fetch(PROJECT_BY_SLUG, org_id=actor.org_id, slug=slug):
                 raise AlreadyExists(f"There is a project {slug!r} already.")
-            made = Project(ids.new_id("proj", tx.now), actor.org_id, slug, name, weight, max_concurrency, tx.now)
+            ident = ids.new_id("proj", tx.now)
+            made = Project(ident, actor.org_id, slug, name, weight, max_concurrency, tx.now, retention_days)
             await add_project(tx, self._keyring, made, actor.label)
             return made.project_id, made
 
@@ -76,7 +80,7 @@ class Projects:
         return await self._changing(work)
 
     async def update(self, actor: Actor, ident: str, changes: Mapping[str, Any]) -> Project:
-        """Change name, weight or max_concurrency; runs that are queued already keep what they were queued with."""
+        """Change what is named. Runs that are queued already keep their weight and limits; retention acts on all."""
         require_org(actor, "admin")
         project_id = (await self.resolve(actor, ident)).project_id
 
@@ -85,9 +89,8 @@ class Projects:
             old = project((await tx.fetch(PROJECT, org_id=actor.org_id, project_id=project_id))[0])
             new = msgspec.structs.replace(old, **changes)
             if new != old:
-                await tx.fetch(
-                    SET_PROJECT, row=project_id, name=new.name, weight=new.weight, max_concurrency=new.max_concurrency
-                )
+                values = {name: getattr(new, name) for name in CHANGEABLE}
+                await tx.fetch(SET_PROJECT, row=project_id, **values)
                 data = {"changed": [name for name in sorted(changes) if getattr(new, name) != getattr(old, name)]}
                 await audit.append(tx, actor.org_id, actor.label, "project.updated", project_id, data)
             return new

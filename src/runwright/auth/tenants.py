@@ -19,10 +19,9 @@ from runwright.auth.users import Users
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
 from runwright.domain.hints import Kept
+from runwright.domain.instants import HOUR_US
 from runwright.domain.tenancy import Actor
 from runwright.store.base import Store
-
-HOUR_US = 3_600_000_000
 
 
 class Tenants(msgspec.Struct, frozen=True):

@@ -15,13 +15,13 @@ import msgspec
 
 from runwright.clock import Clock
 from runwright.config import Settings
+from runwright.domain.instants import SECOND_US
 from runwright.domain.tenancy import Actor
 from runwright.errors import RateLimited, StoreError, Unauthenticated
 from runwright.store.base import Store, Transaction
 from runwright.store.queries.tickets import ALL, ENTER, KEEP, MAKE, OF_OWNER
 
 PREFIX = "rwticket_"
-SECOND_US = 1_000_000
 COUNTED_S = 1.0
 """How long the count of everybody's tickets is believed; what others make in that time is over the limit at most."""
 MISSED = 3

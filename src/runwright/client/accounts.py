@@ -46,6 +46,7 @@ class Project(Record, kw_only=True):
     org_id: str | None = None
     weight: float = 1.0
     max_concurrency: int | None = None
+    retention_days: float | None = None
     created_at: datetime | None = None
 
 

@@ -20,6 +20,7 @@ SLUG_MAX = 128
 Slug = Annotated[str, Meta(pattern=SLUG, description="Lower-case letters, digits, - and _; at most 128.")]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Weight = Annotated[float, Meta(ge=0.001, le=1000)]
+Days = Annotated[float, Meta(gt=0, le=36_500)]
 Slots = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
@@ -35,7 +36,8 @@ class Organization(msgspec.Struct, frozen=True):
 class Project(msgspec.Struct, frozen=True):
     """A part of an organization that owns jobs and runs.
 
-    `weight` is its share of a queue that projects compete for; `max_concurrency` bounds its executing runs.
+    `weight` is its share of a queue that projects compete for; `max_concurrency` bounds its executing runs. The logs of
+    its ended runs are kept for `retention_days`, where the server keeps them no shorter; None: as long as the server.
     """
 
     project_id: str
@@ -45,6 +47,7 @@ class Project(msgspec.Struct, frozen=True):
     weight: float
     max_concurrency: int | None
     created_at: int
+    retention_days: float | None = None
 
 
 class User(msgspec.Struct, frozen=True):

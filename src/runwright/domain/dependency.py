@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from runwright.domain.instants import SECOND_US
 from runwright.domain.outcome import Failed
 from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Spec, State
@@ -24,7 +25,6 @@ OnMiss = Literal["wait", "fail", "skip"]
 KEY = "dependency_key"
 """Where a run says which of the other job's runs it belongs to: in its metadata, or in its payload."""
 KEY_MAX = 1024
-SECOND_US = 1_000_000
 
 MaxAge = Annotated[
     int,

@@ -12,11 +12,10 @@ from math import ceil, log2
 
 import msgspec
 
+from runwright.domain.instants import HOUR_US, MINUTE_US
 from runwright.domain.run import Run
 
 TOPIC = "rollups"
-MINUTE_US = 60_000_000
-HOUR_US = 3_600_000_000
 GRAINS: dict[str, int] = {"minute": MINUTE_US, "hour": HOUR_US}
 WHOLE = ""
 """Stands for the project of an organization's total, and for the job of a project's total."""

@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from runwright.domain.instants import HOUR_US, MINUTE_US
+
 CatchUp = Literal["skip", "one", "all"]
 """What becomes of fires that were missed: nothing, the latest of them is made, or all of them are, up to a cap."""
 
@@ -24,8 +26,7 @@ Overlap = Literal["allow", "skip", "cancel"]
 """What a fire does while a run of the schedule is unfinished: start beside it, stay out, or cancel it first."""
 
 FIELDS = 5
-MINUTE_US = 60_000_000
-_FIRST_SPAN_US = 3_600_000_000
+_FIRST_SPAN_US = HOUR_US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 

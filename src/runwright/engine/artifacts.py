@@ -9,6 +9,7 @@ import msgspec
 
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
+from runwright.domain.instants import HOUR_US
 from runwright.domain.ports import ArtifactStore
 from runwright.domain.tenancy import Actor
 from runwright.errors import Conflict, NotFound, StoreError
@@ -17,7 +18,6 @@ from runwright.store.queries import artifacts as sql
 from runwright.store.queries.artifacts import Uploaded
 from runwright.telemetry import report
 
-HOUR_US = 3_600_000_000
 FOLDERS_A_ROUND = 4
 CHUNK = 500
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from runwright.clock import Clock
+from runwright.domain.instants import SECOND_US
 from runwright.domain.job import Job
 from runwright.domain.memory import Recalled, Remembered
 from runwright.domain.run import Run
@@ -16,8 +17,6 @@ from runwright.errors import Conflict, NotFound, QuotaExceeded, StaleLease, TooL
 from runwright.store import audit
 from runwright.store.base import Readings, Store, Transaction
 from runwright.store.queries import memory as q
-
-SECOND_US = 1_000_000
 
 
 class Memory:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from runwright import ids
 from runwright.clock import Clock
+from runwright.domain.instants import DAY_US, HOUR_US
 from runwright.engine.artifacts import Artifacts
 from runwright.engine.loops import Loop
-from runwright.engine.retention import DAY_US, Retention
+from runwright.engine.retention import Retention
 from runwright.engine.rollups import Rollups
 from runwright.store.base import Store, Transaction
 from runwright.store.queries.batches import FORGET_BATCHES
@@ -17,8 +18,6 @@ from runwright.store.queries.signals import FORGET_KEPT
 from runwright.store.queries.tickets import FORGET_TICKETS
 from runwright.store.queries.webhooks import FORGET as FORGET_DELIVERIES
 from runwright.store.queries.workforce import FORGET_WORKERS
-
-HOUR_US = 3_600_000_000
 
 
 class Pruner:

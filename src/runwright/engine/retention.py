@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runwright.domain.chain import genesis
+from runwright.domain.instants import DAY_US, HOUR_US
 from runwright.domain.pruning import ACTION, ACTOR, Pruned, Remains, proofs
 from runwright.engine.artifacts import Artifacts
 from runwright.store import audit
@@ -12,14 +13,16 @@ from runwright.store.base import Ended, Store, Transaction
 from runwright.store.queries.retention import MIGRATED, TO_FORGET, TO_THIN
 from runwright.telemetry import report
 
-DAY_US = 86_400_000_000
-ROLLING_US = 3_600_000_000
+ROLLING_US = HOUR_US
 """For how long after the migration nothing is thinned: an older server would wait for events that are gone."""
 DUTY = "prune"
 
 
 class Retention:
-    """Works in batches, so that it holds nobody up for long. 0 days keep for ever; a live run is never touched."""
+    """Works in batches, so that it holds nobody up for long. 0 days keep for ever; a live run is never touched.
+
+    A project may have its logs go earlier than `log_days` say, never later.
+    """
 
     def __init__(self, store: Store, artifacts: Artifacts, *, log_days: float, summary_days: float, batch: int) -> None:
         self._store = store
@@ -30,15 +33,13 @@ class Retention:
 
     async def step(self, now: int) -> bool:
         """Thin a batch of runs and forget one; tell whether there may be more."""
-        if self._log_days <= 0:
-            return False
-        more = await self._thin(now, now - int(self._log_days * DAY_US))
-        if self._summary_days <= 0:
+        more = await self._thin(now, now - int(self._log_days * DAY_US) if self._log_days > 0 else 0)
+        if self._log_days <= 0 or self._summary_days <= 0:
             return more
         return await self._forget(now - int(self._summary_days * DAY_US)) or more
 
     async def _thin(self, now: int, before: int) -> bool:
-        found = await self._store.fetch(TO_THIN, before=before, limit=self._batch)
+        found = await self._store.fetch(TO_THIN, now=now, before=before, limit=self._batch)
         if not found or await self._rolling(now):
             return False
 
@@ -53,7 +54,7 @@ class Retention:
                     owned[run.org_id].append(run)
             ways: dict[str, bytes] = {}
             for org_id, runs in owned.items():
-                ways |= await _proven(tx, org_id, runs, before) if runs else {}
+                ways |= await _proven(tx, org_id, runs) if runs else {}
             return len(ways), await tx.thin(ways)
 
         thinned, artifacts = await self._store.write(work)
@@ -85,10 +86,11 @@ class Retention:
         return made["initial"] < made["pruned"] and now < made["pruned"] + ROLLING_US
 
 
-async def _proven(tx: Transaction, org_id: str, runs: list[Ended], before: int) -> dict[str, bytes]:
+async def _proven(tx: Transaction, org_id: str, runs: list[Ended]) -> dict[str, bytes]:
     """Write of an organization's runs into its audit log; return run → its way to the root that stands there."""
     root, ways = proofs([remains(run) for run in runs])
-    told = Pruned(len(runs), runs[0].run_id, runs[-1].run_id, before)
+    last = max(run.finished_at for run in runs)
+    told = Pruned(len(runs), runs[0].run_id, runs[-1].run_id, ended_before=last + 1)
     await audit.append(tx, org_id, ACTOR, ACTION, root, msgspec.structs.asdict(told))
     return {run.run_id: way for run, way in zip(runs, ways, strict=True)}
 

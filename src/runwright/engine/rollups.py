@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from runwright.clock import Clock
-from runwright.domain.rollups import GRAINS, HOUR_US, TOPIC, WHOLE, Moves, Place, Rollup, fold, read
+from runwright.domain.instants import HOUR_US
+from runwright.domain.rollups import GRAINS, TOPIC, WHOLE, Moves, Place, Rollup, fold, read
 from runwright.engine.outbox import Consumer
 from runwright.store.base import OutboxEntry, Store, Transaction
 from runwright.store.queries import rollups as sql

@@ -14,6 +14,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.dependency import dependency_key
 from runwright.domain.gathering import due_at
+from runwright.domain.instants import SECOND_US
 from runwright.domain.job import Job
 from runwright.domain.job_terms import Overrides, limits, override_problems, retry_policy
 from runwright.domain.redaction import Redacted
@@ -34,7 +35,6 @@ from runwright.errors import Conflict, InvalidRequest
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 _spec_bytes = msgspec.json.Encoder().encode
-SECOND_US = 1_000_000
 
 
 class Submitter:

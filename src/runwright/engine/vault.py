@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runwright.clock import Clock
 from runwright.config import Settings
+from runwright.domain.instants import HOUR_US
 from runwright.domain.ports import ProjectSealer
 from runwright.domain.redaction import Redactor
 from runwright.engine.environments import Environments
@@ -11,8 +12,6 @@ from runwright.engine.provisions import Provisions
 from runwright.engine.redactors import Redactors
 from runwright.engine.secrets import Secrets
 from runwright.store.base import Store
-
-HOUR_US = 3_600_000_000
 
 
 class Vault:

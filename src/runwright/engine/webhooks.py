@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from runwright.clock import Clock
 from runwright.config import Settings
+from runwright.domain.instants import DAY_US, HOUR_US
 from runwright.domain.retry import RetryPolicy
 from runwright.engine.deliveries import Deliveries
 from runwright.engine.loops import Loop
@@ -15,9 +16,6 @@ from runwright.engine.signing_secrets import SigningSecrets
 from runwright.engine.subscriptions import Subscriptions
 from runwright.engine.watched import Watched
 from runwright.store.base import Store
-
-DAY_US = 86_400_000_000
-HOUR_US = 3_600_000_000
 
 
 class Webhooks:

@@ -91,7 +91,7 @@ runs = _table(
         "run_id",
         where="dead_lettered_at IS NOT NULL AND dead_letter_left_at IS NULL",
     ),
-    _partial("runs_to_prune", "finished_at", where="finished_at IS NOT NULL AND pruned_at IS NULL"),
+    _partial("runs_to_thin", "project_id", "finished_at", where="finished_at IS NOT NULL AND pruned_at IS NULL"),
     _partial("runs_pruned", "finished_at", where="pruned_at IS NOT NULL"),
     by_month=True,
 )

@@ -33,6 +33,7 @@ projects = table(
     need("weight", Float),
     may("max_concurrency", Integer),
     need("created_at", BigInteger),
+    may("retention_days", Float),
     UniqueConstraint("org_id", "slug", name="projects_by_slug"),
 )
 

@@ -1,5 +1,7 @@
 """The routes of tenancy: `/v1/me`, `/v1/organizations`, `/v1/projects`, `/v1/users`, `/v1/keys`."""
 
+from msgspec import UNSET
+
 from runwright.api.admin import schemas as wire
 from runwright.api.admin.views import (
     founded_view,
@@ -89,12 +91,14 @@ async def update_organization(call: Call, organization: str, body: wire.UpdateOr
 async def create_project(call: Call, body: wire.CreateProjectRequest) -> Reply[wire.Project]:
     """Create a project in the caller's organization."""
     slug, name = _named(body.slug, body.name)
+    _check_retention(call, body.retention_days)
     made = await call.services.tenants.projects.create(
         call.actor,
         slug=slug,
         name=name,
         weight=body.weight,
         max_concurrency=body.max_concurrency,
+        retention_days=body.retention_days,
         idempotency_key=idempotency_key(call),
     )
     return Reply(project_view(made.value), 200 if made.repeated else 201)
@@ -117,6 +121,7 @@ async def get_project(call: Call, project: str) -> wire.Project:
 @routes.patch("/v1/projects/{project}", scope="admin", summary="Change a project")
 async def update_project(call: Call, project: str, body: wire.UpdateProjectRequest) -> wire.Project:
     """Change the fields that are named."""
+    _check_retention(call, None if body.retention_days is UNSET else body.retention_days)
     return project_view(await call.services.tenants.projects.update(call.actor, project, given(body)))
 
 
@@ -214,3 +219,9 @@ def _named(slug: str | None, name: str | None) -> tuple[str, str]:
     if not slug:
         raise InvalidRequest.at("slug", "is required")
     return slug, name or slug
+
+
+def _check_retention(call: Call, days: float | None) -> None:
+    longest = call.services.settings.retention_days
+    if days is not None and 0 < longest < days:
+        raise InvalidRequest.at("retention_days", f"must not exceed the server's: {longest:g} days")

@@ -9,12 +9,16 @@ from msgspec import UNSET, Meta, UnsetType
 
 from runwright.api.instants import Instant
 from runwright.auth.keys import GRACE_MAX_S, GRACE_S
-from runwright.domain.accounts import END, Name, Slots, Slug, Weight
+from runwright.domain.accounts import END, Days, Name, Slots, Slug, Weight
 from runwright.domain.tenancy import Role
 
 Email = Annotated[str, Meta(max_length=320, pattern=r"^[^@\s]+@[^@\s]+" + END)]
 Subject = Annotated[
     str, Meta(min_length=1, max_length=255, description="Who the user is at the configured OIDC issuer (`sub`).")
+]
+Retention = Annotated[
+    Days,
+    Meta(description="Days that the logs and values of its ended runs are kept; null: `retention_days` of the server."),
 ]
 Scopes = Annotated[list[str], Meta(max_length=100, description="What the key may do; without scopes nothing.")]
 
@@ -43,6 +47,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     weight: float
     max_concurrency: int | None
+    retention_days: float | None
     created_at: str
 
 
@@ -133,14 +138,16 @@ class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     name: Name | None = None
     weight: Annotated[Weight, Meta(description="Its share of a queue that projects compete for.")] = 1.0
     max_concurrency: Annotated[Slots | None, Meta(description="Most runs that execute at a time.")] = None
+    retention_days: Retention | None = None
 
 
 class UpdateProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to change of a project; it acts on runs that are made from now on."""
+    """What to change of a project; it acts on runs that are made from now on, but retention on all that have ended."""
 
     name: Name | UnsetType = UNSET
     weight: Weight | UnsetType = UNSET
     max_concurrency: Slots | UnsetType | None = UNSET
+    retention_days: Retention | UnsetType | None = UNSET
 
 
 class CreateUserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

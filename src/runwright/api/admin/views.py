@@ -39,6 +39,7 @@ def project_view(project: accounts.Project) -> wire.Project:
         name=project.name,
         weight=project.weight,
         max_concurrency=project.max_concurrency,
+        retention_days=project.retention_days,
         created_at=instants.text(project.created_at),
     )
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from runwright import ids
+from runwright.domain.instants import DAY_US
 from runwright.store.migrations.ddl import PARTITIONED
 from runwright.store.postgres import locks, row_security
 from runwright.store.postgres.connection import Connection, translated
@@ -37,7 +38,6 @@ THERE = (
 DROP_WAIT = "500ms"
 """The same for one that goes: shorter than it takes PostgreSQL to find a deadlock, so that it is us who let go."""
 DROP_TRIES = 4
-DAY_US = 86_400_000_000
 EVERYBODY = row_security.named(row_security.EVERYBODY)
 RUNS = ("runs",)
 RECORDS = tuple(table for table in PARTITIONED if table not in RUNS)

@@ -18,7 +18,7 @@ FIRST_ORGANIZATION = Query(rows(organizations, Organization).order_by(organizati
 
 _of_org = projects.c.org_id == bindparam("org_id")
 INSERT_PROJECT = inserting(projects)
-SET_PROJECT = setting(projects, "project_id", "name", "weight", "max_concurrency")
+SET_PROJECT = setting(projects, "project_id", "name", "weight", "max_concurrency", "retention_days")
 PROJECT = Query(rows(projects, Project, _of_org, projects.c.project_id == bindparam("project_id")))
 PROJECT_BY_SLUG = Query(rows(projects, Project, _of_org, projects.c.slug == bindparam("slug")))
 PROJECTS = paging(rows(projects, Project, _of_org), projects.c.project_id)
