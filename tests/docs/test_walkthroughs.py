@@ -19,6 +19,8 @@ GUESTS = (
     "docs/how-to/gather-triggers.md",
     "docs/how-to/manage-jobs.md",
     "docs/how-to/use-strait-python.md",
+)
+TROUBLES = (
     "docs/concepts/dead-letters.md",
     "docs/how-to/cancel-and-replay-many.md",
     "docs/how-to/find-out-what-went-wrong.md",
@@ -43,6 +45,7 @@ WALKS = {
     "run-a-process": ("docs/how-to/run-a-process.md",),
     "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,
+    "troubles": TROUBLES,
     "graphs of runs": GRAPHS,
 }
 PAGES = [page for pages in WALKS.values() for page in pages]
@@ -51,7 +54,7 @@ PAGES = [page for pages in WALKS.values() for page in pages]
 def route(pages: tuple[str, ...]) -> list[Block]:
     """Return the blocks of a walk; guests begin with the exports, files and server of the quickstart."""
     own = [block for page in pages for block in blocks(page)]
-    if pages not in (GUESTS, GRAPHS):
+    if pages not in (GUESTS, TROUBLES, GRAPHS):
         return own
     before = blocks(QUICKSTART)
     upto = next(place for place, block in enumerate(before) if block.serves) + 1
