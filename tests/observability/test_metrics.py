@@ -22,7 +22,7 @@ from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import ADMIN, World, failed, until
 from tests.observability.scrape import Scrape, scrape, watch
 
-UNITS = re.compile(r"_(seconds|bytes|requests|runs|total|slots|slots_busy|connections|open|peers|info)$")
+UNITS = re.compile(r"_(seconds|bytes|requests|runs|total|slots|slots_busy|connections|open|peers|info|token_usage)$")
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -231,8 +231,8 @@ async def test_a_server_shows_exactly_the_metrics_of_the_catalogue(tmp_path: Pat
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = Scrape(response.text).families
     declared = [metric.name.removesuffix("_total") for metric in METRICS]
-    assert sorted(name for name in families if name.startswith("runwright_")) == sorted(declared)
-    others = {name for name in families if not name.startswith("runwright_")}
+    assert sorted(name for name in families if name.startswith(("runwright_", "gen_ai_"))) == sorted(declared)
+    others = {name for name in families if not name.startswith(("runwright_", "gen_ai_"))}
     assert others == {name.removesuffix("_total") for name in OF_THE_PROCESS}
     assert {metric.name: families[metric.name.removesuffix("_total")].type for metric in METRICS} == {
         metric.name: metric.kind for metric in METRICS

@@ -39,8 +39,11 @@ class Kept:
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.spans = Spans(self.provider)
 
+    def all(self) -> list[ReadableSpan]:
+        return [*self._exporter.get_finished_spans()]
+
     def named(self, name: str) -> list[ReadableSpan]:
-        return [span for span in self._exporter.get_finished_spans() if span.name == name]
+        return [span for span in self.all() if span.name == name]
 
     def one(self, name: str) -> ReadableSpan:
         (span,) = self.named(name)

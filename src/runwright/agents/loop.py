@@ -21,6 +21,7 @@ from runwright.agents.notes import Kept, Note
 from runwright.agents.tools.runner import Made, Runner
 from runwright.agents.tools.workspace import Kept as LastSnapshot
 from runwright.agents.tools.workspace import RunWorkspace
+from runwright.agents.watched import watched
 from runwright.domain import agent_events as a
 from runwright.domain import next_step as n
 from runwright.domain import outcome as o
@@ -170,11 +171,13 @@ class AgentLoop:
         answer = Answer()
         self._hearing = ident, answer
         try:
-            async with aclosing(self._means.model.stream(step.call, secret)) as stream:
-                async for event in stream:
-                    answer.add(event)
-                    if isinstance(event, TextDelta):
-                        self._show(ident, event)
+            with watched(self._attempt.run, step.call, answer, self._attempt.clock) as watch:
+                async with aclosing(self._means.model.stream(step.call, secret)) as stream:
+                    async for event in stream:
+                        watch.heard()
+                        answer.add(event)
+                        if isinstance(event, TextDelta):
+                            self._show(ident, event)
         except (ProviderUnavailable, ProviderRejected) as trouble:
             return await self._failed(ident, trouble)
         await self._answered(step, ident, answer)

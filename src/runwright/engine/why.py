@@ -71,6 +71,11 @@ class Explainer:
                 found[queue] = max(found.get(queue, 0.0), (now - since_at) / 1e6)
         return found
 
+    async def asking(self) -> int:
+        """Return how many runs wait for a person's answer, counted up to 1 000."""
+        count: int = (await self._store.fetch(places.ASKING))[0][0]
+        return count
+
     async def _held(self, run: Run, limit_key: str) -> Why:
         found = await self._store.fetch(places.LIMIT, limit_key=limit_key)
         used, size = found[0] if found else (0, 0)

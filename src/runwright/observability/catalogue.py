@@ -1,5 +1,6 @@
 """Every metric that `/metrics` shows, by Prometheus' conventions: base units, `_total` for what only grows.
 
+Those that OpenTelemetry's conventions for generative AI name have these names and labels, and their buckets.
 No label holds an id or anything else that grows with use: routes are templates, states and reasons are closed lists.
 """
 
@@ -13,6 +14,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 _BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONG = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)
 _MEMORY = tuple(float(mb << 20) for mb in (4, 16, 64, 256, 512, 1024, 4096, 8192, 16_384, 32_768))
+_CALLS = tuple(0.01 * 2**step for step in range(14))
+_TOKENS = tuple(float(4**step) for step in range(14))
 _SIZES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
 
 
@@ -150,6 +153,43 @@ PROCESSES_REFUSED = Metric(
 PROCESS_MEMORY = Metric(
     "runwright_process_peak_memory_bytes", "histogram", "Most memory that a command was seen to use", (), _MEMORY
 )
+TOKENS = Metric(
+    "gen_ai_client_token_usage",
+    "histogram",
+    "Tokens of calls of models, as the provider told them",
+    ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"),
+    _TOKENS,
+)
+MODEL_SECONDS = Metric(
+    "gen_ai_client_operation_duration_seconds",
+    "histogram",
+    "Time of calls of models in this process, to their end; `error_type` says how one failed",
+    ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"),
+    _CALLS,
+)
+FIRST_CHUNK = Metric(
+    "gen_ai_client_operation_time_to_first_chunk_seconds",
+    "histogram",
+    "Time from a call of a model to the first piece of its answer",
+    ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"),
+    _CALLS,
+)
+TOOL_SECONDS = Metric(
+    "gen_ai_execute_tool_duration_seconds",
+    "histogram",
+    "Time of calls of tools in this process; `error_type` says how one failed",
+    ("gen_ai_tool_name", "error_type"),
+    _CALLS,
+)
+BUDGETS_EXHAUSTED = Metric(
+    "runwright_budget_exhaustions_total",
+    "counter",
+    "Limits of agents that had not enough left for what came next, by whose and of what",
+    ("scope", "limit"),
+)
+INPUTS_WAITING = Metric(
+    "runwright_inputs_waiting_runs", "gauge", "Runs that wait for a person's answer, counted up to 1 000 at each scrape"
+)
 STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are open")
 STREAMS_LAGGED = Metric(
     "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
@@ -226,6 +266,12 @@ METRICS: tuple[Metric, ...] = (
     PROCESSES_LIMITED,
     PROCESSES_REFUSED,
     PROCESS_MEMORY,
+    TOKENS,
+    MODEL_SECONDS,
+    FIRST_CHUNK,
+    TOOL_SECONDS,
+    BUDGETS_EXHAUSTED,
+    INPUTS_WAITING,
     STREAMS_OPEN,
     STREAMS_LAGGED,
     CONNECTIONS,

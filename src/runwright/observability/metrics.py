@@ -22,6 +22,7 @@ from runwright.engine.batch import Batch
 from runwright.engine.engine import Engine
 from runwright.errors import StoreError
 from runwright.observability import catalogue as m
+from runwright.observability.agents import EXHAUSTED, AgentTallies
 from runwright.observability.catalogue import Metric
 from runwright.observability.processes import OF_PROCESSES, ProcessTallies
 from runwright.observability.relations import RelationTallies
@@ -41,6 +42,7 @@ class Metrics:
         self._depths: dict[Labels, float] = {}
         self._ages: dict[Labels, float] = {}
         self._webhook_lag: dict[Labels, float] = {}
+        self._inputs_waiting: dict[Labels, float] = {}
         self._shown: list[Counter | Gauge | Histogram] = []
         self._commit_seconds = self._show(Histogram(m.COMMIT_SECONDS))
         self._commit_requests = self._show(Histogram(m.COMMIT_REQUESTS))
@@ -74,8 +76,8 @@ class Metrics:
         self._bus_lag = self._show(Histogram(m.BUS_LAG))
         self._requests = self._show(Counter(m.HTTP_REQUESTS))
         self._request_seconds = self._show(Histogram(m.HTTP_SECONDS))
-        self._processes, self._relations = ProcessTallies(), RelationTallies()
-        self._shown += self._processes.shown + self._relations.shown
+        self._processes, self._relations, self._agents = ProcessTallies(), RelationTallies(), AgentTallies()
+        self._shown += self._processes.shown + self._relations.shown + self._agents.shown
         self._show_gauges(streams_open)
         self._registry = CollectorRegistry()
         self._registry.register(_Ours(self._shown))
@@ -88,14 +90,16 @@ class Metrics:
     async def page(self, accept: str | None) -> tuple[bytes, str]:
         """Return all metrics and their media type, by what the scraper accepts.
 
-        The depths and ages of queues are left out while the store cannot say them, as is the lag of webhooks.
+        The depths and ages of queues are left out while the store cannot say them, as are the lag of webhooks and the
+        waiting inputs.
         """
         try:
             lanes = await self._engine.store.depths()
             oldest = await self._engine.explainer.ages_s(list(lanes)[: self._queues_max], self._engine.clock.now())
             self._webhook_lag = {(): await self._engine.webhooks.deliveries.lag_s()}
+            self._inputs_waiting = {(): float(await self._engine.explainer.asking())}
         except StoreError:
-            lanes, oldest, self._webhook_lag = {}, {}, {}
+            lanes, oldest, self._webhook_lag, self._inputs_waiting = {}, {}, {}, {}
         self._ages = {(queue,): seconds for queue, seconds in oldest.items()}
         depths: dict[str, int] = {}
         for lane, count in lanes.items():
@@ -133,6 +137,7 @@ class Metrics:
         self._show(Gauge(m.QUEUE_DEPTH, lambda: self._depths))
         self._show(Gauge(m.QUEUE_AGE, lambda: self._ages))
         self._show(Gauge(m.WEBHOOK_LAG, lambda: self._webhook_lag))
+        self._show(Gauge(m.INPUTS_WAITING, lambda: self._inputs_waiting))
         pools = engine.store.pools
         self._show(Gauge(m.CONNECTIONS, lambda: {(name,): pool.in_use for name, pool in pools.items()}))
         self._show(Gauge(m.CONNECTIONS_MAX, lambda: {(name,): pool.size for name, pool in pools.items()}))
@@ -144,6 +149,8 @@ class Metrics:
             "commit.written": self._written,
             "commit.failed": lambda code: self._commit_failures.add((code,)),
             "attempt.began": self._began,
+            "model.ended": self._agents.answered,
+            "tool.ended": self._agents.made,
             "dispatch.ended": self._dispatched,
             "reaper.lost": lambda **_: self._lease_losses.add(),
             "reaper.fenced": lambda **_: self._fences.add(),
@@ -185,6 +192,8 @@ class Metrics:
                     self._queue_wait.observe(run.queue_wait_us / 1e6, (run.spec.executor,))
                 elif kind in OF_PROCESSES:
                     self._processes.count(kind, event.data)
+                elif kind == EXHAUSTED:
+                    self._agents.exhausted(event.data)
             self._relations.moved(batch.before.get(run_id), runs[run_id])
             if events and events[-1].type in TERMINAL_TYPES:
                 self._end(runs[run_id])

@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry, heard from `telemetry`: of requests (server), attempts of runs, and dispatches (client).
+"""Spans by OpenTelemetry, heard from `telemetry`: of requests (server), attempts, dispatches (client), and agents.
 
 A request joins the `traceparent` it came with. The runs that it makes keep its trace, so an attempt's span is one of
 the same trace, whenever and wherever it executes; it has no parent, for the request may be long over. What a handler
@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runwright import telemetry
 from runwright.domain.outcome import Failed
 from runwright.domain.run import Run
+from runwright.observability.agent_spans import AgentSpans, invoked
 
 _VERSION = version("runwright")
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
@@ -75,6 +76,7 @@ class Spans:
             "attempt.ended": self._ended,
             "dispatch.began": self._dispatched,
             "dispatch.ended": self._returned,
+            **AgentSpans(self._tracer).hearers,
         }
         self._detach = telemetry.attach(self._hear, *self._hearers)
 
@@ -150,19 +152,21 @@ class Spans:
 
     def _began(self, run: Run, **_: Any) -> None:
         spec = run.spec
+        name, more = (f"run {spec.handler or spec.executor}", {}) if spec.agent is None else invoked(spec.agent)
         known = _TRACE_ID.fullmatch(spec.trace_id) is not None
         token = _wanted.set(int(spec.trace_id, 16) if known else None)
         try:
             span = self._tracer.start_span(
-                f"run {spec.handler or spec.executor}",
+                name,
                 context=Context(),
-                kind=SpanKind.CONSUMER,
+                kind=SpanKind.CONSUMER if spec.agent is None else SpanKind.INTERNAL,
                 attributes={
                     "runwright.run.id": run.run_id,
                     "runwright.run.kind": spec.kind,
                     "runwright.run.attempt": run.attempt,
                     "runwright.run.executor": spec.executor,
                     "runwright.run.queue": spec.queue,
+                    **more,
                 },
             )
         finally:
@@ -181,7 +185,8 @@ class Spans:
             span.set_status(Status(StatusCode.ERROR, "the lease of the attempt is over"))
         elif isinstance(outcome, Failed):
             span.set_attribute("error.type", outcome.error_class)
-            span.set_status(Status(StatusCode.ERROR, outcome.message))
+            # What a provider says of a prompt may be the prompt.
+            span.set_status(Status(StatusCode.ERROR, outcome.message if run.spec.agent is None else None))
         span.end()
 
     def _dispatched(self, url: str, headers: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ from runwright.agents.tools.workspace import NoWorkspace, RunWorkspace, Snapshot
 from runwright.clock import Clock
 from runwright.domain.tools import Ready
 from runwright.sandbox.snapshot import TreeRefused
-from runwright.telemetry import report
+from runwright.telemetry import observe, report
 
 LATE_S = 5.0
 """A tool keeps the time of its calls itself; this much later it is ended."""
@@ -75,9 +75,13 @@ class Runner:
 
     async def _make(self, call: Ready, journal: Journal) -> Made:
         async with self._room:
-            begun = self._clock.monotonic()
-            result, snapshot = await self._settled(call, await self._result(call))
-            made = Made(call, result, int((self._clock.monotonic() - begun) * 1000), snapshot)
+            begun, made = self._clock.monotonic(), None
+            observe("tool.began", call=call)
+            try:
+                result, snapshot = await self._settled(call, await self._result(call))
+                made = Made(call, result, int((self._clock.monotonic() - begun) * 1000), snapshot)
+            finally:
+                observe("tool.ended", call=call, made=made)
             await journal.end(made)
             return made
 

@@ -1,4 +1,4 @@
-"""Statements that tell where a queued run stands: its limit, and how many are before it, counted up to 1 000."""
+"""Statements that tell where runs stand: their limits, how many are before them, who asks; counted up to 1 000."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from sqlalchemy import Float, Integer, Select, bindparam, func, literal_column, 
 
 from runwright.store.query import Query
 from runwright.store.tables import held, limits, ready, runs
+from runwright.store.thread_tables import pending_inputs
 
 COUNTED = 1000
 
@@ -33,3 +34,4 @@ HELD_BEFORE = _counted(
         held.c.limit_key == bindparam("limit_key"), held.c.rank < bindparam("rank", type_=Float)
     )
 )
+ASKING = _counted(select(pending_inputs.c.run_id))
