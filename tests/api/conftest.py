@@ -19,11 +19,11 @@ from runwright.api.sse import EventStream, Streams
 from runwright.clock import FrozenClock
 from runwright.domain.tenancy import Actor
 from runwright.errors import (
-    CursorExpired,
     IdempotencyMismatch,
     InvalidTransition,
     NotFound,
     Overloaded,
+    RunEnded,
     StoreUnavailable,
     Unauthenticated,
 )
@@ -187,7 +187,7 @@ def surface(kit: Kit) -> Routes:
             "idempotency": IdempotencyMismatch(),
             "overloaded": Overloaded(retry_after_s=2.5),
             "store": StoreUnavailable(),
-            "gone": CursorExpired(),
+            "gone": RunEnded(),
             "deep": RecursionError(),
         }
         raise failures.get(how, ZeroDivisionError("open sesame"))

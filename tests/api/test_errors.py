@@ -17,7 +17,7 @@ from tests.api.conftest import Kit
         ("idempotency", 409, "idempotency.mismatch"),
         ("overloaded", 503, "server.overloaded"),
         ("store", 503, "store.unavailable"),
-        ("gone", 410, "cursor.expired"),
+        ("gone", 410, "runs.ended"),
         ("deep", 422, "request.invalid"),
         ("otherwise", 500, "internal"),
     ],

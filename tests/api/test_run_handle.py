@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from runwright import ApiError, AsyncRunHandle, RunHandle
-from runwright.app import running
 from runwright.client.api import AsyncClient
 from runwright.config import load
+from runwright.serving import running
 from tests.api.accepted import ACCEPTED
 from tests.executors import endpoint as e
 from tests.executors.endpoint import Endpoint, always

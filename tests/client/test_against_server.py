@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runwright import app as server_app
+from runwright import serving
 from runwright.client.api import AsyncClient
 from runwright.client.errors import ApiError
 from runwright.client.models import Run
@@ -22,7 +22,7 @@ async def client(connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "live_jobs.py").write_text(JOBS)
     monkeypatch.syspath_prepend(tmp_path)
     settings = load({}, None, {"data_dir": tmp_path / "data", "port": 0, "worker": ("live_jobs:app",)})
-    async with server_app.running(settings) as running, connect(running.url, running.api_key) as client:
+    async with serving.running(settings) as running, connect(running.url, running.api_key) as client:
         yield client
 
 

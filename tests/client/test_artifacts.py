@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from runwright import config
-from runwright.app import Running, running
 from runwright.client.api import AsyncClient
 from runwright.client.artifacts import PIECE_BYTES, Source
 from runwright.client.backoff import Backoff
 from runwright.client.errors import ApiError, ServerUnreachable, UnexpectedAnswer
 from runwright.client.sync.api import Client
+from runwright.serving import Running, running
 from tests.client.local_server import Answer, Request, json_answer, problem, serving
 
 DATA = bytes(range(251)) * 3000

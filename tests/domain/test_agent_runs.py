@@ -11,7 +11,6 @@ from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import outcome as o
 from runwright.domain.agent_terms import AgentTerms, Budget
-from runwright.domain.answering import MAX_RECOVERIES
 from runwright.domain.fold import fold
 from runwright.domain.run import Spec
 from runwright.errors import InvalidTransition
@@ -104,13 +103,13 @@ def test_an_answer_in_a_pause_takes_effect_at_the_resume():
 
 def test_a_lost_worker_is_no_failure_until_it_is_the_sixth():
     history = History(kind="agent", executor="agent", agent=TERMS, max_attempts=1)
-    for count in range(1, MAX_RECOVERIES + 1):
+    for count in range(1, 6):
         history.claim()
         run = history.lose()
         assert (run.state, run.attempt, run.tally.recoveries) == ("queued", 1, count)
     history.claim()
     assert (history.lose().state, history.standing.reason) == ("failed", "crash")
-    assert history.types.count("run.recovered") == MAX_RECOVERIES
+    assert history.types.count("run.recovered") == 5
     assert fold(history.events) == told(history.standing)
 
 

@@ -10,7 +10,7 @@ from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Run
 from runwright.domain.thread import TextPart
 from runwright.engine.requests import Submitted
-from runwright.errors import Conflict, NotFound
+from runwright.errors import Conflict, NotFound, QuotaExceeded
 from tests.engine.talking import Talk
 from tests.engine.world import ADMIN, World
 
@@ -37,6 +37,17 @@ async def test_a_busy_thread_refuses_a_second_run(world: World):
         await talk.start(thread, "two")
     assert (refusal.value.code, refusal.value.data) == ("runs.thread_busy", {"run_id": first.run_id})
     assert await talk.said(thread) == [(1, "user", "one")]
+
+
+async def test_a_line_has_an_end(open_world):
+    talk = Talk(await open_world(thread_line_max=2))
+    thread = await talk.thread()
+    for n in range(3):
+        await talk.start(thread, f"{n}", on_busy="enqueue")
+    with pytest.raises(QuotaExceeded, match="2 runs stand in the line") as refusal:
+        await talk.start(thread, "3", on_busy="interrupt")
+    assert refusal.value.code == "runs.line_full"
+    assert len(talk.active(thread)) == 1
 
 
 async def test_of_runs_that_begin_at_once_one_has_the_floor(world: World):

@@ -9,6 +9,7 @@ from runwright.domain import outcome as o
 from runwright.domain.tenancy import Cause
 from runwright.errors import StaleLease, StoreError
 from tests.domain.specimens import log_line
+from tests.engine.agents import agent_run
 from tests.engine.world import World, until
 
 DAY = 86_400
@@ -99,6 +100,15 @@ async def test_a_stop_that_is_confirmed_says_so(world: World, kind, ends):
     assert await world.state(run_id) == ends
     assert (await world.data(run_id, f"run.{ends}"))["confirmed"] is True
     await world.check()
+
+
+async def test_an_agent_run_goes_on_after_as_many_lost_workers_as_the_setting_says(open_world):
+    world = await open_world(agent_recoveries_max=1)
+    run_id = (await world.engine.commit.apply(agent_run(world))).run_id
+    for state in ("queued", "failed"):
+        await world.take()
+        await world.reap(31)
+        assert await world.state(run_id) == state
 
 
 @pytest.mark.parametrize(("kind", "ends"), [("cancel", "cancelled"), ("pause", "paused")])

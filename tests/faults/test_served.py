@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from runwright import app as server_app
+from runwright import serving
 from runwright.config import load
 from tests.acceptance.frames import events, seqs
 from tests.acceptance.gate import Gate, opened_gate
@@ -48,7 +48,7 @@ async def client(disk: Disk, tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient
     """Serve over the faulty disk, in this process, and call the server."""
     given: dict[str, Any] = {"data_dir": tmp_path / "data", "port": 0, "api_key": API_KEY, "worker": (HANDLERS,)}
     settings = load({}, None, {**given, "heartbeat_s": 0.5, "reaper_s": 0.2, "lease_s": 20})
-    async with server_app.running(settings) as running:
+    async with serving.running(settings) as running:
         headers = {"authorization": f"Bearer {API_KEY}"}
         async with httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as made:
             yield made
@@ -118,7 +118,7 @@ async def test_what_a_server_acknowledged_survives_a_power_failure_in_the_middle
         while (answer := await made(client, "echo", payload={"text": "x" * 500})).status_code == 201:
             acknowledged.append(answer.json()["id"])
 
-    async with server_app.running(load({}, None, {**given, "lease_s": 0.1, "heartbeat_s": 0.02})) as running:
+    async with serving.running(load({}, None, {**given, "lease_s": 0.1, "heartbeat_s": 0.02})) as running:
         headers = {"authorization": f"Bearer {API_KEY}"}
         async with httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client:
             disk.arm(Fault("write", "crash", 500))
@@ -126,7 +126,7 @@ async def test_what_a_server_acknowledged_survives_a_power_failure_in_the_middle
     disk.restart(power_lost=True)
     assert acknowledged
     async with (
-        server_app.running(load({}, None, given)) as running,
+        serving.running(load({}, None, given)) as running,
         httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client,
     ):
         for run_id in acknowledged:

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from runwright import config, ids
-from runwright.app import Running, running
 from runwright.domain.hints import Hint
+from runwright.serving import Running, running
 from runwright.store.postgres.bus import CHANNEL
 from runwright.telemetry import attach
 from tests.engine.world import MASTER_KEY, PATIENCE_S, until

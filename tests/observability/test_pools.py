@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 
-from runwright.app import running
+from runwright.serving import running
 from tests.engine.world import PATIENCE_S
 from tests.observability.test_bus import asking, told
 from tests.postgres import new_database

@@ -36,6 +36,7 @@ class Agents:
             self.threads,
             Terms(self.personas, self.routes, engine.clock),
             engine.clock,
+            line_max=engine.settings.thread_line_max,
         )
 
     async def erase(self, actor: Actor, thread_id: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from runwright.domain.model_call import ProviderName
+from runwright.domain.model_call import ProviderKind
 from runwright.domain.price import Price, Rates
 
 
@@ -27,7 +27,7 @@ LOCAL = Price(rates=Rates(input=0, cached=0, output=0), source="local")
 
 
 async def facts_of(
-    provider: ProviderName, model: str, base_url: str | None = None, *, now_us: int, local_context: int = 4096
+    provider: ProviderKind, model: str, base_url: str | None = None, *, now_us: int, local_context: int = 4096
 ) -> Facts:
     """Return what is known of a model at an instant (µs), from the table that the extra `agents` brings along.
 

@@ -42,6 +42,8 @@ class AgentRuns:
         threads: Threads,
         terms: Terms,
         clock: Clock,
+        *,
+        line_max: int,
     ) -> None:
         self._store = store
         self._commit = commit
@@ -50,6 +52,7 @@ class AgentRuns:
         self._threads = threads
         self._terms = terms
         self._clock = clock
+        self._line_max = line_max
 
     async def start(
         self,
@@ -81,7 +84,13 @@ class AgentRuns:
             digest = sha256(_canonical(order.fingerprint())).hexdigest()
             named = IdempotencyKey(f"{project.project_id}/{verb}/{thread.thread_id}", key, digest)
             submit = msgspec.structs.replace(submit, idempotency=named)
-        request = Begin(submit=submit, on_busy=order.on_busy, message=said, takes_back=order.takes_back)
+        request = Begin(
+            submit=submit,
+            on_busy=order.on_busy,
+            message=said,
+            takes_back=order.takes_back,
+            line_max=self._line_max,
+        )
         made: Submitted = await self._commit.apply(request)
         return made
 

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from runwright import app
+from runwright import serving
 from runwright.cli.exits import CommandError
 from runwright.config import Settings, load
 
@@ -44,6 +44,6 @@ def run(settings: Settings) -> int:
     """Serve with these settings, with the modules of the current directory at hand for workers."""
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return app.serve(settings)
+        return serving.serve(settings)
     except LookupError as error:  # a worker that is not there
         raise CommandError(str(error), "Give --worker module:app, from the directory of the module.") from None

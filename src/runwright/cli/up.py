@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 
 import runwright
-from runwright import app
+from runwright import serving
 from runwright.cli import dispatched, printing, spoken
 from runwright.cli.exits import INTERRUPTED, OK, CommandError
 from runwright.cli.watching import Screen, exit_code
@@ -80,7 +80,7 @@ def repository() -> Path:
 
 async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
     stop = _signals()
-    async with app.running(settings) as server, AsyncClient(server.url, server.api_key) as client:
+    async with serving.running(settings) as server, AsyncClient(server.url, server.api_key) as client:
         printing.say(f"serving on {server.url}")
         code = await _until(stop, _samples(client, root))
         if code is None:

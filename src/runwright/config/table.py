@@ -228,6 +228,10 @@ class Settings:
     )
     # --- agents and their tools
     agent_slots: int = _setting(100, "Agent runs that this server executes at a time; 0: it takes none", 0, 10_000)
+    agent_recoveries_max: int = _setting(
+        5, "Lost workers after which an agent run goes on; the next one more is its failure", 0, 1000
+    )
+    thread_line_max: int = _setting(100, "Runs that may stand in the line of one thread", 1, 10_000)
     agent_tools_parallel: int = _setting(8, "Calls of tools that change nothing, of one run at a time", 1, 1000)
     agent_tool_output_max_bytes: int = _setting(
         MIB, "Largest output of a tool; of what is longer the middle is left out", 1024, 64 * MIB

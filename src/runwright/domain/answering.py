@@ -15,9 +15,6 @@ from runwright.domain.redaction import Redacted
 from runwright.domain.run import Paused, Run, Usage
 from runwright.errors import InvalidTransition
 
-MAX_RECOVERIES = 5
-"""How often an agent run goes on after its worker was lost, before something must be wrong with it."""
-
 
 def opening(run: Run, spec: Redacted, reason: str | None, key: str, *, actor: str) -> Draft:
     """Return the first event of an agent run."""

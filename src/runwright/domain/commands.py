@@ -139,11 +139,12 @@ class Fence(msgspec.Struct, frozen=True):
 
 
 class Lose(msgspec.Struct, frozen=True):
-    """End an attempt whose lease ran out: its worker is gone."""
+    """End an attempt whose lease ran out: its worker is gone. An agent run goes on, at most `recoveries_max` times."""
 
     run_id: str
     lease_epoch: int
     draw: float
+    recoveries_max: int = 5
 
 
 class Due(msgspec.Struct, frozen=True):

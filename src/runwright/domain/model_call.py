@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-ProviderName = Literal["openai", "openai-compatible", "anthropic", "local", "scripted"]
+ProviderKind = Literal["openai", "openai-compatible", "anthropic", "local", "scripted"]
 """Who is asked, and how: OpenAI's responses; chat completions, OpenAI's or of any server that speaks them; Anthropic's
 messages; the model in this process; a script."""
 
@@ -82,7 +82,7 @@ ToolChoice = Literal["auto", "none", "required"] | OnlyTool
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call of a model. `base_url` leads to another server than the provider's own; keys are never part of it."""
 
-    provider: ProviderName
+    provider: ProviderKind
     model: str
     messages: tuple[Message, ...]
     max_output_tokens: int

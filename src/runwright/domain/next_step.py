@@ -12,7 +12,7 @@ from runwright.domain import tools as t
 from runwright.domain.agent_events import BudgetReached
 from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.conversation import GO_ON, Call, Conversation, Open
-from runwright.domain.model_call import Message, ModelCall, ProviderName, Text, Tool
+from runwright.domain.model_call import Message, ModelCall, ProviderKind, Text, Tool
 from runwright.domain.question import Asks
 from runwright.domain.spending import Room
 
@@ -140,7 +140,7 @@ def prompt_of(talk: Conversation, stage: Stage) -> tuple[Message, ...]:
 
 def _model(talk: Conversation, stage: Stage, now: int) -> Step:
     terms = stage.terms
-    provider: ProviderName = msgspec.convert(terms.provider, ProviderName)
+    provider: ProviderKind = msgspec.convert(terms.provider, ProviderKind)
     call = ModelCall(
         provider=provider,
         model=terms.model,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from runwright.domain.accounts import Slug
 from runwright.domain.addresses import URL_MAX
+from runwright.domain.model_call import ProviderKind
 from runwright.domain.price import Price, Rates
 
-ProviderKind = Literal["openai", "openai-compatible", "anthropic", "local", "scripted"]
 KEYED: frozenset[str] = frozenset({"openai", "openai-compatible", "anthropic"})
 """The kinds that are reached over the network, with credentials that a project keeps."""
 

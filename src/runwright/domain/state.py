@@ -262,7 +262,7 @@ def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
     if run.stop is not None:
         return ending.stopped(run, at, system("reaper", "the worker was lost"), confirmed=False)
     late = run.deadline_at is not None and at >= run.deadline_at
-    if run.spec.kind == AGENT and not late and run.tally.recoveries < answering.MAX_RECOVERIES:
+    if run.spec.kind == AGENT and not late and run.tally.recoveries < command.recoveries_max:
         return answering.recover(run, at)
     return ending.fail(run, ending.LATE if late else ending.LOST, at, command.draw, actor="system:reaper")
 

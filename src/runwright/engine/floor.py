@@ -26,9 +26,6 @@ from runwright.store.base import Transaction
 from runwright.store.queries import threads as q
 from runwright.store.query import Query
 
-LINE_MAX = 100
-"""How many runs may stand in the line of one thread."""
-
 Former = Callable[[c.IdempotencyKey | None], str | None]
 
 
@@ -133,8 +130,10 @@ class Floor:
             raise Conflict(
                 "another run has its turn in this thread", code="runs.thread_busy", data={"run_id": before[0]}
             )
-        if len(before) > LINE_MAX:
-            raise QuotaExceeded(f"{LINE_MAX} runs stand in the line of this thread already", code="runs.line_full")
+        if len(before) > request.line_max:
+            raise QuotaExceeded(
+                f"{request.line_max} runs stand in the line of this thread already", code="runs.line_full"
+            )
         if request.takes_back:
             self._take_back(batch, room)
         command = request.submit if not before else replace(request.submit, wait=Wait("dependency", room.thread_id))

@@ -28,6 +28,7 @@ class Reaper:
         *,
         every_s: float = 5.0,
         grace_s: float = 10.0,
+        recoveries_max: int = 5,
         batch: int = 500,
     ) -> None:
         self._store = store
@@ -35,6 +36,7 @@ class Reaper:
         self._clock = clock
         self._steady = steady
         self._grace_s = grace_s
+        self._recoveries_max = recoveries_max
         self._batch = batch
         self._fences: list[float] = []
         self.loop = Loop("reaper", self._once, clock, every_s=every_s)
@@ -57,7 +59,7 @@ class Reaper:
         lapsed = await self._store.lapsed(now, self._batch)
         steady = self._steady.now
         commands = [
-            Lose(lease.run_id, lease.lease_epoch, random.random())
+            Lose(lease.run_id, lease.lease_epoch, random.random(), self._recoveries_max)
             if lease.until <= now
             else Fence(lease.run_id, lease.lease_epoch)
             for lease in lapsed

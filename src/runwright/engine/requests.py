@@ -102,13 +102,14 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
     """Make a run of a thread when it is its turn there, with the `message` that is said first.
 
-    With `takes_back`, what the assistant said last is taken back before.
+    With `takes_back`, what the assistant said last is taken back before. At most `line_max` stand in its line.
     """
 
     submit: c.Submit
     on_busy: OnBusy = "reject"
     message: Said | None = None
     takes_back: bool = False
+    line_max: int = 100
 
     @property
     def thread_id(self) -> str:

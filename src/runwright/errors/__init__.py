@@ -12,7 +12,7 @@
     │                                (to come: ApprovalRequired, SelfApproval)
     ├─ LimitExceeded                 RateLimited, QuotaExceeded, TooLarge, TooSlow, Overloaded
     │                                (to come: BudgetExceeded)
-    ├─ Gone                          CursorExpired, RunEnded
+    ├─ Gone                          RunEnded
     │                                (to come: ApprovalExpired)
     ├─ StoreError                    StoreUnavailable, StoreLocked, StoreReadOnly, SchemaMismatch, ChainBroken
     ├─ Internal                      a failure of ours: the log has it, the caller does not
@@ -30,7 +30,6 @@ from runwright.errors.tree import (
     AmbiguousRequest,
     ChainBroken,
     Conflict,
-    CursorExpired,
     Denied,
     Error,
     FieldError,
@@ -72,7 +71,6 @@ __all__ = [
     "AmbiguousRequest",
     "ChainBroken",
     "Conflict",
-    "CursorExpired",
     "Denied",
     "Error",
     "FieldError",

@@ -285,13 +285,6 @@ class RunEnded(Gone):
     summary = "The run has ended."
 
 
-class CursorExpired(Gone):
-    """Refuse a cursor whose place was removed by retention."""
-
-    code = "cursor.expired"
-    summary = "The place that this cursor names was removed."
-
-
 # --- the store --------------------------------------------------------------------------------------------------------
 
 

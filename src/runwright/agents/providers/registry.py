@@ -21,7 +21,7 @@ from runwright.agents.providers.wire import Wire, certificates
 from runwright.clock import Clock
 from runwright.config import Settings
 from runwright.domain.addresses import Url, read_url, url_problem
-from runwright.domain.model_call import Done, ModelCall, ModelEvent, ProviderName, TextDelta, ToolCallDelta
+from runwright.domain.model_call import Done, ModelCall, ModelEvent, ProviderKind, TextDelta, ToolCallDelta
 from runwright.domain.scan import scalars
 from runwright.errors import InvalidSettings, ProviderRejected, ProviderUnavailable
 from runwright.outbound.guard import Guard, Resolver, resolve
@@ -36,7 +36,7 @@ class _Kind(msgspec.Struct, frozen=True):
     address: str | None = None
 
 
-_KINDS: dict[ProviderName, _Kind] = {
+_KINDS: dict[ProviderKind, _Kind] = {
     "openai": _Kind("responses", "Responses", "https://api.openai.com/v1"),
     "openai-compatible": _Kind("chat_completions", "ChatCompletions", "https://api.openai.com/v1"),
     "anthropic": _Kind("anthropic_messages", "Messages", "https://api.anthropic.com"),
@@ -139,7 +139,7 @@ class Providers:
         # Here, behind the handler: an error of an SDK holds its request, and would come along as the context.
         raise failure
 
-    async def _provider(self, name: ProviderName) -> Provider:
+    async def _provider(self, name: ProviderKind) -> Provider:
         if name not in self._known:
             make = await _load(name)
             if name not in self._known:  # while it was loaded, somebody else may have been first

@@ -10,11 +10,11 @@ from msgspec import UNSET, Meta, UnsetType
 from runwright.api.pages import PageQuery
 from runwright.api.threads.schemas import ProjectIdent
 from runwright.domain.agent_terms import OnExceeded, Risk, Tool
+from runwright.domain.model_call import ProviderKind
 from runwright.domain.persona import PersonaDefinition, PersonaKey
 from runwright.domain.route import (
     BaseUrl,
     Model,
-    ProviderKind,
     ProviderName,
     RouteDefinition,
     RouteName,
