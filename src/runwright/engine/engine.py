@@ -108,15 +108,7 @@ class Engine:
         self._operate(clock)
         steady = Steady(clock, settings.lease_s)
         self.scheduler = Scheduler(store, self.commit, clock, steady, batch=settings.scheduler_batch)
-        self.reaper = Reaper(
-            store,
-            self.commit,
-            clock,
-            steady,
-            every_s=settings.reaper_s,
-            grace_s=settings.stop_grace_s,
-            recoveries_max=settings.agent_recoveries_max,
-        )
+        self.reaper = Reaper.of(settings, store, self.commit, clock, steady)
         self.cron = self._cron(sealer, clock, steady)
         self.schedules = Schedules(store, clock)
         self.inbox = Inbox(store, clock, self._errands(), batch=settings.inbox_batch)

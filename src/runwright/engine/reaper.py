@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import Self
 
 from runwright.clock import Clock
+from runwright.config import Settings
 from runwright.domain.commands import Fence, Lose
 from runwright.domain.run import Run
 from runwright.engine.commit import Commit
@@ -40,6 +42,19 @@ class Reaper:
         self._batch = batch
         self._fences: list[float] = []
         self.loop = Loop("reaper", self._once, clock, every_s=every_s)
+
+    @classmethod
+    def of(cls, settings: Settings, store: Store, commit: Commit, clock: Clock, steady: Steady) -> Self:
+        """Return the reaper that the settings want."""
+        return cls(
+            store,
+            commit,
+            clock,
+            steady,
+            every_s=settings.reaper_s,
+            grace_s=settings.stop_grace_s,
+            recoveries_max=settings.agent_recoveries_max,
+        )
 
     def committed(self, done: Committed) -> None:
         """Hear of stop requests, to be there when their grace is over."""
