@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from runwright.agents.providers.port import LocalBounds
-from runwright.domain.model_call import ProviderName
+from runwright.domain.model_call import ProviderKind
 
-EXTRAS: dict[ProviderName, tuple[str, str]] = {
+EXTRAS: dict[ProviderKind, tuple[str, str]] = {
     "openai": ("agents", "openai"),
     "openai-compatible": ("agents", "openai"),
     "anthropic": ("agents", "anthropic"),
@@ -24,7 +24,7 @@ def wanted(extra: str) -> str:
     return f"This provider needs the extra `{extra}`: pip install 'runwright[{extra}]'."
 
 
-def missing(kind: ProviderName, local: LocalBounds) -> str | None:
+def missing(kind: ProviderKind, local: LocalBounds) -> str | None:
     """Return what a kind of provider lacks here and how to get it; None where it lacks nothing."""
     extra, module = EXTRAS.get(kind, ("", ""))
     if module and find_spec(module) is None:

@@ -169,7 +169,7 @@ def _scripts(path: str | None) -> dict[str, Script]:
     raise InvalidSettings.at("RUNWRIGHT_MODEL_SCRIPTS", told)
 
 
-async def _load(name: ProviderName) -> Callable[..., Provider]:
+async def _load(name: ProviderKind) -> Callable[..., Provider]:
     kind = _KINDS[name]
     # An SDK takes seconds to load: meanwhile the loop goes on.
     try:
