@@ -163,7 +163,7 @@ class AgentLoop:
         if rest_s > 0:
             await self._attempt.clock.sleep(rest_s)
         secret = await self._means.secret()
-        prompt = notes.prompt_of(step.call)
+        prompt = notes.prompt_of(step.call, self._means.redactor())
         fresh = [each for each in prompt if each.key not in self._prompts]
         ident = ids.new_id("llm", self._attempt.clock.now())
         await self._save([notes.requested(step, ident, prompt)], list({each.key: each for each in fresh}.values()))
@@ -200,7 +200,7 @@ class AgentLoop:
         for channel, text in channels:
             if text:
                 segment = self._show(ident, TextDelta("", channel), done=True)
-                whole = a.MessageCompleted(redactor.text(text), "assistant", channel, segment)
+                whole = a.MessageCompleted(redactor.opening(text), "assistant", channel, segment)
                 said.append(Note("message.completed", whole))
         return said
 
@@ -215,7 +215,7 @@ class AgentLoop:
         tokens = a.TokenUsage(used.data.input_tokens, used.data.cached_tokens, used.data.output_tokens)
         response = a.ModelAnswered(
             llm_call_id=ident,
-            text=redactor.text(answer.text),
+            text=redactor.opening(answer.text),
             tool_calls=[{"tool_call_id": c.id, "tool_name": c.name, "arguments": c.arguments} for c in calls],
             usage=tokens,
             cost_microusd=used.data.cost_microusd,

@@ -20,6 +20,7 @@ from runwright.domain.model_call import ModelCall, ToolCall, Usage
 from runwright.domain.price import cost
 from runwright.domain.redaction import Redactor
 from runwright.domain.tools import Ready
+from runwright.sandbox.command import LEFT_OUT
 
 PROMPT, OUTPUT, SNAPSHOT = "prompt", "tool_output", "snapshot"
 """The kinds of values: a message that a model was told, the whole of a long output, what the workspace held last."""
@@ -47,11 +48,20 @@ class Kept(msgspec.Struct, frozen=True):
     schema: dict[str, Any] | None = None
 
 
-def prompt_of(call: ModelCall) -> list[Kept]:
-    """Return what a model is told, by digest: first its prompt with the tools, then message by message."""
+def prompt_of(call: ModelCall, redactor: Redactor) -> list[Kept]:
+    """Return what a model is told, by digest: first its prompt with the tools, then message by message.
+
+    The digests are of what is kept, which is redacted: nobody guesses a secret that a prompt holds from them.
+    """
     head = {"system": call.system, "tools": msgspec.to_builtins(call.tools)}
     said = [head, *(msgspec.to_builtins(message) for message in call.messages)]
-    return [Kept(PROMPT, sha256(_canonical(each)).hexdigest(), each) for each in said]
+    clean = [msgspec.json.decode(redactor.data(each)) for each in said]
+    return [Kept(PROMPT, sha256(_canonical(each)).hexdigest(), each) for each in clean]
+
+
+def noted(archive_sha256: str) -> dict[str, Any]:
+    """Return what is noted beside a snapshot, by which it is found: only the last one is kept."""
+    return {"archive_sha256": archive_sha256}
 
 
 def requested(step: n.CallModel, llm_call_id: str, prompt: Sequence[Kept]) -> Note:
@@ -112,7 +122,7 @@ def _clean(arguments: str, redactor: Redactor) -> str:
     try:
         return redactor.raw(arguments.encode()).decode()
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return redactor.text(arguments)
+        return redactor.opening(arguments)
 
 
 def begun(call: Ready) -> Note:
@@ -128,10 +138,10 @@ def begun(call: Ready) -> Note:
 
 
 def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, list[Kept]]:
-    """Return `tool.result` and what is kept beside it. Outputs are redacted whole, before they are cut."""
+    """Return `tool.result` and what is kept beside it. Outputs are redacted whole, before they are cut here."""
     fault = made.result if isinstance(made.result, Fault) else None
     value = made.result.said if isinstance(made.result, Fault) else made.result.value
-    clean = redactor.text(value) if isinstance(value, str) else msgspec.json.decode(redactor.data(value))
+    clean = _excerpts(value if isinstance(value, str) else msgspec.json.decode(redactor.data(value)), redactor)
     short = shown(rendered(clean), preview_bytes)
     kept: list[Kept] = []
     digest = None
@@ -147,7 +157,7 @@ def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, lis
             files=made.snapshot.files,
             bytes=made.snapshot.bytes,
         )
-        kept.append(Kept(SNAPSHOT, LAST, made.snapshot.archive))
+        kept.append(Kept(SNAPSHOT, LAST, made.snapshot.archive, noted(snapshot.archive_sha256)))
     error = None
     if fault is not None:
         error = {"code": fault.code, "message": redactor.text(fault.message), "said": output}
@@ -162,6 +172,19 @@ def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, lis
         snapshot=snapshot,
     )
     return Note("tool.result", data), kept
+
+
+def _excerpts(value: Any, redactor: Redactor) -> Any:
+    """Return an output with its texts redacted, each as what it may be: a piece of something that a tool cut."""
+    if isinstance(value, str):
+        whole = redactor.text(value)
+        pieces, marks = LEFT_OUT.split(whole), LEFT_OUT.findall(whole)
+        return "".join(f"{redactor.excerpt(piece)}{mark}" for piece, mark in zip(pieces, [*marks, ""], strict=True))
+    if isinstance(value, list):
+        return [_excerpts(each, redactor) for each in value]
+    if isinstance(value, dict):
+        return {name: _excerpts(each, redactor) for name, each in value.items()}
+    return value
 
 
 def told(each: n.Tell, redactor: Redactor) -> list[Note]:

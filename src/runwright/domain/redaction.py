@@ -6,10 +6,12 @@ overlap they go as one, and redacting what was redacted changes nothing.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, NewType
 
 import msgspec
 
+from runwright.domain.edges import Edges
 from runwright.domain.patterns import KNOWN, SECRET_NAME
 from runwright.domain.scan import Finder, Stream, Undecided, marker, scalars, utf8
 from runwright.domain.spellings import LEAST_CHARACTERS, spellings
@@ -55,6 +57,41 @@ class Redactor:
         elif len(encoded) == len(text):  # ASCII, and so the commonest of texts need not be decoded again
             return RedactedText(text)
         return RedactedText(encoded.decode())
+
+    def opening(self, text: str) -> RedactedText:
+        """Redact a text that may have been cut off: the larger part of a known secret at its very end goes as well.
+
+        A stream that is closed by `cut_off` says the same.
+        """
+        clean = self.text(text)
+        return RedactedText(self.cut_off(clean)) if self._known else clean
+
+    def cut_off(self, rest: str) -> str:
+        """Return the redacted end of a text without the larger part of a known secret that it ends with."""
+        encoded = utf8(rest)
+        size = self._edges.after(encoded)
+        return (encoded[:-size] + marker(KNOWN)).decode() if size else rest
+
+    def excerpt(self, text: str) -> RedactedText:
+        """Redact a text that may be cut at both ends: the larger part of a known secret goes at either of them.
+
+        Blanks around it do not save it.
+        """
+        clean = self.text(text)
+        if not self._known:
+            return clean
+        body = clean.strip()
+        start = clean.find(body)
+        encoded = utf8(body)
+        before = self._edges.before(encoded)
+        encoded = (marker(KNOWN) if before else b"") + encoded[before:]
+        after = self._edges.after(encoded)
+        kept = (encoded[:-after] + marker(KNOWN)).decode() if after else encoded.decode()
+        return RedactedText(clean[:start] + kept + clean[start + len(body) :])
+
+    @cached_property
+    def _edges(self) -> Edges:
+        return Edges(self._find.known)
 
     def data(self, obj: Any) -> Redacted:
         """Encode ``obj`` as compact JSON and redact its strings, keys and numbers; the JSON stays valid.

@@ -350,7 +350,7 @@ class Attempt:
             failed, code = type(refusal).__name__, refusal.code
             return self.failed(failed, refusal.detail, retryable=refusal.retryable, code=code, reason=reason)
         except Exception as bug:  # noqa: BLE001 - an executor's fault ends the attempt, never vanishes with it
-            report("attempt.broken", run_id=self.run.run_id, error=repr(bug))
+            report("attempt.broken", run_id=self.run.run_id, error=self._redactor.text(repr(bug)))
             return self.failed(type(bug).__name__, str(bug) or repr(bug))
 
     async def finish(

@@ -135,6 +135,12 @@ class Buffer:
         return drafts
 
 
+def _rest(redactor: Redactor, stream_id: str, stream: Stream) -> str:
+    """Return what a stream held back. A model may be cut off at any token: the larger part of a secret stays away."""
+    rest = stream.close()
+    return redactor.cut_off(rest) if stream_id.startswith(_OF_MESSAGE) else rest
+
+
 def _unheard(refusal: Error) -> None:
     """Hear nothing."""
 
@@ -217,7 +223,7 @@ class Emitter:
         stream = buffer.streams[stream_id] = redactor.carried(buffer.streams.get(stream_id))
         buffer.add_piece(stream_id, stream.feed(str(data.get("chunk", ""))))
         if data.get("done"):
-            buffer.add_piece(stream_id, buffer.streams.pop(stream_id).close())
+            buffer.add_piece(stream_id, _rest(redactor, stream_id, buffer.streams.pop(stream_id)))
             buffer.merge(redactor, stream_id, done=True)
 
     async def _flush_soon(self) -> None:
@@ -283,7 +289,7 @@ class Emitter:
             return ()
         redactor = self.redactors.of(buffer.project_id)
         for stream_id, stream in list(buffer.streams.items()):
-            buffer.add_piece(stream_id, redactor.carried(stream).close())
+            buffer.add_piece(stream_id, _rest(redactor, stream_id, redactor.carried(stream)))
         buffer.streams.clear()
         self._dirty.pop(buffer, None)
         return buffer.take(redactor)

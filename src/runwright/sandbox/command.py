@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ _MERGED = ("/bin/sh", "-c", 'exec 2>&1; exec "$@"', "sh")
 """One pipe for both outputs keeps their order; what the sandbox says itself stays apart."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GROUP_SPARE = 8
+LEFT_OUT = re.compile(r"\n\[… \d+ bytes left out …\]\n")
+"""What stands in an output where its middle was dropped."""
 
 
 class Command(NamedTuple):
