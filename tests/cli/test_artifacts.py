@@ -2,6 +2,9 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.cli.conftest import Call, Script
 from tests.client.local_server import Answer, json_answer
@@ -35,3 +38,14 @@ def test_the_artifacts_of_a_run_are_listed(call_server: Call, script: Script):
     script.on("GET", "/v1/runs/run_1/artifacts", json_answer([row]))
     assert DIGEST in call_server("runs", "artifacts", "run_1").out
     assert call_server("runs", "artifacts", "run_1", "--json").json() == [row]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("line 1\n\x1b[2Jline 2", "line 1\n [2Jline 2\n"), ({"role": "user"}, '{\n  "role": "user"\n}\n')],
+)
+def test_what_a_run_keeps_under_a_digest_is_shown(call_server: Call, script: Script, value: Any, shown: str):
+    row = {"run_id": "run_1", "digest": DIGEST, "kind": "prompt", "value": value, "truncated": False}
+    script.on("GET", f"/v1/runs/run_1/values/{DIGEST}", json_answer(row))
+    assert call_server("runs", "value", "run_1", DIGEST).out == shown
+    assert call_server("runs", "value", "run_1", DIGEST, "--json").json() == row

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from runwright.agents.credentials import Credentials
 from runwright.agents.inputs import Inputs
+from runwright.agents.kept import KeptValues
 from runwright.agents.models import Models
 from runwright.agents.orders import Terms
 from runwright.agents.personas import Personas
 from runwright.agents.routes import Routes
 from runwright.agents.runs import AgentRuns
 from runwright.agents.threads import Threads
+from runwright.agents.tools.bounds import ToolBounds
 from runwright.domain.instants import HOUR_US
 from runwright.domain.ports import ProjectSealer
 from runwright.domain.tenancy import Actor
@@ -28,6 +30,7 @@ class Agents:
         self.credentials = Credentials(store, engine.vault, ttl_us)
         self.threads = Threads(store, sealer, engine.operations.artifacts, ttl_us)
         self.inputs = Inputs(store, engine.commit, engine.values, engine.vault.redactors)
+        self.kept = KeptValues(engine.values, ToolBounds.of(engine.settings))
         self.runs = AgentRuns(
             store,
             engine.commit,

@@ -191,3 +191,25 @@ def artifacts(run: str, /, *, limit: int = 50, connection: Connection = HERE) ->
     with connection.client() as client:
         rows = client.runs.artifacts(run, limit=min(limit, 500)).first(limit)
     printing.show_rows(rows, columns, connection.json)
+
+
+def value(run: str, digest: str, /, *, connection: Connection = HERE) -> None:
+    """Show what an agent run keeps under a digest: what a model was told, a long output of a tool, its last workspace.
+
+    Example: `runwright runs value RUN DIGEST`
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    digest
+        The digest that `llm.request` (`prompt`) or `tool.result` (`artifact`, `snapshot.archive_sha256`) names.
+    """
+    with connection.client() as client:
+        found = client.runs.value(run, digest)
+    if connection.json:
+        printing.show_json(found.raw)
+    elif isinstance(found.value, str):
+        printing.show_piece(f"{found.value}\n")
+    else:
+        printing.show_json(found.value)

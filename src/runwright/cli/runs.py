@@ -28,6 +28,7 @@ for _name, _about in (
     ("checkpoints", "List the checkpoints of a run."),
     ("outputs", "List the outputs of a run."),
     ("artifacts", "List the values of a run that lie in artifacts."),
+    ("value", "Show what an agent run keeps under a digest."),
     ("effects", "Tell whether it is safe to resume a run."),
     ("usage", "List what a run's model calls used."),
     ("tool-calls", "List the tools that a run's code called."),

@@ -309,6 +309,17 @@ class Artifact(Record, kw_only=True):
     created_at: datetime | None = None
 
 
+class RunValue(Record, kw_only=True):
+    """What an agent run keeps under a digest, redacted; `truncated`: not every text of a workspace is shown."""
+
+    run_id: str = ""
+    digest: str = ""
+    kind: str = ""
+    value: Any = None
+    truncated: bool = False
+    created_at: datetime | None = None
+
+
 class RunArtifact(Record, kw_only=True):
     """A value of a run that lies in an artifact; a sealed one is read where the run shows the value."""
 

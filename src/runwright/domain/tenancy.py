@@ -26,6 +26,7 @@ SCOPES: dict[str, str] = {
     "threads:read": "read threads, their messages and runs, and what runs ask",
     "threads:write": "create, change and delete threads, add messages, start runs and answer them",
     "agents:manage": "create personas; create, change and delete routes and providers",
+    "prompts:read": "read what models were told, whole outputs of tools, and the workspaces of agent runs",
     "models:read": "read personas, routes and providers, without keys",
     "audit:read": "read and verify the audit log of the organization",
     "data:erase": "erase the data of runs that have ended",
@@ -55,6 +56,7 @@ _OPERATOR = _VIEWER | {
     "workers:connect",
     "threads:write",
     "agents:manage",
+    "prompts:read",
 }
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,

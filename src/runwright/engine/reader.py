@@ -18,6 +18,7 @@ from runwright.engine.values import Values
 from runwright.errors import Gone, NotFound
 from runwright.store.base import Attempt, Record, Store, StoredValue
 from runwright.store.queries import jobs as job_sql
+from runwright.store.queries import values as value_sql
 from runwright.store.queries import webhooks as webhook_sql
 from runwright.store.queries.events import OF_TYPE, event_of
 from runwright.store.queries.runs import listing
@@ -213,6 +214,24 @@ class Reader:
         require_data(record)
         stored = await self._store.values(record.run.run_id, kind)
         return [await self._seen(record.run.spec.project_id, value) for value in stored]
+
+    async def value(self, record: Record, kind: str, key: str) -> Seen | None:
+        """Return one value of a kind, redacted. Raises `Gone` for a run whose data were erased."""
+        stored = await self._stored(record, kind, key)
+        return None if stored is None else await self._seen(record.run.spec.project_id, stored)
+
+    async def exact_value(self, record: Record, kind: str, key: str, note: Any) -> Seen | None:
+        """Return one value of a kind that has this note, as it was kept: redact what you show of it. Raises `Gone`."""
+        stored = await self._stored(record, kind, key)
+        if stored is None or stored.note is None or msgspec.json.decode(stored.note) != note:
+            return None
+        value = await self._values.unpack(record.run.spec.project_id, stored)
+        return Seen(stored.key, value, note, stored.created_at)
+
+    async def _stored(self, record: Record, kind: str, key: str) -> StoredValue | None:
+        require_data(record)
+        rows = await self._store.fetch(value_sql.BY_KEY, run_id=record.run.run_id, kind=kind, key=key)
+        return StoredValue(*rows[0]) if rows else None
 
     async def _seen(self, project_id: str, stored: StoredValue) -> Seen:
         value = self._values.shown(project_id, await self._values.unpack(project_id, stored))

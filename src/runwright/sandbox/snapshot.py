@@ -126,7 +126,7 @@ def unpack(archive: bytes, root: Path, limits: Limits, owner: int | None) -> Tre
     Raises `WorkspaceMismatch` for what is no archive of a tree within the limits.
     """
     try:
-        content = _expanded(archive, limits.bytes + limits.files * _AROUND_A_FILE + tarfile.RECORDSIZE)
+        content = expanded(archive, limits)
         left = limits.bytes
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as members:
             for member in members:
@@ -207,7 +207,12 @@ def _require_text(name: str, path: str) -> None:
     raise TreeRefused(f"{path[:200]} has a name of more than {PATH_MAX_BYTES} bytes")
 
 
-def _expanded(archive: bytes, most: int) -> bytes:
+def expanded(archive: bytes, limits: Limits) -> bytes:
+    """Return the tar within an archive.
+
+    Raises `ValueError` and `zlib.error` for one that is cut short, or larger than a tree may be.
+    """
+    most = limits.bytes + limits.files * _AROUND_A_FILE + tarfile.RECORDSIZE
     reader = zlib.decompressobj(wbits=31)
     content = reader.decompress(archive, most)
     if not reader.eof:

@@ -187,3 +187,18 @@ class ErasedThread(msgspec.Struct, frozen=True, kw_only=True):
 
     thread_id: str
     erased_runs: int
+
+
+class RunValue(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent run keeps under a digest that its log names, redacted.
+
+    A `prompt` is a message that the model was told, or what it was told first, with its tools; a `tool_output` is a
+    text; a `snapshot` has the `files` of the workspace, of which `truncated` says that not every text is shown.
+    """
+
+    run_id: str
+    digest: str
+    kind: Literal["prompt", "tool_output", "snapshot"]
+    value: Any
+    truncated: bool
+    created_at: str

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from runwright.api.routing import Routes
-from runwright.api.threads import models, personas, runs, threads
+from runwright.api.threads import models, personas, runs, threads, values
 
-TABLES: tuple[Routes, ...] = (threads.routes, runs.routes, personas.routes, models.routes)
+TABLES: tuple[Routes, ...] = (threads.routes, runs.routes, personas.routes, models.routes, values.routes)

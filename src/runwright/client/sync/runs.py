@@ -20,6 +20,7 @@ from runwright.client.models import (
     Output,
     Run,
     RunArtifact,
+    RunValue,
     StateValue,
     ToolCall,
     Usage,
@@ -183,6 +184,10 @@ class Runs(ManyRuns):
     def artifacts(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[RunArtifact]:
         """Return the values of the run that lie in artifacts."""
         return self._transport.pages(RunArtifact, f"{_path(run_id)}/artifacts", page)
+
+    def value(self, run_id: str, digest: str) -> RunValue:
+        """Return what an agent run keeps under a digest that its log names: a prompt, a long output, its workspace."""
+        return self._transport.one(RunValue, "GET", f"{_path(run_id)}/values/{quote(digest, safe='')}")
 
     def lineage(self, run_id: str, **page: Unpack[PageOptions]) -> Pages[Run]:
         """Return the runs that continue each other, of which this is one; the first of them first."""
