@@ -9,12 +9,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from runwright.clock import SystemClock
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.gate import Gate, opened_gate
 from tests.acceptance.live_server import MORTAL, LiveServer
 from tests.acceptance.speech import Speech
+from tests.acceptance.talks import SCRIPTS, Talks
+from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
 from tests.engine.databases import DATABASES, KINDS, Database
 
 Standing = Callable[[str], Awaitable[LiveServer]]
@@ -41,17 +45,39 @@ def module_database(database_kind: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
-    """Return what serves on a database, from the first who asks until the last test has ended."""
+def logins() -> Issuer:
+    """Return the issuer whose tokens the shared servers take."""
+    return Issuer(SystemClock())
+
+
+@pytest.fixture(scope="session")
+async def standing(tmp_path_factory: pytest.TempPathFactory, logins: Issuer) -> AsyncIterator[Standing]:
+    """Return what serves on a database, from the first who asks until the last test has ended.
+
+    Its agents speak as the scripts of `talks` say; the model on this machine is not there.
+    """
+    given = tmp_path_factory.mktemp("given")
+    (given / "jwks.json").write_bytes(logins.jwks())
+    (given / "scripts.json").write_bytes(msgspec.json.encode(SCRIPTS))
+    options = {
+        "stream_keepalive_s": 0.2,
+        "key_cache_s": 300,
+        "oidc_issuer": ISSUER,
+        "oidc_audience": AUDIENCE,
+        "oidc_jwks": given / "jwks.json",
+        "agent_slots": 100,
+        "model_scripts": given / "scripts.json",
+        "local_model_path": given / "nothing.gguf",
+    }
     async with AsyncExitStack() as opened:
-        yield shared(tmp_path_factory, opened, stream_keepalive_s=0.2, key_cache_s=300)
+        yield shared(tmp_path_factory, opened, **options)
 
 
 @pytest.fixture(scope="session")
 async def obliging(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
-    """Return what serves on a database without handlers, and posts to endpoints on this machine."""
+    """Return what serves on a database without handlers, and posts to endpoints and models on this machine."""
     async with AsyncExitStack() as opened:
-        yield shared(tmp_path_factory, opened, worker=None, allow_private_endpoints="true")
+        yield shared(tmp_path_factory, opened, worker=None, allow_private_endpoints="true", agent_slots=100)
 
 
 def shared(directories: pytest.TempPathFactory, opened: AsyncExitStack, **options: Any) -> Standing:
@@ -93,6 +119,12 @@ async def admin(server: LiveServer) -> ContractClient:
 async def api(admin: ContractClient) -> Speech:
     """Return the administrator's way to say things shortly."""
     return Speech(admin)
+
+
+@pytest.fixture(scope="module")
+async def talks(admin: ContractClient) -> Talks:
+    """Return the threads of the administrator."""
+    return Talks(admin)
 
 
 @pytest.fixture

@@ -9,19 +9,19 @@ import asyncio
 import json
 import shlex
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from runwright import ids
 from tests.acceptance.contract import ContractClient
+from tests.acceptance.examples import compare
 from tests.acceptance.live_server import API_KEY, LiveServer
 from tests.acceptance.public_calls import BUNDLE, CALLS, CANCELLED, HERE, PROBLEM, REPLAYED, Shown
 from tests.acceptance.seed_shapes import JOB_RUN
 from tests.acceptance.speech import Json, Speech, later, said, unique
 from tests.acceptance.table import ENDPOINTS
-from tests.acceptance.test_shapes import check
 
 pytestmark = pytest.mark.xdist_group("acceptance-jobs")
 
@@ -174,44 +174,6 @@ async def curl(server: LiveServer, shown: Shown, ident: str) -> tuple[int, str]:
     assert process.returncode == 0, err
     body, _, status = out.decode().rpartition("\n")
     return int(status), body
-
-
-def fields(example: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each field of an example with its path; of a list, of its first row."""
-    if isinstance(example, list):
-        yield from fields(example[0], f"{where}[]")
-    elif isinstance(example, dict) and "property1" not in example:
-        for name, inner in example.items():
-            yield f"{where}.{name}", inner
-            if isinstance(inner, dict | list) and inner:
-                yield from fields(inner, f"{where}.{name}")
-
-
-def reached(value: Any, path: str) -> list[Any]:
-    """Return what stands at a path: of a list, in each row; a part that is null has nothing below it."""
-    found = [value]
-    for part in path.replace("[]", ".[]").strip(".").split("."):
-        if part == "[]":
-            found = [row for rows in found for row in rows]
-        else:
-            found = [each for each in found if each is not None]
-            for each in found:
-                assert part in each, f"{path} is not there"
-            found = [each[part] for each in found]
-    return found
-
-
-def compare(value: Any, example: Any, told: set[str]) -> None:
-    """Hold an answer against an example: each field is there, in each row, and of its type where it is set."""
-    assert isinstance(value, type(example))
-    for path, inner in fields(example):
-        for each in reached(value, path):
-            if isinstance(inner, list):
-                assert isinstance(each, list), path
-            elif each is not None:
-                # What lies below has paths of its own.
-                check(each, {} if isinstance(inner, dict) and "property1" not in inner else inner, path)
-                told.add(path.rpartition(".")[2])
 
 
 @pytest.mark.parametrize("shown", ROWS, ids=named)

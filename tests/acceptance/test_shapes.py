@@ -1,19 +1,15 @@
 """Runs and their records as the public documents show them: every field there, of its type, null where unset."""
 
-import re
-from typing import Any
-
 import pytest
 
 from tests.acceptance.contract import ContractClient
+from tests.acceptance.examples import check
 from tests.acceptance.gate import opened_gate
 from tests.acceptance.live_server import LiveServer
-from tests.acceptance.seed_shapes import CHECKPOINT, EVENT, INSTANT, JOB_RUN, LISTED_RUN, NOT_YET, OURS, OUTPUT
+from tests.acceptance.seed_shapes import CHECKPOINT, EVENT, JOB_RUN, LISTED_RUN, NOT_YET, OURS, OUTPUT
 from tests.acceptance.speech import Json, Speech, later, said, unique
 
 pytestmark = pytest.mark.xdist_group("acceptance-jobs")
-
-WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 @pytest.fixture(scope="module")
@@ -62,27 +58,6 @@ async def runs(ann: Speech) -> list[Json]:
     again = [await api.run(run["id"]) for run in (dead, cancelled)]
     await said(admin.delete(f"/v1/runs/{retrying['id']}"))
     return [executing, waiting, *ended, *again]
-
-
-def check(value: Any, example: Any, where: str) -> None:
-    """Hold a value that is set against its example, part by part."""
-    match example:
-        case bool():
-            assert isinstance(value, bool), where
-        case int() | float():
-            assert isinstance(value, int | float), where
-            assert not isinstance(value, bool), where
-            assert isinstance(example, float) or where.endswith("_secs") or isinstance(value, int), where
-        case str() if example == INSTANT:
-            assert WRITTEN.fullmatch(value), where
-        case str():
-            assert isinstance(value, str), where
-        case dict() if "property1" in example:
-            assert all(isinstance(each, str) for each in value.values()), where
-        case dict():
-            assert isinstance(value, dict), where
-            for name, inner in example.items():
-                check(value[name], inner, f"{where}.{name}")
 
 
 @pytest.fixture(scope="module")
