@@ -316,6 +316,22 @@ def test_models_are_shown_with_their_prices_and_what_they_lack(call_server: Call
     assert call_server("models", "--json").json() == rows
 
 
+@pytest.mark.parametrize(
+    ("tokens", "method", "path", "body"),
+    [
+        ("personas create mute --no-tools", "POST", "/v1/personas", {"key": "mute", "tools": []}),
+        ("threads run thr_1 --no-tools", "POST", "/v1/threads/thr_1/runs", {"on_busy": "reject", "tools": []}),
+        ("threads update thr_1 --clear persona", "PATCH", "/v1/threads/thr_1", {"persona_id": None}),
+        ("routes update own --clear price --model m", "PATCH", "/v1/routes/own", {"price": None, "model": "m"}),
+    ],
+)
+def test_nothing_can_be_said_too(call_server: Call, script: Script, tokens, method, path, body):
+    script.on(method, path, json_answer({"id": "x", "run_id": "x"}))
+    assert call_server(*tokens.split()).code == 0
+    assert [request.json() for request in script.requests] == [body]
+    assert call_server("chat", "Hi", "--no-tools", "--tool", "http").code == 2
+
+
 @pytest.mark.parametrize("code", ["threads.not_found", "personas.not_found", "routes.not_found"])
 def test_what_is_not_there_is_looked_for_where_it_is_listed(call_server: Call, script: Script, code: str):
     def refuse(_: Request) -> Answer:

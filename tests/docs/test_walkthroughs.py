@@ -43,6 +43,8 @@ WALKS = {
     "use-secrets": ("docs/how-to/use-secrets.md",),
     "receive-webhooks": ("docs/how-to/receive-webhooks.md",),
     "run-a-process": ("docs/how-to/run-a-process.md",),
+    "talk-to-an-agent": ("docs/how-to/talk-to-an-agent.md",),
+    "decide-what-an-agent-does": ("docs/how-to/decide-what-an-agent-does.md",),
     "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,
     "troubles": TROUBLES,

@@ -11,7 +11,7 @@ from runwright.cli import asking, exits, printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import CommandError, UsageError
 from runwright.cli.hints import hint
-from runwright.cli.inputs import json_object, read_text
+from runwright.cli.inputs import json_object, read_text, tools
 from runwright.cli.talking import Lines, Screen, Shows, summary
 from runwright.cli.watching import PATIENCE, exit_code
 from runwright.client.agent_events import InputAsked
@@ -37,6 +37,7 @@ def chat(
     route: str | None = None,
     model: str | None = None,
     tool: tuple[str, ...] = (),
+    no_tools: bool = False,
     budget: str | None = None,
     on_busy: OnBusy = "reject",
     project: str | None = None,
@@ -67,6 +68,8 @@ def chat(
         Another model there.
     tool
         A tool that it may use; repeatable; default: all that its persona allows.
+    no_tools
+        It may use none.
     budget
         JSON object of the limits of each run, such as '{"turns": 5}', or @FILE.
     on_busy
@@ -77,7 +80,7 @@ def chat(
     if thread is not None and project is not None:
         raise UsageError("A thread has its project already.", "Leave out --project, or --thread.")
     whom = {"persona_id": persona, "route_id": route}
-    fields: dict[str, Any] = {"model": model, "tools": list(tool) or None, **(whom if thread else {})}
+    fields: dict[str, Any] = {"model": model, "tools": tools(tool, no_tools), **(whom if thread else {})}
     fields["budget"] = None if budget is None else json_object(budget, "--budget")
     fields = {"on_busy": on_busy, **{name: value for name, value in fields.items() if value is not None}}
     alone = message is not None or not asking.is_there()

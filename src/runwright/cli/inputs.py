@@ -100,6 +100,14 @@ def window(text: str, option: str, first: str, second: str) -> dict[str, int | f
     return {first: one, second: two}
 
 
+def tools(names: Iterable[str], none: bool) -> list[str] | None:
+    """Return the tools that are named, none of all, or None where nothing is said of them."""
+    named = list(names)
+    if named and none:
+        raise UsageError("--no-tools leaves no --tool.", "Give one of them.")
+    return [] if none else named or None
+
+
 def link(given: str, option: str) -> dict[str, Any]:
     """Return a link of a chain: a slug, or a JSON object with `job` and perhaps `payload_template`."""
     return json_object(given, option) if given.lstrip().startswith(("{", "@")) else {"job": given}

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
-from runwright.cli.inputs import json_object, read_text
+from runwright.cli.inputs import json_object, read_text, tools
 from runwright.client.thread_fields import PersonaFields
 
 app = App(name="personas", help="List, read and make versions of personas.")
@@ -63,6 +63,7 @@ def create(
     route: str | None = None,
     model: str | None = None,
     tool: tuple[str, ...] = (),
+    no_tools: bool = False,
     deny: tuple[str, ...] = (),
     temperature: float | None = None,
     risk_threshold: str | None = None,
@@ -88,6 +89,8 @@ def create(
         Another model there.
     tool
         A tool that it allows; repeatable; default: all.
+    no_tools
+        It allows none.
     deny
         A tool that it never allows; repeatable.
     temperature
@@ -104,7 +107,7 @@ def create(
         "description": description,
         "route": route,
         "model": model,
-        "tools": list(tool) or None,
+        "tools": tools(tool, no_tools),
         "denied_tools": list(deny) or None,
         "temperature": temperature,
         "risk_threshold": risk_threshold,

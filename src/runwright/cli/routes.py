@@ -105,6 +105,7 @@ def update(
     price: str | None = None,
     max_output_tokens: int | None = None,
     context_window: int | None = None,
+    clear: tuple[Literal["provider", "price"], ...] = (),
     project: str | None = None,
     connection: Connection = HERE,
 ) -> None:
@@ -128,10 +129,12 @@ def update(
         How long an answer may be.
     context_window
         How much the model reads.
+    clear
+        provider or price: name none again; repeatable.
     project
         Id or slug of its project.
     """
-    fields = _fields(kind, model, provider, price, max_output_tokens, context_window)
+    fields = _fields(kind, model, provider, price, max_output_tokens, context_window) | dict.fromkeys(clear)
     if not fields:
         raise UsageError("There is nothing to change.", "Name at least one field, such as --model.")
     with connection.client() as client:

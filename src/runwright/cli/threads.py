@@ -7,7 +7,7 @@ from cyclopts import App
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import UsageError
-from runwright.cli.inputs import Yes, confirm, json_object, pairs, read_text
+from runwright.cli.inputs import Yes, confirm, json_object, pairs, read_text, tools
 from runwright.client.thread_fields import RetryFields, StartFields, ThreadChanges, ThreadFields
 
 app = App(name="threads", help="Make threads, talk in them, start and retry their runs.")
@@ -89,6 +89,7 @@ def update(
     persona: str | None = None,
     route: str | None = None,
     metadata: tuple[str, ...] = (),
+    clear: tuple[Literal["persona", "route"], ...] = (),
     connection: Connection = HERE,
 ) -> None:
     """Change a thread; runs that are there keep what they were made with.
@@ -107,9 +108,12 @@ def update(
         Route of its runs, by id or name.
     metadata
         KEY=VALUE; repeatable; those that are given replace all.
+    clear
+        persona or route: leave it to the project's default again; repeatable.
     """
     given = {"title": title, "persona_id": persona, "route_id": route}
     fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    fields |= {f"{name}_id": None for name in clear}
     if metadata:
         fields["metadata"] = pairs(metadata, "--metadata")
     if not fields:
@@ -188,6 +192,7 @@ def run(
     route: str | None = None,
     model: str | None = None,
     tool: tuple[str, ...] = (),
+    no_tools: bool = False,
     budget: str | None = None,
     on_busy: OnBusy = "reject",
     wait: float | None = None,
@@ -211,6 +216,8 @@ def run(
         Another model there.
     tool
         A tool that it may use; repeatable; default: all that its persona allows.
+    no_tools
+        It may use none.
     budget
         JSON object of its limits, such as '{"turns": 5}', or @FILE.
     on_busy
@@ -218,7 +225,7 @@ def run(
     wait
         Answer when it has ended, or after so many seconds.
     """
-    fields = _fields(persona, route, model, tool, budget)
+    fields = _fields(persona, route, model, tools(tool, no_tools), budget)
     fields |= {"on_busy": on_busy, **({} if input is None else {"input": read_text(input)})}
     with connection.client() as client:
         printing.show_record(client.threads.run(thread, wait=wait, **cast(StartFields, fields)), connection.json)
@@ -233,6 +240,7 @@ def retry(
     route: str | None = None,
     model: str | None = None,
     tool: tuple[str, ...] = (),
+    no_tools: bool = False,
     budget: str | None = None,
     wait: float | None = None,
     connection: Connection = HERE,
@@ -253,12 +261,14 @@ def retry(
         Another model.
     tool
         A tool that it may use; repeatable.
+    no_tools
+        It may use none.
     budget
         JSON object of its limits, or @FILE.
     wait
         Answer when it has ended, or after so many seconds.
     """
-    fields = _fields(persona, route, model, tool, budget)
+    fields = _fields(persona, route, model, tools(tool, no_tools), budget)
     with connection.client() as client:
         printing.show_record(client.threads.retry(thread, wait=wait, **cast(RetryFields, fields)), connection.json)
 
@@ -275,8 +285,8 @@ def runs(thread: str, /, *, limit: int = 50, connection: Connection = HERE) -> N
 
 
 def _fields(
-    persona: str | None, route: str | None, model: str | None, tool: tuple[str, ...], budget: str | None
+    persona: str | None, route: str | None, model: str | None, tools: list[str] | None, budget: str | None
 ) -> dict[str, Any]:
-    given: dict[str, Any] = {"persona_id": persona, "route_id": route, "model": model, "tools": list(tool) or None}
+    given: dict[str, Any] = {"persona_id": persona, "route_id": route, "model": model, "tools": tools}
     given["budget"] = None if budget is None else json_object(budget, "--budget")
     return {name: value for name, value in given.items() if value is not None}
