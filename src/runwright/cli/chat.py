@@ -83,8 +83,7 @@ def chat(
     fields: dict[str, Any] = {"model": model, "tools": tools(tool, no_tools), **(whom if thread else {})}
     fields["budget"] = None if budget is None else json_object(budget, "--budget")
     fields = {"on_busy": on_busy, **{name: value for name, value in fields.items() if value is not None}}
-    alone = message is not None or not asking.is_there()
-    said = _message(message) if alone else None
+    said = _message(message) if message is not None or not asking.is_there() else None
     with connection.client() as client:
         talk = Talk(client, connection, thread, {**whom, "project_id": project}, fields)
         return talk.once(said) if said is not None else talk.on()

@@ -103,16 +103,12 @@ def create(
         Id or slug of its project; default: the key's, else `default`.
     """
     given: dict[str, Any] = {
+        **{"description": description, "route": route, "model": model, "project_id": project},
+        **{"temperature": temperature, "risk_threshold": risk_threshold},
         "prompt": None if prompt is None else read_text(prompt),
-        "description": description,
-        "route": route,
-        "model": model,
         "tools": tools(tool, no_tools),
         "denied_tools": list(deny) or None,
-        "temperature": temperature,
-        "risk_threshold": risk_threshold,
         "budget": None if budget is None else json_object(budget, "--budget"),
-        "project_id": project,
     }
     with connection.client() as client:
         printing.show_record(client.personas.create(key, **_said(given)), connection.json)
