@@ -102,9 +102,9 @@ def create(
     project
         Id or slug of its project; default: the key's, else `default`.
     """
-    given: dict[str, Any] = {
-        **{"description": description, "route": route, "model": model, "project_id": project},
-        **{"temperature": temperature, "risk_threshold": risk_threshold},
+    given: dict[str, Any] = {"description": description, "route": route, "model": model, "project_id": project}
+    given |= {"temperature": temperature, "risk_threshold": risk_threshold}
+    given |= {
         "prompt": None if prompt is None else read_text(prompt),
         "tools": tools(tool, no_tools),
         "denied_tools": list(deny) or None,
