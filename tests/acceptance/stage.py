@@ -27,6 +27,7 @@ ENDING = (
     "erase_thread",
     "delete_route",
     "delete_provider",
+    "remove_budget",
     "revoke_key",
     "remove_member",
     "erase_run",
@@ -73,6 +74,10 @@ class Stage:
         if name == "thread_id":
             body = {"project_id": self.idents["project"]}
             return {name: (await said(self._client.post("/v1/threads", json=body), 201))["id"]}
+        if name == "scope":
+            thread = (await self._of("thread_id"))["thread_id"]
+            await said(self._client.put(f"/v1/budgets/{thread}", json={"limit_microusd": 1_000_000}))
+            return {name: thread}
         if name in ("persona", "route", "provider"):
             return await self._agent(name)
         if name == "secret_id":

@@ -132,6 +132,7 @@ class World(NamedTuple):
             "create_route": {"name": unique("route"), "kind": "local", "model": "m"},
             "update_route": {"model": "n"},
             "create_provider": {"name": unique("prov"), "kind": "openai", "api_key": unique("hidden")},
+            "set_budget": {"limit_microusd": 1_000_000},
             "replace_provider_key": {"api_key": unique("hidden")},
             "clone_job": {"slug": unique("clone")},
             "create_workflow": {"slug": unique("flow"), "steps": [{"key": "a", "job": self.idents["job"]}]},
@@ -179,13 +180,15 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     secret = await said(client.post("/v1/secrets", json={"name": "KEY", "value": unique("hidden")}), 201)
     artifact = await said(client.post("/v1/artifacts", content=unique("bytes").encode()), 201)
     batch = await client.post("/v1/runs/bulk-cancel", json={})
-    threads = [await said(client.post("/v1/threads", json={}), 201) for _ in range(2)]
+    threads = [await said(client.post("/v1/threads", json={}), 201) for _ in range(3)]
+    await said(client.put(f"/v1/budgets/{threads[2]['id']}", json={"limit_microusd": 1_000_000}))
     persona = await said(client.post("/v1/personas", json={"key": unique("persona")}), 201)
     route = {"name": unique("route"), "kind": "local", "model": "m"}
     provider = {"name": unique("prov"), "kind": "openai", "api_key": unique("hidden")}
     idents = {
         "thread_id": threads[0]["id"],
         "erasable_thread": threads[1]["id"],
+        "scope": threads[2]["id"],
         "persona": persona["persona_id"],
         "route": (await said(client.post("/v1/routes", json=route), 201))["id"],
         "provider": (await said(client.post("/v1/providers", json=provider), 201))["id"],

@@ -102,6 +102,7 @@ async def acting(
     http: Doing | None = None,
     shell: Doing | None = None,
     trouble: Sequence[ProviderUnavailable] = (),
+    slots: int = 4,
 ) -> Acting:
     """Return an open world that executes agent runs, not started yet."""
     world = World(directory, clock, (), database)
@@ -114,7 +115,7 @@ async def acting(
         return Kit(providers, toolbox)
 
     executor = AgentExecutor(LazyKit(kit), world.artifacts)
-    world.beside.append((executor, 4))
+    world.beside.append((executor, slots))
     await world.open()
     return Acting(world, executor, http, shell)
 

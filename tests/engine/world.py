@@ -311,6 +311,11 @@ def check_tables(world: World, runs: list[Run]) -> None:
     waits = world.rows("SELECT run_id, event_key FROM signal_waits ORDER BY run_id")
     awaited = [(i, run.wait.key) for i, run in sorted(live.items()) if run.wait is not None and run.wait.on == "event"]
     assert waits == awaited, "whoever waits for an event can be found by it, and nobody else"
+    amounts = dict(world.rows("SELECT budget_key, sum(amount_microusd) FROM reservations GROUP BY budget_key"))
+    reserved = dict(world.rows("SELECT budget_key, reserved_microusd FROM budgets WHERE reserved_microusd <> 0"))
+    assert reserved == {key: int(amount) for key, amount in amounts.items() if amount}, "all that is reserved is held"
+    calls = {(i, run.usage.open.llm_call_id) for i, run in live.items() if run.usage.open is not None}
+    assert calls.issuperset(world.rows("SELECT run_id, llm_call_id FROM reservations")), "and held by calls under way"
     owners: dict[str, int] = {}
     for run in live.values():
         for limit in run.spec.limits if run.owns_slots else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runwright.agents.budgets import Budgets
 from runwright.agents.credentials import Credentials
 from runwright.agents.inputs import Inputs
 from runwright.agents.kept import KeptValues
@@ -12,6 +13,7 @@ from runwright.agents.routes import Routes
 from runwright.agents.runs import AgentRuns
 from runwright.agents.threads import Threads
 from runwright.agents.tools.bounds import ToolBounds
+from runwright.agents.usage import UsageReports
 from runwright.domain.instants import HOUR_US
 from runwright.domain.ports import ProjectSealer
 from runwright.domain.tenancy import Actor
@@ -29,6 +31,8 @@ class Agents:
         self.models = Models(self.routes, engine.settings, engine.clock)
         self.credentials = Credentials(store, engine.vault, ttl_us)
         self.threads = Threads(store, sealer, engine.operations.artifacts, ttl_us)
+        self.budgets = Budgets(store)
+        self.usage = UsageReports(store)
         self.inputs = Inputs(store, engine.commit, engine.values, engine.vault.redactors)
         self.kept = KeptValues(engine.values, ToolBounds.of(engine.settings))
         self.runs = AgentRuns(

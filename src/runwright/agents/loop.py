@@ -32,15 +32,20 @@ from runwright.domain.question import Question
 from runwright.domain.redaction import Redactor
 from runwright.domain.retry import RetryPolicy, delay_ms
 from runwright.domain.run import Wait
+from runwright.domain.shared_budget import SharedBudget
+from runwright.domain.spending import Shared
 from runwright.domain.tools import Ready
 from runwright.domain.transcript import Left, left_by
 from runwright.engine.attempt import Attempt
 from runwright.engine.values import INPUT
-from runwright.errors import ProviderRejected, ProviderUnavailable
+from runwright.errors import Overtaken, ProviderRejected, ProviderUnavailable
 
 RETRIES = RetryPolicy(max_attempts=5, initial_ms=1_000, max_ms=300_000)
 PARK_S = 30.0
 """A call of the model that rests for longer is waited for without a worker."""
+REST_S = 0.5
+RESTS_MAX = 60
+"""How often a run rests, before it takes what other runs have left of a budget for all that there is."""
 PAGE = 500
 
 
@@ -63,6 +68,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     runner: Callable[[RunWorkspace], Runner]
     workspace: Callable[[LastSnapshot | None], RunWorkspace]
     leave: Callable[[Sequence[Left]], tuple[o.Said, ...]]
+    budgets: Callable[[], Awaitable[Sequence[SharedBudget]]]
     preview_bytes: int
 
 
@@ -78,6 +84,7 @@ class AgentLoop:
         self._workspace: RunWorkspace | None = None
         self._working: asyncio.Task[o.Outcome] | None = None
         self._hearing: tuple[str, Answer] | None = None
+        self._rests = 0
 
     async def run(self) -> o.Outcome:
         """Go on until the run ends, waits, or is asked to stop; what was said and used by then is kept."""
@@ -110,7 +117,8 @@ class AgentLoop:
     async def _steps(self) -> o.Outcome:
         while True:
             await self._read()
-            ended = await self._do(n.next_step(self._talk, self._means.stage, self._attempt.clock.now()))
+            shared = Shared(await self._means.budgets(), patient=self._rests < RESTS_MAX)
+            ended = await self._do(n.next_step(self._talk, self._means.stage, self._attempt.clock.now(), shared))
             if ended is not None:
                 return ended
 
@@ -137,6 +145,9 @@ class AgentLoop:
                 await self._save(lost)
             case n.Warn(limits):
                 await self._save([Note("budget.warning", limit, "warning") for limit in limits])
+            case n.Rest():
+                self._rests += 1
+                await self._attempt.clock.sleep(REST_S)
             case n.Exhaust(limit):
                 await self._save([Note("budget.exhausted", limit, "warning")])
             case n.AskPerson():
@@ -166,7 +177,12 @@ class AgentLoop:
         prompt = notes.prompt_of(step.call, self._means.redactor())
         fresh = [each for each in prompt if each.key not in self._prompts]
         ident = ids.new_id("llm", self._attempt.clock.now())
-        await self._save([notes.requested(step, ident, prompt)], list({each.key: each for each in fresh}.values()))
+        asked = notes.requested(step, ident, prompt)
+        try:
+            await self._save([asked], list({each.key: each for each in fresh}.values()))
+        except Overtaken:
+            return None  # another run was faster with what is left of a budget
+        self._rests = 0
         self._prompts |= {each.key for each in fresh}
         answer = Answer()
         self._hearing = ident, answer

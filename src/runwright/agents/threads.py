@@ -13,6 +13,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.outcome import Said
 from runwright.domain.ports import ProjectSealer
 from runwright.domain.run import Run
+from runwright.domain.shared_budget import key_of
 from runwright.domain.tenancy import Actor
 from runwright.domain.thread import FilePart, ImagePart, Message, Part, Thread, context
 from runwright.engine.artifacts import Artifacts
@@ -23,6 +24,7 @@ from runwright.store import audit
 from runwright.store.base import Readings, Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
 from runwright.store.queries import threads as q
+from runwright.store.queries.budgets import DELETE_BUDGET
 from runwright.store.queries.shapes import Slice, read
 
 _parts = msgspec.json.Decoder(list[Part]).decode
@@ -257,5 +259,6 @@ async def _require_idle(tx: Transaction, thread_id: str) -> None:
 
 
 async def _end(tx: Transaction, thread: Thread, erased_at: int | None) -> None:
+    await tx.fetch(DELETE_BUDGET, budget_key=key_of("thread", thread.project_id, thread.thread_id))
     row = {"title": "", "metadata": q.encoded({}), "deleted_at": thread.deleted_at or tx.now, "updated_at": tx.now}
     await tx.fetch(q.END_THREAD, row=thread.thread_id, **row, erased_at=erased_at)

@@ -45,6 +45,8 @@ COMMANDS = (
     ("routes", "routes:app", "List, read, make, change and delete routes to models."),
     ("models", "models:models", "List the models that routes lead to, their prices, and what they lack."),
     ("providers", "providers:app", "List, make and delete providers, replace their keys; no command shows one."),
+    ("usage", "usage:usage", "Show what the models of agent runs used and cost."),
+    ("budgets", "budgets:app", "List, read, set and remove the budgets that agent runs share."),
     ("artifacts", "artifacts:app", "Upload bytes, and download them by their digest."),
     ("keys", "keys:app", "List, make, rotate and revoke API keys."),
     ("members", "members:app", "List, add, change and remove members and their roles."),

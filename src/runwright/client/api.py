@@ -18,6 +18,7 @@ from runwright.client.secrets import Environments, Secrets
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.threads import Inputs, Threads
 from runwright.client.transport import TIMEOUT_S, Transport, server_url
+from runwright.client.usage import Budgets, Usage
 from runwright.client.webhooks import Webhooks
 from runwright.client.workflows import Workflows
 from runwright.client.workforce import Queues, Workers
@@ -73,6 +74,8 @@ class AsyncClient:
         self.routes = Routes(transport)
         self.models = Models(transport)
         self.providers = Providers(transport)
+        self.usage = Usage(transport)
+        self.budgets = Budgets(transport)
 
     @property
     def url(self) -> str:

@@ -235,7 +235,10 @@ class Usage(Record, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
-    cost_microusd: int = 0
+    cached_tokens: int = 0
+    cost_microusd: int | None = 0
+    estimated: bool = False
+    llm_call_id: str | None = None
     created_at: datetime | None = None
 
 

@@ -15,6 +15,8 @@ from runwright.domain.redaction import RedactedText
 from runwright.domain.run import State, ValueRef
 
 Channel = Literal["final", "thinking"]
+RUN_SCOPE = "run"
+"""The scope of a run's own limits."""
 
 
 class TokenUsage(msgspec.Struct, frozen=True):
@@ -192,12 +194,20 @@ class ToolDenied(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class BudgetReached(msgspec.Struct, frozen=True, kw_only=True):
-    """`budget.warning`, `budget.exhausted`: how much of which limit is used."""
+    """`budget.warning`, `budget.exhausted`: how much of which limit is used.
+
+    The `scope` is the run, or what its budget is shared with: a thread, a project, a project's day.
+    """
 
     scope: str
     limit_name: str
     used: int
     limit: int
+
+    @property
+    def name(self) -> str:
+        """Return what no other limit of a run is called."""
+        return self.limit_name if self.scope == RUN_SCOPE else f"{self.scope}.{self.limit_name}"
 
 
 class AgentCompleted(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from runwright.domain.commands import Answer, Decision
 from runwright.domain.ending import draft, leave
 from runwright.domain.events import Draft
 from runwright.domain.redaction import Redacted
-from runwright.domain.run import Paused, Run, Usage
+from runwright.domain.run import OpenCall, Paused, Run, Usage
 from runwright.errors import InvalidTransition
 
 
@@ -70,19 +70,44 @@ def answer(run: Run, command: Answer, at: int) -> Decision:
 
 
 def counted(run: Run, drafts: tuple[Draft, ...]) -> Run:
-    """Return the run with the usage that these records tell."""
+    """Return the run with the usage that these records tell, and with the call of a model that they leave open."""
     usage = run.usage
     for record in drafts:
         if record.type == "usage.recorded":
-            told = msgspec.json.decode(record.data, type=a.UsageRecorded)
-            usage = Usage(
-                usage.input_tokens + told.input_tokens,
-                usage.output_tokens + told.output_tokens,
-                usage.cost_microusd + (told.cost_microusd or 0),
-                usage.cached_tokens + told.cached_tokens,
-                usage.unpriced + (told.cost_microusd is None),
-            )
+            usage = _added(usage, msgspec.json.decode(record.data, type=a.UsageRecorded))
+        elif record.type == "llm.request":
+            asked = msgspec.json.decode(record.data, type=a.ModelRequested)
+            at_most = (asked.input_tokens_at_most, asked.max_output_tokens, asked.reserved_microusd)
+            usage = replace(usage, open=OpenCall(asked.llm_call_id, asked.provider, asked.model, *at_most))
     return run if usage is run.usage else replace(run, usage=usage)
+
+
+def _added(usage: Usage, told: a.UsageRecorded) -> Usage:
+    settles = usage.open is not None and usage.open.llm_call_id == told.llm_call_id
+    return Usage(
+        usage.input_tokens + told.input_tokens,
+        usage.output_tokens + told.output_tokens,
+        usage.cost_microusd + (told.cost_microusd or 0),
+        usage.cached_tokens + told.cached_tokens,
+        usage.unpriced + (told.cost_microusd is None),
+        None if settles else usage.open,
+    )
+
+
+def settled(decision: Decision, call: OpenCall) -> Decision:
+    """Return the end of a run with its open call settled before it, at all that was reserved: nobody knows better."""
+    told = a.UsageRecorded(
+        llm_call_id=call.llm_call_id,
+        provider=call.provider,
+        model=call.model,
+        input_tokens=call.input_tokens,
+        cached_tokens=0,
+        output_tokens=call.output_tokens,
+        cost_microusd=call.cost_microusd,
+        estimated=True,
+    )
+    record = draft("usage.recorded", told)
+    return Decision(counted(decision.run, (record,)), (*decision.events[:-1], record, decision.events[-1]))
 
 
 def recover(run: Run, at: int) -> Decision:

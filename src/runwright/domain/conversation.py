@@ -232,13 +232,13 @@ def _spoke(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conv
         return talk
     if not isinstance(asked.value, dict) or asked.value.get("decision") != GO_ON:
         return replace(talk, denied=True)
-    name = talk.exhausted.limit_name
+    name = talk.exhausted.name
     warned = tuple(each for each in talk.warned if each != name)
     return replace(talk, exhausted=None, granted=(*talk.granted, name), warned=warned)
 
 
 def _warned(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:
-    return replace(talk, warned=(*talk.warned, _read(event, a.BudgetReached).limit_name))
+    return replace(talk, warned=(*talk.warned, _read(event, a.BudgetReached).name))
 
 
 def _exhausted(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:

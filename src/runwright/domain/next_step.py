@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from runwright.domain import spending
 from runwright.domain import tools as t
-from runwright.domain.agent_events import BudgetReached
+from runwright.domain.agent_events import RUN_SCOPE, BudgetReached
 from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.conversation import GO_ON, Call, Conversation, Open
 from runwright.domain.model_call import Message, ModelCall, ProviderKind, Text, Tool
 from runwright.domain.question import Asks
-from runwright.domain.spending import Room
+from runwright.domain.spending import ALONE, Crowded, Room, Shared
 
 OUTCOME_UNKNOWN = "tool.outcome_unknown"
 DENIED = "tool.denied"
@@ -95,6 +95,12 @@ class Warn(msgspec.Struct, frozen=True):
     limits: tuple[BudgetReached, ...]
 
 
+class Rest(msgspec.Struct, frozen=True):
+    """Wait a moment: other runs have reserved what this one needs of a budget, and will need less of it."""
+
+    scope: str
+
+
 class Exhaust(msgspec.Struct, frozen=True):
     """Say which limit has not enough left for what comes next."""
 
@@ -115,21 +121,21 @@ class Fail(msgspec.Struct, frozen=True):
     message: str
 
 
-Step = CallModel | RunTools | TellModel | AskPerson | Settle | Warn | Exhaust | Finish | Fail
+Step = CallModel | RunTools | TellModel | AskPerson | Settle | Warn | Rest | Exhaust | Finish | Fail
 
 
-def next_step(talk: Conversation, stage: Stage, now: int) -> Step:
+def next_step(talk: Conversation, stage: Stage, now: int, shared: Shared = ALONE) -> Step:
     """Return what is to be done next; when it is done, the log says so, and the conversation stands elsewhere."""
     if talk.open is not None:
         return Settle(talk.open)
-    near = spending.warnings(stage.terms, talk, now)
+    near = spending.warnings(stage.terms, talk, now, shared)
     if near:
         return Warn(near)
     if talk.finished:
         return Finish(talk.messages[-1].text)
     if talk.exhausted is not None:
         return _spent(talk, stage, talk.exhausted)
-    return _tools(talk, stage, now) if talk.calls else _model(talk, stage, now)
+    return _tools(talk, stage, now) if talk.calls else _model(talk, stage, now, shared)
 
 
 def prompt_of(talk: Conversation, stage: Stage) -> tuple[Message, ...]:
@@ -138,7 +144,7 @@ def prompt_of(talk: Conversation, stage: Stage) -> tuple[Message, ...]:
     return (*stage.history, *talk.messages, *heard) or (Message("user", (Text(BEGIN),)),)
 
 
-def _model(talk: Conversation, stage: Stage, now: int) -> Step:
+def _model(talk: Conversation, stage: Stage, now: int, shared: Shared) -> Step:
     terms = stage.terms
     provider: ProviderKind = msgspec.convert(terms.provider, ProviderKind)
     call = ModelCall(
@@ -152,10 +158,12 @@ def _model(talk: Conversation, stage: Stage, now: int) -> Step:
         base_url=stage.base_url,
     )
     try:
-        room = spending.room_for(terms, talk, call, now)
+        room = spending.room_for(terms, talk, call, now, shared)
     except spending.Unpriced:
         told = f"the price of {terms.model} is not known, so no limit of money can be kept; give its route a price"
         return Fail("budget", UNPRICED, told)
+    if isinstance(room, Crowded):
+        return Rest(room.scope)
     if isinstance(room, BudgetReached):
         return Exhaust(room)
     call = replace(call, max_output_tokens=room.max_output_tokens)
@@ -164,14 +172,15 @@ def _model(talk: Conversation, stage: Stage, now: int) -> Step:
 
 
 def _spent(talk: Conversation, stage: Stage, limit: BudgetReached) -> Step:
-    what = f"the run's limit {limit.limit_name} is used up: {limit.used} of {limit.limit}"
+    own = limit.scope == RUN_SCOPE
+    whose = f"the run's limit {limit.limit_name}" if own else f"the budget of the {limit.scope}"
+    what = f"{whose} is used up: {limit.used} of {limit.limit}{'' if own else ' micro-USD'}"
     if stage.terms.budget.on_exceeded != "ask" or talk.denied:
         return Fail("budget", EXHAUSTED, what)
-    again = talk.granted.count(limit.limit_name) + 1
+    again = talk.granted.count(limit.name) + 1
+    choice = "Approve to let it use as much again" if own else "Raise the budget and approve to go on"
     return AskPerson(
-        request_id=f"rq_budget_{limit.limit_name}_{again}",
-        kind="confirmation",
-        prompt=f"{what}. Approve to let it use as much again, deny to end it.",
+        request_id=f"rq_budget_{limit.name}_{again}", kind="confirmation", prompt=f"{what}. {choice}, deny to end it."
     )
 
 

@@ -204,14 +204,29 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     fallback: bool = False
 
 
+class OpenCall(msgspec.Struct, frozen=True):
+    """A call of a model that nobody has settled yet, and the most that it may use and cost."""
+
+    llm_call_id: str
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_microusd: int | None
+
+
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run's code has reported of its model calls, added up; `unpriced` counts those of unknown cost."""
+    """What a run's code has reported of its model calls, added up; `unpriced` counts those of unknown cost.
+
+    `open` is the call of an agent that is under way: it is not in the sums before it is settled.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cost_microusd: int = 0
     cached_tokens: int = 0
     unpriced: int = 0
+    open: OpenCall | None = None
 
 
 class Paused(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,19 +1,24 @@
-"""How much of its budget an agent run has used, and what the next call of the model may use of the rest."""
+"""How much of its budgets an agent run has used, and what the next call of the model may use of the rest.
+
+Its own limits are known by its log; budgets that it shares with other runs are looked at before each call, and once
+more where the call's reservation is written.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from runwright.domain.agent_events import BudgetReached
+from runwright.domain.agent_events import RUN_SCOPE, BudgetReached
 from runwright.domain.agent_terms import LIMITS, AgentTerms
 from runwright.domain.conversation import Conversation
 from runwright.domain.model_call import ModelCall
 from runwright.domain.price import cost_at_most
+from runwright.domain.shared_budget import SharedBudget
 
 WARN_PERCENT = 80
-SCOPE = "run"
 SECOND_US = 1_000_000
 
 Limit = Literal["cost_microusd", "tokens", "turns", "tool_calls", "wall_s"]
@@ -25,6 +30,25 @@ class Room(msgspec.Struct, frozen=True):
     input_tokens_at_most: int
     max_output_tokens: int
     reserved_microusd: int | None
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """The budgets that a run shares with others, as they stood a moment ago.
+
+    A `patient` run waits where only what others have reserved is in its way: most of that will be free again.
+    """
+
+    budgets: Sequence[SharedBudget] = ()
+    patient: bool = True
+
+
+ALONE = Shared()
+
+
+class Crowded(msgspec.Struct, frozen=True):
+    """Say that what others have reserved of a budget leaves a call less room than it may come to have."""
+
+    scope: str
 
 
 class Unpriced(Exception):
@@ -45,10 +69,15 @@ def used_of(talk: Conversation, name: str, now: int) -> int:
     return used
 
 
-def warnings(terms: AgentTerms, talk: Conversation, now: int) -> tuple[BudgetReached, ...]:
+def warnings(terms: AgentTerms, talk: Conversation, now: int, shared: Shared = ALONE) -> tuple[BudgetReached, ...]:
     """Return what is to be warned of, and was not: limits of which four fifths are used."""
-    found = (reached(terms, talk, name, now) for name in LIMITS if name not in talk.warned)
-    return tuple(each for each in found if each is not None and each.used * 100 >= each.limit * WARN_PERCENT)
+    own = [reached(terms, talk, name, now) for name in LIMITS]
+    found = (each for each in (*own, *(budget.reached() for budget in shared.budgets)) if each is not None)
+    return tuple(each for each in found if each.name not in talk.warned and _is_near(each))
+
+
+def _is_near(limit: BudgetReached) -> bool:
+    return limit.used * 100 >= limit.limit * WARN_PERCENT
 
 
 def reached(terms: AgentTerms, talk: Conversation, name: str, now: int) -> BudgetReached | None:
@@ -56,7 +85,7 @@ def reached(terms: AgentTerms, talk: Conversation, name: str, now: int) -> Budge
     limit = limit_of(terms, talk, name)
     if limit is None:
         return None
-    return BudgetReached(scope=SCOPE, limit_name=name, used=used_of(talk, name, now), limit=limit)
+    return BudgetReached(scope=RUN_SCOPE, limit_name=name, used=used_of(talk, name, now), limit=limit)
 
 
 def exceeded(terms: AgentTerms, talk: Conversation, name: str, more: int, now: int) -> BudgetReached | None:
@@ -65,7 +94,9 @@ def exceeded(terms: AgentTerms, talk: Conversation, name: str, more: int, now: i
     return found if found is not None and found.used + more > found.limit else None
 
 
-def room_for(terms: AgentTerms, talk: Conversation, call: ModelCall, now: int) -> Room | BudgetReached:
+def room_for(
+    terms: AgentTerms, talk: Conversation, call: ModelCall, now: int, shared: Shared = ALONE
+) -> Room | BudgetReached | Crowded:
     """Return what a call may use, its output cut to what is left; or the limit that does not have even one token left.
 
     No limit is passed, whatever the model writes within its bounds. Raises `Unpriced`.
@@ -80,12 +111,19 @@ def room_for(terms: AgentTerms, talk: Conversation, call: ModelCall, now: int) -
         if output < 1:
             return tokens
     money = reached(terms, talk, "cost_microusd", now)
+    if terms.price is None and (money is not None or shared.budgets):
+        raise Unpriced
     if money is not None:
-        if terms.price is None:
-            raise Unpriced
         output = _affordable(terms, prompt, output, money.limit - money.used)
         if output < 1:
             return money
+    for budget in shared.budgets:
+        cut = _affordable(terms, prompt, output, budget.left_microusd)
+        if cut < output and budget.reserved_microusd and shared.patient:
+            return Crowded(budget.scope)
+        if cut < 1:
+            return budget.reached()
+        output = cut
     return Room(prompt, output, cost_at_most(terms.price, prompt, output))
 
 

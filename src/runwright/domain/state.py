@@ -114,7 +114,9 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
         if name == "answer":
             raise InvalidTransition(f"the run is {run.state}: it hears no more", code="runs.not_active")
         raise InvalidTransition(f"a run that is {run.state} cannot {_SPOKEN.get(name, name)}")
-    return _DECIDERS[name](run, command, max(at, run.at))
+    decision = _DECIDERS[name](run, command, max(at, run.at))
+    call = decision.run.usage.open
+    return decision if call is None or not decision.run.terminal else answering.settled(decision, call)
 
 
 _SPOKEN = {

@@ -25,9 +25,10 @@ SCOPES: dict[str, str] = {
     "keys:manage": "create, rotate and revoke API keys",
     "threads:read": "read threads, their messages and runs, and what runs ask",
     "threads:write": "create, change and delete threads, add messages, start runs and answer them",
-    "agents:manage": "create personas; create, change and delete routes and providers",
+    "agents:manage": "create personas; create, change and delete routes and providers; set budgets",
     "prompts:read": "read what models were told, whole outputs of tools, and the workspaces of agent runs",
     "models:read": "read personas, routes and providers, without keys",
+    "usage:read": "read what models used and cost, and budgets",
     "audit:read": "read and verify the audit log of the organization",
     "data:erase": "erase the data of runs that have ended",
     "admin": "everything, in the whole organization",
@@ -45,7 +46,7 @@ THREADS = "system:threads"
 
 Role = Literal["viewer", "operator", "approver", "admin"]
 
-_VIEWER = frozenset({"jobs:read", "runs:read", "threads:read", "models:read"})
+_VIEWER = frozenset({"jobs:read", "runs:read", "threads:read", "models:read", "usage:read"})
 _OPERATOR = _VIEWER | {
     "jobs:write",
     "jobs:trigger",

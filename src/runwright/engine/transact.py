@@ -1,8 +1,9 @@
 """Answer requests within one transaction: lock what they need in the one order, read, and let a batch decide.
 
-The order is the contract's: idempotency keys, limits, runs; then what passes over the rows that others hold. A run's
-limits never change, so they are known, and locked, before the run is. The run that a fire may have to wait out or stop
-is a run like others, named by the schedule as it was seen; that the schedule still says so is looked at afterwards.
+The order is the contract's: idempotency keys, limits, budgets, runs; then what passes over the rows that others hold.
+A run's limits never change, so they are known, and locked, before the run is. The run that a fire may have to wait out
+or stop is a run like others, named by the schedule as it was seen; that the schedule still says so is looked at
+afterwards.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from runwright.engine.requests import (
     by_kind,
     child_of,
 )
+from runwright.engine.till import Till, spends
 from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
 from runwright.store.base import Lease, Slots, Transaction
 
@@ -86,6 +88,8 @@ class Transact:
         self._parking = [parked.run_id for parked in self._parked if is_parked(parked)]
         self._meeting = meeting
         self._floor = Floor()
+        self._till = Till()
+        self._paying = [append.run_id for append in self._kinds[c.Append] if spends(append)]
         self._known = known
         self._reserved = reserved
         self._terms = terms
@@ -121,6 +125,8 @@ class Transact:
                 await retold.tell(tx, group, answered)
         if self._floor.open:
             await self._floor.settle(tx, batch)
+        if self._till.open:
+            await self._till.settle(tx, batch)
         _bring_up_to_date(batch, self.answers)
         await self._admission.admit(tx, batch, slots, held, self.answers)
         return batch
@@ -139,19 +145,21 @@ class Transact:
         return await tx.gatherings(keys) if keys else {}
 
     async def _limited(self, tx: Transaction) -> tuple[dict[str, Slots], list[str]]:
-        """Lock every limit that the requests may change; return their slots, and the held runs that may go on."""
+        """Lock every limit and budget that the requests may change; return the slots, and held runs that may go on."""
         guessed = await self._admission.guess(tx)
         moved = self._named(SLOTLESS) | guessed
         moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._followers())
         specs = await self._specs(tx, moved)
-        if self._begins or any(spec.agent is not None for spec in specs):
+        agents: list[Spec] = []
+        if self._begins or self._paying or any(spec.agent is not None for spec in specs):
             specs += await self._specs(tx, await self._floor.look(tx, specs, self._begins))
+            agents = specs + await self._specs(tx, self._paying)
         specs += [submit.spec for submit in self._submits]
         keys = {limit.key for spec in specs for limit in spec.limits}.union(self._admission.asked)
-        if not keys:
-            return {}, []
-        slots = await tx.limits(sorted(keys))
-        return slots, await self._admission.found(tx, slots, guessed)
+        slots = await tx.limits(sorted(keys)) if keys else {}
+        if agents:
+            await self._till.look(tx, agents)
+        return slots, await self._admission.found(tx, slots, guessed) if keys else []
 
     def _overlapped(self) -> list[str]:
         """Return the runs that decide whether fires may start others."""
@@ -248,7 +256,11 @@ class Transact:
     def _command(self, batch: Batch, command: c.Command) -> Run:
         if command.run_id not in batch.after:
             raise NotFound("run", command.run_id)
+        if self._till.open:
+            self._till.require(command)
         run = batch.decide(command)
+        if self._till.open:
+            self._till.follow(batch, run.run_id)
         return self._meeting.parked(batch, run) if self._parking else run
 
     def _has_come(self, batch: Batch, request: Recurring) -> bool:

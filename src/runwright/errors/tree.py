@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 Noun = Literal[
-    "artifact", "batch", "checkpoint", "delivery", "dependency", "environment", "event", "job", "key", "member",
-    "message", "organization", "output", "persona", "project", "provider", "queue", "route", "run", "secret",
+    "artifact", "batch", "budget", "checkpoint", "delivery", "dependency", "environment", "event", "job", "key",
+    "member", "message", "organization", "output", "persona", "project", "provider", "queue", "route", "run", "secret",
     "subscription", "thread", "user", "value", "version", "worker", "workflow",
 ]  # fmt: skip
 

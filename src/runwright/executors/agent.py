@@ -87,6 +87,7 @@ class AgentExecutor:
                 agents.threads.sealed(spec.project_id, each.role, each.parts, engine.clock.now(), hidden=each.hidden)
                 for each in left
             ),
+            budgets=lambda: agents.budgets.of_run(spec, engine.clock.now()),
             preview_bytes=kit.toolbox.bounds.preview_bytes,
         )
         return await AgentLoop(attempt, means).run()

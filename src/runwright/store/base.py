@@ -197,7 +197,7 @@ class Transaction(Protocol):
     """One transaction. `now` is the store's time (µs), read once.
 
     Others run beside it, in this process or another. Locks are taken in one order, whoever asks: idempotency keys,
-    names to `meet` under, gatherings, limits, runs, each sorted by key. Who locks a run has all its rows in
+    names to `meet` under, gatherings, limits, budgets, runs, each sorted by key. Who locks a run has all its rows in
     `run_heads`, `ready`, `held`, `timers` and `signal_waits`, and nobody else writes its log. What comes after the runs
     (`schedules`, `take`, `leases`) passes over what others hold, and so never waits.
     """

@@ -25,8 +25,10 @@ from runwright.errors import Error, NotFound, StoreError
 from runwright.store import audit, rows
 from runwright.store.base import Row
 from runwright.store.queries import artifacts as artifact_sql
+from runwright.store.queries import budgets as budget_sql
 from runwright.store.queries import inspection as sql
 from runwright.store.queries import secrets as secret_sql
+from runwright.store.queries import usage as usage_sql
 from runwright.store.queries.audit import ENTRIES
 from runwright.store.queries.auth import KEYRING
 from runwright.store.queries.jobs import decoded
@@ -73,6 +75,7 @@ async def inspect(
         _memory(state, tell, sealer),
         _audit_logs(state),
         _limits(state),
+        _budgets(state),
         _schedules(state),
         _workflows(state),
         _artifacts(state, artifacts, tell),
@@ -94,7 +97,9 @@ async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None)
     roots = {target for target, _ in await state.fetch(sql.RECEIPTS, action=pruning.ACTION)}
     after, done = "", 0
     while page := await state.fetch(sql.RUNS, after=after, limit=BATCH):
-        logs = _Logs(state, page[0][0], page[-1][0])
+        span = {"first": page[0][0], "last": page[-1][0]}
+        logs = _Logs(state, **span)
+        used = {run_id: tuple(sums) for run_id, *sums in await state.fetch(usage_sql.OF_RUNS, **span)}
         for run_id, root, erased_at, pruned_at, way, payload, result, opening, *standing in page:
             events = await logs.of(run_id)
             try:
@@ -113,6 +118,8 @@ async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None)
                 yield Finding("log", run_id, f"event {broken.seq} was {broken.what}")
             if unproven:
                 yield Finding("log", run_id, "what retention left is not what the audit log says")
+            if run.spec.agent is not None and used.get(run_id, (0, 0, 0)) != _totals(run):
+                yield Finding("usage", run_id, "its calls of models do not add up to its totals")
             if left is not None and receipts.get(run_id) != left:
                 yield Finding("log", run_id, "what its erasure left is not what the audit log says")
             for finding in unopened:
@@ -156,6 +163,10 @@ def _run(opening: bytes, row: list[Any]) -> Run:
     after = len(rows.STANDING)
     live = tuple(row[after:])
     return rows.run_from(opening, tuple(row[:after]), live if live[0] is not None else None)
+
+
+def _totals(run: Run) -> tuple[int, int, int]:
+    return (run.usage.input_tokens, run.usage.output_tokens, run.usage.cost_microusd)
 
 
 def _receipt(run: Run, root: bytes | None, opening: bytes) -> dict[str, Any]:
@@ -279,6 +290,11 @@ async def _limits(state: State) -> AsyncIterator[Finding]:
     for key in sorted(used.keys() | owners.keys()):
         if used.get(key, 0) != owners[key]:
             yield Finding("limit", key, f"{used.get(key, 0)} slots are used, {owners[key]} runs own one")
+
+
+async def _budgets(state: State) -> AsyncIterator[Finding]:
+    for key, reserved, held in await state.fetch(budget_sql.UNEVEN):
+        yield Finding("budget", key, f"{reserved} micro-USD are reserved, calls of models hold {held}")
 
 
 async def _schedules(state: State) -> AsyncIterator[Finding]:

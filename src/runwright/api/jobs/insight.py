@@ -21,6 +21,7 @@ from runwright.api.jobs.views import (
     output_view,
     run_view,
     tool_call_view,
+    usage_type,
     usage_view,
 )
 from runwright.api.jobs.webhooks import delivery_view
@@ -100,7 +101,7 @@ class _Bundle:
                 sorted(await reader.values(self._record, "checkpoint"), key=lambda value: int(value.key)),
                 lambda seen: checkpoint_view(run_id, seen),
             ),
-            usage=await self._events("usage", reader.all_of_type(run_id, "usage.reported"), usage_view),
+            usage=await self._events("usage", reader.all_of_type(run_id, usage_type(self._record.run)), usage_view),
             tool_calls=await self._events("tool_calls", reader.all_of_type(run_id, "tool.called"), tool_call_view),
             outputs=self._cut(
                 "outputs", await reader.values(self._record, "output"), lambda seen: output_view(run_id, seen)

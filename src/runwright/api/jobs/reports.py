@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from runwright.api.context import Call
 from runwright.api.jobs import run_schemas as wire
-from runwright.api.jobs.views import tool_call_view, usage_view
+from runwright.api.jobs.views import tool_call_view, usage_type, usage_view
 from runwright.api.pages import Page, PageQuery, Window
 from runwright.api.routing import Routes
 from runwright.domain.events import Event
@@ -36,14 +36,19 @@ _SUMMED = ("prompt_tokens", "completion_tokens", "total_tokens", "cost_microusd"
     summary="List what a run's model calls used",
 )
 async def list_usage(call: Call, run_id: str, query: PageQuery) -> Page[wire.Usage]:
-    """List what the run's code reported of its model calls, oldest first; the headers tell the totals."""
+    """List what a run used of models, as its code reported it or the agent's calls were settled, oldest first.
+
+    The headers tell the totals; a cost that is not known is none of them.
+    """
     reader = call.services.engine.reader(call.actor)
-    require_data(await reader.run(run_id))
-    page = await _page(call, reader, run_id, query, "usage.reported", usage_view)
+    record = await reader.run(run_id)
+    require_data(record)
+    kind = usage_type(record.run)
+    page = await _page(call, reader, run_id, query, kind, usage_view)
     sums = dict.fromkeys(_SUMMED, 0)
-    async for event in reader.all_of_type(run_id, "usage.reported"):
+    async for event in reader.all_of_type(run_id, kind):
         row = usage_view(event)
-        sums = {name: total + getattr(row, name) for name, total in sums.items()}
+        sums = {name: total + (getattr(row, name) or 0) for name, total in sums.items()}
     page.more = {header: str(total) for header, total in zip(TOTALS, sums.values(), strict=True)}
     return page
 

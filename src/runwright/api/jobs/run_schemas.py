@@ -345,7 +345,10 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call of a model used; the cost is in millionths of a US dollar."""
+    """What a call of a model used; the cost is in millionths of a US dollar, null where an agent's model has no price.
+
+    An `estimated` one is settled at all that was reserved for it: its outcome is unknown.
+    """
 
     id: str
     run_id: str
@@ -354,7 +357,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    cost_microusd: int
+    cached_tokens: int
+    cost_microusd: int | None
+    estimated: bool
+    llm_call_id: str | None
     created_at: str
 
 

@@ -10,6 +10,7 @@ import msgspec
 from runwright.api import instants
 from runwright.api.jobs import run_schemas as wire
 from runwright.domain import run as domain
+from runwright.domain.agent_events import UsageRecorded
 from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.amendments import Exchanged
 from runwright.domain.events import Event
@@ -21,6 +22,7 @@ from runwright.engine.calls import SOURCE
 from runwright.engine.reader import Reader, Seen
 from runwright.store.base import Attempt, Record
 
+RECORDED = "usage.recorded"
 _read_trace = msgspec.json.Decoder(domain.Trace).decode
 
 
@@ -279,14 +281,42 @@ def output_view(run_id: str, seen: Seen) -> wire.Output:
 
 
 def usage_view(event: Event) -> wire.Usage:
-    """Return what a `usage.reported` tells."""
+    """Return what a `usage.reported` of a job, or a `usage.recorded` of an agent, tells."""
+    if event.type == RECORDED:
+        return _recorded(event)
     told = msgspec.json.decode(event.data or b"", type=UsageReported)
     return wire.Usage(
         id=event.event_id,
         run_id=event.run_id,
         **msgspec.structs.asdict(told),
+        cached_tokens=0,
+        estimated=False,
+        llm_call_id=None,
         created_at=instants.text(event.created_at),
     )
+
+
+def _recorded(event: Event) -> wire.Usage:
+    told = msgspec.json.decode(event.data or b"", type=UsageRecorded)
+    return wire.Usage(
+        id=event.event_id,
+        run_id=event.run_id,
+        provider=told.provider,
+        model=told.model,
+        prompt_tokens=told.input_tokens,
+        cached_tokens=told.cached_tokens,
+        completion_tokens=told.output_tokens,
+        total_tokens=told.input_tokens + told.output_tokens,
+        cost_microusd=told.cost_microusd,
+        estimated=told.estimated,
+        llm_call_id=told.llm_call_id,
+        created_at=instants.text(event.created_at),
+    )
+
+
+def usage_type(run: domain.Run) -> str:
+    """Return the events that tell what the calls of models of a run used."""
+    return "usage.reported" if run.spec.agent is None else RECORDED
 
 
 def tool_call_view(event: Event) -> wire.ToolCall:

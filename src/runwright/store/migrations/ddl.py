@@ -13,6 +13,7 @@ from runwright.store.memory_tables import job_memory
 from runwright.store.operation_tables import rollups
 from runwright.store.rate_tables import job_rates
 from runwright.store.secret_tables import secrets
+from runwright.store.spending_tables import budgets
 from runwright.store.tables import runs
 from runwright.store.tenancy_tables import organizations
 from runwright.store.thread_tables import threads
@@ -32,6 +33,7 @@ _DRAWN = (
     job_memory,
     job_rates,
     threads,
+    budgets,
 )
 (metadata,) = {table.metadata for table in _DRAWN}
 

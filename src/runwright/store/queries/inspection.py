@@ -9,6 +9,7 @@ from runwright.store import rows, tables
 from runwright.store.graph_tables import workflow_versions, workflows
 from runwright.store.memory_tables import job_memory
 from runwright.store.query import Query
+from runwright.store.spending_tables import reservations
 from runwright.store.tables import jobs, limits, run_events, run_heads, run_values, runs, schedules
 from runwright.store.tenancy_tables import audit, audit_heads
 from runwright.store.thread_tables import messages
@@ -133,6 +134,7 @@ ORPHANS = {
         tables.leases,
         tables.timers,
         signal_waits,
+        reservations,
     )
 }
 """Table → the rows that tell of a run which is not there."""
