@@ -26,6 +26,7 @@ TROUBLES = (
     "docs/how-to/find-out-what-went-wrong.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/concepts/events-and-streams.md",
+    "docs/how-to/keep-costs-in-bounds.md",
 )
 GRAPHS = (
     "docs/how-to/let-jobs-depend-on-jobs.md",

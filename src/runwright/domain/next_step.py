@@ -173,8 +173,10 @@ def _model(talk: Conversation, stage: Stage, now: int, shared: Shared) -> Step:
 
 def _spent(talk: Conversation, stage: Stage, limit: BudgetReached) -> Step:
     own = limit.scope == RUN_SCOPE
-    whose = f"the run's limit {limit.limit_name}" if own else f"the budget of the {limit.scope}"
-    what = f"{whose} is used up: {limit.used} of {limit.limit}{'' if own else ' micro-USD'}"
+    what = f"the run's limit {limit.limit_name} is used up: {limit.used} of {limit.limit}"
+    if not own:
+        spent = f"{limit.used} of {limit.limit} micro-USD are spent"
+        what = f"the budget of the {limit.scope} has too little left for another call: {spent}"
     if stage.terms.budget.on_exceeded != "ask" or talk.denied:
         return Fail("budget", EXHAUSTED, what)
     again = talk.granted.count(limit.name) + 1
