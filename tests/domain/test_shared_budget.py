@@ -10,13 +10,13 @@ from runwright.domain import shared_budget as b
 from runwright.domain import spending
 from runwright.domain.agent_terms import Budget
 from runwright.domain.conversation import NOTHING_SAID
+from runwright.domain.instants import DAY_US
 from runwright.domain.model_call import Message, ModelCall, Text, Usage
 from runwright.domain.price import cost
 from runwright.domain.spending import Crowded, Room, Shared
 from tests.domain.conversing import TERMS, Answer, Play
 
-DAY = b.DAY_US
-T0 = 20_000 * DAY
+T0 = 20_000 * DAY_US
 amounts = st.integers(0, 2_000)
 
 
@@ -98,8 +98,8 @@ test_whatever_is_reserved_settled_and_given_up_no_limit_is_passed = Spending.Tes
 
 def test_a_clock_that_went_back_gives_nothing_back():
     spent = budget(100, "day", settled_microusd=60)
-    assert spent.at(T0 - 1) == spent.at(T0 + DAY - 1) == spent
-    assert (spent.at(T0 + DAY).settled_microusd, spent.at(T0 + DAY).resets_at) == (0, T0 + 2 * DAY)
+    assert spent.at(T0 - 1) == spent.at(T0 + DAY_US - 1) == spent
+    assert (spent.at(T0 + DAY_US).settled_microusd, spent.at(T0 + DAY_US).resets_at) == (0, T0 + 2 * DAY_US)
 
 
 @given(st.permutations(["thread", "day", "project"]))

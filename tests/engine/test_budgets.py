@@ -17,11 +17,12 @@ from runwright.domain import outcome as o
 from runwright.domain.agent_terms import Budget
 from runwright.domain.answering import MAX_RECOVERIES
 from runwright.domain.events import Draft
+from runwright.domain.instants import DAY_US
 from runwright.domain.persona import PersonaDefinition
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.route import RouteDefinition
 from runwright.domain.run import Run
-from runwright.domain.shared_budget import DAY_US, Scope
+from runwright.domain.shared_budget import Scope
 from runwright.domain.thread import Thread
 from runwright.errors import NotFound, Overtaken
 from runwright.store.inspection import inspect

@@ -9,8 +9,8 @@ from runwright.agents.usage import UsageOrder, UsageSum
 from runwright.domain import outcome as o
 from runwright.domain.accounts import Project
 from runwright.domain.events import Draft
+from runwright.domain.instants import DAY_US
 from runwright.domain.redaction import compose
-from runwright.domain.shared_budget import DAY_US
 from runwright.domain.tenancy import Actor
 from runwright.store.queries.usage import By
 from tests.engine.talking import Talk

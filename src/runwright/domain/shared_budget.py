@@ -14,8 +14,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from runwright.domain.agent_events import BudgetReached
-
-DAY_US = 86_400_000_000
+from runwright.domain.instants import DAY_US
 
 Scope = Literal["thread", "project", "day"]
 Limit = Annotated[int, Meta(ge=1, le=10**15, description="Millionths of a US dollar.")]

@@ -16,8 +16,8 @@ from runwright.api.threads import usage_schemas as wire
 from runwright.api.threads.threads import named_project
 from runwright.domain import shared_budget as domain
 from runwright.domain.accounts import Project
+from runwright.domain.instants import DAY_US
 from runwright.domain.money import usd
-from runwright.domain.shared_budget import DAY_US
 from runwright.domain.thread import Thread
 from runwright.errors import InvalidRequest, NotFound
 from runwright.store.queries.usage import By

@@ -19,6 +19,7 @@ from runwright.client.sync.secrets import Environments, Secrets
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.sync.threads import Inputs, Threads
 from runwright.client.sync.transport import TIMEOUT_S, Transport, server_url
+from runwright.client.sync.usage import Budgets, Usage
 from runwright.client.sync.webhooks import Webhooks
 from runwright.client.sync.workflows import Workflows
 from runwright.client.sync.workforce import Queues, Workers
@@ -74,6 +75,8 @@ class Client:
         self.routes = Routes(transport)
         self.models = Models(transport)
         self.providers = Providers(transport)
+        self.usage = Usage(transport)
+        self.budgets = Budgets(transport)
 
     @property
     def url(self) -> str:

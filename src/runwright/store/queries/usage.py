@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, case, cast, func, literal_column, select
 
-from runwright.domain.shared_budget import DAY_US
+from runwright.domain.instants import DAY_US
 from runwright.store.queries.shapes import inserting
 from runwright.store.query import Query
 from runwright.store.spending_tables import usage_records

@@ -1,4 +1,4 @@
--- works with: 20
+-- works with: 21
 -- What calls of models used, budgets that runs share, and what is reserved of them.
 CREATE TABLE budgets (
     budget_key TEXT COLLATE "C" NOT NULL,

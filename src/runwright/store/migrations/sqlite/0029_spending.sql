@@ -1,4 +1,4 @@
--- works with: 27
+-- works with: 28
 -- What calls of models used, budgets that runs share, and what is reserved of them.
 CREATE TABLE budgets (
     budget_key TEXT NOT NULL,
