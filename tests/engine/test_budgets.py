@@ -15,7 +15,6 @@ from runwright.domain import agent_events as a
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
 from runwright.domain.agent_terms import Budget
-from runwright.domain.answering import MAX_RECOVERIES
 from runwright.domain.events import Draft
 from runwright.domain.instants import DAY_US
 from runwright.domain.persona import PersonaDefinition
@@ -169,7 +168,7 @@ async def test_whatever_ends_a_run_nothing_stays_reserved_and_its_open_call_is_s
             await world.stop(run.run_id)
             await world.reap(60)
         case "lost for good":
-            for _ in range(MAX_RECOVERIES):
+            for _ in range(world.settings.agent_recoveries_max):
                 await world.reap(120)
                 assert (await world.state(run.run_id), standing(talk)) == ("queued", {"project": (0, 400)})
                 await world.take()
