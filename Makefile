@@ -15,7 +15,7 @@ help: ## list these targets
 
 setup: $(STAMP) ## build .venv from uv.lock
 
-run: setup ## serve, execute the sample runs live, go on serving (ARGS=--exit: stop after them)
+run: setup ## serve, show the samples live, go on serving (ARGS=--exit: stop after them)
 	$(BIN)/runwright up $(ARGS)
 
 test: setup ## run the whole test suite (ARGS: passed on to pytest)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from runwright.client.sync.api import Client
-from tests.cli.live import REPOSITORY, command, environment, server
+from tests.cli.live import REPOSITORY, environment, server
 
 pytestmark = pytest.mark.slow
 
@@ -87,17 +87,18 @@ def on_terminal(data_dir: Path, *tokens: str) -> Iterator[Terminal]:
         terminal.close()
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Serve agents that scripts answer; return the data directory."""
+    tmp_path = tmp_path_factory.mktemp("chat")
     scripts = tmp_path / "scripts.json"
     scripts.write_bytes(msgspec.json.encode(SCRIPTS))
     (tmp_path / "settings.toml").write_text(f'model_scripts = "{scripts}"\n')
     data_dir = tmp_path / "data"
     with server(data_dir, tmp_path, "--port", "0", "--config", str(tmp_path / "settings.toml")):
-        for name in SCRIPTS:
-            made = command("routes", "create", name, "scripted", name, data_dir=data_dir)
-            assert (made.communicate(timeout=60), made.returncode)[1] == 0
+        with client_of(data_dir) as client:
+            for name in SCRIPTS:
+                client.routes.create(name, kind="scripted", model=name)
         yield data_dir
 
 

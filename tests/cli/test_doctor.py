@@ -35,6 +35,7 @@ def test_a_fit_machine_without_a_server_is_well(call: Call):
         "data directory": "ok",
         "disk": "ok",
         "sandbox": "ok",
+        "local model": "ok",
         "server": "warn",
         "port": "ok",
     }
@@ -50,6 +51,13 @@ def test_a_machine_without_a_sandbox_is_well_unless_it_is_to_run_processes(call:
     ended = call("doctor", "--json")
     assert (ended.code, levels(ended)["sandbox"]) == (1, "fail")
     assert "/no/such/directory is no directory" in ended.out
+
+
+def test_a_model_that_is_not_installed_is_worth_a_word(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RUNWRIGHT_LOCAL_MODEL_PATH", "/no/such/model.gguf")
+    ended = call("doctor", "--json")
+    assert (ended.code, levels(ended)["local model"]) == (0, "warn")
+    assert "/no/such/model.gguf" in ended.out
 
 
 def test_a_server_that_is_well_is_well(call_server: Call, script: Script):

@@ -68,7 +68,7 @@ def test_up_shows_the_samples_and_exits(tmp_path: Path):
     assert int(facts["tokens in"]) > 10
     assert int(facts["tokens out"]) > 10
     assert facts["cost"] == "$0"
-    said = out.partition("log of events good for?\n")[2].partition("\n\n")[0]
+    said = out.partition("keep a log?\n")[2].partition("\n\n")[0]
     assert len(said.split()) > 5, "the model said something"
 
 

@@ -15,6 +15,8 @@ import apsw
 import msgspec
 
 from runwright import upkeep
+from runwright.agents.providers import installed
+from runwright.agents.providers.port import LocalBounds
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, CommandError
@@ -78,6 +80,7 @@ def _all(connection: Connection) -> Iterator[Check]:
     if settings.database_url is not None:
         yield _database(settings)
     yield asyncio.run(_sandbox(settings))
+    yield _local_model(settings)
     for check in _server(connection, settings):
         yield check
 
@@ -91,6 +94,13 @@ async def _sandbox(settings: Settings) -> Check:
         return Check("sandbox", "fail" if wanted else "warn", f"none works: {missing}", advice)
     means.close()
     return Check("sandbox", "ok", means.described())
+
+
+def _local_model(settings: Settings) -> Check:
+    missing = installed.missing("local", LocalBounds.of(settings))
+    if missing is None:
+        return Check("local model", "ok", "installed")
+    return Check("local model", "warn", "not installed here", f"Agents need another route. {missing}")
 
 
 def _python() -> Check:

@@ -11,7 +11,7 @@ from runwright.client.agent_events import ModelUsed, TextDelta
 from runwright.client.api import AsyncClient
 from runwright.client.models import Run
 
-QUESTION = "What is a log of events good for?"
+QUESTION = "Why should a computer program keep a log?"
 PERSONA = "sample"
 PROMPT = "Answer in one short sentence."
 BUDGET = {"tokens": 280}
