@@ -53,10 +53,10 @@ def prompt_of(call: ModelCall, redactor: Redactor) -> list[Kept]:
 
     The digests are of what is kept, which is redacted: nobody guesses a secret that a prompt holds from them.
     """
-    head = {"system": call.system, "tools": msgspec.to_builtins(call.tools)}
-    said = [head, *(msgspec.to_builtins(message) for message in call.messages)]
-    clean = [msgspec.json.decode(redactor.data(each)) for each in said]
-    return [Kept(PROMPT, sha256(_canonical(each)).hexdigest(), each) for each in clean]
+    # What the tools say of themselves is ours, and the same each time: it holds no secret.
+    head = {"system": redactor.text(call.system), "tools": msgspec.to_builtins(call.tools)}
+    said = [msgspec.json.decode(redactor.data(msgspec.to_builtins(message))) for message in call.messages]
+    return [Kept(PROMPT, sha256(_canonical(each)).hexdigest(), each) for each in (head, *said)]
 
 
 def noted(archive_sha256: str) -> dict[str, Any]:
