@@ -82,7 +82,7 @@ async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
     stop = _signals()
     async with serving.running(settings) as server, AsyncClient(server.url, server.api_key) as client:
         printing.say(f"serving on {server.url}")
-        code = await _until(stop, _samples(client, root))
+        code = await _until(stop, _samples(client, root, agents=settings.agent_slots > 0))
         if code is None:
             return INTERRUPTED
         if not stay:
@@ -94,8 +94,12 @@ async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
     return OK
 
 
-async def _samples(client: AsyncClient, root: Path) -> int:
-    return await _sample(client, root) or await dispatched.sample(client, root) or await spoken.sample(client)
+async def _samples(client: AsyncClient, root: Path, *, agents: bool) -> int:
+    code = await _sample(client, root) or await dispatched.sample(client, root)
+    if not agents:
+        printing.note(f"no agent run: {PREFIX}AGENT_SLOTS is 0")
+        return code
+    return code or await spoken.sample(client)
 
 
 async def _sample(client: AsyncClient, root: Path) -> int:
