@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from runwright.domain import next_step as n
 from runwright.domain.agent_terms import Budget
-from runwright.domain.conversation import NOTHING_SAID, fold
-from runwright.domain.model_call import Text, ToolCall, ToolResult
+from runwright.domain.conversation import fold
+from runwright.domain.model_call import Message, Text, ToolCall, ToolResult
 from tests.domain.conversing import TERMS, Answer, Play
 
 SAFE = ("look", "put")
@@ -218,11 +218,16 @@ def test_what_a_run_waits_does_not_count_as_time_that_it_executes():
     assert fold(later).executed_us(play.now + day) == play.talk.executed_us(play.now)
 
 
-def test_in_a_thread_without_a_message_the_model_is_asked_to_begin():
-    stage = msgspec.structs.replace(Play([]).stage, history=())
-    step = n.next_step(NOTHING_SAID, stage, 0)
-    assert isinstance(step, n.CallModel)
-    assert [message.parts for message in step.call.messages] == [(Text(n.BEGIN),)]
+@pytest.mark.parametrize("history", [(), (Message("assistant", (Text("Once upon a time."),)),)])
+def test_where_nobody_spoke_before_it_the_model_is_asked_to_begin_in_every_turn(history):
+    told_before = [Answer("Once.")] * len(history)
+    play = Play([*told_before, Answer("", (calling("look", "a"),)), Answer("Done.")])
+    play.stage = msgspec.structs.replace(play.stage, history=history)
+    first, second = play.run().prompts
+    begins = Message("user", (Text(n.BEGIN),))
+    assert first.messages == (begins, *history)
+    assert second.messages[: len(first.messages)] == first.messages
+    assert [message.role for message in second.messages[len(first.messages) :]] == ["assistant", "tool"]
 
 
 @pytest.mark.parametrize("type", ["llm.request", "tool.result", "usage.recorded", "run.input_received"])

@@ -63,6 +63,12 @@ def test_a_run_that_waits_for_what_it_depends_on_before_it_begins_has_nothing_to
             SPECIMENS[named]().restart()
 
 
+@pytest.mark.parametrize("named", ["agent executing", "agent waiting for input"])
+def test_an_agent_run_is_not_restarted_and_what_to_do_instead_is_told(named):
+    with pytest.raises(InvalidTransition, match="pause and resume it, or .* with :retry"):
+        SPECIMENS[named]().restart()
+
+
 def test_restarts_do_not_count_against_the_attempts_and_their_delays():
     history = executing(max_attempts=2)
     for _ in range(3):

@@ -309,8 +309,7 @@ class AgentLoop:
         await self._read()
         call, partial = self._talk.open, self._talk.partial
         if call is not None:
-            goes_on = self._attempt.stop_requested in ("pause", "restart")
-            unsaid = notes.reset(call, "stopped") if goes_on else []
+            unsaid = notes.reset(call, "stopped") if self._attempt.stop_requested == "pause" else []
             await self._save([notes.used(self._means.stage.terms, call, None), *unsaid])
         output = self._means.redactor().text(partial) if partial else None
         return o.Stopped(output, self._means.leave(_whole(self._talk, partial)))

@@ -21,7 +21,7 @@ DENIED = "tool.denied"
 EXHAUSTED = "budget.exhausted"
 UNPRICED = "budget.unpriced"
 BEGIN = "Begin."
-"""What a model is told in a thread without a message: providers take no conversation of nothing."""
+"""What a model is told first where nobody has spoken before it: providers take no conversation that a model begins."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +141,9 @@ def next_step(talk: Conversation, stage: Stage, now: int, shared: Shared = ALONE
 def prompt_of(talk: Conversation, stage: Stage) -> tuple[Message, ...]:
     """Return the messages of the next call of the model."""
     heard = tuple(Message("user", (Text(each.content),)) for each in talk.heard)
-    return (*stage.history, *talk.messages, *heard) or (Message("user", (Text(BEGIN),)),)
+    said = (*stage.history, *talk.messages, *heard)
+    begins = said and said[0].role == "user"
+    return said if begins else (Message("user", (Text(BEGIN),)), *said)
 
 
 def _model(talk: Conversation, stage: Stage, now: int, shared: Shared) -> Step:

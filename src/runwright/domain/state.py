@@ -240,6 +240,10 @@ def _restart(run: Run, command: c.Restart, at: int) -> c.Decision:
         raise InvalidTransition(
             "a workflow is not restarted: restart the runs of its steps, or replay it after its end"
         )
+    if run.spec.kind == AGENT:
+        raise InvalidTransition(
+            "an agent run is not restarted: pause and resume it, or cancel it and take its turn again with :retry"
+        )
     if run.started_at is None and run.wait is not None:
         raise InvalidTransition(f"a run that never began cannot be restarted: it waits for its {run.wait.on}")
     if run.stop == "cancel" or (run.stop == "restart" and command.preset in (None, run.preset)):
