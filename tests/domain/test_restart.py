@@ -65,7 +65,7 @@ def test_a_run_that_waits_for_what_it_depends_on_before_it_begins_has_nothing_to
 
 @pytest.mark.parametrize("named", ["agent executing", "agent waiting for input"])
 def test_an_agent_run_is_not_restarted_and_what_to_do_instead_is_told(named):
-    with pytest.raises(InvalidTransition, match="pause and resume it, or .* with :retry"):
+    with pytest.raises(InvalidTransition, match=r"pause and resume it, or .* with :retry"):
         SPECIMENS[named]().restart()
 
 

@@ -25,6 +25,7 @@ from runwright.agents.watched import watched
 from runwright.domain import agent_events as a
 from runwright.domain import next_step as n
 from runwright.domain import outcome as o
+from runwright.domain import spending
 from runwright.domain.conversation import NOTHING_SAID, Conversation, Open, fold
 from runwright.domain.events import Event
 from runwright.domain.model_call import Answer, Channel, ModelCall, ModelEvent, TextDelta, ToolCall
@@ -97,16 +98,12 @@ class AgentLoop:
             return await self._working
         except asyncio.CancelledError:
             attempt = self._attempt
-            over = attempt.stop_requested is None and attempt.run.spec.timeout_s is not None
-            if attempt.lost or attempt.released or not (over or attempt.stop_requested):
+            if attempt.lost or attempt.released or attempt.stop_requested is None:
                 raise
-            stopped = await self._stopped()
-            if over:
-                raise
-            return stopped
+            return await self._stopped()
         finally:
             self._working.cancel()
-            await asyncio.wait([self._working])
+            await asyncio.gather(self._working, return_exceptions=True)
             if self._workspace is not None:
                 await self._workspace.close()
 
@@ -118,9 +115,32 @@ class AgentLoop:
         while True:
             await self._read()
             shared = Shared(await self._means.budgets(), patient=self._rests < RESTS_MAX)
-            ended = await self._do(n.next_step(self._talk, self._means.stage, self._attempt.clock.now(), shared))
+            ended = await self._in_time(n.next_step(self._talk, self._means.stage, self._attempt.clock.now(), shared))
             if ended is not None:
                 return ended
+
+    async def _in_time(self, step: n.Step) -> o.Outcome | None:
+        """Do a step; one that takes longer than the run may execute breaks off, and the budget is used up."""
+        clock, terms = self._attempt.clock, self._means.stage.terms
+        left_us = spending.time_left_us(terms, self._talk, clock.now())
+        if left_us is None or not isinstance(step, n.CallModel | n.RunTools):
+            return await self._do(step)
+        done = asyncio.Event()
+        doing = asyncio.create_task(self._do(step), name="agent-step")
+        doing.add_done_callback(lambda _: done.set())
+        try:
+            await clock.wait(done, left_us / 1e6)
+        finally:
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+        if not doing.cancelled():
+            return doing.result()
+        call = await self._broken_off()
+        over = spending.reached(terms, self._talk, "wall_s", clock.now())
+        assert over is not None
+        lost = [] if call is None else self._lost(call, "out_of_time")
+        await self._save([*lost, Note("budget.exhausted", replace(over, used=over.limit), "warning")])
+        return None
 
     async def _read(self) -> None:
         while True:
@@ -141,8 +161,7 @@ class AgentLoop:
                 redactor = self._means.redactor()
                 await self._save([note for each in told for note in notes.told(each, redactor)])
             case n.Settle(call):
-                lost = [notes.used(self._means.stage.terms, call, None), *notes.reset(call, "interrupted")]
-                await self._save(lost)
+                await self._save(self._lost(call, "interrupted"))
             case n.Warn(limits):
                 await self._save([Note("budget.warning", limit, "warning") for limit in limits])
             case n.Rest():
@@ -246,10 +265,7 @@ class AgentLoop:
         return Open(ident, room.reserved_microusd, room.input_tokens_at_most, room.max_output_tokens)
 
     async def _failed(self, ident: str, trouble: ProviderUnavailable | ProviderRejected) -> o.Outcome | None:
-        self._close()
-        await self._save([])  # so that all which was shown stands in the log, and is reset
-        await self._read()
-        call, terms = self._talk.open, self._means.stage.terms
+        call, terms = await self._broken_off(), self._means.stage.terms
         if call is None or call.llm_call_id != ident:
             return None
         settled = [notes.used(terms, call, None, billed=trouble.billed), *notes.reset(call, "failed")]
@@ -265,6 +281,17 @@ class AgentLoop:
         retried = a.ModelRetried(llm_call_id=ident, delay_ms=rest_ms, code=trouble.code, message=said)
         await self._save([*settled, Note("llm.retry", retried, "warning")])
         return None
+
+    async def _broken_off(self) -> Open | None:
+        """Return the call of the model that is not settled; all that was shown of its answer stands in the log then."""
+        self._close()
+        await self._save([])
+        await self._read()
+        return self._talk.open
+
+    def _lost(self, call: Open, reason: str) -> list[Note]:
+        """Return what settles a call of unknown outcome, and takes back what was shown of it."""
+        return [notes.used(self._means.stage.terms, call, None), *notes.reset(call, reason)]
 
     # --- tools --------------------------------------------------------------------------------------------------------
 
@@ -304,10 +331,7 @@ class AgentLoop:
 
     async def _stopped(self) -> o.Stopped:
         """Return what was said until the stop; a call of the model that was under way is settled as it was reserved."""
-        self._close()
-        await self._save([])
-        await self._read()
-        call, partial = self._talk.open, self._talk.partial
+        call, partial = await self._broken_off(), self._talk.partial
         if call is not None:
             unsaid = notes.reset(call, "stopped") if self._attempt.stop_requested == "pause" else []
             await self._save([notes.used(self._means.stage.terms, call, None), *unsaid])

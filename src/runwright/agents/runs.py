@@ -165,7 +165,6 @@ class AgentRuns:
             executor=AGENT,
             payload=self._values.ref(project.project_id, encoded),
             weight=project.weight,
-            timeout_s=None if terms.budget.wall_s is None else float(terms.budget.wall_s),
             limits=project_limit(project),
             metadata=order.metadata,
             idempotency_key=order.idempotency_key,

@@ -41,9 +41,8 @@ class Open(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a person was asked last, about a call or (None) the budget; `content` None: nobody answered."""
+    """What a person was asked about a call or (None) the budget; `content` None: nobody answered."""
 
-    request_id: str
     tool_call_id: str | None
     content: str | None = None
     value: Any = None
@@ -69,9 +68,9 @@ class Spent(msgspec.Struct, frozen=True):
 class Conversation(msgspec.Struct, frozen=True):
     """Where a conversation stands. `messages` are those of this run; what was said before it is none of them.
 
-    `partial` is what was shown of an answer that is not whole. `failures` counts calls of the model that failed since
-    the last whole turn; none is made again before `not_before`. `granted` names limits, each as often as a person let
-    the run go on.
+    `partial` is what was shown of an answer that is not whole. What was `asked` stands by request. `failures` counts
+    calls of the model that failed since the last whole turn; none is made again before `not_before`. `granted` names
+    limits, each as often as a person let the run go on.
     """
 
     seq: int = 0
@@ -79,7 +78,7 @@ class Conversation(msgspec.Struct, frozen=True):
     calls: tuple[Call, ...] = ()
     open: Open | None = None
     partial: str = ""
-    asked: Asked | None = None
+    asked: dict[str, Asked] = {}
     heard: tuple[Heard, ...] = ()
     failures: int = 0
     not_before: int = 0
@@ -217,17 +216,19 @@ def _denied(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Con
 
 def _waits(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:
     told = _read(event, a.WaitingForInput)
-    return replace(_left(talk, event, answers), asked=Asked(told.request_id, told.tool_call_id))
+    return replace(_left(talk, event, answers), asked={**talk.asked, told.request_id: Asked(told.tool_call_id)})
 
 
 def _spoke(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:
-    told, asked = _read(event, a.InputReceived), talk.asked
+    told = _read(event, a.InputReceived)
     if told.mode == "steer":
         return replace(talk, heard=(*talk.heard, Heard(event.seq, told.content)))
-    if asked is None or asked.request_id != told.request_id:
+    ident = told.request_id or ""
+    asked = talk.asked.get(ident)
+    if asked is None:
         return talk
-    asked = replace(asked, content=told.content, value=answers.get(asked.request_id))
-    talk = replace(talk, asked=asked)
+    asked = replace(asked, content=told.content, value=answers.get(ident))
+    talk = replace(talk, asked={**talk.asked, ident: asked})
     if asked.tool_call_id is not None or talk.exhausted is None:
         return talk
     if not isinstance(asked.value, dict) or asked.value.get("decision") != GO_ON:
@@ -242,7 +243,8 @@ def _warned(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Con
 
 
 def _exhausted(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:
-    return replace(talk, exhausted=_read(event, a.BudgetReached))
+    over = _read(event, a.BudgetReached)
+    return replace(talk, exhausted=over, warned=(*talk.warned, over.name))
 
 
 def _tell(talk: Conversation, told: ToolResult) -> Conversation:

@@ -184,7 +184,7 @@ def _spent(talk: Conversation, stage: Stage, limit: BudgetReached) -> Step:
     again = talk.granted.count(limit.name) + 1
     choice = "Approve to let it use as much again" if own else "Raise the budget and approve to go on"
     return AskPerson(
-        request_id=f"rq_budget_{limit.name}_{again}", kind="confirmation", prompt=f"{what}. {choice}, deny to end it."
+        request_id=f"budget_{limit.name}_{again}", kind="confirmation", prompt=f"{what}. {choice}, deny to end it."
     )
 
 
@@ -214,14 +214,15 @@ def _tools(talk: Conversation, stage: Stage, now: int) -> Step:
     if told:
         return TellModel(tuple(told))
     if ready:
-        return RunTools(tuple(ready))
+        late = spending.exceeded(stage.terms, talk, "wall_s", 1, now)
+        return RunTools(tuple(ready)) if late is None else Exhaust(late)
     assert question is not None
     return question
 
 
 def _decided(call: Call, talk: Conversation, stage: Stage) -> t.Ready | Tell | AskPerson:
     decided: t.Decision | Tell = stage.catalogue.decide(call.call, stage.rules)
-    asked = talk.asked if talk.asked is not None and talk.asked.tool_call_id == call.call.id else None
+    asked = talk.asked.get(_request_of(call.call.id))
     if isinstance(decided, t.Confirm | t.Ask) and not call.begun and (asked is None or asked.content is None):
         return _question(decided)
     if isinstance(decided, t.Ask):
@@ -249,8 +250,12 @@ def _question(asked: t.Confirm | t.Ask) -> AskPerson:
     ident = asked.call.tool_call_id
     if isinstance(asked, t.Ask):
         return AskPerson(
-            request_id=f"rq_{ident}", kind="question", prompt=asked.prompt, schema=asked.schema, tool_call_id=ident
+            request_id=_request_of(ident), kind="question", prompt=asked.prompt, schema=asked.schema, tool_call_id=ident
         )
     shown = msgspec.json.encode(asked.call.arguments).decode()
     prompt = f"{asked.reason}. {asked.call.tool} is called with {shown}"
-    return AskPerson(request_id=f"rq_{ident}", kind="confirmation", prompt=prompt, tool_call_id=ident)
+    return AskPerson(request_id=_request_of(ident), kind="confirmation", prompt=prompt, tool_call_id=ident)
+
+
+def _request_of(tool_call_id: str) -> str:
+    return f"rq_{tool_call_id}"

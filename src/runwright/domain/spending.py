@@ -88,6 +88,12 @@ def reached(terms: AgentTerms, talk: Conversation, name: str, now: int) -> Budge
     return BudgetReached(scope=RUN_SCOPE, limit_name=name, used=used_of(talk, name, now), limit=limit)
 
 
+def time_left_us(terms: AgentTerms, talk: Conversation, now: int) -> int | None:
+    """Return how long the run may still execute; None: as long as it takes."""
+    limit_s = limit_of(terms, talk, "wall_s")
+    return None if limit_s is None else limit_s * SECOND_US - talk.executed_us(now)
+
+
 def exceeded(terms: AgentTerms, talk: Conversation, name: str, more: int, now: int) -> BudgetReached | None:
     """Return the limit that does not have so much left; None where it has."""
     found = reached(terms, talk, name, now)
