@@ -17,7 +17,7 @@ from runwright.agents.tools.ask_user import AskUser
 from runwright.agents.tools.bounds import ToolBounds
 from runwright.agents.tools.port import Result, Said, Scene
 from runwright.agents.tools.toolbox import Toolbox
-from runwright.clock import FrozenClock
+from runwright.clock import Clock, FrozenClock
 from runwright.domain.model_call import ModelCall, ModelEvent, ToolCall
 from runwright.domain.persona import PersonaDefinition
 from runwright.domain.route import RouteDefinition
@@ -34,21 +34,28 @@ _ANY = {"type": "object", "properties": {"name": {"type": "string"}}, "additiona
 
 
 class Doing:
-    """A tool that remembers its calls, waits until it is let through, and says what it is told to say."""
+    """A tool that remembers its calls, waits until it is let through, and says what it is told to say.
+
+    Before and after it does its work (`made`, and under which keys: `done`) a worker may be lost.
+    """
 
     def __init__(self, name: str, effect: Effect, risk: Any = "low", says: Any = None) -> None:
         self.spec = ToolSpec(name=name, description="", schema=_ANY, actions={"": Action(risk, effect)})
         self.says = says
         self.begun: list[str] = []
         self.made: list[dict[str, Any]] = []
+        self.done: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
 
     async def call(self, call: Ready, scene: Scene) -> Result:
         """Do it."""
         self.begun.append(scene.idempotency_key)
+        await asyncio.sleep(0)
         await self.open.wait()
         self.made.append(call.arguments)
+        self.done.append(scene.idempotency_key)
+        await asyncio.sleep(0)
         return Said(self.says if self.says is not None else f"{self.spec.name} did {call.arguments.get('name', '')}")
 
 
@@ -71,7 +78,10 @@ class Flaky(Providers):
 
 
 class Acting(Talk):
-    """A world with the executor of agents in it; `http` changes nothing, `shell` may not be done twice."""
+    """A world with the executor of agents in it.
+
+    `http` changes nothing, `python` may be done twice, `shell` may not.
+    """
 
     def __init__(self, world: World, executor: AgentExecutor, http: Doing, shell: Doing) -> None:
         super().__init__(world)
@@ -80,11 +90,11 @@ class Acting(Talk):
         self._executor = executor
         executor.attach(world.engine, self.agents)
 
-    async def thread_for(self, script: str, **persona: Any) -> Thread:
-        """Make a thread whose runs are answered by a script."""
+    async def thread_for(self, script: str, route: dict[str, Any] | None = None, **persona: Any) -> Thread:
+        """Make a thread whose runs are answered by a script, or by what another `route` leads to."""
         price = {"input": 1_000_000, "output": 4_000_000}
-        route = msgspec.convert({"kind": "scripted", "model": script, "price": price}, RouteDefinition)
-        await self.agents.routes.create(ADMIN, PROJECT, "story", route)
+        asked = {"kind": "scripted", "model": script, "price": price} | (route or {})
+        await self.agents.routes.create(ADMIN, PROJECT, "story", msgspec.convert(asked, RouteDefinition))
         definition = msgspec.convert({"prompt": "You tell stories.", "route": "story", **persona}, PersonaDefinition)
         await self.agents.personas.create(ADMIN, PROJECT, "teller", definition)
         return await self.thread(persona_id="teller")
@@ -102,14 +112,19 @@ async def acting(
     http: Doing | None = None,
     shell: Doing | None = None,
     trouble: Sequence[ProviderUnavailable] = (),
+    *,
     slots: int = 4,
+    python: Doing | None = None,
+    bounds: Bounds | None = None,
+    patience: Clock | None = None,
 ) -> Acting:
-    """Return an open world that executes agent runs, not started yet."""
+    """Return an open world that executes agent runs, not started yet; providers are waited for by `patience`."""
     world = World(directory, clock, (), database)
-    providers = Flaky(clock, Bounds(), scripts=scripts)
+    providers = Flaky(patience or clock, bounds or Bounds(), scripts=scripts, allow_private=True)
     providers.trouble += trouble
     http, shell = http or Doing("http", "read_only"), shell or Doing("shell", "unsafe", "high")
-    toolbox = Toolbox((AskUser(), http, shell), ToolBounds(), None, "no sandbox in tests")
+    python = python or Doing("python", "idempotent")
+    toolbox = Toolbox((AskUser(), http, python, shell), ToolBounds(), None, "no sandbox in tests")
 
     async def kit() -> Kit:
         return Kit(providers, toolbox)

@@ -54,6 +54,9 @@ class Database(Protocol):
     def quiet(self) -> bool:
         """Tell whether nobody waits for an answer of the database."""
 
+    def sever(self) -> None:
+        """Cut what leads to the database, if something does."""
+
     async def crash(self) -> None:
         """Let go of the database as a process that is killed does: no farewell, and nothing after it."""
 
@@ -91,6 +94,9 @@ class SqliteDatabase:
 
     quiet = True
     """An answer comes within a turn of the loop, or with the commit that `idle` waits for."""
+
+    def sever(self) -> None:
+        pass  # it is a file
 
     async def crash(self) -> None:
         store = self._store
@@ -165,13 +171,16 @@ class PostgresDatabase:
     def quiet(self) -> bool:
         return not any(pool.in_use or pool.waiting for pool in self._store.pools.values())
 
+    def sever(self) -> None:
+        for connection in self._made:
+            connection.terminate()
+        if self._store._keeping is not None:
+            self._store._keeping.cancel()  # in the same moment: who dies does not live to see its connection gone
+
     async def crash(self) -> None:
         store = self._store
         store._writers.closed = store._readers.closed = True
-        for connection in self._made:
-            connection.terminate()
-        if store._keeping is not None:
-            store._keeping.cancel()  # in the same moment: who dies does not live to see its connection gone
+        self.sever()
         for _ in range(2):
             await asyncio.sleep(0)  # the loop closes their sockets
         # What was being committed is, or is not: PostgreSQL ends the sessions of a lost client before they are gone.

@@ -345,6 +345,52 @@ async def test_a_budget_that_is_used_up_ends_the_run(opened):
     assert await act.world.data_of(made.run_id, "budget.warning", "limit_name") == ["turns"]
 
 
+ABOUT: dict[str, Any] = {"mode": "answer", "request_id": None, "idempotency_key": None, "asked_by": None}
+
+
+async def test_a_call_of_a_tool_that_takes_longer_than_the_run_may_is_ended_and_the_run_with_it(opened):
+    act = await opened()
+    act.shell.open.clear()
+    made = await act.start(await act.thread_for("story", budget={"wall_s": 60}), "Tell me a story")
+    await until(lambda: act.shell.begun)
+    act.world.clock.advance(61)
+    run = await ended(act, made.run_id)
+    failed = await act.world.data(made.run_id, "run.failed")
+    assert (run.state, run.reason, failed["code"]) == ("failed", "budget", "budget.exhausted")
+    assert (await act.world.data(made.run_id, "budget.exhausted"))["limit_name"] == "wall_s"
+    assert (act.shell.made, run.spec.timeout_s) == ([], None)
+    await act.world.check()
+
+
+async def test_a_run_that_asks_for_more_time_goes_on_with_what_was_broken_off(opened):
+    act = await opened()
+    act.http.open.clear()
+    budget = {"wall_s": 60, "on_exceeded": "ask"}
+    made = await act.start(await act.thread_for("story", budget=budget), "Tell me a story")
+    await until(lambda: len(act.http.begun) == 2)
+    act.world.clock.advance(61)
+    assert (await ended(act, made.run_id, "waiting")).reason == "input"
+    act.http.open.set()
+    await act.agents.inputs.say(act.world.reader(), ADMIN, made.run_id, "yes", **ABOUT)
+    assert (await ended(act, made.run_id)).state == "completed"
+    assert sorted(call["name"] for call in act.http.made) == ["a", "b"], "they are made again"
+    assert await act.world.data_of(made.run_id, "budget.warning", "limit_name") == []
+
+
+async def test_an_answer_that_takes_longer_than_the_run_may_is_taken_back_and_paid(opened):
+    act = await opened()
+    made = await act.start(await act.thread_for("slow", budget={"wall_s": 8}), "Tell")
+    await until(lambda: act.world.rows("SELECT seq FROM run_events WHERE type = 'llm.request'"))
+    await settled(act.world)
+    act.world.clock.advance(5.0)
+    await settled(act.world)
+    run = await ended(act, made.run_id)
+    (asked,) = await act.world.data_of(made.run_id, "llm.request", "llm_call_id")
+    assert await act.world.data_of(made.run_id, "message.reset", "segment_id") == [asked]
+    assert await act.world.data_of(made.run_id, "usage.recorded", "estimated") == [True]
+    assert (run.state, (await act.world.data(made.run_id, "budget.exhausted"))["used"]) == ("failed", 8)
+
+
 async def test_a_run_whose_worker_is_lost_in_an_answer_says_it_again_and_settles_both(opened):
     first = await opened()
     made = await first.start(await first.thread_for("slow"), "Tell")

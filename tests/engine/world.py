@@ -123,6 +123,14 @@ class World:
 
     async def crash(self) -> None:
         """Lose everything that is not durable: no drain, no farewell to the database."""
+        await self.abandon()
+        await self.database.crash()
+        self.opened = False
+        if self.executor is not None:
+            self.executor.close()
+
+    async def abandon(self) -> None:
+        """Let go of all that is under way; the database is there still."""
         here = asyncio.current_task()
         lost = [task for task in asyncio.all_tasks() if task is not here and task.get_name() in self._task_names()]
         lost += [task for attempt in self._attempts() if (task := attempt.task) is not None]
@@ -131,10 +139,6 @@ class World:
         if lost:
             await asyncio.wait(lost)
         await self.dispatcher.close()
-        await self.database.crash()
-        self.opened = False
-        if self.executor is not None:
-            self.executor.close()
 
     def _attempts(self) -> list[Any]:
         return [attempt for worker in self.engine.workers for attempt in worker._running.values()]
