@@ -14,7 +14,6 @@ from runwright.clock import FrozenClock
 from runwright.domain import agent_events as a
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
-from runwright.domain.agent_terms import Budget
 from runwright.domain.events import Draft
 from runwright.domain.instants import DAY_US
 from runwright.domain.persona import PersonaDefinition
@@ -150,12 +149,11 @@ async def test_of_calls_in_one_transaction_no_more_begin_than_fit(world: World):
     await world.check()
 
 
-@pytest.mark.parametrize("how", ["cancelled", "failed", "fenced", "lost for good", "lost and cancelled", "timed out"])
+@pytest.mark.parametrize("how", ["cancelled", "failed", "fenced", "lost for good", "lost and cancelled"])
 async def test_whatever_ends_a_run_nothing_stays_reserved_and_its_open_call_is_settled(world: World, how: str):
     talk = Talk(world)
     await limited(talk, 1_000)
-    order = {"budget": Budget(wall_s=3600)} if how == "timed out" else {}
-    made = await talk.start(await talk.thread(), "Go on", **order)
+    made = await talk.start(await talk.thread(), "Go on")
     (run,) = await world.take()
     await append(talk, run, asked("llm_1", 400))
     match how:
@@ -176,8 +174,6 @@ async def test_whatever_ends_a_run_nothing_stays_reserved_and_its_open_call_is_s
         case "lost and cancelled":
             await world.reap(120)
             await world.stop(run.run_id)
-        case "timed out":
-            await world.reap(7200)
     ended = await world.run(made.run_id)
     assert ended.terminal
     assert standing(talk) == {"project": (400, 0)}
