@@ -44,6 +44,7 @@ from runwright.errors import Overtaken, ProviderRejected, ProviderUnavailable
 RETRIES = RetryPolicy(max_attempts=5, initial_ms=1_000, max_ms=300_000)
 PARK_S = 30.0
 """A call of the model that rests for longer is waited for without a worker."""
+AGAIN_S = 0.02
 REST_S = 0.5
 RESTS_MAX = 60
 """How often a run rests, before it takes what other runs have left of a budget for all that there is."""
@@ -199,8 +200,9 @@ class AgentLoop:
         asked = notes.requested(step, ident, prompt)
         try:
             await self._save([asked], list({each.key: each for each in fresh}.values()))
-        except Overtaken:
-            return None  # another run was faster with what is left of a budget
+        except Overtaken:  # another run was faster with what is left of a budget
+            await self._attempt.clock.sleep(AGAIN_S)
+            return None
         self._rests = 0
         self._prompts |= {each.key for each in fresh}
         answer = Answer()
