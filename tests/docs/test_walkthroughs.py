@@ -26,12 +26,12 @@ TROUBLES = (
     "docs/how-to/find-out-what-went-wrong.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/concepts/events-and-streams.md",
-    "docs/how-to/keep-costs-in-bounds.md",
 )
 GRAPHS = (
     "docs/how-to/let-jobs-depend-on-jobs.md",
     "docs/how-to/chain-jobs.md",
     "docs/how-to/run-a-workflow.md",
+    "docs/how-to/keep-costs-in-bounds.md",
 )
 """Pages whose commands go where the quickstart's server runs; a walk leads through many of them."""
 WALKS = {

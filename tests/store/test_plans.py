@@ -8,6 +8,7 @@ from runwright.clock import SystemClock
 from runwright.domain.words import JOB_WORDS
 from runwright.store.queries import dependencies
 from runwright.store.queries.runs import indexed, listing
+from runwright.store.queries.usage import report
 from runwright.store.query import Query
 from runwright.store.sqlite.connection import connect
 from runwright.store.sqlite.store import SqliteStore
@@ -53,6 +54,28 @@ async def test_a_round_for_those_who_wait_for_others_walks_those_alone(query: Qu
     await store.open()
     try:
         statement, values = query.bind("sqlite", {"above": "", "job_id": "job_1", "key": None, "limit": 5})
+        plan = [
+            str(row[3]) for row in connect(tmp_path, writable=False).execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    finally:
+        await store.close()
+    assert any(used in step for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("names", "used"),
+    [
+        ((), "usage_records_by_org (org_id=? AND recorded_at>? AND recorded_at<?)"),
+        (("project_id",), "usage_records_by_project (project_id=? AND recorded_at>? AND recorded_at<?)"),
+    ],
+)
+async def test_a_report_of_usage_reads_the_calls_of_its_time_alone(names: tuple[str, ...], used: str, tmp_path: Path):
+    store = SqliteStore(tmp_path, SystemClock())
+    await store.open()
+    try:
+        query = report("model", frozenset(names), beyond=False, newest_first=False)
+        asked = {"org_id": "org_1", "project_id": "proj_1", "since": 0, "until": 1, "limit": 5}
+        statement, values = query.bind("sqlite", asked)
         plan = [
             str(row[3]) for row in connect(tmp_path, writable=False).execute(f"EXPLAIN QUERY PLAN {statement}", values)
         ]
