@@ -15,11 +15,11 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from sysconfig import get_path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -84,7 +84,13 @@ END$$;
 SELECT pg_stat_reset()
 """
 
+CARETAKER = "caretaker"
+"""What a connection says that it is that belongs to no test: it waits until there is something to empty."""
+T = TypeVar("T")
+
 _numbers = itertools.count(1)
+_kept: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
+_beside: list[asyncio.AbstractEventLoop] = []
 _again: list[tuple[str, int]] = []
 _structure: list[str] = []
 _guards: list[subprocess.Popen[bytes]] = []
@@ -206,21 +212,28 @@ def _made(admin: str, template: str) -> str:
 
 
 def _emptied(url: str) -> bool:
-    """End whoever is connected and delete all rows; False for a database that is no longer as it was made."""
-    done: list[bool] = []
+    """End whoever is connected and delete all rows; False for a database that is no longer as it was made.
 
-    async def work() -> None:
-        connection = await asyncpg.connect(url)
+    The connection is kept while the database is: one that is new reads the catalogue for longer than this takes.
+    """
+
+    async def work() -> bool:
+        connection = _kept.pop(url, None)
+        if connection is None or connection.is_closed():
+            connection = await asyncpg.connect(url, server_settings={"application_name": CARETAKER})
         try:
             if await connection.fetchval(ALONE) and await connection.fetchval(STRUCTURE) == _structure[0]:
                 await connection.execute(EMPTY)
-                done.append(True)
+                _kept[url] = connection
+                return True
         finally:
-            await connection.close()
+            if url not in _kept:
+                connection.terminate()
+        return False
 
-    with suppress(OSError, asyncpg.PostgresError):
-        _apart(work())
-    return bool(done)
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return _apart(work())
+    return False
 
 
 @contextmanager
@@ -283,21 +296,13 @@ def free_port() -> int:
         return port
 
 
-def _apart(work) -> None:
-    """Run a coroutine in a thread of its own: the caller's may have a loop."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            asyncio.run(work)
-        except BaseException as failure:  # noqa: BLE001 - raised again where it was asked for
-            failed.append(failure)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
+def _apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread beside: the caller's may have a loop."""
+    if not _beside:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+        _beside.append(loop)
+    return asyncio.run_coroutine_threadsafe(work, _beside[0]).result()
 
 
 def _server() -> tuple[str, str]:

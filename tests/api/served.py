@@ -9,6 +9,7 @@ import httpx2
 
 from runwright import config
 from runwright.app import House, open_house
+from tests import empty_file
 
 
 class Served:
@@ -43,6 +44,8 @@ class Served:
 @asynccontextmanager
 async def serving(data_dir: Path, **settings: Any) -> AsyncIterator[Served]:
     """Open a server over a data directory and close it again."""
+    if "database_url" not in settings:
+        empty_file.put_into(data_dir)
     async with open_house(config.load({}, overrides={"data_dir": data_dir, **settings})) as house:
         yield Served(house)
 

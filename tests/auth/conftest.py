@@ -16,6 +16,7 @@ from runwright.errors import Unauthenticated
 from runwright.store import audit
 from runwright.store.queries.audit import ENTRIES
 from runwright.store.sqlite.store import SqliteStore
+from tests import empty_file
 
 CACHE_S = 5.0
 
@@ -57,6 +58,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     clock = FrozenClock()
+    empty_file.put_into(tmp_path)
     store = SqliteStore(tmp_path, clock)
     await store.open()
     try:

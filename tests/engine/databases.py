@@ -21,11 +21,15 @@ from runwright.store.base import Store
 from runwright.store.postgres.connection import Connection
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
-from tests.postgres import SECURED, new_database, secured_database
+from tests import empty_file
+from tests.postgres import CARETAKER, SECURED, new_database, secured_database
 
 Rows = list[tuple[Any, ...]]
 MASTER_KEY = "5e" * 32
-OTHERS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+OTHERS = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    f" AND application_name <> '{CARETAKER}'"
+)
 
 
 class Database(Protocol):
@@ -71,6 +75,7 @@ class SqliteDatabase:
     """A file in a directory."""
 
     def __init__(self, directory: Path) -> None:
+        empty_file.put_into(directory)
         self._directory = directory
         self._store: SqliteStore
         self.settings = {"data_dir": str(directory)}

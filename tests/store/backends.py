@@ -11,6 +11,7 @@ from runwright.clock import FrozenClock
 from runwright.store.base import Store
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
+from tests import empty_file
 from tests.postgres import SECURED, new_database, secured_database
 
 
@@ -29,6 +30,7 @@ class SqliteBackend:
     dialect = "sqlite"
 
     def __init__(self, directory: Path) -> None:
+        empty_file.put_into(directory)
         self.directory = directory
         self.clock = FrozenClock()
 
