@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import crowd, held, history, inside, labour, stops, streams, triggers
+from benchmarks import agents, crowd, held, history, inside, labour, stops, streams, triggers
 from benchmarks.database import POSTGRESQL, SECURED
 from benchmarks.figures import Figure
 
@@ -64,6 +64,17 @@ CATALOGUE: dict[str, Entry] = {
         stops.cancelled, {"rounds": 2, "count": 400, "clients": 4}, {"rounds": 1, "count": 10, "clients": 2}
     ),
     "kill": Entry(stops.killed, {"rounds": 2, "count": 200}, {"rounds": 1, "count": 5}),
+    "agents": Entry(
+        agents.overhead,
+        {"rounds": 2, "crowds": [[1, 5], [16, 3], [64, 2]]},
+        {"rounds": 1, "crowds": [[2, 1]]},
+    ),
+    "agents-langgraph": Entry(
+        agents.langgraph,
+        {"rounds": 2, "crowds": [[1, 5], [16, 3], [64, 2]], "on": "memory"},
+        {"rounds": 1, "crowds": [[2, 1]], "on": "memory"},
+        patience_s=400.0,
+    ),
     "history": Entry(
         history.growth,
         {"rounds": 2, "runs": 50_000, "asks": 100},

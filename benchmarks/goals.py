@@ -47,7 +47,7 @@ GOALS: dict[str, Goal] = {
 }
 
 NOT_YET: tuple[tuple[str, str], ...] = (
-    ("cancel → terminal of an agent run", "there is no agent executor yet"),
+    ("cancel → terminal of an agent run", "it is not measured yet"),
     ("evidence: export and verify (≥ 50 000 events/s)", "there is no evidence bundle yet"),
 )
 """The goals that nothing can be held against yet, and why."""

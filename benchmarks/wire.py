@@ -39,7 +39,12 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def to(cls, server: Server) -> Connection:
         """Open a connection."""
-        _, connection = await asyncio.get_running_loop().create_connection(cls, server.host, server.port)
+        return await cls.at(server.host, server.port)
+
+    @classmethod
+    async def at(cls, host: str, port: int) -> Connection:
+        """Open a connection to an address."""
+        _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -70,6 +70,13 @@ def test_claims_and_appends_are_counted_before_a_snapshot_is_held_under_it_and_a
     assert "20 idle streams of as many runs (0 lost)" in figures[0].conditions
 
 
+def test_what_a_run_of_an_agent_adds_to_its_model_is_told_beside_the_model_itself() -> None:
+    figures = measured("agents", CATALOGUE["agents"].quick, lambda words: None)
+    assert [(figure.missing, len(figure.rounds), figure.unit) for figure in figures] == [(None, 1, "ms")] * 2
+    assert all(figure.median > 0 for figure in figures)
+    assert "directly" in figures[0].conditions
+
+
 def test_a_run_whose_time_is_over_begins_nothing_more_and_says_so(tmp_path: Path) -> None:
     words = ("--only", "fan", "huey", "--budget-s", "0", "--results", str(tmp_path))
     subprocess.run([sys.executable, "-m", "benchmarks", *words], cwd=ROOT, check=True, capture_output=True)
