@@ -45,7 +45,7 @@ CALLERS = [
     for by in ("key", "jwt", "run token", "nobody")
     if by == "key" or (endpoint.run_tokens if by == "run token" else SOAK)
 ]
-"""A JWT is let in where a key is (`test_roles`) and nobody is nowhere (`test_every_request`): the long campaign asks."""
+"""A JWT is let in where a key is (`test_roles`) and nobody nowhere (`test_every_request`): the long campaign asks."""
 FEED = "/v1/feed"
 REFUSALS = ["401", "403", "404", "405", "408", "409", "410", "413", "415", "422"]
 CONFIG: dict[str, Any] = {
