@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-import httpx
+import httpx2
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, StateGraph
 
-_client = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=200))
+_client = httpx2.AsyncClient(timeout=60, limits=httpx2.Limits(max_connections=200))
 
 
 class State(TypedDict):
