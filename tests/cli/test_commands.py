@@ -289,6 +289,30 @@ def test_a_payload_comes_from_the_line_a_file_or_standard_input(
     assert [request.json()["payload"]["n"] for request in script.requests] == [1, 2, 3]
 
 
+def test_usage_is_columns_that_mark_a_cost_which_leaves_calls_out(call_server: Call, script: Script):
+    counts = {"calls": 3, "input_tokens": 200, "cached_tokens": 50, "output_tokens": 20, "cache_hit_rate": 0.25}
+    cost = {"total_cost_usd": 0.0125, "credits_used": 13, "unpriced_calls": 1}
+    row = {"id": "model:openai/big", "provider": "openai", "model": "big", **counts, **cost}
+    script.on("GET", "/v1/usage", json_answer([row]))
+    plain = call_server("usage", "--by", "model", "--since", "2026-01-01T00:00:00Z")
+    assert plain.out.splitlines()[1].split() == [
+        "openai",
+        "big",
+        "3",
+        "200",
+        "50",
+        "20",
+        "≥",
+        "$0.012500",
+        "13",
+        "25.0%",
+    ]
+    assert "leaves out calls" in plain.err
+    asked = dict(script.requests[0].query)
+    assert (asked["by"], asked["since"][:10]) == ("model", "2026-01-01")
+    assert call_server("usage", "--json").json() == [row]
+
+
 @pytest.mark.parametrize(
     "tokens",
     [
@@ -308,6 +332,11 @@ def test_a_payload_comes_from_the_line_a_file_or_standard_input(
         "trigger greet --bulk /no/such/file",
         "trigger greet --bulk - --watch",
         "keys create ci",
+        "budgets set day much",
+        "budgets set day 0.0000001",
+        "budgets set day -1",
+        "usage --by hour",
+        "usage --since yesterday",
         "--what",
     ],
 )

@@ -34,7 +34,7 @@ from runwright.domain.redaction import Redactor
 from runwright.domain.retry import RetryPolicy, delay_ms
 from runwright.domain.run import Wait
 from runwright.domain.shared_budget import SharedBudget
-from runwright.domain.spending import Shared
+from runwright.domain.spending import ALONE, Shared
 from runwright.domain.tools import Ready
 from runwright.domain.transcript import Left, left_by
 from runwright.engine.attempt import Attempt
@@ -115,10 +115,16 @@ class AgentLoop:
     async def _steps(self) -> o.Outcome:
         while True:
             await self._read()
-            shared = Shared(await self._means.budgets(), patient=self._rests < RESTS_MAX)
+            shared = await self._shared()
             ended = await self._in_time(n.next_step(self._talk, self._means.stage, self._attempt.clock.now(), shared))
             if ended is not None:
                 return ended
+
+    async def _shared(self) -> Shared:
+        """Look at the budgets that the run shares, where it may be about to ask its model."""
+        if self._talk.calls or self._talk.open is not None:
+            return ALONE
+        return Shared(await self._means.budgets(), patient=self._rests < RESTS_MAX)
 
     async def _in_time(self, step: n.Step) -> o.Outcome | None:
         """Do a step; one that takes longer than the run may execute breaks off, and the budget is used up."""
