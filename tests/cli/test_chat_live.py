@@ -2,6 +2,8 @@
 
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,13 +14,16 @@ import msgspec
 import pytest
 
 from runwright.client.sync.api import Client
-from tests.cli.live import REPOSITORY, environment, server
+from tests.cli.live import REPOSITORY, command, end, environment, server
+from tests.cli.test_serving import free_port
 
 pytestmark = pytest.mark.slow
 
+AGAIN_S = 5.0
 LONG = [f"word{number} " for number in range(2000)]
 SCRIPTS = {
     "tales": {"turns": [{"text": LONG, "delay_s": 0.02}, {"text": ["So it ", "was."]}]},
+    "short": {"turns": [{"text": LONG[:100], "delay_s": 0.02}]},
     "asks": {
         "turns": [
             {"tool_calls": [{"id": "c", "name": "ask_user", "arguments": '{"question": "Which colour?"}'}]},
@@ -62,6 +67,13 @@ class Terminal:
         """Press keys."""
         os.write(self._keyboard, keys.encode())
 
+    def interrupts(self, until: str) -> None:
+        """Press Ctrl-C, again where nothing follows: a key that comes just before a prompt waits is not heard."""
+        self.types("\x03")
+        while not select.select([self._keyboard], [], [], AGAIN_S)[0]:
+            self.types("\x03")
+        self.sees(until)
+
     def ends(self) -> int:
         """Return what the command exits with."""
         try:
@@ -87,15 +99,21 @@ def on_terminal(data_dir: Path, *tokens: str) -> Iterator[Terminal]:
         terminal.close()
 
 
+def settings(directory: Path) -> str:
+    """Write the settings of a server whose agents are answered by scripts."""
+    scripts = directory / "scripts.json"
+    scripts.write_bytes(msgspec.json.encode(SCRIPTS))
+    file = directory / "settings.toml"
+    file.write_text(f'model_scripts = "{scripts}"\n')
+    return str(file)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Serve agents that scripts answer; return the data directory."""
     tmp_path = tmp_path_factory.mktemp("chat")
-    scripts = tmp_path / "scripts.json"
-    scripts.write_bytes(msgspec.json.encode(SCRIPTS))
-    (tmp_path / "settings.toml").write_text(f'model_scripts = "{scripts}"\n')
     data_dir = tmp_path / "data"
-    with server(data_dir, tmp_path, "--port", "0", "--config", str(tmp_path / "settings.toml")):
+    with server(data_dir, tmp_path, "--port", "0", "--config", settings(tmp_path)):
         with client_of(data_dir) as client:
             for name in SCRIPTS:
                 client.routes.create(name, kind="scripted", model=name)
@@ -157,8 +175,7 @@ def test_a_second_ctrl_c_leaves_and_a_question_is_answered_in_place(home: Path):
         assert "ask_user" not in terminal.sees("Red it is."), "it was just answered"
         terminal.sees("tokens in")
         terminal.sees("> ")
-        terminal.types("\x03")
-        terminal.sees("runwright chat --thread ")
+        terminal.interrupts("runwright chat --thread ")
         assert terminal.ends() == 130
 
 
@@ -166,8 +183,40 @@ def test_ctrl_c_at_a_question_cancels_its_run(home: Path):
     with on_terminal(home, "chat", "--route", "asks") as terminal:
         terminal.types("Paint it\n")
         terminal.sees("answer> ")
-        terminal.types("\x03")
-        terminal.sees("cancelled")
+        terminal.interrupts("cancelled;")
         terminal.sees("> ")
         terminal.types("\x04")
         assert terminal.ends() == 0
+
+
+def test_what_an_agent_says_outlives_a_server_that_is_killed_without_a_gap_or_a_repeat(tmp_path: Path):
+    data_dir = tmp_path / "data"
+    serve = ("--port", str(free_port()), "--config", settings(tmp_path))
+    with server(data_dir, tmp_path, *serve) as (first, _):
+        with client_of(data_dir) as client:
+            client.routes.create("short", kind="scripted", model="short")
+        talking = command("chat", "Tell me a tale", "--route", "short", "--json", data_dir=data_dir)
+        lines = (msgspec.json.decode(line) for line in talking.stdout or ())
+        told = [next(lines)]
+        while told[-1]["type"] != "message.delta":
+            told.append(next(lines))
+        assert end(first, signal.SIGKILL) == -signal.SIGKILL
+    with server(data_dir, tmp_path, *serve):
+        told += lines
+        _, err = talking.communicate(timeout=60)
+        assert talking.returncode == 0, err
+        with client_of(data_dir) as client:
+            everything = [event.raw for event in client.runs.events(told[0]["run_id"])]
+    facts = ("seq", "type", "data", "created_at")
+    assert [[each[fact] for fact in facts] for each in told] == [[each[fact] for fact in facts] for each in everything]
+    assert [each["seq"] for each in told] == [*range(1, len(told) + 1)]
+    said: dict[str, str] = {}
+    for event in told:
+        match event["type"]:
+            case "message.delta":
+                ident = event["data"]["segment_id"]
+                said[ident] = said.get(ident, "") + event["data"]["content"]
+            case "message.reset":
+                del said[event["data"]["segment_id"]]
+    assert [*said.values()] == ["".join(LONG[:100])], "the answer that broke off is taken back, and said again whole"
+    assert told[-1]["data"]["output"] == "".join(LONG[:100])
