@@ -163,11 +163,14 @@ async def test_acceptance_11_keys_and_logins_are_taken_everywhere_and_nobody_els
             await talks.ended(response.json()["run_id"])
     assert answers[0] == answers[1]
     assert answers[0][0] in (200, 201, 409), "let in"
+    subject = user["subject"]
     wrong = (
         None,
         "rw_unknown_Zy8qkXw3Lr5vTn2m",
         logins.token(sub=unique("nobody")),
-        logins.token(aud="another"),
+        logins.token(sub=subject, aud="another"),
+        logins.token(sub=subject, iss="https://elsewhere.example.com"),
+        logins.token(sub=subject, exp=1),
         login[:-8],
     )
     for token in wrong:
