@@ -181,7 +181,7 @@ class Play:
             turn=step.turn,
             provider=step.call.provider,
             model=step.call.model,
-            prompt=[],
+            prompt=["head", *("said" for _ in step.call.messages)],
             heard_seq=step.heard_seq,
             input_tokens_at_most=room.input_tokens_at_most,
             max_output_tokens=room.max_output_tokens,
@@ -201,8 +201,8 @@ class Play:
             self.append(self._used(ident, None, asked), *map(_reset, asked.segments), ("llm.retry", retry))
             return
         calls = [{"tool_call_id": c.id, "tool_name": c.name, "arguments": c.arguments} for c in says.calls]
-        response = {"llm_call_id": ident, "text": says.text, "tool_calls": calls, "stop_reason": "stop"}
         usage = a.TokenUsage(min(10, room.input_tokens_at_most), 0, min(5, room.max_output_tokens))
+        response = {"llm_call_id": ident, "text": says.text, "tool_calls": calls, "stop_reason": "stop", "usage": usage}
         self.append(("llm.response", response), self._used(ident, usage, None))
 
     def _used(self, ident: str, usage: a.TokenUsage | None, asked: Any) -> tuple[str, Any]:

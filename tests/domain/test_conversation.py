@@ -200,6 +200,17 @@ def test_an_output_is_cut_to_what_the_money_is_enough_for():
     assert request["reserved_microusd"] in (899, 900)
 
 
+def test_what_the_provider_counted_of_a_prompt_is_not_reserved_by_its_bytes_again():
+    script = [Answer("x" * 200, (calling("look", "a"),)), Answer("y" * 200, (calling("look", "b"),)), Answer("Done.")]
+    (first, *_) = Play(script).run().prompts
+    limit = first.input_tokens_at_most() + 500
+    play = Play(script, budget=Budget(tokens=limit)).run()
+    assert play.end == n.Finish("Done.")
+    most = [request["input_tokens_at_most"] for request in told(play, "llm.request")]
+    assert most[0] > most[1] == most[2], "ten tokens, as the provider said, and what came since"
+    assert play.prompts[2].input_tokens_at_most() > limit - play.talk.spent.tokens
+
+
 def test_a_limit_of_money_needs_a_price():
     terms = msgspec.structs.replace(TERMS, price=None)
     play = Play([Answer("Never.")], terms=terms, budget=Budget(cost_microusd=10**9)).run()

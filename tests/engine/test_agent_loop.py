@@ -14,7 +14,7 @@ from runwright.domain.events import Event
 from runwright.domain.lane import Lane
 from runwright.domain.run import Run
 from runwright.engine.attempt import Attempt
-from runwright.errors import ProviderUnavailable
+from runwright.errors import InvalidTransition, ProviderUnavailable
 from tests.engine.acting import Acting, Doing, acting, calling, says
 from tests.engine.databases import Database
 from tests.engine.talking import Talk
@@ -389,6 +389,24 @@ async def test_an_answer_that_takes_longer_than_the_run_may_is_taken_back_and_pa
     assert await act.world.data_of(made.run_id, "message.reset", "segment_id") == [asked]
     assert await act.world.data_of(made.run_id, "usage.recorded", "estimated") == [True]
     assert (run.state, (await act.world.data(made.run_id, "budget.exhausted"))["used"]) == ("failed", 8)
+
+
+async def test_a_question_that_nobody_answers_in_time_ends_its_run(opened):
+    act = await opened()
+    made = await act.start(await act.thread_for("asks", answer_within_s=3600), "Choose")
+    run = await ended(act, made.run_id, "waiting")
+    asked = await act.world.data(made.run_id, "run.waiting_for_input")
+    assert run.due_at == asked["due_at"]
+    assert run.due_at is not None
+    assert 3590 * 1_000_000 < run.due_at - run.since_at <= 3600 * 1_000_000
+    await act.world.past(3599)
+    assert await act.world.state(made.run_id) == "waiting"
+    await act.world.past(2)
+    late = await act.world.run(made.run_id)
+    assert (late.state, late.reason) == ("failed", "wait_timeout")
+    with pytest.raises(InvalidTransition):
+        await act.agents.inputs.say(act.world.reader(), ADMIN, made.run_id, "The red one", **ABOUT)
+    await act.world.check()
 
 
 async def test_a_run_whose_worker_is_lost_in_an_answer_says_it_again_and_settles_both(opened):

@@ -335,7 +335,9 @@ class AgentLoop:
             schema=schema,
             tool_call_id=step.tool_call_id,
         )
-        return o.Parked(None, Wait("input", step.request_id), question)
+        within_s = self._means.stage.terms.answer_within_s
+        until = None if within_s is None else self._attempt.clock.now() + within_s * spending.SECOND_US
+        return o.Parked(until, Wait("input", step.request_id), question)
 
     async def _stopped(self) -> o.Stopped:
         """Return what was said until the stop; a call of the model that was under way is settled as it was reserved."""

@@ -78,6 +78,7 @@ class Terms:
             temperature=definition.temperature,
             tools=_tools(persona, order),
             risk_threshold=definition.risk_threshold,
+            answer_within_s=definition.answer_within_s,
             budget=definition.budget if order.budget is None else order.budget.within(definition.budget),
             prompt_sha256=definition.prompt_sha256,
             retry_of=order.retry_of,

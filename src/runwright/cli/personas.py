@@ -67,6 +67,7 @@ def create(
     deny: tuple[str, ...] = (),
     temperature: float | None = None,
     risk_threshold: str | None = None,
+    answer_within: int | None = None,
     budget: str | None = None,
     project: str | None = None,
     connection: Connection = HERE,
@@ -97,19 +98,18 @@ def create(
         How freely the model answers, 0 to 2.
     risk_threshold
         low, medium or high: calls of tools from there on are confirmed by a person.
+    answer_within
+        Seconds after which a question that nobody answered ends its run; default: it waits for ever.
     budget
         JSON object of the limits of its runs, such as '{"turns": 5}', or @FILE.
     project
         Id or slug of its project; default: the key's, else `default`.
     """
     given: dict[str, Any] = {"description": description, "route": route, "model": model, "project_id": project}
-    given |= {"temperature": temperature, "risk_threshold": risk_threshold}
-    given |= {
-        "prompt": None if prompt is None else read_text(prompt),
-        "tools": tools(tool, no_tools),
-        "denied_tools": list(deny) or None,
-        "budget": None if budget is None else json_object(budget, "--budget"),
-    }
+    given |= {"temperature": temperature, "risk_threshold": risk_threshold, "answer_within_s": answer_within}
+    given |= {"tools": tools(tool, no_tools), "denied_tools": list(deny) or None}
+    given |= {"prompt": None if prompt is None else read_text(prompt)}
+    given |= {"budget": None if budget is None else json_object(budget, "--budget")}
     with connection.client() as client:
         printing.show_record(client.personas.create(key, **_said(given)), connection.json)
 

@@ -49,6 +49,7 @@ class PersonaFields(TypedDict, total=False):
     denied_tools: Sequence[str]
     temperature: float | None
     risk_threshold: str | None
+    answer_within_s: int | None
     budget: Mapping[str, Any]
 
 

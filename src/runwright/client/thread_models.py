@@ -111,6 +111,7 @@ class Persona(Record, kw_only=True):
     denied_tools: list[str] = msgspec.field(default_factory=list)
     temperature: float | None = None
     risk_threshold: str | None = None
+    answer_within_s: int | None = None
     budget: dict[str, Any] = msgspec.field(default_factory=dict)
     created_at: datetime | None = None
     created_by: str | None = None

@@ -67,6 +67,7 @@ class AgentTerms(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     temperature: float | None = None
     tools: tuple[Tool, ...] = ()
     risk_threshold: Risk | None = None
+    answer_within_s: int | None = None
     budget: Budget = Budget()
     prompt_sha256: str = ""
     retry_of: str | None = None

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from runwright.domain import agent_events as a
 from runwright.domain.events import Event
-from runwright.domain.model_call import Message, Text, ToolCall, ToolResult
+from runwright.domain.model_call import Counted, Message, Text, ToolCall, ToolResult
 
 GO_ON = "approve"
 Told = TypeVar("Told")
@@ -31,13 +31,17 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Open(msgspec.Struct, frozen=True):
-    """A call of the model that is not settled: what was reserved for it, and what was shown of its answer."""
+    """A call of the model that is not settled: what was reserved for it, and what was shown of its answer.
+
+    Its prompt has so many `messages`.
+    """
 
     llm_call_id: str
     reserved_microusd: int | None
     input_tokens_at_most: int
     max_output_tokens: int
     segments: tuple[str, ...] = ()
+    messages: int = 0
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -68,15 +72,16 @@ class Spent(msgspec.Struct, frozen=True):
 class Conversation(msgspec.Struct, frozen=True):
     """Where a conversation stands. `messages` are those of this run; what was said before it is none of them.
 
-    `partial` is what was shown of an answer that is not whole. What was `asked` stands by request. `failures` counts
-    calls of the model that failed since the last whole turn; none is made again before `not_before`. `granted` names
-    limits, each as often as a person let the run go on.
+    `partial` is what was shown of an answer that is not whole, `counted` what the provider said of the last prompt.
+    What was `asked` stands by request. `failures` counts calls of the model that failed since the last whole turn; none
+    is made again before `not_before`. `granted` names limits, each as often as a person let the run go on.
     """
 
     seq: int = 0
     messages: tuple[Message, ...] = ()
     calls: tuple[Call, ...] = ()
     open: Open | None = None
+    counted: Counted | None = None
     partial: str = ""
     asked: dict[str, Asked] = {}
     heard: tuple[Heard, ...] = ()
@@ -136,7 +141,13 @@ def _requested(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> 
     told = _read(event, a.ModelRequested)
     now = [each for each in talk.heard if each.seq <= told.heard_seq]
     spoken = tuple(Message("user", (Text(each.content),)) for each in now)
-    asked = Open(told.llm_call_id, told.reserved_microusd, told.input_tokens_at_most, told.max_output_tokens)
+    asked = Open(
+        llm_call_id=told.llm_call_id,
+        reserved_microusd=told.reserved_microusd,
+        input_tokens_at_most=told.input_tokens_at_most,
+        max_output_tokens=told.max_output_tokens,
+        messages=len(told.prompt) - 1,  # the first tells the system text and the tools
+    )
     return replace(talk, messages=talk.messages + spoken, heard=talk.heard[len(now) :], open=asked, partial="")
 
 
@@ -160,6 +171,9 @@ def _answered(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> C
     told = _read(event, a.ModelAnswered)
     calls = tuple(ToolCall(each["tool_call_id"], each["tool_name"], each["arguments"]) for each in told.tool_calls)
     words = (Text(told.text),) if told.text or not calls else ()
+    counted = talk.counted
+    if talk.open is not None and told.usage is not None and not told.estimated:
+        counted = Counted(talk.open.messages, told.usage.input_tokens)
     return replace(
         talk,
         messages=(*talk.messages, Message("assistant", (*words, *calls))),
@@ -168,6 +182,7 @@ def _answered(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> C
         failures=0,
         not_before=0,
         partial="",
+        counted=counted,
         stop_reason=told.stop_reason,
     )
 

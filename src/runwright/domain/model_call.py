@@ -79,6 +79,13 @@ class OnlyTool(msgspec.Struct, frozen=True):
 ToolChoice = Literal["auto", "none", "required"] | OnlyTool
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """What a provider counted: so many `tokens` in a prompt of so many `messages`, with its system text and tools."""
+
+    messages: int
+    tokens: int
+
+
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call of a model. `base_url` leads to another server than the provider's own; keys are never part of it."""
 
@@ -93,19 +100,26 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     base_url: str | None = None
 
-    def input_tokens_at_most(self) -> int:
-        """Return more tokens than the prompt can have, to reserve money for.
+    def input_tokens_at_most(self, counted: Counted | None = None) -> int:
+        """Return no fewer tokens than the prompt can have, to reserve money for.
 
         A token of text is at least one byte of it; each part and tool adds what a provider writes around it. Images
-        count as what the most generous provider makes of the largest.
+        count as what the most generous provider makes of the largest. What the provider has `counted` of the same
+        beginning is taken as it says, if that is less.
         """
         count = len(self.system.encode()) + _TOKENS_PER_PART
         for tool in self.tools:
             count += len(tool.name.encode()) + len(tool.description.encode()) + len(msgspec.json.encode(tool.schema))
             count += _TOKENS_PER_PART
-        for part in (part for message in self.messages for part in message.parts):
-            count += _bytes_of(part) + _TOKENS_PER_PART
-        return count + _TOKENS_PER_PART * len(self.messages)
+        count += _tokens_at_most(self.messages)
+        if counted is None:
+            return count
+        return min(count, counted.tokens + _tokens_at_most(self.messages[counted.messages :]))
+
+
+def _tokens_at_most(messages: tuple[Message, ...]) -> int:
+    parts = [part for message in messages for part in message.parts]
+    return sum(map(_bytes_of, parts)) + _TOKENS_PER_PART * (len(parts) + len(messages))
 
 
 def _bytes_of(part: Part) -> int:

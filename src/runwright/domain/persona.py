@@ -26,7 +26,7 @@ class PersonaDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     `prompt` is what the model is told first. A `route` names whom to ask, a `model` another one there. Of all tools it
     allows `tools` (None: every one), but never those in `denied_tools`; a call at or above `risk_threshold` is to be
-    confirmed.
+    confirmed. A question that nobody answers for `answer_within_s` ends its run; None: it waits for ever.
     """
 
     prompt: Annotated[str, Meta(max_length=65_536)] = ""
@@ -37,6 +37,7 @@ class PersonaDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     denied_tools: Annotated[tuple[Tool, ...], Meta(max_length=64)] = ()
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     risk_threshold: Risk | None = None
+    answer_within_s: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
     budget: Budget = Budget()
 
     @property

@@ -110,7 +110,7 @@ def room_for(
     for name, more in (("turns", 1), ("wall_s", 1)):
         if (over := exceeded(terms, talk, name, more, now)) is not None:
             return over
-    prompt, output = call.input_tokens_at_most(), call.max_output_tokens
+    prompt, output = call.input_tokens_at_most(talk.counted), call.max_output_tokens
     tokens = reached(terms, talk, "tokens", now)
     if tokens is not None:
         output = min(output, tokens.limit - tokens.used - prompt)

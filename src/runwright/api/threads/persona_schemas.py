@@ -77,6 +77,7 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True):
     denied_tools: list[Tool]
     temperature: float | None
     risk_threshold: Risk | None
+    answer_within_s: int | None
     budget: PersonaBudget
     created_at: str
     created_by: str
