@@ -277,14 +277,14 @@ class AgentLoop:
         if call is None or call.llm_call_id != ident:
             return None
         settled = [notes.used(terms, call, None, billed=trouble.billed), *notes.reset(call, "failed")]
-        again = isinstance(trouble, ProviderUnavailable) and self._talk.failures + 1 < RETRIES.max_attempts
-        if not again or not isinstance(trouble, ProviderUnavailable):
+        times = self._talk.failures + 1
+        if isinstance(trouble, ProviderRejected) or times >= RETRIES.max_attempts:
             await self._save(settled)
             name = type(trouble).__name__
             failed = self._attempt.failed(name, trouble.detail, retryable=False, code=trouble.code)
             return self._with_words(failed)
         asked_ms = None if trouble.retry_after_s is None else int(trouble.retry_after_s * 1000)
-        rest_ms = delay_ms(RETRIES, self._talk.failures + 1, random.random(), asked_ms)
+        rest_ms = delay_ms(RETRIES, times, random.random(), asked_ms)
         said = self._means.redactor().text(trouble.detail)
         retried = a.ModelRetried(llm_call_id=ident, delay_ms=rest_ms, code=trouble.code, message=said)
         await self._save([*settled, Note("llm.retry", retried, "warning")])
