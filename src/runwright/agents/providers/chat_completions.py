@@ -85,7 +85,8 @@ class ChatCompletions:
     async def stream(self, call: ModelCall, wire: Wire) -> AsyncGenerator[ModelEvent]:
         """Yield what the model streams, to `Done`."""
         asking = client(call, wire).chat.completions.with_streaming_response
-        async with asking.create(**_body(call)) as response:
+        # As `extra_body`, the SDK sends it as it is, and does not walk through all of a conversation to rename nothing.
+        async with asking.create(model=call.model, messages=[], stream=True, extra_body=_body(call)) as response:
             stop: StopReason | None = None
             done = False
             async for chunk in events(response.iter_bytes(), _DECODER):

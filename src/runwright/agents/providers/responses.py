@@ -64,7 +64,8 @@ class Responses:
     async def stream(self, call: ModelCall, wire: Wire) -> AsyncGenerator[ModelEvent]:
         """Yield what the model streams, to `Done`."""
         asking = client(call, wire).responses.with_streaming_response
-        async with asking.create(**_body(call)) as response:
+        # As `extra_body`, the SDK sends it as it is, and does not walk through all of a conversation to rename nothing.
+        async with asking.create(model=call.model, input=[], stream=True, extra_body=_body(call)) as response:
             calls_tools = False
             async for event in events(response.iter_bytes(), _DECODER):
                 match event.type:
