@@ -5,13 +5,14 @@ import contextlib
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from runwright.client.api import AsyncClient
 from runwright.client.backoff import Backoff
+from tests.acceptance import nursery
 from tests.acceptance.contract import Contract, ContractClient
 from tests.engine.databases import Database, SqliteDatabase
 
@@ -87,11 +88,11 @@ class LiveServer:
         self.contract: Contract | None = None
         self._settings = {"data_dir": self.data_dir, "api_key": API_KEY, **FAST, **self.database.settings, **settings}
         self._worker = ["--worker", worker] if worker is not None else []
-        self._process: Process | None = None
+        self._process: nursery.Forked | None = None
         self._clients: list[ContractClient] = []
 
     @property
-    def process(self) -> Process:
+    def process(self) -> nursery.Forked:
         """Return the process; it is a mistake of the test to ask while there is none."""
         assert self._process is not None
         return self._process
@@ -99,14 +100,8 @@ class LiveServer:
     async def start(self) -> None:
         """Start the server and wait until it says that it is ready."""
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "runwright", "serve", "--port", str(self.port), *self._worker),
-                cwd=REPOSITORY,
-                env=environment(**self._settings),
-                stdout=PIPE,
-                stderr=log,
-            )
+            words = ["serve", "--port", str(self.port), *self._worker]
+            self._process = await nursery.start(words, environment(**self._settings), log.fileno())
         line = await self._first_line(self._process)
         if not line.startswith("ready http://"):
             await self.kill()
@@ -116,8 +111,7 @@ class LiveServer:
         if self.contract is None:
             self.contract = await Contract.read(self.url)
 
-    async def _first_line(self, process: Process) -> str:
-        assert process.stdout is not None
+    async def _first_line(self, process: nursery.Forked) -> str:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return (await process.stdout.readline()).decode()
