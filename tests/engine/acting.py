@@ -117,9 +117,10 @@ async def acting(
     python: Doing | None = None,
     bounds: Bounds | None = None,
     patience: Clock | None = None,
+    **settings: Any,
 ) -> Acting:
     """Return an open world that executes agent runs, not started yet; providers are waited for by `patience`."""
-    world = World(directory, clock, (), database)
+    world = World(directory, clock, (), database, **settings)
     providers = Flaky(patience or clock, bounds or Bounds(), scripts=scripts, allow_private=True)
     providers.trouble += trouble
     http, shell = http or Doing("http", "read_only"), shell or Doing("shell", "unsafe", "high")

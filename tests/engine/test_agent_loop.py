@@ -41,9 +41,12 @@ async def opened(database: Database, tmp_path: Path) -> AsyncIterator[Opener]:
     clock = FrozenClock()
 
     async def opening(
-        http: Doing | None = None, shell: Doing | None = None, trouble: Sequence[ProviderUnavailable] = ()
+        http: Doing | None = None,
+        shell: Doing | None = None,
+        trouble: Sequence[ProviderUnavailable] = (),
+        **settings: Any,
     ) -> Acting:
-        act = await acting(tmp_path / "data", clock, database, SCRIPTS, http, shell, trouble)
+        act = await acting(tmp_path / "data", clock, database, SCRIPTS, http, shell, trouble, **settings)
         made.append(act)
         act.world.engine.start()
         return act
@@ -333,6 +336,16 @@ async def test_a_provider_that_never_answers_ends_the_run(opened):
     assert (await ended(act, made.run_id)).state == "failed"
     assert len(await act.world.data_of(made.run_id, "llm.request", "llm_call_id")) == 5
     assert (await act.world.data(made.run_id, "run.failed"))["code"] == "providers.unavailable"
+
+
+async def test_how_often_a_model_is_asked_and_how_long_a_worker_rests_with_a_run_are_settings(opened):
+    trouble = [ProviderUnavailable("Later.", reason="busy", retry_after_s=3.0)] * 9
+    act = await opened(trouble=trouble, model_attempts_max=2, model_rest_s=2)
+    made = await act.start(await act.thread_for("echo"), "Good morning")
+    assert (await ended(act, made.run_id, "waiting")).reason == "timer"
+    await act.world.past(4)
+    assert (await ended(act, made.run_id)).state == "failed"
+    assert len(await act.world.data_of(made.run_id, "llm.request", "llm_call_id")) == 2
 
 
 async def test_a_budget_that_is_used_up_ends_the_run(opened):

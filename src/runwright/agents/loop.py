@@ -41,9 +41,7 @@ from runwright.engine.attempt import Attempt
 from runwright.engine.values import INPUT
 from runwright.errors import Overtaken, ProviderRejected, ProviderUnavailable
 
-RETRIES = RetryPolicy(max_attempts=5, initial_ms=1_000, max_ms=300_000)
-PARK_S = 30.0
-"""A call of the model that rests for longer is waited for without a worker."""
+RETRIES = RetryPolicy(initial_ms=1_000, max_ms=300_000)
 AGAIN_S = 0.02
 REST_S = 0.5
 RESTS_MAX = 60
@@ -72,6 +70,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     leave: Callable[[Sequence[Left]], tuple[o.Said, ...]]
     budgets: Callable[[], Awaitable[Sequence[SharedBudget]]]
     preview_bytes: int
+    attempts_max: int
+    rest_s: float
 
 
 class AgentLoop:
@@ -195,7 +195,7 @@ class AgentLoop:
 
     async def _call(self, step: n.CallModel) -> o.Outcome | None:
         rest_s = (step.not_before - self._attempt.clock.now()) / 1e6
-        if rest_s > PARK_S:
+        if rest_s > self._means.rest_s:
             return o.Parked(step.not_before, Wait("timer"))
         if rest_s > 0:
             await self._attempt.clock.sleep(rest_s)
@@ -278,7 +278,7 @@ class AgentLoop:
             return None
         settled = [notes.used(terms, call, None, billed=trouble.billed), *notes.reset(call, "failed")]
         times = self._talk.failures + 1
-        if isinstance(trouble, ProviderRejected) or times >= RETRIES.max_attempts:
+        if isinstance(trouble, ProviderRejected) or times >= self._means.attempts_max:
             await self._save(settled)
             name = type(trouble).__name__
             failed = self._attempt.failed(name, trouble.detail, retryable=False, code=trouble.code)

@@ -264,6 +264,10 @@ class Settings:
     model_first_s: float = _setting(120.0, "Longest time until a model writes something", 0.01, 3600)
     model_idle_s: float = _setting(60.0, "Longest silence of a model once it writes", 0.01, 3600)
     model_total_s: float = _setting(600.0, "Longest time of one answer of a model", 0.01, 86_400)
+    model_attempts_max: int = _setting(5, "Calls of a model in a row that fail before their run does", 1, 100)
+    model_rest_s: float = _setting(
+        30.0, "Longest rest between calls of a model that a run keeps its worker for", 0, 86_400
+    )
     model_answer_max_bytes: int = _setting(16 * MIB, "Largest answer of a model's provider", 1024, 1024 * MIB)
     model_connections: int = _setting(200, "Open connections to providers of models", 1, 100_000)
     model_keepalive_s: float = _setting(30.0, "Time that an idle connection to a provider is kept", 0, 3600)

@@ -89,6 +89,8 @@ class AgentExecutor:
             ),
             budgets=lambda: agents.budgets.of_run(spec, engine.clock.now()),
             preview_bytes=kit.toolbox.bounds.preview_bytes,
+            attempts_max=engine.settings.model_attempts_max,
+            rest_s=engine.settings.model_rest_s,
         )
         return await AgentLoop(attempt, means).run()
 
