@@ -80,6 +80,15 @@ class Keys:
             if name.startswith("project:")
         }
 
+    def wrap(self, name: str, key: bytes) -> bytes:
+        """Return a key wrapped with the master key, as the keyring keeps it under a name."""
+        nonce = _random(_NONCE)
+        return VERSION + nonce + self._wrapping.encrypt(nonce, key, _wrapped(name).encode())
+
+    def unwrap(self, name: str, wrapped: bytes) -> bytes:
+        """Return a key that was wrapped under this name. Raises `StoreError` for anything else."""
+        return self._unwrap(name, wrapped)
+
     def _unwrap(self, name: str, wrapped: bytes) -> bytes:
         return _decrypt(self._wrapping, wrapped, _wrapped(name))
 
@@ -147,8 +156,7 @@ class Keyring(Keys):
         await tx.fetch(LOCK_KEYRING)  # or two servers would each make a key of this name
         if await tx.fetch(KEYRING_ENTRY, name=name):
             return
-        nonce = _random(_NONCE)
-        wrapped = VERSION + nonce + self._wrapping.encrypt(nonce, _random(KEY_BYTES), _wrapped(name).encode())
+        wrapped = self.wrap(name, _random(KEY_BYTES))
         await tx.fetch(INSERT_KEYRING_ENTRY, name=name, wrapped=wrapped, created_at=tx.now)
 
 

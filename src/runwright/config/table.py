@@ -202,6 +202,10 @@ class Settings:
     schema_max_bytes: int = _setting(65_536, "Largest JSON Schema of a job", 64, MIB)
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
     artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)
+    # --- evidence
+    evidence_max_bytes: int = _setting(1024 * MIB, "Largest evidence bundle", MIB, 3072 * MIB)
+    evidence_artifacts_max: int = _setting(10_000, "Most values of a run in its evidence bundle", 1, 60_000)
+    evidence_exports_max: int = _setting(4, "Evidence bundles that a server makes at a time", 1, 1000)
     # --- processes
     process_slots: int = _setting(0, "Process runs that this server executes at a time; 0: it takes none", 0, 10_000)
     process_paths: tuple[str, ...] = _setting(

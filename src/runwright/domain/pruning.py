@@ -7,7 +7,6 @@ the root. So one entry binds hundreds of runs, and each is proven by itself, als
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from itertools import chain
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from runwright.domain.events import Event
 from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Run
+from runwright.domain.tree import leaf, node
 
 ACTION = "runs.pruned"
 ACTOR = "system:retention"
@@ -93,9 +93,8 @@ def last_event(run: Run) -> Event:
 
 
 def _leaf(remains: Remains) -> bytes:
-    return sha256(b"\x00" + _encode(remains)).digest()
+    return leaf(_encode(remains))
 
 
 def _joined(pair: Sequence[bytes]) -> bytes:
-    # Who has no neighbour goes up as it is; another first byte than a leaf's: no leaf can pass for a node.
-    return pair[0] if len(pair) == 1 else sha256(b"\x01" + pair[0] + pair[1]).digest()
+    return pair[0] if len(pair) == 1 else node(*pair)  # who has no neighbour goes up as it is

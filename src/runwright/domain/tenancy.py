@@ -29,6 +29,7 @@ SCOPES: dict[str, str] = {
     "prompts:read": "read what models were told, whole outputs of tools, and the workspaces of agent runs",
     "models:read": "read personas, routes and providers, without keys",
     "usage:read": "read what models used and cost, and budgets",
+    "evidence:export": "export the evidence of runs in full, or for an auditor; what is public needs runs:read alone",
     "audit:read": "read and verify the audit log of the organization",
     "data:erase": "erase the data of runs that have ended",
     "admin": "everything, in the whole organization",
@@ -58,11 +59,12 @@ _OPERATOR = _VIEWER | {
     "threads:write",
     "agents:manage",
     "prompts:read",
+    "evidence:export",
 }
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,
     "operator": _OPERATOR,
-    "approver": _VIEWER,
+    "approver": _VIEWER | {"evidence:export"},
     "admin": frozenset({"admin"}),
 }
 """What the members of each role may do, weakest first; an approver decides, and operates nothing."""

@@ -14,6 +14,7 @@ from runwright.domain.run import Run
 from runwright.domain.tenancy import Actor
 from runwright.domain.webhooks import Delivery
 from runwright.domain.words import Shows
+from runwright.engine.kept_values import PROMPTS, KeptValues
 from runwright.engine.values import Values
 from runwright.errors import Gone, NotFound
 from runwright.store.base import Attempt, Record, Store, StoredValue
@@ -237,6 +238,11 @@ class Reader:
         value = self._values.shown(project_id, await self._values.unpack(project_id, stored))
         note = None if stored.note is None else msgspec.json.decode(stored.note)
         return Seen(stored.key, value, note, stored.created_at)
+
+    @property
+    def kept(self) -> KeptValues:
+        """Return the reads of all that a run was given, gave and kept, each as one JSON."""
+        return KeptValues(self._store, self._values, prompts=self._actor.allows(PROMPTS))
 
     def payload(self, record: Record) -> Any:
         """Return a run's payload, redacted."""

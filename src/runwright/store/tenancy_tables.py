@@ -110,6 +110,7 @@ audit = table(
     need("created_at", BigInteger),
     need("hash", LargeBinary),
     PrimaryKeyConstraint("org_id", "number"),
+    Index("audit_by_target", "org_id", "target", "number"),
     rowid=False,
 )
 

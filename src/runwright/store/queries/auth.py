@@ -72,6 +72,12 @@ KEYRING = Query(select(keyring.c.name, keyring.c.wrapped))
 KEYRING_ENTRY = Query(select(keyring.c.wrapped).where(keyring.c.name == bindparam("name")))
 LOCK_KEYRING = Query(select(keyring.c.name).where(keyring.c.name == "master").with_for_update())
 INSERT_KEYRING_ENTRY = inserting(keyring)
+SIGNING_KEYS = Query(
+    select(keyring.c.name, keyring.c.wrapped, keyring.c.created_at)
+    .where(keyring.c.name > bindparam("first"), keyring.c.name < bindparam("last"))
+    .order_by(keyring.c.created_at, keyring.c.name)
+)
+"""The entries of names between two, the newest last."""
 
 
 def organization(row: Row) -> Organization:

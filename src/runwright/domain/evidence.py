@@ -1,0 +1,163 @@
+"""The forms of an evidence bundle: what is signed, what a line of the timeline holds, and what each profile shows.
+
+A leaf of the run's hash tree (`domain.tree`) is the chain's hash of an event, and that covers a salted digest in place
+of the data. So a bundle that withholds data has the same leaves, and the same root, as one that shows all.
+
+Whatever is signed is signed in one form, that of DSSE: the type of the payload is part of what is signed.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Literal
+
+import msgspec
+
+from runwright.domain.chain import Header, body, data_digest, link
+from runwright.domain.events import CATALOGUE, Event, Kind
+from runwright.domain.tree import Tree
+
+Profile = Literal["full", "auditor", "public"]
+PROFILES: tuple[Profile, ...] = ("full", "auditor", "public")
+
+FORMAT = "runwright-evidence/1"
+TREE_HEAD_TYPE = "application/vnd.runwright.tree-head+json"
+STATEMENT_TYPE = "application/vnd.in-toto+json"
+RUN_PREDICATE = "urn:runwright:predicate:run:v1"
+
+SIGNED = "evidence.signed"
+"""The entry of the audit log that a tree head was signed: it holds the head."""
+EXPORTED = "evidence.exported"
+"""The entry that a bundle was handed out."""
+
+_AUDITED: frozenset[Kind] = frozenset({"lifecycle", "governance", "finding", "budget", "checkpoint", "system"})
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_quote = msgspec.json.Encoder().encode
+
+
+class TreeHead(msgspec.Struct, frozen=True):
+    """What is signed of a log: how many events it had, their root, the hash of the last; in the order of RFC 8785."""
+
+    head: str
+    root: str
+    run_id: str
+    signed_at: int
+    size: int
+
+
+class SignedHead(msgspec.Struct, frozen=True):
+    """A tree head with its signature (hex), as the audit log keeps it."""
+
+    size: int
+    root: str
+    head: str
+    signed_at: int
+    key_id: str
+    signature: str
+
+
+def signed_bytes(payload_type: str, payload: bytes) -> bytes:
+    """Return what is signed of a payload: the pre-authentication encoding of DSSE 1.0."""
+    return b"DSSEv1 %d %b %d %b" % (len(payload_type), payload_type.encode(), len(payload), payload)
+
+
+def signed_head(head: TreeHead) -> bytes:
+    """Return what is signed of a tree head."""
+    return signed_bytes(TREE_HEAD_TYPE, _encode(head))
+
+
+def fingerprint(public_key: bytes) -> str:
+    """Return the name of a public key: the SHA-256 of its 32 bytes, in hex."""
+    return sha256(public_key).hexdigest()
+
+
+def envelope(payload: bytes, key_id: str, signature: bytes) -> bytes:
+    """Return the DSSE envelope of a statement that was signed, as `signed_bytes` has it."""
+    signatures = [{"keyid": key_id, "sig": b64encode(signature).decode()}]
+    return document({"payload": b64encode(payload).decode(), "payloadType": STATEMENT_TYPE, "signatures": signatures})
+
+
+def statement(subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> bytes:
+    """Return the in-toto statement (v1) of a run about the files with these digests."""
+    return _encode(
+        {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in subjects.items()],
+            "predicateType": RUN_PREDICATE,
+            "predicate": dict(predicate),
+        }
+    )
+
+
+def document(value: Any) -> bytes:
+    """Return a document of the bundle: sorted keys, one line."""
+    return _encode(value) + b"\n"
+
+
+def shows(profile: Profile, type: str) -> bool:
+    """Tell whether a profile shows the data of events of a type.
+
+    An auditor sees what was decided, by whom, and what became of it; not what models, tools and people said.
+    """
+    entry = CATALOGUE.get(type)
+    return profile == "full" or (profile == "auditor" and entry is not None and entry.kind in _AUDITED)
+
+
+class Log:
+    """Follow the log of a run, event by event from the first, and grow the tree over it."""
+
+    __slots__ = ("hash", "run_id", "tree")
+
+    def __init__(self, run_id: str, genesis: bytes) -> None:
+        self.run_id = run_id
+        self.hash = genesis
+        self.tree = Tree()
+
+    def step(self, event: Event) -> str | None:
+        """Take the next event and return the digest of its data (hex); None for one that does not belong there."""
+        digest = _digest(event)
+        if digest is None or event.seq != self.tree.size + 1 or event.run_id != self.run_id:
+            return None
+        header = Header(event.actor, event.created_at, digest, event.run_id, event.seq, event.type, {})
+        if link(self.hash, header) != event.hash:
+            return None
+        self.hash = event.hash
+        self.tree.add(event.hash)
+        return digest
+
+
+def _digest(event: Event) -> str | None:
+    if event.data is None:
+        found = event.link().digest
+        return None if found is None else found.hex()
+    return data_digest(event.salt, body(event.level, event.lease_epoch, event.message, event.data)).hex()
+
+
+def line(event: Event, digest: str, *, withheld: bool) -> bytes:
+    """Return an event as the timeline holds it, on one line; its data stand last, byte for byte as they are stored.
+
+    What is `withheld` is gone with all that its digest covers beside it: level, epoch, message and salt.
+    """
+    head = b'{"seq":%d,"type":%b,"actor":%b,"created_at":%d,"usage":{},"data_digest":"%b","hash":"%b",' % (
+        event.seq,
+        _quote(event.type),
+        _quote(event.actor),
+        event.created_at,
+        digest.encode(),
+        event.hash.hex().encode(),
+    )
+    data = event.data
+    if data is None or withheld:
+        return head + b'"withheld":true}\n'
+    shown = b'%b"level":"%b","lease_epoch":%d,"message":%b,"salt":"%b",' % (
+        head,
+        event.level.encode(),
+        event.lease_epoch,
+        _quote(event.message),
+        event.salt.hex().encode(),
+    )
+    if b"\n" in data:  # JSON that somebody wrote over several lines: as a text it is on one, and still exact
+        return b'%b"data_text":%b}\n' % (shown, _quote(data.decode()))
+    return b'%b"data":%b}\n' % (shown, data)
