@@ -24,6 +24,7 @@ from runwright.auth.keyring import Keyring
 from runwright.auth.oidc import Oidc
 from runwright.auth.run_tokens import RunTokens
 from runwright.auth.secret_files import read_credentials, write_credentials
+from runwright.auth.signing_keys import SigningKeys
 from runwright.auth.tenants import Tenants
 from runwright.auth.tickets import Tickets
 from runwright.client.worker import Worker, load_worker
@@ -44,6 +45,7 @@ from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
 from runwright.executors.process.executor import ProcessExecutor
 from runwright.executors.python import PythonExecutor
+from runwright.governance.evidence import Evidence
 from runwright.observability import logging, tracing
 from runwright.observability.health import Health
 from runwright.observability.metrics import Metrics
@@ -201,6 +203,7 @@ def _services(
             "address", settings.auth_failures_per_s, settings.auth_failures_burst, settings.rates_max, clock
         ),
         tickets=Tickets(engine.store, settings, clock),
+        evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
     )
 
 

@@ -8,6 +8,7 @@ import httpx2
 import jsonschema_rs
 
 JSON = "application/json"
+RUNTIME_PROBLEM = {"code", "message", "details", "request_id"}
 PROBLEM = {"error", "code", "message", "request_id", "trace_id", "details"}
 
 
@@ -72,6 +73,12 @@ class Contract:
 
     def _check_problem(self, response: httpx2.Response, where: str) -> None:
         problem = response.json()
+        if response.request.url.path.startswith("/api/v1"):
+            told = problem["error"]
+            assert set(told) == RUNTIME_PROBLEM, where
+            assert re.fullmatch(r"[A-Z]+(_[A-Z]+)*", told["code"]), where
+            assert told["request_id"] == response.headers["x-request-id"], where
+            return
         assert set(problem) == PROBLEM, where
         assert problem["error"] == problem["message"], where
         assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", problem["code"]), where

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from runwright.api.errors import RUNTIME, runtime_code
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.frames import event_bytes, events
 
@@ -39,9 +40,20 @@ async def said(call: Any, status: int = 200) -> Any:
 async def refused(call: Any, status: int, code: str) -> Json:
     """Return the details of a refusal that has this status and code."""
     response: httpx2.Response = await call
-    assert (response.status_code, response.json()["code"]) == (status, code), response.text
-    details: Json = response.json()["details"] or {}
+    assert (response.status_code, problem(response)["code"]) == (status, word(response, code)), response.text
+    details: Json = problem(response)["details"] or {}
     return details
+
+
+def problem(response: httpx2.Response) -> Json:
+    """Return what an error says, in the shape of either surface."""
+    told: Json = response.json()
+    return told["error"] if isinstance(told["error"], dict) else told
+
+
+def word(response: httpx2.Response, code: str) -> str:
+    """Return a code as the surface that answered says it."""
+    return runtime_code(code) if response.request.url.path.startswith(RUNTIME) else code
 
 
 class Speech:

@@ -53,6 +53,7 @@ class Stage:
         job = await self._api.job("echo", project_id=project)
         self.idents = {"project": project, "project_id": project, "job": job, "job_id": job}
         self.idents |= await self._leased(project) if self._held else {"run_id": (await self._api.done(job))["id"]}
+        self.idents["artifact_id"] = f"{self.idents['run_id']}.payload"
         me = await said(self._client.get("/v1/me"))
         user = await said(self._client.post("/v1/users", json={"name": unique("user")}), 201)
         self.idents |= {"organization": me["organization"]["id"], "org_id": me["organization"]["id"]}

@@ -198,6 +198,7 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
         "job": job["id"],
         "job_version_id": job["job_version_id"],
         "run_id": run["id"],
+        "artifact_id": f"{run['id']}.payload",
         "erasable": erasable["id"],
         "user_id": user["id"],
         "key_id": key["id"],

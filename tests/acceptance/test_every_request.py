@@ -13,7 +13,7 @@ from runwright.api.routing import Endpoint
 from runwright.domain.tenancy import SCOPES
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import API_KEY, LiveServer
-from tests.acceptance.speech import Speech, refused, said, unique
+from tests.acceptance.speech import Speech, problem, refused, said, unique, word
 from tests.acceptance.table import ENDPOINTS, GUARDED, PAGED, SCOPED, TAKING, WITH_BODY, World, found_world, name
 
 pytestmark = pytest.mark.xdist_group("acceptance-routes")
@@ -76,7 +76,8 @@ async def test_without_valid_credentials_it_is_401(
     stranger = server.client(None)
     for headers in outsiders.values():
         response = await ours.ask(endpoint, stranger, headers=headers)
-        assert (response.status_code, response.json()["code"]) == (401, "auth.unauthenticated")
+        assert response.status_code == 401
+        assert problem(response)["code"] == word(response, "auth.unauthenticated")
         assert response.headers["www-authenticate"] == "Bearer"
 
 
@@ -95,7 +96,8 @@ async def test_a_method_that_the_path_lacks_is_405_with_allow(ours: World, path:
     for method in METHODS:
         if method not in has:
             response = await ours.client.request(method, path.format_map(ours.idents))
-            assert (response.status_code, response.json()["code"]) == (405, "request.method_not_allowed")
+            assert response.status_code == 405
+            assert problem(response)["code"] == word(response, "request.method_not_allowed")
             assert set(response.headers["allow"].split(", ")) == has
 
 
@@ -103,7 +105,7 @@ async def test_a_method_that_the_path_lacks_is_405_with_allow(ours: World, path:
 async def test_a_query_parameter_that_is_unknown_is_422(ours: World, endpoint: Endpoint):
     response = await ours.ask(endpoint, params={"nope": "1"})
     assert response.status_code == 422, response.text
-    assert response.json()["details"]["fields"] == [{"path": "nope", "message": "is not known"}]
+    assert problem(response)["details"]["fields"] == [{"path": "nope", "message": "is not known"}]
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name)

@@ -8,7 +8,7 @@ import pytest
 from runwright.api.routing import Endpoint
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import API_KEY, LiveServer
-from tests.acceptance.speech import Speech, refused, said, unique
+from tests.acceptance.speech import Speech, problem, refused, said, unique
 from tests.acceptance.table import (
     FINDING,
     GUARDED,
@@ -40,7 +40,7 @@ async def test_appendix_c_20_an_id_of_another_organization_is_404(ours: World, t
     for one, other in ((ours, theirs), (theirs, ours)):
         response = await one.ask(endpoint, path=one.path(endpoint, other))
         assert response.status_code == 404, response.text
-        assert response.json()["code"].endswith("not_found")
+        assert problem(response)["code"].lower().endswith("not_found")
 
 
 @pytest.mark.parametrize("endpoint", NAMING, ids=name)
@@ -51,7 +51,7 @@ async def test_an_id_that_nothing_has_is_404_in_the_same_words(ours: World, thei
         await ours.ask(endpoint, path=endpoint.path.format_map({**ours.idents, parameter: ident}))
         for ident in (unknown, theirs.idents[parameter])
     ]
-    told = [answer.json()["message"] for answer in answers]
+    told = [problem(answer)["message"] for answer in answers]
     assert {answer.status_code for answer in answers} == {404}
     assert told[0].replace(unknown, "") == told[1].replace(theirs.idents[parameter], "")
 

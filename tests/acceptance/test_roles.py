@@ -11,7 +11,7 @@ from runwright.clock import SystemClock
 from runwright.domain.tenancy import ROLES
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import LiveServer
-from tests.acceptance.speech import Speech, refused, said
+from tests.acceptance.speech import Speech, problem, refused, said, word
 from tests.acceptance.table import GUARDED, World, found_world, name
 from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
 from tests.engine.databases import Database
@@ -83,7 +83,8 @@ async def test_a_role_is_let_in_where_its_scopes_allow_and_nowhere_else(
         if endpoint.scope == ANYONE or endpoint.scope in scopes or "admin" in scopes:
             assert response.status_code not in (401, 403), who
         else:
-            assert (response.status_code, response.json()["code"]) == (403, "auth.missing_scope"), who
+            assert response.status_code == 403, who
+            assert problem(response)["code"] == word(response, "auth.missing_scope"), who
             assert response.json()["details"] == {"scope": endpoint.scope}, who
 
 

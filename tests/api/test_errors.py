@@ -50,9 +50,9 @@ async def test_runtime_errors_are_nested(kit: Kit):
         nowhere = await client.get("/api/v1/nowhere")
     message = "There is no run 'run_x'."
     assert response.json() == {
-        "error": {"code": "runs.not_found", "message": message, "details": None, "request_id": "mine"}
+        "error": {"code": "RUN_NOT_FOUND", "message": message, "details": None, "request_id": "mine"}
     }
-    assert nowhere.json()["error"]["code"] == "not_found"
+    assert nowhere.json()["error"]["code"] == "NOT_FOUND"
 
 
 async def test_waiting_is_told_in_whole_seconds(kit: Kit):

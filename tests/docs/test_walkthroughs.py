@@ -19,6 +19,7 @@ GUESTS = (
     "docs/how-to/gather-triggers.md",
     "docs/how-to/manage-jobs.md",
     "docs/how-to/use-strait-python.md",
+    "docs/how-to/verify-evidence.md",
 )
 TROUBLES = (
     "docs/concepts/dead-letters.md",

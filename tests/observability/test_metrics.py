@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from runwright import telemetry
+from runwright.auth.signing_keys import SigningKeys
 from runwright.clock import FrozenClock
 from runwright.domain import outcome as o
 from runwright.errors import StoreError
+from runwright.governance.evidence import Evidence
 from runwright.observability import catalogue
 from runwright.observability.catalogue import METRICS, OF_THE_PROCESS
 from runwright.observability.tallies import SERIES_MAX, Counter, Histogram
@@ -314,3 +316,20 @@ def test_names_say_their_unit_and_counters_end_in_total():
     assert [m.name for m in METRICS if (m.kind == "histogram") != bool(m.buckets)] == []
     assert [m.name for m in METRICS if list(m.buckets) != sorted(set(m.buckets))] == []
     assert [label for m in METRICS for label in m.labels if label.endswith("_id")] == []
+
+
+async def test_evidence_bundles_are_counted_with_their_time_and_size_and_refusals_by_their_code(world: World):
+    metrics = watch(world.engine)
+    world.database.change("INSERT INTO organizations VALUES ('org_1', 'o', 'O', 0) ON CONFLICT DO NOTHING")
+    run_id = await world.submit(world.job(max_attempts=1))
+    await world.finish((await world.take())[0], o.Completed())
+    office = Evidence(world.engine, SigningKeys(world.store, world.keyring))
+    (await office.export(ADMIN, run_id, "public", "zip")).close()
+    world.database.change("UPDATE run_events SET message = 'other' WHERE seq = 2")
+    with pytest.raises(StoreError):
+        await office.export(ADMIN, run_id, "full", "zip")
+    shown = await scrape(metrics)
+    assert shown.value("runwright_evidence_export_duration_seconds_count", profile="public", form="zip") == 1
+    assert shown.value("runwright_evidence_export_bytes_count", form="zip") == 1
+    assert shown.series("runwright_evidence_refused_total") == {("evidence.log_broken",): 1}
+    metrics.close()

@@ -25,6 +25,7 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.jobs import Jobs
 from runwright.errors import InvalidRequest, Unauthenticated
+from runwright.governance.evidence import Evidence
 
 PUBLIC = "public"
 """The scope of a route that needs no credentials."""
@@ -83,6 +84,7 @@ class Services:
     rates: Rates
     strangers: Rates
     tickets: Tickets
+    evidence: Evidence
 
     @property
     def lease_us(self) -> int:

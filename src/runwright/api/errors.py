@@ -57,6 +57,30 @@ class RuntimeProblem(msgspec.Struct, frozen=True):
     request_id: str
 
 
+class RuntimeAnswer(msgspec.Struct, frozen=True):
+    """An error of `/api/v1`."""
+
+    error: RuntimeProblem
+
+
+RUNTIME = "/api/v1"
+RUNTIME_CODES: dict[str, str] = {
+    "auth.unauthenticated": "AUTH_REQUIRED",
+    "auth.missing_scope": "MISSING_SCOPE",
+    "request.invalid": "VALIDATION",
+    "runs.not_found": "RUN_NOT_FOUND",
+    "artifacts.not_found": "ARTIFACT_NOT_FOUND",
+    "evidence.profile_forbidden": "PROFILE_FORBIDDEN",
+    "evidence.redaction_failed": "REDACTION_FAILED",
+}
+"""The words of `/api/v1` for codes; for those that are not here the code itself in capitals is the word."""
+
+
+def runtime_code(code: str) -> str:
+    """Return the word that `/api/v1` has for a code."""
+    return RUNTIME_CODES.get(code) or code.replace(".", "_").upper()
+
+
 def status_of(kind: type[errors.Error]) -> int:
     """Return the status of an error's class."""
     return next(STATUS[each] for each in kind.__mro__ if each in STATUS)
@@ -65,9 +89,9 @@ def status_of(kind: type[errors.Error]) -> int:
 def answer(failure: Exception, path: str, request_id: str, trace_id: str) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body for whatever a request ended with; what is not ours is logged and hidden."""
     error = _known(failure, request_id)
-    if path.startswith("/api/v1"):
-        problem = RuntimeProblem(error.code, error.detail, _details(error), request_id)
-        body = _encode({"error": problem})
+    if path.startswith(RUNTIME):
+        problem = RuntimeProblem(runtime_code(error.code), error.detail, _details(error), request_id)
+        body = _encode(RuntimeAnswer(problem))
     else:
         body = _encode(Problem(error.detail, error.code, error.detail, request_id, trace_id, _details(error)))
     return status_of(type(error)), dict(_headers(error)), body

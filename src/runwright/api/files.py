@@ -54,6 +54,16 @@ def stretch(asked: str | None, size: int) -> tuple[int, int] | None:
     return first, min(last + 1, size)
 
 
+def spans(
+    call_method: str, headers: Callable[[str], str | None], tag: str, size: int
+) -> tuple[bool, tuple[int, int] | None]:
+    """Return whether a caller has the bytes of this tag, and which of them it asked for, by its headers."""
+    held = is_held(headers("if-none-match"), tag)
+    if call_method != "GET" or held or headers("if-range") not in (None, f'"{tag}"'):
+        return held, None
+    return held, stretch(headers("range"), size)
+
+
 def _number(text: str) -> int:
     return int(text) if len(text) <= 18 else _BEYOND
 
@@ -67,28 +77,49 @@ def is_held(asked: str | None, digest: str) -> bool:
 class FileAnswer:
     """An ASGI response of bytes by their digest."""
 
-    __slots__ = ("_pieces", "_span", "raw_headers", "status_code")
+    __slots__ = ("_done", "_pieces", "_span", "raw_headers", "status_code")
 
-    def __init__(self, digest: str, size: int, pieces: Pieces, *, span: tuple[int, int] | None, held: bool) -> None:
-        """Answer with a `span`, or all; with no more than the headers to who has `held` the bytes before."""
+    def __init__(
+        self,
+        digest: str,
+        size: int,
+        pieces: Pieces,
+        *,
+        span: tuple[int, int] | None,
+        held: bool,
+        name: str | None = None,
+        media: str = MEDIA_TYPE,
+        done: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Answer with a `span`, or all; with no more than the headers to who has `held` the bytes before.
+
+        `name` is the file's, else it is the digest; when all is sent, or nobody reads any more, it is `done`.
+        """
         self._pieces = pieces
+        self._done = done
         self._span = (0, 0) if held else span or (0, size)
         self.status_code = 304 if held else 200 if span is None else 206
         headers = {
             "etag": f'"{digest}"',
             "cache-control": "private, no-cache",
             "accept-ranges": "bytes",
-            "content-disposition": f'attachment; filename="{digest}"',
+            "content-disposition": f'attachment; filename="{name or digest}"',
             "x-content-type-options": "nosniff",
         }
         if not held:
-            headers |= {"content-type": MEDIA_TYPE, "content-length": str(self._span[1] - self._span[0])}
+            headers |= {"content-type": media, "content-length": str(self._span[1] - self._span[0])}
         if self.status_code == 206:
             headers["content-range"] = f"bytes {self._span[0]}-{self._span[1] - 1}/{size}"
         self.raw_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers, and the bytes for as long as their reader is there."""
+        try:
+            await self._send(scope, receive, send)
+        finally:
+            self._done()
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] != "HEAD" and self._span[0] < self._span[1]:
             gone = asyncio.create_task(_departed(receive))

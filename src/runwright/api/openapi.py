@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from runwright.api.context import ANYONE, PUBLIC
-from runwright.api.errors import Problem
+from runwright.api.errors import RUNTIME, Problem, RuntimeAnswer
 from runwright.api.files import MEDIA_TYPE as MEDIA_OF_FILES
 from runwright.api.files import FileAnswer
 from runwright.api.pages import Page, PageQuery
@@ -77,9 +77,9 @@ def document(
     listed = [endpoint for endpoint in endpoints if endpoint.listed]
     schemas = _Schemas(listed, page_max)
     paths: dict[str, dict[str, Any]] = {}
-    statuses: set[int] = set()
+    failures: set[tuple[str, int]] = set()
     for endpoint in listed:
-        statuses |= _failures(endpoint)
+        failures |= {(_surface(endpoint), status) for status in _failures(endpoint)}
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
     return {
         "openapi": "3.1.0",
@@ -94,7 +94,7 @@ def document(
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "responses": {f"Error{status}": _failure(status, schemas) for status in sorted(statuses)},
+            "responses": {f"{of}Error{status}": _failure(of, status, schemas) for of, status in sorted(failures)},
             "securitySchemes": _SECURITY,
         },
     }
@@ -105,7 +105,7 @@ class _Schemas:
 
     def __init__(self, endpoints: Sequence[Endpoint], page_max: int) -> None:
         self._page_max = page_max
-        kinds: list[Any] = [Problem, *(kind for endpoint in endpoints for kind in _kinds(endpoint))]
+        kinds: list[Any] = [Problem, RuntimeAnswer, *(kind for endpoint in endpoints for kind in _kinds(endpoint))]
         queries = list({endpoint.query for endpoint in endpoints if endpoint.query is not None})
         made, self.components = msgspec.json.schema_components([*kinds, *queries], ref_template=_REF)
         self._made = list(zip(kinds, made, strict=False))
@@ -217,7 +217,7 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
             without = {name: part for name, part in success.items() if name != "content" or status not in (204, 304)}
             responses[str(status)] = without | {"description": meaning}
     for status in sorted(_failures(endpoint)):
-        responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
+        responses[str(status)] = {"$ref": f"#/components/responses/{_surface(endpoint)}Error{status}"}
     return responses
 
 
@@ -251,9 +251,13 @@ def _failures(endpoint: Endpoint) -> set[int]:
     return statuses
 
 
-def _failure(status: int, schemas: _Schemas) -> dict[str, Any]:
+def _surface(endpoint: Endpoint) -> str:
+    return "Runtime" if endpoint.path.startswith(RUNTIME) else ""
+
+
+def _failure(surface: str, status: int, schemas: _Schemas) -> dict[str, Any]:
     return {
         "description": _MEANINGS[status],
         "headers": _ANSWER_HEADERS | (_RETRY_AFTER if status in (429, 503) else {}),
-        "content": {"application/json": {"schema": schemas.of(Problem)}},
+        "content": {"application/json": {"schema": schemas.of(RuntimeAnswer if surface else Problem)}},
     }

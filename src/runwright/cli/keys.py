@@ -128,6 +128,33 @@ def revoke(key: str, /, *, yes: Yes = False, connection: Connection = HERE) -> N
         printing.say(f"revoked {key}")
 
 
+@app.command
+def signing(*, connection: Connection = HERE) -> None:
+    """List the public keys that sign evidence, the current one last; needs no API key.
+
+    Example: `runwright keys signing`
+    """
+    with connection.client() as client:
+        keys = client.evidence.keys().keys
+    if connection.json:
+        printing.show_json(keys)
+        return
+    printing.table(
+        ("fingerprint", "since", "until"), [(key.get("key_id"), key.get("since"), key.get("until")) for key in keys]
+    )
+
+
+@app.command
+def rotate_signing(*, yes: Yes = False, connection: Connection = HERE) -> None:
+    """Let a new key sign evidence from now on; what the old ones signed goes on being verified with them.
+
+    Example: `runwright keys rotate-signing --yes`
+    """
+    confirm("Whoever pins the key that signs now must learn the fingerprint of the new one.", yes)
+    with connection.client() as client:
+        printing.show_record(client.evidence.rotate_key(), connection.json)
+
+
 def _show_token(key: Key, connection: Connection) -> None:
     if connection.json:
         printing.show_json(key.raw)

@@ -47,6 +47,7 @@ COMMANDS = (
     ("providers", "providers:app", "List, make and delete providers, replace their keys; no command shows one."),
     ("usage", "usage:usage", "Show what the models of agent runs used and cost."),
     ("budgets", "budgets:app", "List, read, set and remove the budgets that agent runs share."),
+    ("evidence", "evidence:app", "Export, verify and inspect the evidence of runs."),
     ("artifacts", "artifacts:app", "Upload bytes, and download them by their digest."),
     ("keys", "keys:app", "List, make, rotate and revoke API keys."),
     ("members", "members:app", "List, add, change and remove members and their roles."),

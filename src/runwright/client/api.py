@@ -9,6 +9,7 @@ from runwright.client.backoff import Backoff
 from runwright.client.dead_letters import BatchOperations, DeadLetters
 from runwright.client.dependencies import Dependencies
 from runwright.client.events import Events
+from runwright.client.evidence import Evidence
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
@@ -57,6 +58,7 @@ class AsyncClient:
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)
+        self.evidence = Evidence(transport)
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")

@@ -156,6 +156,8 @@ class Transport:
             problem = msgspec.json.decode(response.content, type=_Problem)
         except msgspec.MsgspecError:
             problem = _Problem()
+        if isinstance(problem.error, dict):  # as `/api/v1` says it
+            problem = msgspec.convert(problem.error, _Problem, strict=False)
         phrase = f"{response.status_code} {response.reason_phrase}".strip()
         return ApiError(
             response.status_code,

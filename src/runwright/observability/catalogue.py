@@ -224,6 +224,20 @@ HTTP_SECONDS = Metric(
     ("method", "route"),
     _BRIEF,
 )
+EVIDENCE_SECONDS = Metric(
+    "runwright_evidence_export_duration_seconds",
+    "histogram",
+    "Time of making an evidence bundle, until its first byte could be sent",
+    ("profile", "form"),
+    _LONG,
+)
+EVIDENCE_BYTES = Metric("runwright_evidence_export_bytes", "histogram", "Size of evidence bundles", ("form",), _MEMORY)
+EVIDENCE_REFUSED = Metric(
+    "runwright_evidence_refused_total",
+    "counter",
+    "Evidence bundles that were not handed out: the log is broken, redaction failed, too large, too many at a time",
+    ("code",),
+)
 BUILD = Metric("runwright_build_info", "gauge", "1, with the version of the server", ("version",))
 
 METRICS: tuple[Metric, ...] = (
@@ -285,6 +299,9 @@ METRICS: tuple[Metric, ...] = (
     BUS_LAG,
     HTTP_REQUESTS,
     HTTP_SECONDS,
+    EVIDENCE_SECONDS,
+    EVIDENCE_BYTES,
+    EVIDENCE_REFUSED,
     BUILD,
 )
 """Every metric of ours, in the order in which they are shown."""

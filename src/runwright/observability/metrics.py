@@ -76,6 +76,9 @@ class Metrics:
         self._bus_lag = self._show(Histogram(m.BUS_LAG))
         self._requests = self._show(Counter(m.HTTP_REQUESTS))
         self._request_seconds = self._show(Histogram(m.HTTP_SECONDS))
+        self._evidence_seconds = self._show(Histogram(m.EVIDENCE_SECONDS))
+        self._evidence_bytes = self._show(Histogram(m.EVIDENCE_BYTES))
+        self._evidence_refused = self._show(Counter(m.EVIDENCE_REFUSED))
         self._processes, self._relations, self._agents = ProcessTallies(), RelationTallies(), AgentTallies()
         self._shown += self._processes.shown + self._relations.shown + self._agents.shown
         self._show_gauges(streams_open)
@@ -167,6 +170,8 @@ class Metrics:
             "bus.missed": lambda hints: self._hints_missed.add((), hints),
             "bus.lost": lambda **_: self._bus_losses.add(),
             "bus.heard": self._heard,
+            "evidence.exported": self._exported,
+            "evidence.refused": lambda code, **_: self._evidence_refused.add((code,)),
             "stream.lagged": lambda **_: self._lagged.add(),
             "http.answered": self._answered,
         }
@@ -229,6 +234,10 @@ class Metrics:
 
     def _heard(self, seconds: float) -> None:
         self._bus_lag.observe(seconds)
+
+    def _exported(self, profile: str, form: str, seconds: float, bytes: int) -> None:
+        self._evidence_seconds.observe(seconds, (profile, form))
+        self._evidence_bytes.observe(bytes, (form,))
 
     def _advanced(self, steps: Iterable[str], **_: Any) -> None:
         for done in steps:

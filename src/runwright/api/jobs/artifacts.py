@@ -73,10 +73,7 @@ async def download_artifact(call: Call, digest: str) -> FileAnswer:
     """Answer with bytes that the caller's organization uploaded, whole or a range of them."""
     artifacts = call.services.engine.operations.artifacts
     found = await artifacts.find(call.actor, digest)
-    held = files.is_held(call.header("if-none-match"), digest)
-    span = None
-    if call.scope["method"] == "GET" and not held and call.header("if-range") in (None, f'"{digest}"'):
-        span = files.stretch(call.header("range"), found.size)
+    held, span = files.spans(call.scope["method"], call.header, digest, found.size)
     return FileAnswer(
         digest, found.size, lambda start, stop: artifacts.pieces(digest, start, stop), span=span, held=held
     )

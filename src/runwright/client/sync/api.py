@@ -10,6 +10,7 @@ from runwright.client.sync.artifacts import Artifacts
 from runwright.client.sync.dead_letters import BatchOperations, DeadLetters
 from runwright.client.sync.dependencies import Dependencies
 from runwright.client.sync.events import Events
+from runwright.client.sync.evidence import Evidence
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
@@ -58,6 +59,7 @@ class Client:
         self.keys = Keys(transport)
         self.audit = Audit(transport)
         self.artifacts = Artifacts(transport)
+        self.evidence = Evidence(transport)
         self.organizations = Collection(transport, Organization, "/v1/organizations")
         self.projects = Collection(transport, Project, "/v1/projects")
         self.users = Collection(transport, User, "/v1/users")

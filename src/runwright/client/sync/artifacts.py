@@ -2,7 +2,7 @@
 """Calls about artifacts: bytes by their digest, sent and read in pieces."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import quote
 
@@ -55,33 +55,53 @@ class Artifacts:
 
         Raises `UnexpectedAnswer` at the end of a whole artifact that has not the digest.
         """
-        path, at, failures = f"/v1/artifacts/{quote(digest, safe='')}", start, 0
         seen = hashlib.sha256()
-        while stop is None or at < stop:
-            headers = {"Accept": "application/octet-stream"}
-            if at or stop is not None:
-                headers["Range"] = f"bytes={at}-{'' if stop is None else stop - 1}"
-            try:
-                with self._transport.stream(path, {}, headers, TIMEOUT_S) as response:
-                    if response.status_code != (206 if "Range" in headers else 200):
-                        raise UnexpectedAnswer(f"a range was asked for, the answer is {response.status_code}")
-                    for piece in response.iter_bytes(PIECE_BYTES):
-                        at, failures = at + len(piece), 0
-                        seen.update(piece)
-                        yield piece
-                break
-            except (ApiError, ServerUnreachable) as failure:
-                refusal = failure if isinstance(failure, ApiError) else None
-                if refusal is not None and at > start and refusal.status == 416:
-                    break  # it was cut after the last byte
-                failures += 1
-                passing = refusal is None or refusal.status in (429, 502, 503, 504)
-                if not passing or failures >= self._transport.backoff.attempts:
-                    raise
-                asked_s = refusal.retry_after_s if refusal is not None else None
-                waiting.sleep(self._transport.backoff.delay_s(failures, asked_s))
+        path = f"/v1/artifacts/{quote(digest, safe='')}"
+        for piece in pieces(self._transport, path, {}, "application/octet-stream", start=start, stop=stop):
+            seen.update(piece)
+            yield piece
         if start == 0 and stop is None and seen.hexdigest() != digest:
             raise UnexpectedAnswer(f"the bytes of the artifact {digest} have the digest {seen.hexdigest()}")
+
+
+def pieces(
+    transport: Transport,
+    path: str,
+    params: Mapping[str, Any],
+    accept: str,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+) -> Iterator[bytes]:
+    """Yield the bytes of a file, or those from `start` to before `stop`; a download that is cut goes on.
+
+    Raises `UnexpectedAnswer` where the file became another one meanwhile.
+    """
+    at, failures, tag = start, 0, None
+    while stop is None or at < stop:
+        headers = {"Accept": accept}
+        if at or stop is not None:
+            headers["Range"] = f"bytes={at}-{'' if stop is None else stop - 1}"
+            headers |= {} if tag is None else {"If-Range": tag}
+        try:
+            with transport.stream(path, params, headers, TIMEOUT_S) as response:
+                if response.status_code != (206 if "Range" in headers else 200):
+                    raise UnexpectedAnswer(f"a range was asked for, the answer is {response.status_code}")
+                tag = response.headers.get("etag")
+                for piece in response.iter_bytes(PIECE_BYTES):
+                    at, failures = at + len(piece), 0
+                    yield piece
+            break
+        except (ApiError, ServerUnreachable) as failure:
+            refusal = failure if isinstance(failure, ApiError) else None
+            if refusal is not None and at > start and refusal.status == 416:
+                break  # it was cut after the last byte
+            failures += 1
+            passing = refusal is None or refusal.status in (429, 502, 503, 504)
+            if not passing or failures >= transport.backoff.attempts:
+                raise
+            asked_s = refusal.retry_after_s if refusal is not None else None
+            waiting.sleep(transport.backoff.delay_s(failures, asked_s))
 
 
 def _content(source: Source) -> tuple[Callable[[], Any], bool]:

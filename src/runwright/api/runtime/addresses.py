@@ -1,0 +1,22 @@
+"""The addresses of runs on this surface: each has an alias, with the same handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from runwright.api.routing import Handler, Routes
+
+RUNS = "/api/v1/runs"
+ALIAS = "/api/v1/runtime/runs"
+
+
+def get(routes: Routes, tail: str, *others: str, **options: Any) -> Callable[[Handler], Handler]:
+    """Register a handler for GET under both addresses of a run, and other paths; the document lists the first."""
+
+    def register(handler: Handler) -> Handler:
+        for path in (ALIAS + tail, *others):
+            routes.get(path, **options, listed=False)(handler)
+        return routes.get(RUNS + tail, **options)(handler)
+
+    return register
