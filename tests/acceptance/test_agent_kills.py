@@ -108,8 +108,12 @@ async def killed_at(server: LiveServer, run_id: str, till: Till, kills: list[Kil
 
 
 def transcript(events: list[Json], script: str) -> str:
-    """Return what the model said and was told, but for what nobody knows, and for the name of the script."""
+    """Return what the model said and was told, but for what nobody knows, and for the name of the script.
+
+    Results come in any order: calls that change nothing are made side by side.
+    """
     found: list[Any] = []
+    results: dict[str, Any] = {}
     for event in events:
         data = event["data"]
         if event["type"] == "llm.response":
@@ -117,8 +121,8 @@ def transcript(events: list[Json], script: str) -> str:
                 (data["text"], [(call["tool_call_id"], call["arguments"]) for call in data.get("tool_calls", [])])
             )
         if event["type"] == "tool.result" and data["tool_call_id"] != "c2":
-            found.append((data["tool_call_id"], data.get("result"), data.get("error")))
-    return repr(found).replace(f"/{script}/", "/")
+            results[data["tool_call_id"]] = data.get("result"), data.get("error")
+    return repr((found, sorted(results.items()))).replace(f"/{script}/", "/")
 
 
 async def test_a_run_whose_server_is_killed_again_and_again_reads_as_if_it_had_not_been(
