@@ -62,6 +62,7 @@ def cluster(request: pytest.FixtureRequest, url: str, tmp_path: Path, monkeypatc
 
 def hinted(url: str, directory: Path, monkeypatch: Any) -> Cluster:
     """Return what opens nodes where nothing but a hint leads anywhere within the patience of a test."""
+    monkeypatch.setattr(bus_module, "HELLO_S", 0.05)  # so that they know each other soon
     monkeypatch.setattr(fleet, "LOOK_AGAIN_S", 600.0)
     monkeypatch.setattr(worker, "CLAIM_POLL_S", 600.0)
     return lambda *handlers, **settings: opened(
