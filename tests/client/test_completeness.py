@@ -31,6 +31,7 @@ ENDPOINTS = {endpoint.name: endpoint for table in TABLES for endpoint in table.e
 
 NO_METHOD = {
     "cancel_run": "`runs.cancel` asks by `:cancel`, which may be repeated",
+    "stream_runtime_events": "`runs.stream` follows runs of every kind",
     "get_readiness": "for whoever sends traffic to servers, not for their callers",
     "get_metrics": "for Prometheus",
     "get_run_dependencies": "the other name of `get_dependency_status`",

@@ -30,6 +30,7 @@ COMMANDS = (
     ("trigger", "trigger:trigger", "Start runs of a job."),
     ("workflows", "workflows:app", "List, read, create, change, start and delete workflows."),
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
+    ("runtime", "runtime:app", "See runs of every kind as the runtime surface shows them, and stop them."),
     ("dlq", "dlq:app", "List, replay and discard dead letters."),
     ("batches", "batches:app", "List and read bulk operations."),
     ("workers", "workers:app", "List, read and drain the workers elsewhere."),

@@ -15,6 +15,7 @@ from runwright.client.jobs import Jobs
 from runwright.client.operations import Audit
 from runwright.client.personas import Models, Personas, Providers, Routes
 from runwright.client.runs import Runs
+from runwright.client.runtime import Runtime
 from runwright.client.secrets import Environments, Secrets
 from runwright.client.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.threads import Inputs, Threads
@@ -51,6 +52,7 @@ class AsyncClient:
         )
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
+        self.runtime = Runtime(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from runwright.domain.chain import genesis
 from runwright.domain.events import Event
 from runwright.domain.job import JobVersion
 from runwright.domain.run import Run
@@ -21,12 +22,14 @@ from runwright.store.base import Attempt, Record, Store, StoredValue
 from runwright.store.queries import jobs as job_sql
 from runwright.store.queries import values as value_sql
 from runwright.store.queries import webhooks as webhook_sql
-from runwright.store.queries.events import OF_TYPE, event_of
+from runwright.store.queries.events import LINK, OF_TYPE, event_of
+from runwright.store.queries.evidence import BEGINNING
 from runwright.store.queries.runs import listing
 from runwright.store.queries.shapes import Slice, read
 
 SCAN_PAGE = 500
 LAST = 2**63 - 1
+PRUNED = "retention has removed the log and the values of this run; its summary stays"
 EXCHANGES = ("debug.request", "debug.response")
 
 
@@ -152,6 +155,19 @@ class Reader:
         """Return events of a run that the caller was shown."""
         return await self._store.events(run_id, after_seq, limit)
 
+    async def hash_at(self, run_id: str, seq: int) -> bytes:
+        """Return the hash of an event of a run that the caller was shown, which the next one links to.
+
+        That of seq 0 is the genesis of the log. Raises `Gone` where retention has removed the event.
+        """
+        if seq == 0:
+            ((opening, began),) = await self._store.fetch(BEGINNING, run_id=run_id)
+            return bytes(began or genesis(opening))
+        found = await self._store.fetch(LINK, run_id=run_id, seq=seq)
+        if not found:
+            raise Gone(PRUNED, code="runs.pruned")
+        return bytes(found[0][0])
+
     async def matching_events(self, run_id: str, after_seq: int, keep: Callable[[Event], bool]) -> AsyncIterator[Event]:
         """Yield the events after `after_seq` that `keep` lets through, in order."""
         while True:
@@ -268,7 +284,7 @@ class Reader:
 def require_log(record: Record) -> None:
     """Raise `Gone` for a run of which retention has left the summary alone."""
     if record.pruned_at is not None:
-        raise Gone("retention has removed the log and the values of this run; its summary stays", code="runs.pruned")
+        raise Gone(PRUNED, code="runs.pruned")
 
 
 def require_data(record: Record) -> None:

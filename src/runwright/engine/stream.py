@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from runwright.clock import Clock
 from runwright.domain.events import TERMINAL_TYPES, Event
@@ -21,6 +22,8 @@ from runwright.store.base import Store
 from runwright.telemetry import observe, report
 
 Encode = Callable[[Event], bytes]
+Part = TypeVar("Part", bytes, Sequence[Event])
+"""What a follower is given at a time."""
 
 RUNS_AT_ONCE = 500
 """In how many runs one statement reads on."""
@@ -115,6 +118,12 @@ class _Channel:
             kept = (seq, (b"".join(reversed(list(newest))), end.seq, end.type in TERMINAL_TYPES))
             self._answers[encode] = kept
         return kept[1]
+
+    def since(self, seq: int) -> tuple[Sequence[Event], int, bool]:
+        """Return the events after `seq`, the last seq among them, and whether the run ended with it."""
+        end = self._window[-1]
+        newest = list(islice(reversed(self._window), end.seq - seq))
+        return newest[::-1], end.seq, end.type in TERMINAL_TYPES
 
 
 class Hub:
@@ -214,13 +223,31 @@ class Hub:
             if not waiters:
                 self._moved.pop(run_id, None)
 
-    async def follow(self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True) -> AsyncIterator[bytes]:
+    def follow(self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True) -> AsyncIterator[bytes]:
         """Yield the frames of the run's events after `after_seq`, several at once: history first, then live.
 
         Nothing is missed and nothing comes twice. Ends after the terminal event, or, unless `live`, at the end of the
         history. Raises `Lagged` for a follower that was live and fell out of the window, and `Cut` where retention has
-        removed the history.
+        removed the history. Followers with one `encode` share what it made.
         """
+
+        def packed(events: Sequence[Event]) -> bytes:
+            return b"".join([encode(event) for event in events])
+
+        return self._follow(run_id, after_seq, live, packed, lambda channel, seq: channel.after(seq, encode))
+
+    def events(self, run_id: str, after_seq: int, *, live: bool = True) -> AsyncIterator[Sequence[Event]]:
+        """Yield the events themselves as `follow` yields their frames: for those whose frames differ by reader."""
+        return self._follow(run_id, after_seq, live, lambda events: events, lambda channel, seq: channel.since(seq))
+
+    async def _follow(
+        self,
+        run_id: str,
+        after_seq: int,
+        live: bool,
+        pack: Callable[[Sequence[Event]], Part],
+        window: Callable[[_Channel, int], tuple[Part, int, bool]],
+    ) -> AsyncIterator[Part]:
         channel = self._channels.setdefault(run_id, _Channel(self._window_max))
         channel.followers += 1
         seq, was_live, looked = after_seq, False, False
@@ -233,14 +260,14 @@ class Hub:
                     events = await self._store.events(run_id, seq, self._page)
                     if not events and channel.end is not None and await self._ended(run_id, seq, channel):
                         return
-                    chunk = b"".join([encode(event) for event in events])
+                    chunk = pack(events)
                     ended, more = bool(events) and events[-1].type in TERMINAL_TYPES, bool(events)
                     seq = events[-1].seq if events else seq
                 elif seq < channel.end:
-                    chunk, seq, ended = channel.after(seq, encode)
+                    chunk, seq, ended = window(channel, seq)
                     was_live = more = True
                 else:
-                    chunk, ended, more = b"", False, False
+                    chunk, ended, more = pack(()), False, False
                 if chunk:
                     yield chunk
                 if ended:

@@ -20,3 +20,13 @@ def get(routes: Routes, tail: str, *others: str, **options: Any) -> Callable[[Ha
         return routes.get(RUNS + tail, **options)(handler)
 
     return register
+
+
+def post(routes: Routes, tail: str, **options: Any) -> Callable[[Handler], Handler]:
+    """Register a handler for POST under both addresses of a run; the document lists the first."""
+
+    def register(handler: Handler) -> Handler:
+        routes.post(ALIAS + tail, **options, listed=False)(handler)
+        return routes.post(RUNS + tail, **options)(handler)
+
+    return register

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from runwright.api.routing import Routes
-from runwright.api.runtime import artifacts, evidence
+from runwright.api.runtime import artifacts, events, evidence, runs
 
-TABLES: tuple[Routes, ...] = (evidence.routes, artifacts.routes)
+TABLES: tuple[Routes, ...] = (runs.routes, events.routes, evidence.routes, artifacts.routes)
