@@ -16,6 +16,7 @@ from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.operations import Audit
 from runwright.client.sync.personas import Models, Personas, Providers, Routes
 from runwright.client.sync.runs import Runs
+from runwright.client.sync.runtime import Runtime
 from runwright.client.sync.secrets import Environments, Secrets
 from runwright.client.sync.tenancy import Collection, Keys, Members, Tickets
 from runwright.client.sync.threads import Inputs, Threads
@@ -52,6 +53,7 @@ class Client:
         )
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
+        self.runtime = Runtime(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)
