@@ -9,7 +9,7 @@ from tests.acceptance.speech import Json, Speech, said, unique
 
 HELD = ("/sdk/v1/", "/v1/worker/")
 """Paths whose runs are executing: a worker that speaks by hand holds their lease."""
-STOPPING = ("cancel_run", "cancel_run_idempotent", "pause_run", "resume_run", "restart_run")
+STOPPING = ("cancel_run", "cancel_run_idempotent", "cancel_runtime_run", "pause_run", "resume_run", "restart_run")
 """Operations besides those that want a run under way."""
 ENDING = (
     "complete_run",

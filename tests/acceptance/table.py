@@ -74,6 +74,7 @@ class World(NamedTuple):
             "trigger_bulk": {"items": [{"payload": {"a": 1}}]},
             "replay_run": {"force": True},
             "cancel_run_idempotent": {"reason": "why not"},
+            "cancel_runtime_run": {"reason": "why not"},
             "bulk_cancel": {"run_ids": []},
             "bulk_cancel_all": {"dry_run": True},
             "bulk_replay": {"run_ids": [self.idents["run_id"]], "force": True},

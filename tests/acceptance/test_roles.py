@@ -85,7 +85,7 @@ async def test_a_role_is_let_in_where_its_scopes_allow_and_nowhere_else(
         else:
             assert response.status_code == 403, who
             assert problem(response)["code"] == word(response, "auth.missing_scope"), who
-            assert response.json()["details"] == {"scope": endpoint.scope}, who
+            assert problem(response)["details"] == {"scope": endpoint.scope}, who
 
 
 async def test_me_tells_the_role_the_memberships_and_the_end_of_the_login(
