@@ -33,7 +33,9 @@ STAGES: dict[State, str] = {
 AS_IT_IS = wire.RuntimeCancelRequest()
 
 
-@addresses.get(routes, "", scope="runs:read", summary="List runs of every kind")
+@addresses.get(
+    routes, "", scope="runs:read", answers={404: "The project is not the caller's"}, summary="List runs of every kind"
+)
 async def list_runtime_runs(call: Call, query: wire.RuntimeRunsQuery) -> Page[wire.RuntimeRun]:
     """List runs, newest first: those of one project, or all that the caller sees."""
     office = call.services
