@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import agents, crowd, held, history, inside, labour, stops, streams, triggers
+from benchmarks import agents, crowd, evidence, held, history, inside, labour, stops, streams, triggers
 from benchmarks.database import POSTGRESQL, SECURED
 from benchmarks.figures import Figure
 
@@ -75,6 +75,7 @@ CATALOGUE: dict[str, Entry] = {
         {"rounds": 1, "crowds": [[2, 1]], "on": "memory"},
         patience_s=400.0,
     ),
+    "evidence": Entry(evidence.bundles, {"rounds": 3, "batches": 800}, {"rounds": 1, "batches": 4}),
     "history": Entry(
         history.growth,
         {"rounds": 2, "runs": 50_000, "asks": 100},

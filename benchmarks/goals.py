@@ -46,10 +46,7 @@ GOALS: dict[str, Goal] = {
     "evidence": Goal(50_000, "events/s"),
 }
 
-NOT_YET: tuple[tuple[str, str], ...] = (
-    ("cancel → terminal of an agent run", "it is not measured yet"),
-    ("evidence: export and verify (≥ 50 000 events/s)", "there is no evidence bundle yet"),
-)
+NOT_YET: tuple[tuple[str, str], ...] = (("cancel → terminal of an agent run", "it is not measured yet"),)
 """The goals that nothing can be held against yet, and why."""
 
 SQLITE_ALONE = frozenset({"lives"})

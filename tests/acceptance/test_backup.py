@@ -87,8 +87,8 @@ async def test_a_backup_under_load_is_restored_served_and_misses_nothing_acknowl
     await live.close()
     assert (copy["artifacts"] > 0, copy["secrets"]) == (True, ["master.key"])
     assert (await told("check", data_dir=tmp_path / "copy"))["whole"]
-    other = LiveServer(tmp_path / "other", value_inline_max_bytes=1000)
-    assert await told("restore", tmp_path / "copy", data_dir=other.data_dir)
+    assert await told("restore", tmp_path / "copy", data_dir=tmp_path / "other" / "data")
+    other = LiveServer(tmp_path / "other", value_inline_max_bytes=1000)  # over what is there
     await other.start()
     again = Speech(other.client())
     for run_id in acknowledged:

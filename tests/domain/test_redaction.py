@@ -419,3 +419,12 @@ def test_no_head_is_longer_than_its_reach(row, text):
         at = text.find(literal)
         if at >= 0 and (found := row.match(text, at)):
             assert found[1] - at <= row.reach
+
+
+@settings(max_examples=300, deadline=None)
+@given(SOME_REDACTOR, st.lists(JSON, max_size=4), st.lists(TEXTS, max_size=4))
+def test_what_is_clear_together_is_left_alone_piece_by_piece(redactor, values, texts):
+    encoded = [msgspec.json.encode(value) for value in values]
+    if redactor.clear(b"\n".join([*encoded, *(text.encode() for text in texts)])):
+        assert [redactor.raw(each) for each in encoded] == encoded
+        assert [redactor.text(each) for each in texts] == texts

@@ -102,20 +102,22 @@ async def test_what_cannot_be_redacted_is_not_handed_out(open_world):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "seq"),
     [
-        "UPDATE run_events SET message = 'other' WHERE seq = 3",
-        "DELETE FROM run_events WHERE seq = 3",
-        "DELETE FROM run_events WHERE seq = 4",
+        ("UPDATE run_events SET message = 'other' WHERE seq = 3", 3),
+        ("UPDATE run_events SET actor = 'user:other' WHERE seq = 2", 2),
+        ("DELETE FROM run_events WHERE seq = 3", 3),
+        ("DELETE FROM run_events WHERE seq = 4", 4),
     ],
 )
-async def test_a_log_that_somebody_changed_is_not_signed(open_world, change: str):
+async def test_a_log_that_somebody_changed_is_not_signed(open_world, change: str, seq: int):
     world = await open_world()
     run_id = await lived(world, said("a line"))
     world.database.change(change)
     with pytest.raises(StoreError) as refused:
         await evidence(world).export(ADMIN, run_id, "public", "zip")
     assert refused.value.code == "evidence.log_broken"
+    assert f"at event {seq}:" in refused.value.detail
     assert world.rows("SELECT count(*) FROM audit") == [(0,)]
 
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
-from runwright.domain.evidence import PROFILES, TreeHead, signed_head
+from runwright.domain.evidence import (
+    PROFILES,
+    STATEMENT_TYPE,
+    TreeHead,
+    document,
+    envelope,
+    signed_bytes,
+    signed_head,
+    statement,
+)
 from runwright.governance.verifier import verify as installed
 from runwright.governance.verifier.archive import CENTRAL, LOCAL
 from runwright.governance.verifier.log import events_of, name_broken_links, name_changes, walk
 from runwright.governance.verifier.report import Report
-from tests.governance.bundles import bundle, files_of, lived, signer, zipped
+from tests.domain.specimens import History, log_line
+from tests.governance.bundles import bundle, files_of, head_of, lived, signer, zipped
 
 FULL, AUDITOR, PUBLIC = (bundle(lived(), profile) for profile in PROFILES)
 FILES = files_of(FULL)
@@ -186,6 +198,29 @@ def test_a_log_that_was_written_anew_is_not_the_one_that_was_signed(both: Verifi
     assert ("chain.json", "edited") in found
 
 
+def test_a_log_that_was_chained_anew_from_a_changed_event_on_is_not_the_one_that_was_signed(tmp_path: Path):
+    history = lived()
+    files = files_of(bundle(history))
+    history.events[2:] = []
+    history.run = replace(history.standing, seq=2, hash=history.events[-1].hash)
+    again = json.loads(files["timeline.ndjson"].splitlines()[2])["message"] + "!"
+    other = files_of(bundle(relived(history, again, len(LINES)), earlier=0))
+    assert other["timeline.ndjson"].splitlines()[:2] == files["timeline.ndjson"].splitlines()[:2]
+    path = tmp_path / "b.zip"
+    path.write_bytes(zipped({**files, "timeline.ndjson": other["timeline.ndjson"]}))
+    found = installed.verify(str(path), signer().key_id).problems
+    assert [(each.object, each.what, each.detail) for each in found] == [
+        ("timeline.ndjson", "edited", "it was written anew: this is not the log that was signed")
+    ]
+
+
+def relived(history: History, message: str, size: int) -> History:
+    """Go on with a log in another way, up to as many events as it had."""
+    lines = tuple(log_line(message) for _ in range(size - len(history.events)))
+    history.run = history._append(history.standing, lines)
+    return history
+
+
 def test_a_bundle_that_another_key_signed_is_whole_and_not_ours(tmp_path: Path):
     path = tmp_path / "b.zip"
     path.write_bytes(bundle(lived(), by=signer(7)))
@@ -204,6 +239,50 @@ def test_a_log_whose_beginning_is_not_what_was_signed_earlier_is_found(tmp_path:
     assert [(each.object, each.what, each.detail) for each in found] == [
         ("timeline.ndjson", "edited", "its first 2 events are not those that were signed")
     ]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in FRONT])
+def test_a_file_that_is_changed_together_with_the_manifest_is_not_what_was_signed(both: Verifiers, name: str):
+    """Whoever can write a good manifest still lacks the key."""
+    files = dict(FILES)
+    files[name] = changed(files[name], len(files[name]) - 4)
+    manifest = json.loads(files["manifest.json"])
+    for each in manifest["files"]:
+        if each["name"] == name:
+            each["sha256"] = sha256(files[name]).hexdigest()
+    files["manifest.json"] = document(manifest)
+    assert ("manifest.json", "edited") in both.objects(zipped(files))
+
+
+def test_a_manifest_with_another_key_and_its_signature_is_not_signed_by_the_key_that_is_pinned(tmp_path: Path):
+    """The whole bundle made anew by somebody else is whole, and says who made it."""
+    files, other = dict(FILES), signer(8)
+    manifest = json.loads(files["manifest.json"])
+    manifest["keys"].append(
+        {"key_id": other.key_id, "public_key": other.keys[0].public_key.hex(), "since": 1, "until": 2}
+    )
+    files["manifest.json"] = document(manifest)
+    payload = statement({"manifest.json": sha256(files["manifest.json"]).hexdigest()}, {})
+    files["attestations/run.dsse.json"] = envelope(
+        payload, other.key_id, other.sign(signed_bytes(STATEMENT_TYPE, payload))
+    )
+    path = tmp_path / "b.zip"
+    path.write_bytes(zipped(files))
+    report = installed.verify(str(path), signer().key_id)
+    assert (report.problems, report.signer, report.code) == ([], other.key_id, 1)
+
+
+@pytest.mark.parametrize("field", ["size", "root", "head", "signed_at", "signature", "key_id"])
+def test_a_head_that_was_not_signed_so_is_found_although_all_else_is_signed(tmp_path: Path, field: str):
+    history, by = lived(), signer()
+    head = asdict(head_of(history, 3, by))
+    altered = {"size": 4, "signed_at": 7, "key_id": signer(9).key_id}.get(
+        field, "00" * (64 if field == "signature" else 32)
+    )
+    path = tmp_path / "b.zip"
+    path.write_bytes(bundle(history, earlier=0, heads=[head | {field: altered}]))
+    report = installed.verify(str(path), by.key_id)
+    assert ("chain.json", "edited") in [(each.object, each.what) for each in report.problems]
 
 
 def test_heads_that_an_old_key_signed_go_on_being_verified_with_it(tmp_path: Path):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal
 
 import msgspec
 
-from runwright.domain.chain import Header, body, data_digest, link
+from runwright.domain.chain import body, data_digest
 from runwright.domain.events import CATALOGUE, Event, Kind
 from runwright.domain.tree import Tree
 
@@ -108,44 +109,59 @@ def shows(profile: Profile, type: str) -> bool:
 class Log:
     """Follow the log of a run, event by event from the first, and grow the tree over it."""
 
-    __slots__ = ("hash", "run_id", "tree")
+    __slots__ = ("_run_id", "hash", "run_id", "tree")
 
     def __init__(self, run_id: str, genesis: bytes) -> None:
         self.run_id = run_id
         self.hash = genesis
         self.tree = Tree()
+        self._run_id = _quote(run_id)
 
-    def step(self, event: Event) -> str | None:
-        """Take the next event and return the digest of its data (hex); None for one that does not belong there."""
-        digest = _digest(event)
-        if digest is None or event.seq != self.tree.size + 1 or event.run_id != self.run_id:
+    def step(self, event: Event) -> bytes | None:
+        """Take the next event and return the digest of its data, in hex; None for one that does not belong there."""
+        if event.seq != self.tree.size + 1 or event.run_id != self.run_id:
             return None
-        header = Header(event.actor, event.created_at, digest, event.run_id, event.seq, event.type, {})
-        if link(self.hash, header) != event.hash:
+        if event.data is None:
+            kept = event.link().digest
+            if kept is None:
+                return None
+            digest = kept.hex().encode()
+        else:
+            covered = body(event.level, event.lease_epoch, event.message, event.data)
+            digest = data_digest(event.salt, covered).hex().encode()
+        # What `chain.link` hashes, written out: the hash is compared with what that made, and this is twice as fast.
+        header = b'{"actor":%b,"created_at":%d,"data_digest":"%b","run_id":%b,"seq":%d,"type":%b,"usage":{}}' % (
+            _quoted(event.actor),
+            event.created_at,
+            digest,
+            self._run_id,
+            event.seq,
+            _quoted(event.type),
+        )
+        hashed = sha256(b"\x01" + self.hash + header).digest()
+        if hashed != event.hash:
             return None
-        self.hash = event.hash
-        self.tree.add(event.hash)
+        self.hash = hashed
+        self.tree.add(hashed)
         return digest
 
 
-def _digest(event: Event) -> str | None:
-    if event.data is None:
-        found = event.link().digest
-        return None if found is None else found.hex()
-    return data_digest(event.salt, body(event.level, event.lease_epoch, event.message, event.data)).hex()
+@lru_cache(maxsize=256)
+def _quoted(text: str) -> bytes:
+    return _quote(text)
 
 
-def line(event: Event, digest: str, *, withheld: bool) -> bytes:
+def line(event: Event, digest: bytes, *, withheld: bool) -> bytes:
     """Return an event as the timeline holds it, on one line; its data stand last, byte for byte as they are stored.
 
     What is `withheld` is gone with all that its digest covers beside it: level, epoch, message and salt.
     """
     head = b'{"seq":%d,"type":%b,"actor":%b,"created_at":%d,"usage":{},"data_digest":"%b","hash":"%b",' % (
         event.seq,
-        _quote(event.type),
-        _quote(event.actor),
+        _quoted(event.type),
+        _quoted(event.actor),
         event.created_at,
-        digest.encode(),
+        digest,
         event.hash.hex().encode(),
     )
     data = event.data

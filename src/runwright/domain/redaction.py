@@ -108,11 +108,18 @@ class Redactor:
 
         Raises `msgspec.DecodeError` for what is not JSON, as far as it had to be read.
         """
-        # An escape may hide a letter of a secret: such JSON is read, whatever the automaton says of its bytes.
-        escaped = b"\\" in json_bytes and (b"\\u" in json_bytes or b"\\/" in json_bytes)
-        if not escaped and not self._find.hint(json_bytes):
+        if self.clear(json_bytes):
             return Redacted(json_bytes)
         return Redacted(_encode(self._walk(_decode(json_bytes))))
+
+    def clear(self, encoded: bytes) -> bool:
+        """Tell that `text` and `raw` would leave all of these alone, JSON and texts in UTF-8 one after the other.
+
+        What is not clear must be looked at piece by piece: most of it will be left alone, too.
+        """
+        # An escape may hide a letter of a secret: such JSON is read, whatever the automaton says of its bytes.
+        escaped = b"\\" in encoded and (b"\\u" in encoded or b"\\/" in encoded)
+        return not escaped and not self._find.hint(encoded)
 
     def stream(self, left: Undecided | None = None) -> Stream:
         """Start the redaction of a text that arrives in chunks, one for each (run, channel), or go on with one."""

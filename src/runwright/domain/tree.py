@@ -33,9 +33,9 @@ class Tree:
 
     def add(self, data: bytes) -> None:
         """Put a leaf behind the others."""
-        peak, size = leaf(data), self.size
-        while size & 1:
-            peak, size = node(self._peaks.pop(), peak), size >> 1
+        peak, size = sha256(b"\x00" + data).digest(), self.size
+        while size & 1:  # as `node` does; this is a hot path
+            peak, size = sha256(b"\x01" + self._peaks.pop() + peak).digest(), size >> 1
         self._peaks.append(peak)
         self.size += 1
 

@@ -60,11 +60,12 @@ class Contents:
     def events(self, page: Sequence[Event]) -> bool:
         """Write events; false where one does not belong to the log. Raises `StoreError` where redaction fails."""
         lines = []
+        clear = self._redactor.clear(b"\n".join(part for event in page for part in _told(event)))
         for event in page:
             digest = self.log.step(event)
             if digest is None:
                 return False
-            why = self._why(event)
+            why = self._why(event, clear=clear)
             if why is not None:
                 self._withheld[why] += 1
             self._summary.take(event, shown=why is None)
@@ -72,8 +73,8 @@ class Contents:
         self._packer.write(b"".join(lines))
         return True
 
-    def _why(self, event: Event) -> str | None:
-        """Return why the data of an event are withheld; None where they are shown."""
+    def _why(self, event: Event, *, clear: bool) -> str | None:
+        """Return why the data of an event are withheld; None where they are shown. What is `clear` holds no secret."""
         if event.data is None:
             return "erased"
         shown = self._shows.get(event.type)
@@ -81,7 +82,7 @@ class Contents:
             shown = self._shows[event.type] = forms.shows(self.profile, event.type)
         if not shown:
             return "profile"
-        if self._holds_secret(event, event.data):
+        if not clear and self._holds_secret(event, event.data):
             if len(self._secrets) < SECRETS_LISTED:
                 self._secrets.append(event.seq)
             return "secret"
@@ -267,6 +268,10 @@ class Contents:
         lines = self._packer.stretch("timeline.ndjson")
         joined = lines._replace(size=lines.size - 1, joined=True)
         return self._packer.composed([begin, joined, b"]}}\n"], f"json-{first['integrity']['manifest_sha256']}")
+
+
+def _told(event: Event) -> tuple[bytes, bytes]:
+    return event.data or b"", event.message.encode()
 
 
 def _linked(run_id: str, told: dict[str, Any]) -> dict[str, Any]:

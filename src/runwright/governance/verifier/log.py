@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
 from json.encoder import encode_basestring  # the fast one; its escapes are RFC 8785's
@@ -10,51 +11,54 @@ from typing import Any, NamedTuple
 
 from runwright.governance.verifier.report import AUDIT, TIMELINE, Report
 
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_NUMBER = rb"(?:0|[1-9][0-9]*)"
+_LINE = re.compile(
+    rb'\{"seq":(%b),"type":(%b),"actor":(%b),"created_at":(%b),"usage":(\{[^{}]*\}),"data_digest":"([0-9a-f]{64})",'
+    rb'"hash":"([0-9a-f]{64})",(?:"withheld":true|"level":"([a-z]+)","lease_epoch":(%b),"message":(%b),'
+    rb'"salt":"([0-9a-f]{32})",(?:"data":(.*)|"data_text":(%b)))\}\n'
+    % (_NUMBER, _TEXT, _TEXT, _NUMBER, _NUMBER, _TEXT, _TEXT)
+)
+"""A line of a timeline as it is written: whoever changes a byte of it changes a part that is hashed, or this form."""
+
+
+class Parsed(NamedTuple):
+    """An event: its number, its header as it is hashed, its own hash, and whether its data are what its digest says."""
+
+    number: int
+    header: bytes
+    hash: bytes
+    whole: bool
+
+
+def parse_event(raw: bytes, run_id: bytes) -> Parsed:
+    """Read a line of a timeline; `run_id` is quoted. Raises `ValueError` for one that is written otherwise."""
+    found = _LINE.fullmatch(raw)
+    if found is None:
+        raise ValueError
+    seq, type_, actor, at, usage, digest, own, level, epoch, message, salt, data, text = found.groups()
+    header = b'{"actor":%b,"created_at":%b,"data_digest":"%b","run_id":%b,"seq":%b,"type":%b,"usage":%b}' % (
+        actor, at, digest, run_id, seq, type_, usage,
+    )  # fmt: skip
+    whole = True
+    if level is not None:
+        covered = b"%b%b\0%b\0%b\0" % (bytes.fromhex(salt.decode()), level, epoch, _said(message))
+        whole = sha256(covered + (_said(text) if data is None else data)).hexdigest().encode() == digest
+    return Parsed(int(seq), header, bytes.fromhex(own.decode()), whole)
+
+
+def _said(quoted: bytes) -> bytes:
+    """Return what a quoted text says. Raises `ValueError` for one that is quoted in another way than ours."""
+    if b"\\" not in quoted:
+        return quoted[1:-1]
+    said: str = json.loads(quoted)
+    if encode_basestring(said).encode() != quoted:
+        raise ValueError
+    return said.encode()
+
 
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _usage(usage: Any) -> str:
-    return _json(usage) if usage else "{}"
-
-
-def parse_event(raw: bytes, run_id: str) -> tuple[dict[str, Any], bytes, bool]:
-    """Return an event, its header as it is hashed, and whether its data are what its digest says.
-
-    Raises `ValueError`, `TypeError` or `KeyError` for a line that is not written as the lines of a timeline are.
-    """
-    event = json.loads(raw)
-    type_, actor, usage = encode_basestring(event["type"]), encode_basestring(event["actor"]), _usage(event["usage"])
-    seq, at, digest = event["seq"], event["created_at"], event["data_digest"]
-    head = (
-        f'{{"seq":{seq:d},"type":{type_},"actor":{actor},"created_at":{at:d},"usage":{usage},'
-        f'"data_digest":"{digest}","hash":"{event["hash"]}",'
-    )
-    header = (
-        f'{{"actor":{actor},"created_at":{at:d},"data_digest":"{digest}","run_id":{run_id},"seq":{seq:d},'
-        f'"type":{type_},"usage":{usage}}}'
-    ).encode()
-    if "withheld" in event:
-        if raw != f'{head}"withheld":true}}\n'.encode():
-            raise ValueError
-        return event, header, True
-    level, epoch, message, salt = event["level"], event["lease_epoch"], event["message"], event["salt"]
-    head += f'"level":"{level}","lease_epoch":{epoch:d},"message":{encode_basestring(message)},"salt":"{salt}",'
-    if "data_text" in event:
-        data = event["data_text"].encode()
-        start = f'{head}"data_text":{encode_basestring(event["data_text"])}'.encode()
-        if raw != start + b"}\n":
-            raise ValueError
-    else:
-        start = f'{head}"data":'.encode()
-        data = raw[len(start) : -2]
-        if not raw.startswith(start) or raw[-2:] != b"}\n":
-            raise ValueError
-    salted = bytes.fromhex(salt)
-    covered = salted + f"{level}\0{epoch}\0{message}\0".encode() + data
-    same = len(salted) == 16 and salted.hex() == salt and sha256(covered).hexdigest() == digest
-    return event, header, same
 
 
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -93,17 +97,17 @@ class Walked(NamedTuple):
 
 def walk(lines: Iterable[bytes], run_id: str, genesis: str, sizes: Collection[int]) -> Walked | None:
     """Follow the events from the first; None as soon as one does not belong where it stands."""
-    named, hashed, tree, roots = encode_basestring(run_id), bytes.fromhex(genesis), Tree(), {}
+    named, hashed, tree, roots = encode_basestring(run_id).encode(), bytes.fromhex(genesis), Tree(), {}
     try:
         for raw in lines:
-            event, header, same = parse_event(raw, named)
+            number, header, own, whole = parse_event(raw, named)
             hashed = sha256(b"\x01" + hashed + header).digest()
-            if not same or event["seq"] != tree.size + 1 or hashed.hex() != event["hash"]:
+            if not whole or number != tree.size + 1 or hashed != own:
                 return None
             tree.add(hashed)
             if tree.size in sizes:
                 roots[tree.size] = tree.root()
-    except UNREADABLE:
+    except ValueError:
         return None
     return Walked(tree.size, hashed.hex(), roots)
 
@@ -114,7 +118,7 @@ class Line(NamedTuple):
     number: int
     whole: bool
     header: bytes = b""
-    hash: str = ""
+    hash: bytes = b""
 
 
 def name_changes(lines: list[Line], prefix: str, wanted: Collection[int], report: Report) -> None:
@@ -143,9 +147,9 @@ def name_broken_links(lines: list[Line], prefix: str, genesis: str, report: Repo
         made = {
             sha256(b"\x01" + prev + each.header).digest() for prev in before.get(each.number - 1, ()) if each.header
         }
-        if made and each.hash not in {digest.hex() for digest in made}:
+        if made and each.hash not in made:
             report.tell(f"{prefix} {each.number}", "edited")
-        before[each.number] = made | _bytes_of(each.hash)
+        before[each.number] = made | {each.hash}
 
 
 def _name_gaps(missing: list[int], last: int, prefix: str, report: Report) -> None:
@@ -157,22 +161,15 @@ def _name_gaps(missing: list[int], last: int, prefix: str, report: Report) -> No
         report.tell(span, "dropped", "the log ends before")
 
 
-def _bytes_of(text: str) -> set[bytes]:
-    try:
-        return {bytes.fromhex(text)}
-    except (ValueError, TypeError):
-        return set()
-
-
 def events_of(raws: Iterable[bytes], run_id: str, report: Report) -> Iterator[Line]:
     """Yield the lines of a timeline in which something is not as it was."""
     number = 0
     for raw in raws:
         try:
-            event, header, same = parse_event(raw, encode_basestring(run_id))
-            number = event["seq"]
-            yield Line(number, same, header, event["hash"])
-        except UNREADABLE:
+            event = parse_event(raw, encode_basestring(run_id).encode())
+            number = event.number
+            yield Line(number, event.whole, event.header, event.hash)
+        except ValueError:
             number += 1
             if not raw.endswith(b"\n"):
                 report.tell(f"{TIMELINE} event {number}", "truncated")
