@@ -1,8 +1,11 @@
 """Whose is what, once more: on a PostgreSQL that itself keeps organizations apart, for a role that it holds for."""
 
+from pathlib import Path
+
 import pytest
 
 from runwright.api.routing import Endpoint
+from runwright.governance.verifier.verify import verify
 from tests.acceptance import test_every_route as routes
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import LiveServer
@@ -31,6 +34,17 @@ async def theirs(server: LiveServer, admin: ContractClient) -> World:
 @pytest.mark.parametrize("endpoint", NAMING, ids=name)
 async def test_appendix_c_20_an_id_of_another_organization_is_404(ours: World, theirs: World, endpoint: Endpoint):
     await routes.test_appendix_c_20_an_id_of_another_organization_is_404(ours, theirs, endpoint)
+
+
+async def test_evidence_is_whole_for_each_organization(ours: World, theirs: World, tmp_path: Path):
+    for world in (ours, theirs):
+        for profile in ("full", "public"):
+            path = f"/api/v1/runs/{world.idents['run_id']}/evidence?format=zip&profile={profile}"
+            response = await world.client.get(path)
+            (tmp_path / "bundle.zip").write_bytes(response.content)
+            report = verify(str(tmp_path / "bundle.zip"))
+            assert (response.status_code, report.problems) == (200, [])
+            assert len(report.manifest["audit"]) == (1 if profile == "full" else 0)
 
 
 async def test_lists_hold_nothing_of_another_organization_and_all_of_ones_own(ours: World, theirs: World):

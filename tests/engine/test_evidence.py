@@ -153,7 +153,9 @@ async def test_servers_that_sign_at_the_same_time_sign_one_head(open_world):
     assert world.rows("SELECT count(*) FROM keyring WHERE name LIKE 'signing:%'") == [(1,)]
 
 
-async def test_the_bundle_of_a_live_run_is_a_prefix_whose_head_later_ones_hold(open_world, tmp_path: Path):
+async def test_appendix_k_16_the_bundle_of_a_live_run_is_a_prefix_whose_head_later_ones_hold(
+    open_world, tmp_path: Path
+):
     world = await open_world()
     run_id = await lived(world, said("one"), ended=False)
     early, report = await exported(world, run_id, tmp_path)
@@ -168,6 +170,39 @@ async def test_the_bundle_of_a_live_run_is_a_prefix_whose_head_later_ones_hold(o
     assert middle["timeline.ndjson"].startswith(early["timeline.ndjson"])
     heads = [json.loads(each["chain.json"])["tree_head"] for each in (early, middle)]
     assert json.loads(late["chain.json"])["earlier_heads"] == heads
+
+
+async def test_appendix_k_17_what_an_old_key_signed_is_verified_with_it_after_a_rotation(open_world, tmp_path: Path):
+    world = await open_world()
+    run_id = await lived(world)
+    before, report = await exported(world, run_id, tmp_path)
+    old = report.signer
+    made = await SigningKeys(world.store, world.keyring).rotate(ADMIN)
+    after, report = await exported(world, run_id, tmp_path)
+    assert (report.problems, report.signer) == ([], made.key_id)
+    assert made.key_id != old
+    heads = [json.loads(each["chain.json"])["tree_head"] for each in (before, after)]
+    assert heads[0] == heads[1]
+    keys = {key["key_id"]: (key["since"], key["until"]) for key in report.manifest["keys"]}
+    assert keys == {old: (keys[old][0], made.since), made.key_id: (made.since, None)}
+    assert (await exported(world, run_id, tmp_path))[0] == after
+
+
+async def test_appendix_k_18_erased_data_leave_the_chain_whole_and_their_digests(open_world, tmp_path: Path):
+    world = await open_world()
+    run_id = await lived(world, said("a needle"), values=(("output", "a", {"x": "a needle"}),))
+    before, _ = await exported(world, run_id, tmp_path)
+    await world.engine.operations.eraser.erase(world.reader(), ADMIN, run_id)
+    after, report = await exported(world, run_id, tmp_path)
+    assert (report.problems, report.manifest["artifacts"]) == ([], [])
+    assert b"needle" not in b"".join(after.values())
+    assert json.loads(after["chain.json"])["root"] == json.loads(before["chain.json"])["root"]
+    digests = [
+        [json.loads(line)["data_digest"] for line in each["timeline.ndjson"].splitlines()] for each in (before, after)
+    ]
+    assert digests[0] == digests[1]
+    told = json.loads(after["redaction.json"])["events"]
+    assert told["withheld"]["erased"] == told["total"]
 
 
 async def test_values_are_redacted_and_what_models_were_told_is_behind_its_scope(open_world, tmp_path: Path):

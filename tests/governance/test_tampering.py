@@ -124,7 +124,7 @@ KINDS: dict[str, tuple[Callable[[Files, int], Files], set[str]]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FILES)
-def test_each_kind_of_change_of_each_file_is_named(both: Verifiers, kind: str, name: str):
+def test_scenario_3_each_kind_of_change_of_each_file_is_named(both: Verifiers, kind: str, name: str):
     change, words = KINDS[kind]
     files = list(FILES.items())
     place = [each for each, _ in files].index(name)
@@ -142,7 +142,7 @@ def test_each_kind_of_change_of_each_file_is_named(both: Verifiers, kind: str, n
 
 @pytest.mark.parametrize("place", range(len(LINES)))
 @pytest.mark.parametrize("kind", ["edited", "dropped", "there twice", "reordered", "truncated", "made up"])
-def test_each_kind_of_change_of_each_event_is_named(both: Verifiers, kind: str, place: int):
+def test_scenario_3_each_kind_of_change_of_each_event_is_named(both: Verifiers, kind: str, place: int):
     lines, seq = list(LINES), place + 1
     if kind == "edited":
         lines[place] = changed(lines[place], lines[place].index(b'"data":') + 8 if b'"data":' in lines[place] else 120)

@@ -7,20 +7,25 @@ from typing import Any
 
 import apsw
 import pytest
+from msgspec.structs import asdict, replace
 
 from runwright.auth.keyring import Keyring, Keys
 from runwright.clock import SystemClock
 from runwright.domain.accounts import Project
+from runwright.domain.evidence import SIGNED, SignedHead
 from runwright.domain.job import JobDefinition
 from runwright.domain.ports import ArtifactStore
+from runwright.domain.tree import Tree
 from runwright.domain.workflow import Step, WorkflowDefinition
 from runwright.engine import job_versions
 from runwright.engine.retention import _proven
+from runwright.store import audit
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import ChangeSet, Slots, Store, Transaction
 from runwright.store.inspection import Finding, Unlock
 from runwright.store.postgres import check as cluster
 from runwright.store.queries.retention import TO_THIN
+from runwright.store.queries.runs import listing
 from runwright.store.queries.schedules import SET_VERSION
 from runwright.store.queries.shapes import setting
 from runwright.store.queries.workflows import INSERT, INSERT_VERSION, encoded
@@ -181,6 +186,28 @@ async def scheduled(checked: Checked, **fields: Any) -> None:
 
     await store.write(work)
     await store.close()
+
+
+async def test_a_log_that_does_not_begin_with_what_was_signed_of_it_is_found(checked: Checked):
+    await checked.fill()
+    store = checked.backend.make()
+    await store.open()
+    run = (await store.fetch(listing(frozenset(), None, newest_first=True), limit=1))[0][0]
+    record = await store.record(run)
+    assert record is not None
+    tree, events = Tree(), await store.events(run, 0, 9)
+    tree.add(events[0].hash)
+    right = SignedHead(1, tree.root.hex(), events[0].hash.hex(), 1, "k", "s")
+
+    async def sign(tx: Transaction, head: SignedHead) -> None:
+        await audit.append(tx, record.run.spec.org_id, "user:u", SIGNED, run, asdict(head))
+
+    await store.write(partial(sign, head=right))
+    assert await checked.check(None) == []
+    await store.write(partial(sign, head=replace(right, size=2)))
+    await store.close()
+    (found,) = await checked.check(None)
+    assert (found.where, found.what, found.how[:18]) == ("log", run, "its first 2 events")
 
 
 async def test_a_schedule_that_is_not_what_its_job_says_is_found(checked: Checked):

@@ -9,7 +9,7 @@ Whatever is signed is signed in one form, that of DSSE: the type of the payload 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal
@@ -144,6 +144,19 @@ class Log:
         self.hash = hashed
         self.tree.add(hashed)
         return digest
+
+
+def unlike(heads: Iterable[SignedHead], events: Iterable[Event]) -> int | None:
+    """Return of how many events a head was signed that a log does not begin with; None where it has them all.
+
+    A log that somebody chained anew, from a changed event on, verifies by itself, and not against what was signed.
+    """
+    roots, tree = {head.size: head.root for head in heads}, Tree()
+    for event in events if roots else ():
+        tree.add(event.hash)
+        if tree.size in roots and roots.pop(tree.size) != tree.root.hex():
+            return tree.size
+    return min(roots, default=None)
 
 
 @lru_cache(maxsize=256)

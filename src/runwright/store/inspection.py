@@ -16,6 +16,7 @@ from runwright.domain import pruning
 from runwright.domain.chain import Break, genesis, verify
 from runwright.domain.erasure import ACTION, receipt
 from runwright.domain.events import Event
+from runwright.domain.evidence import SIGNED, SignedHead, unlike
 from runwright.domain.gathering import context, sealed_parts
 from runwright.domain.ports import ArtifactStore, Sealer
 from runwright.domain.run import Run
@@ -95,6 +96,7 @@ async def _unlocked(state: State, unlock: Unlock | None) -> tuple[Sealer | None,
 async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
     receipts = {target: msgspec.json.decode(data) for target, data in await state.fetch(sql.RECEIPTS, action=ACTION)}
     roots = {target for target, _ in await state.fetch(sql.RECEIPTS, action=pruning.ACTION)}
+    signed = await _signed(state)
     after, done = "", 0
     while page := await state.fetch(sql.RUNS, after=after, limit=BATCH):
         span = {"first": page[0][0], "last": page[-1][0]}
@@ -116,6 +118,9 @@ async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None)
                 continue
             if broken is not None:
                 yield Finding("log", run_id, f"event {broken.seq} was {broken.what}")
+            size = unlike(signed.get(run_id, ()), events) if pruned_at is None else None
+            if broken is None and size is not None:
+                yield Finding("log", run_id, f"its first {size} events are not those whose head was signed")
             if unproven:
                 yield Finding("log", run_id, "what retention left is not what the audit log says")
             if run.spec.agent is not None and used.get(run_id, (0, 0, 0)) != _totals(run):
@@ -126,6 +131,14 @@ async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None)
                 yield finding
         after, done = page[-1][0], done + len(page)
         tell("logs", done, max(count, done))
+
+
+async def _signed(state: State) -> dict[str, list[SignedHead]]:
+    """Return the heads that were signed of each log."""
+    found: dict[str, list[SignedHead]] = {}
+    for target, data in await state.fetch(sql.RECEIPTS, action=SIGNED):
+        found.setdefault(target, []).append(msgspec.json.decode(data, type=SignedHead))
+    return found
 
 
 class _Logs:
