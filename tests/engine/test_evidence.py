@@ -14,7 +14,7 @@ from runwright.domain import outcome as o
 from runwright.domain.commands import Append
 from runwright.domain.events import Draft
 from runwright.domain.evidence import Profile
-from runwright.domain.redaction import Redacted, RedactedText
+from runwright.domain.redaction import Redacted, RedactedText, compose
 from runwright.domain.tenancy import Actor
 from runwright.errors import Denied, Gone, NotFound, Overloaded, StoreError, TooLarge
 from runwright.governance.evidence import Evidence
@@ -222,6 +222,32 @@ async def test_values_are_redacted_and_what_models_were_told_is_behind_its_scope
     assert {each["kind"]: each for each in report.manifest["artifacts"]}["prompt"]["withheld"] is True
     _, report = await exported(world, run_id, tmp_path, "auditor")
     assert all(each["withheld"] for each in report.manifest["artifacts"])
+
+
+def printed(stream: str, chunk: str) -> Draft:
+    return Draft("terminal.output", compose({"stream": stream, "chunk": chunk}))
+
+
+async def test_what_commands_printed_is_a_recording_that_replays_and_holds_no_secret(open_world, tmp_path: Path):
+    world = await open_world()
+    chunks = (
+        ("stdout", "one\ntwo\r"),
+        ("stdout", "\n\x1b[31mred\x1b[0m é\n"),
+        ("stderr", f"{LATER}\n"),
+        ("tty", "a\nb"),
+    )
+    run_id = await lived(world, *(printed(*each) for each in chunks))
+    world.engine.vault.redactors.know("proj_1", 1, [LATER])
+    files, report = await exported(world, run_id, tmp_path)
+    assert report.problems == []
+    head, *lines = [json.loads(line) for line in files["terminal/run.cast"].splitlines()]
+    assert (head["version"], head["term"], head["title"]) == (3, {"cols": 80, "rows": 24}, run_id)
+    assert [code for _, code, _ in lines] == ["o", "o", "o"]
+    assert "".join(text for _, _, text in lines) == "one\r\ntwo\r\n\x1b[31mred\x1b[0m é\r\na\nb"
+    assert all(passed >= 0 for passed, _, _ in lines)
+    for profile in ("auditor", "public"):
+        files, report = await exported(world, run_id, tmp_path, profile)
+        assert (report.problems, "terminal/run.cast" in files) == ([], False)
 
 
 async def test_who_may_not_see_the_run_or_the_profile_is_refused(open_world):

@@ -12,6 +12,7 @@ import msgspec
 
 from runwright.auth.signing_keys import Signer
 from runwright.domain import evidence as forms
+from runwright.domain.cast import TYPE, Cast
 from runwright.domain.events import Event
 from runwright.domain.evidence import Profile, SignedHead, document
 from runwright.domain.evidence_summary import Summary
@@ -56,6 +57,9 @@ class Contents:
         self._held: set[str] = set()
         self._documents: dict[str, Any] = {}
         self._manifest = self._envelope = b""
+        self.cast = Cast(record.run.run_id, record.run.started_at or record.run.spec.created_at)
+        self.printed = 0
+        """How many events the recording of the terminal is made of."""
 
     def events(self, page: Sequence[Event]) -> bool:
         """Write events; false where one does not belong to the log. Raises `StoreError` where redaction fails."""
@@ -69,6 +73,7 @@ class Contents:
             if why is not None:
                 self._withheld[why] += 1
             self._summary.take(event, shown=why is None)
+            self.printed += event.type == TYPE and why is None
             lines.append(forms.line(event, digest, withheld=why is not None))
         self._packer.write(b"".join(lines))
         return True
@@ -108,6 +113,11 @@ class Contents:
         for kind in _MARKER.findall(text):
             name = kind.decode()
             self._rules[name] = self._rules.get(name, 0) + 1
+
+    def terminal(self, event: Event) -> None:
+        """Write what was printed, in the file of the recording; what the timeline withholds is not in it either."""
+        if event.seq <= self.log.tree.size and event.data is not None and not self._holds_secret(event, event.data):
+            self._packer.write(self.cast.line(event))
 
     def value(self, kept: KeptValue) -> None:
         """Write a value as an artifact under the digest of what is shown of it; an auditor is told that it is there."""

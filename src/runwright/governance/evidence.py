@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from runwright.auth.signing_keys import SigningKeys
+from runwright.domain.cast import TYPE
 from runwright.domain.chain import genesis
 from runwright.domain.events import Event
 from runwright.domain.evidence import EXPORTED, Profile
@@ -103,6 +104,12 @@ class Evidence:
         packer.end()
         if contents.log.hash != run.hash:
             raise _broken(run.run_id, run.seq)
+        if contents.printed:
+            packer.begin("terminal/run.cast")
+            packer.write(contents.cast.head())
+            async for event in reader.all_of_type(run.run_id, TYPE):
+                contents.terminal(event)
+            packer.end()
         await self._values(reader, record, contents)
         signer = await self.keys.signer()
         tree = contents.log.tree
