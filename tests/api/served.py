@@ -42,10 +42,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(data_dir: Path, **settings: Any) -> AsyncIterator[Served]:
+async def serving(data_dir: Path | str, **settings: Any) -> AsyncIterator[Served]:
     """Open a server over a data directory and close it again."""
     if "database_url" not in settings:
-        empty_file.put_into(data_dir)
+        empty_file.put_into(Path(data_dir))
     async with open_house(config.load({}, overrides={"data_dir": data_dir, **settings})) as house:
         yield Served(house)
 

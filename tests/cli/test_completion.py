@@ -27,10 +27,10 @@ def script(call: Call, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("runwright ru", {"runs"}),
+        ("runwright ru", {"runs", "runtime"}),
         ("runwright runs attem", {"attempts"}),
         ("runwright runs watch --after", {"--after-seq"}),
-        ("runwright keys r", {"revoke", "rotate"}),
+        ("runwright keys r", {"revoke", "rotate", "rotate-signing"}),
         ("runwright completion z", {"zsh"}),
         ("runwright jobs create greet --retry-strategy lin", {"linear"}),
     ],
