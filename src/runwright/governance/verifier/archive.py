@@ -79,7 +79,8 @@ class Archive:
                 self._report.tell(name, "reordered", "it does not stand where it must")
                 return at - 30
         alike = data[self._at + 26 : self._at + 28] == len(encoded).to_bytes(2, "little")
-        if alike and self._boundary(data.find(b"\n", self._at + 30) + 1):
+        end = data.find(b"\n", self._at + 30)
+        if alike and end >= 0 and self._boundary(end + 1):
             self._report.tell(name, "edited", "its name in the archive")
             return self._at
         self._report.tell(name, "dropped")
