@@ -86,6 +86,7 @@ async def test_pages_of_events_are_drained_and_each_links_to_the_one_before(serv
     for event in events:
         assert event.keys() >= PROMISED
         assert event["payload"]["summary"]
+        assert event["legacy_type"] == event["type"].replace(".", "_")
         assert (event["usage"]["input_tokens"], event["cost_usd"]) == (0, 0)
     assert all(after["prev_hash"] == before["hash"] for before, after in pairwise(events))
     status = await ok(server.admin.get(f"{address}/{run_id}/status"))

@@ -14,12 +14,7 @@ from runwright.domain.summaries import summary
 USED = "usage.recorded"
 """The one type that accounts for calls of models: what `llm.response` says again would be counted twice."""
 REPORTED = "usage.reported"
-LEGACY = {
-    "budget.exhausted": "budget_stop",
-    "run.created": "run_started",
-    "run.started": "run_started",
-    "run.waiting_for_input": "approval_requested",
-}
+LEGACY = {"budget.exhausted": "budget_stop"}
 """The original's names for types; for others they are ours with underscores."""
 NOTHING = RuntimeUsage(
     input_tokens=0,
