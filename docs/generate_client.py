@@ -37,6 +37,7 @@ NAMES = {
 PHRASES = (
     ("import asyncio", "from runwright.client import waiting"),
     ("httpx2.AsyncClient", "waiting.HttpClient"),
+    ("websockets.asyncio.client", "websockets.sync.client"),
 )
 """Whole phrases of code, which go before single names."""
 

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import settings
 
-from tests import postgres
+from tests import costs, postgres
 from tests.store.observers import Observer
 
-# A busy machine must not fail a test that is right: what is slow is found by the durations, not by a deadline.
-settings.register_profile("runwright", deadline=None)
+SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
+
+# A busy machine must not fail a test that is right: what is slow is found by the durations, not by a deadline. Where a
+# test says nothing else it tries 50 new cases each time; the soak as many as it is told.
+settings.register_profile("runwright", deadline=None, max_examples=SOAK or 50)
 settings.load_profile("runwright")
 
 # Hundreds of processes start: where Python may not keep what it compiled, each compiles all it imports, for seconds.
@@ -29,7 +32,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the processes of this session share a PostgreSQL."""
+    """Let the processes of this session share a PostgreSQL, and tell what its tests cost."""
+    config.pluginmanager.register(costs)
     if not hasattr(config, "workerinput"):
         postgres.begin_session()
 

@@ -7,6 +7,7 @@ another one to use instead: its role must be allowed to create databases. Nothin
 from __future__ import annotations
 
 import asyncio
+import atexit
 import fcntl
 import itertools
 import os
@@ -56,7 +57,7 @@ USES = 50
 """How often a database is used again before the files of its tables are full of what is gone."""
 ALONE = (
     "SELECT coalesce(bool_and(pg_terminate_backend(pid, 10000)), true) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'caretaker'"
 )
 STRUCTURE = """
 SELECT md5(string_agg(part, E'\\n' ORDER BY part)) FROM (
@@ -75,8 +76,8 @@ SELECT md5(string_agg(part, E'\\n' ORDER BY part)) FROM (
 EMPTY = """
 SET session_replication_role = replica;
 DO $$DECLARE named regclass; BEGIN
-    FOR named IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-        AND NOT relispartition AND relname <> 'migrations'
+    FOR named IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+        AND relname <> 'migrations' AND pg_relation_size(oid) > 0
     LOOP EXECUTE format('DELETE FROM %s', named); END LOOP;
     FOR named IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
     LOOP EXECUTE format('ALTER SEQUENCE %s RESTART', named); END LOOP;
@@ -85,12 +86,13 @@ SELECT pg_stat_reset()
 """
 
 CARETAKER = "caretaker"
-"""What a connection says that it is that belongs to no test: it waits until there is something to empty."""
+"""What a connection says that it is that belongs to no test: it waits until there is something to empty, or to see."""
 T = TypeVar("T")
 
 _numbers = itertools.count(1)
 _kept: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
 _beside: list[asyncio.AbstractEventLoop] = []
+_threads: list[threading.Thread] = []
 _again: list[tuple[str, int]] = []
 _structure: list[str] = []
 _guards: list[subprocess.Popen[bytes]] = []
@@ -300,9 +302,25 @@ def _apart(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a thread beside: the caller's may have a loop."""
     if not _beside:
         loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, daemon=True).start()
+        _threads.append(threading.Thread(target=loop.run_forever, daemon=True))
+        _threads[0].start()
         _beside.append(loop)
     return asyncio.run_coroutine_threadsafe(work, _beside[0]).result()
+
+
+def _let_go() -> None:
+    """End the connections that were kept, at the end of the process that made them: else each warns, unclosed."""
+
+    async def work() -> None:
+        for connection in _kept.values():
+            connection.terminate()
+        _kept.clear()
+
+    if _kept and _threads[0].is_alive():  # in a process that was forked since it is not
+        asyncio.run_coroutine_threadsafe(work(), _beside[0]).result(5)
+
+
+atexit.register(_let_go)
 
 
 def _server() -> tuple[str, str]:

@@ -40,17 +40,23 @@ from runwright.engine.engine import Engine
 from runwright.engine.signing_secrets import SigningSecrets
 from runwright.errors import InvalidSettings
 from runwright.executors.agent import AgentExecutor
+from runwright.executors.agent_kit import LazyKit
 from runwright.executors.courier import DispatchingCourier
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
+from runwright.executors.orchestrated.executor import OrchestratedExecutor
 from runwright.executors.process.executor import ProcessExecutor
 from runwright.executors.python import PythonExecutor
+from runwright.governance.approvals import Approvals
 from runwright.governance.evidence import Evidence
+from runwright.governance.recordings import Digests
+from runwright.governance.runs import RuntimeRuns
 from runwright.observability import logging, tracing
 from runwright.observability.health import Health
 from runwright.observability.metrics import Metrics
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Store
+from runwright.store.bucket_terms import bucket
 from runwright.store.postgres.bus import PostgresBus
 from runwright.store.postgres.connection import Patience
 from runwright.store.postgres.store import PostgresStore
@@ -94,7 +100,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         dispatcher = _dispatcher(settings, clock)
         dispatching = _dispatching(dispatcher, store, keyring)
         processes = await _processes(settings, store, keyring, watchers)
-        acting = await AgentExecutor.open(settings, clock, artifact_store)
+        kit = LazyKit.of(settings, clock)
+        acting, conducting = await AgentExecutor.open(settings, kit, artifact_store), OrchestratedExecutor(kit)
         engine = Engine(
             store,
             clock,
@@ -102,7 +109,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             sealer=keyring,
             artifacts=artifact_store,
             redactor=redactor,
-            executors=_executors(settings, dispatching, executor, processes, acting),
+            executors=_executors(settings, dispatching, executor, processes, acting, conducting),
             bus=_bus(settings, clock),
             courier=DispatchingCourier(dispatcher, clock),
         )
@@ -111,8 +118,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
         services = _services(settings, clock, engine, keyring, tenants, watchers)
-        if acting is not None:
-            acting.attach(engine, services.agents)
+        for each in (conducting, acting):
+            if each is not None:
+                each.attach(engine, services.agents)
         await engine.known.refresh()
         engine.start()
         try:
@@ -122,19 +130,18 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             yield House(services, served, key, founded.made, processes)
         finally:
             await engine.drain()
-            await _close(dispatching, executor, acting)
+            await _close(dispatching, executor, kit)
     finally:
         await store.close()
         report("process.stopped")
         watchers.close()
 
 
-async def _close(dispatching: HttpExecutor, handlers: PythonExecutor | None, agents: AgentExecutor | None) -> None:
+async def _close(dispatching: HttpExecutor, handlers: PythonExecutor | None, kit: LazyKit) -> None:
     await dispatching.close()
     if handlers is not None:
         handlers.close()
-    if agents is not None:
-        await agents.close()
+    await kit.close()
 
 
 def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
@@ -142,7 +149,7 @@ def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
         if settings.database_row_security:
             raise InvalidSettings.at("database_row_security", "means nothing without database_url")
         files = FileArtifacts(settings.data_dir / "artifacts", settings.artifact_max_bytes, clock)
-        return SqliteStore(settings.data_dir, clock, migrate=settings.migrate), files
+        return SqliteStore(settings.data_dir, clock, migrate=settings.migrate), bucket(settings, clock) or files
     store = PostgresStore(
         settings.database_url,
         clock,
@@ -152,7 +159,7 @@ def _stores(settings: Settings, clock: Clock) -> tuple[Store, ArtifactStore]:
         migrate_wait_s=settings.migrate_wait_s,
         row_security=settings.database_row_security,
     )
-    return store, store.artifacts(settings.artifact_max_bytes)
+    return store, bucket(settings, clock) or store.artifacts(settings.artifact_max_bytes)
 
 
 async def _opened(store: Store, settings: Settings) -> None:
@@ -168,7 +175,8 @@ def secrets_of(settings: Settings) -> list[str]:
     """Return what must stand in no log, not even in a message of a library's."""
     named = [urlsplit(url).password for url in (settings.database_url, settings.database_listen_url) if url]
     passwords = [spelled for password in named if password for spelled in (password, unquote(password))]
-    return [secret for secret in (settings.api_key, settings.master_key, *passwords) if secret]
+    own = (settings.api_key, settings.master_key, settings.s3_secret_access_key)
+    return [secret for secret in (*own, *passwords) if secret]
 
 
 async def _unlocked(store: Store, settings: Settings) -> Keyring:
@@ -188,13 +196,14 @@ def _services(
     streams = Streams(settings)
     metrics = Metrics(engine, streams_open=lambda: streams.count, queues_max=settings.metrics_queues_max)
     watchers.callback(metrics.close)
+    agents = Agents(engine, keyring)
     return Services(
         settings=settings,
         clock=clock,
         authenticator=tenants.authenticator,
         streams=streams,
         engine=engine,
-        agents=Agents(engine, keyring),
+        agents=agents,
         tenants=tenants,
         health=Health(engine, clock, lambda: streams.draining),
         metrics=metrics,
@@ -203,7 +212,10 @@ def _services(
             "address", settings.auth_failures_per_s, settings.auth_failures_burst, settings.rates_max, clock
         ),
         tickets=Tickets(engine.store, settings, clock),
+        approvals=Approvals(engine),
         evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
+        runtime=RuntimeRuns(engine, agents),
+        digests=Digests(),
     )
 
 
@@ -267,9 +279,11 @@ def _executors(
     handlers: PythonExecutor | None,
     processes: ProcessExecutor | None,
     agents: AgentExecutor | None,
+    conducting: OrchestratedExecutor,
 ) -> list[tuple[Executor, int]]:
     """Return what executes runs in this process, each with its slots."""
     found: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
+    found += [(conducting, settings.runtime_slots)] if settings.runtime_slots else []
     found += [] if handlers is None else [(handlers, settings.slots)]
     found += [] if agents is None else [(agents, settings.agent_slots)]
     return found + ([] if processes is None else [(processes, settings.process_slots)])

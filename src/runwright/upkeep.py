@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +15,12 @@ from runwright.auth.keyring import Keys
 from runwright.auth.secret_files import parse_master_key, read_master_key
 from runwright.clock import SystemClock
 from runwright.config import Settings
-from runwright.errors import StoreError
+from runwright.domain.ports import ArtifactStore
+from runwright.errors import NotFound, StoreError
 from runwright.store import migrations, moving
-from runwright.store.inspection import Finding, Progress, Unlock
+from runwright.store.artifacts import FileArtifacts
+from runwright.store.bucket_terms import bucket, bucket_terms
+from runwright.store.inspection import Finding, Progress, State, Unlock
 from runwright.store.migrations import Status, Upgraded
 from runwright.store.moving import Mark, Moved
 from runwright.store.postgres import check as cluster
@@ -22,12 +28,13 @@ from runwright.store.postgres.arrival import arriving
 from runwright.store.sqlite import backup as copies
 from runwright.store.sqlite import check as files
 from runwright.store.sqlite import upgrade as directory
-from runwright.store.sqlite.backup import Manifest
+from runwright.store.sqlite.backup import MANIFEST, Manifest
 from runwright.store.sqlite.connection import FILE
 from runwright.store.sqlite.departure import departing
 
 __all__ = [
-    "Finding", "Manifest", "Moved", "backup", "check", "move", "opens_sealed_values", "restore", "status", "upgrade",
+    "Finding", "Manifest", "Moved", "backup", "check", "copy_artifacts", "move", "opens_sealed_values", "probe",
+    "restore", "status", "upgrade",
 ]  # fmt: skip
 
 
@@ -38,7 +45,9 @@ def backup(settings: Settings, target: Path, tell: Progress, *, keys: bool = Tru
             "this copies data directories; back PostgreSQL up with its own tools, pg_basebackup or pg_dump,"
             " or leave RUNWRIGHT_DATABASE_URL unset"
         )
-    return copies.backup(settings.data_dir, target, SystemClock().now(), tell, keys=keys)
+    clock = SystemClock()
+    fetch = None if (lying := bucket(settings, clock)) is None else partial(_fetch, lying)
+    return copies.backup(settings.data_dir, target, clock.now(), tell, keys=keys, fetch=fetch)
 
 
 async def restore(settings: Settings, source: Path, tell: Progress) -> list[Finding]:
@@ -48,10 +57,12 @@ async def restore(settings: Settings, source: Path, tell: Progress) -> list[Find
 
 async def check(settings: Settings, tell: Progress) -> list[Finding]:
     """Return what is wrong with the database, and with the artifacts that it names."""
-    unlock = _unlock(settings)
+    unlock, clock = _unlock(settings), SystemClock()
     if settings.database_url is not None:
-        return await cluster.check(settings.database_url, SystemClock(), tell, unlock)
-    return await files.check(_there(settings), tell, unlock)
+        return await cluster.check(settings.database_url, clock, tell, unlock, bucket(settings, clock))
+    directory = _there(settings)
+    copied = (directory / MANIFEST).exists()  # a backup has its artifacts with it
+    return await files.check(directory, tell, unlock, None if copied else bucket(settings, clock))
 
 
 def opens_sealed_values(settings: Settings) -> bool:
@@ -95,10 +106,63 @@ async def move(settings: Settings, target: str, tell: Progress) -> tuple[Moved, 
             code="keyring.wrong_master_key",
         )
     clock = SystemClock()
-    with departing(settings.data_dir, clock) as source:
-        async with arriving(target, clock, settings.artifact_max_bytes) as arrival:
+    lying = bucket(settings, clock)
+    with departing(settings.data_dir, clock, lying) as source:
+        async with arriving(target, clock, settings.artifact_max_bytes, lying) as arrival:
             mark = Mark(ids.new_id("move", clock.now()), source.name, arrival.name, clock.now())
             return await moving.move(source, arrival, mark, tell, unlock)
+
+
+async def copy_artifacts(settings: Settings, tell: Progress, *, to_bucket: bool) -> int:
+    """Copy the artifacts that the database names into the bucket, or back beside the database; return how many.
+
+    A server may run, and go on putting: what it put meanwhile is copied by the next time. Nothing is removed.
+    """
+    clock = SystemClock()
+    lying = bucket(settings, clock)
+    if lying is None:
+        raise StoreError("no bucket is named: set RUNWRIGHT_S3_BUCKET")
+    await lying.probe()
+    if settings.database_url is not None:
+        async with cluster.blobs(settings.database_url, clock, settings.artifact_max_bytes) as (state, beside):
+            return await _copied(state, beside, lying, tell, to_bucket=to_bucket)
+    own = FileArtifacts(_there(settings) / copies.ARTIFACTS, settings.artifact_max_bytes, clock)
+    with closing(files.reading(settings.data_dir)) as reader:
+        return await _copied(files.SqliteState(reader), own, lying, tell, to_bucket=to_bucket)
+
+
+async def _copied(state: State, beside: ArtifactStore, lying: ArtifactStore, tell: Progress, *, to_bucket: bool) -> int:
+    source, target = (beside, lying) if to_bucket else (lying, beside)
+    return await moving.copied(state, source, target, tell)
+
+
+def probe(settings: Settings) -> str | None:
+    """Try the bucket, and return what it is called, None where none is named. Raises `Error` if it is no good."""
+    lying, terms = bucket(settings, SystemClock()), bucket_terms(settings)
+    if lying is None or terms is None:
+        return None
+    asyncio.run(lying.probe())
+    return terms.name
+
+
+def _fetch(lying: ArtifactStore, digests: Sequence[str], target: Path, tell: Progress) -> list[str]:
+    """Write artifacts of a bucket into the directory of a backup; return those that were there."""
+
+    async def all_of_them() -> list[str]:
+        found = []
+        for number, digest in enumerate(digests, 1):
+            with suppress(NotFound):  # it was removed since the database was read
+                size, path = await lying.size(digest), copies.place(target, digest)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    path.chmod(0o600)
+                    async for piece in lying.pieces(digest, 0, size):
+                        file.write(piece)
+                found.append(digest)
+            tell("artifacts", number, len(digests))
+        return found
+
+    return asyncio.run(all_of_them())
 
 
 def _there(settings: Settings) -> Path:

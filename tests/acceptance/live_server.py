@@ -5,7 +5,8 @@ import contextlib
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from runwright.client.api import AsyncClient
 from runwright.client.backoff import Backoff
 from tests.acceptance import nursery
-from tests.acceptance.contract import Contract, ContractClient
+from tests.acceptance.contract import ContractClient, contract
 from tests.engine.databases import Database, SqliteDatabase
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,25 +51,38 @@ def environment(**settings: Any) -> dict[str, str]:
 
 
 async def command(*tokens: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Ended:
-    """Run `runwright` with these words to its end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "runwright",
-        *tokens,
-        cwd=REPOSITORY,
-        env=env if env is not None else environment(),
-        stdin=DEVNULL if stdin is None else PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
+    """Run `runwright` with these words to its end, in a process that is forked."""
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
+        given.write((stdin or "").encode())
+        given.seek(0)
+        used = env if env is not None else environment()
+        process = await nursery.start([*tokens], used, errors.fileno(), given.fileno())
+        out = await _told(process)
+        errors.seek(0)
+        return Ended(process.returncode or 0, out.decode(), errors.read().decode())
+
+
+async def program(*tokens: str, env: dict[str, str]) -> Ended:
+    """Run `runwright` with these words to its end, as anybody starts it."""
+    words = ("-m", "runwright", *tokens)
+    with tempfile.TemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *words, cwd=REPOSITORY, env=env, stdin=DEVNULL, stdout=PIPE, stderr=errors
+        )
+        out = await _told(process)
+        errors.seek(0)
+        return Ended(process.returncode or 0, out.decode(), errors.read().decode())
+
+
+async def _told(process: nursery.Forked | Process) -> bytes:
+    """Return the standard output of a process that comes to its end in time."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            out, err = await process.communicate(None if stdin is None else stdin.encode())
+            out, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
+    return out
 
 
 class LiveServer:
@@ -85,7 +99,6 @@ class LiveServer:
         self.log = directory / "server.log"
         self.url = ""
         self.port = 0
-        self.contract: Contract | None = None
         self._settings = {"data_dir": self.data_dir, "api_key": API_KEY, **FAST, **self.database.settings, **settings}
         self._worker = ["--worker", worker] if worker is not None else []
         self._process: nursery.Forked | None = None
@@ -108,8 +121,6 @@ class LiveServer:
             raise AssertionError(f"{line!r}: {self.log.read_text()}")
         self.url = line.split()[1]
         self.port = urlsplit(self.url).port or 0
-        if self.contract is None:
-            self.contract = await Contract.read(self.url)
 
     async def _first_line(self, process: nursery.Forked) -> str:
         try:
@@ -150,10 +161,9 @@ class LiveServer:
         assert "loop.broken" not in told, told
 
     def client(self, token: str | None = API_KEY, **options: Any) -> ContractClient:
-        """Return a client whose every answer is checked against the server's own OpenAPI document."""
-        assert self.contract is not None
+        """Return a client whose every answer is checked against the OpenAPI document of the server."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        client = ContractClient(self.contract, base_url=self.url, headers=headers, timeout=30.0, **options)
+        client = ContractClient(contract(), base_url=self.url, headers=headers, timeout=30.0, **options)
         self._clients.append(client)
         return client
 

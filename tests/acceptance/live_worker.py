@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
-from tests.acceptance.live_server import API_KEY, HANDLERS, PATIENCE_S, REPOSITORY, environment
+from tests.acceptance import nursery
+from tests.acceptance.live_server import API_KEY, HANDLERS, PATIENCE_S, environment
 
 
 class LiveWorker:
@@ -21,10 +20,10 @@ class LiveWorker:
         self.worker_id = ""
         self._options = (*([] if handlers is None else [handlers]), "--url", url, *options)
         self._key = key
-        self._process: Process | None = None
+        self._process: nursery.Forked | None = None
 
     @property
-    def process(self) -> Process:
+    def process(self) -> nursery.Forked:
         """Return the process; it is a mistake of the test to ask while there is none."""
         assert self._process is not None
         return self._process
@@ -32,15 +31,8 @@ class LiveWorker:
     async def start(self) -> "LiveWorker":
         """Start the worker and wait until it says that it is ready."""
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "runwright", "worker", *self._options),
-                cwd=REPOSITORY,
-                env=environment(api_key=self._key),
-                stdout=PIPE,
-                stderr=log,
-            )
-        assert self._process.stdout is not None
+            words = ["worker", *self._options]
+            self._process = await nursery.start(words, environment(api_key=self._key), log.fileno())
         async with asyncio.timeout(PATIENCE_S):
             line = (await self._process.stdout.readline()).decode()
         if not line.startswith("ready wrk_"):

@@ -1,7 +1,7 @@
-"""Servers that are forked from a process which has loaded their code: each start would load it for over a second.
+"""Servers, workers and commands forked from a process which has loaded their code: each would load it for a second.
 
 What is forked is a process like any other: with an environment, streams and an end of its own, stopped and killed.
-Commands of the tests, and those of the guides, start as anybody's do.
+`live_server.program`, the commands of the guides, and all of `tests/cli` start as anybody's do.
 """
 
 from __future__ import annotations
@@ -76,14 +76,18 @@ class Forked:
 _doors: list[socket.socket] = []
 
 
-async def start(tokens: list[str], env: dict[str, str], errors: int) -> Forked:
-    """Start `runwright` with these words and this environment; `errors` is where its standard error goes."""
+async def start(tokens: list[str], env: dict[str, str], errors: int, given: int | None = None) -> Forked:
+    """Start `runwright` with these words and this environment.
+
+    `errors` is where its standard error goes, `given` is its standard input: nothing, if that is None.
+    """
     if not _doors:
         _doors.append(_open())
     out, out_end = os.pipe()
     status, status_end = socket.socketpair()
     asked = json.dumps({"tokens": tokens, "env": env}).encode()
-    socket.send_fds(_doors[0], [asked], [out_end, errors, status_end.fileno()])
+    fds = [out_end, errors, status_end.fileno(), *([] if given is None else [given])]
+    socket.send_fds(_doors[0], [asked], fds)
     os.close(out_end)
     status_end.close()
     return await Forked.of(int(_doors[0].recv(64)), out, status)
@@ -122,23 +126,23 @@ def _live(door: socket.socket) -> dict[str, Any] | None:
                 _bury(children)
             if door not in ready:
                 continue
-            asked, fds, _, _ = socket.recv_fds(door, MESSAGE_MAX, 3)
+            asked, fds, _, _ = socket.recv_fds(door, MESSAGE_MAX, 4)
             if not asked:
                 return None
-            out, errors, status = fds
+            out, errors, status, *given = fds
             pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                os.dup2(out, 1)
-                os.dup2(errors, 2)
+                for number, fd in ((1, out), (2, errors), *((0, fd) for fd in given)):
+                    os.dup2(fd, number)
                 for fd in (*fds, *children.values(), *(each.fileno() for each in (door, woken, waking))):
                     os.close(fd)
                 made: dict[str, Any] = json.loads(asked)
                 return made
             children[pid] = status
-            os.close(out)
-            os.close(errors)
+            for fd in (out, errors, *given):
+                os.close(fd)
             door.send(str(pid).encode())
 
 

@@ -75,6 +75,8 @@ class World(NamedTuple):
             "replay_run": {"force": True},
             "cancel_run_idempotent": {"reason": "why not"},
             "cancel_runtime_run": {"reason": "why not"},
+            "create_runtime_run": {"objective": "look at it"},
+            "decide_approval": {"checkpoint_id": "apr_none", "decision": "deny", "subject_sha256": "0" * 64},
             "bulk_cancel": {"run_ids": []},
             "bulk_cancel_all": {"dry_run": True},
             "bulk_replay": {"run_ids": [self.idents["run_id"]], "force": True},

@@ -44,7 +44,9 @@ async def test_appendix_c_20_an_id_of_another_organization_is_404(ours: World, t
 
 
 @pytest.mark.parametrize("endpoint", NAMING, ids=name)
-async def test_an_id_that_nothing_has_is_404_in_the_same_words(ours: World, theirs: World, endpoint: Endpoint):
+async def test_scenario_12_an_id_of_others_is_404_in_the_words_of_one_that_nothing_has(
+    ours: World, theirs: World, endpoint: Endpoint
+):
     parameter = endpoint.parameters[0]
     unknown = ours.idents[parameter][:-6] + "abcdef"
     answers = [
@@ -64,7 +66,7 @@ async def test_an_id_of_any_form_is_404(ours: World, endpoint: Endpoint):
         assert response.status_code == 404, f"{ident[:50]}: {response.text}"
 
 
-async def test_a_project_of_others_is_404_wherever_it_is_named(ours: World, theirs: World):
+async def test_scenario_12_a_project_of_others_is_404_wherever_it_is_named(ours: World, theirs: World):
     project = theirs.idents["project"]
     for endpoint in GUARDED:
         if "project_id" in field_names(endpoint.query):

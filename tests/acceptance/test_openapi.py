@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.acceptance.contract import ContractClient
+from tests.acceptance.contract import ContractClient, contract
 from tests.acceptance.speech import Json, said
 from tests.acceptance.table import ENDPOINTS
 
@@ -22,6 +22,10 @@ def database_kind() -> str:
 async def document(admin: ContractClient) -> Json:
     read: Json = await said(admin.get("/openapi.json"))
     return read
+
+
+async def test_the_document_is_the_one_that_every_answer_is_held_against(document: Json):
+    assert document == contract().document
 
 
 async def test_the_document_is_valid_openapi_3_1(document: Json):

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from runwright.store import migrations
-from tests.acceptance.live_server import Ended, LiveServer, command, environment
+from tests.acceptance.live_server import Ended, LiveServer, command, environment, program
 from tests.store.test_upgrades import as_of
 
 pytestmark = [pytest.mark.xdist_group("acceptance-start"), pytest.mark.slow]
@@ -121,7 +121,7 @@ async def test_handlers_that_are_not_there_or_cannot_be_loaded(tmp_path: Path):
     env = environment(data_dir=tmp_path / "data") | {"PYTHONPATH": str(tmp_path)}
 
     async def serve_with(name: str) -> Ended:
-        return await command("serve", "--port", "0", "--worker", name, env=env)
+        return await program("serve", "--port", "0", "--worker", name, env=env)
 
     names = ["no_such_module:app", "examples.hello:nothing", "half:app"]
     ends = await asyncio.gather(*map(serve_with, names))

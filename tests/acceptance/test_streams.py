@@ -59,7 +59,9 @@ async def test_a_stream_resumed_at_every_seq_gives_exactly_the_rest(api: Speech,
         assert await api.stream(told["id"], path="events", last=cut) == rest
 
 
-async def test_a_stream_cut_at_any_byte_and_resumed_is_the_same_bytes(server: LiveServer, api: Speech, told: Json):
+async def test_scenario_2_a_stream_cut_at_any_byte_and_resumed_is_the_same_bytes(
+    server: LiveServer, api: Speech, told: Json
+):
     whole = await api.stream(told["id"])
     path = f"/v1/runs/{told['id']}/stream"
     reader, writer = await raw_request(server, path)

@@ -98,8 +98,8 @@ class ModelServer:
             await writer.drain()
             return True
         whole = [*wire(Reply(text=("Once", " upon", " a", " time")), asked.body["model"])]
-        await _FAULTS.get(step, _status)(reader, writer, whole, asked, step)
-        return False
+        goes_on: bool = await _FAULTS.get(step, _status)(reader, writer, whole, asked, step)
+        return goes_on
 
     def _next(self, asked: Asked) -> Reply | Fault:
         if not self.script:
@@ -145,7 +145,7 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 
 async def _status(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, whole: list[bytes], asked: Asked, fault: Fault
-) -> None:
+) -> bool:
     status, headers, kind, words = _STATUS[fault]
     told = words.format(key=asked.key, half=asked.key[: len(asked.key) // 2])
     body = json.dumps({"type": "error", "error": {"type": kind, "code": kind, "message": told, "param": None}})
@@ -153,19 +153,24 @@ async def _status(
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {text}" for name, text in named.items()), "", body]
     writer.write("\r\n".join(lines).encode())
     await writer.drain()
+    return True
 
 
-def _fault(act: Callable[[asyncio.StreamWriter, list[bytes], Asked], bool]) -> Any:
-    """Make a fault: it writes, and returns whether the server then waits until the client has gone."""
+def _fault(act: Callable[[asyncio.StreamWriter, list[bytes], Asked], bool], ends: bool = False) -> Any:
+    """Make a fault: it writes, and returns whether the server then waits until the client has gone.
+
+    If it `ends`, its answer is a whole one to HTTP: the client may send its next request on the same connection.
+    """
 
     async def go(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, whole: list[bytes], asked: Asked, fault: Fault
-    ) -> None:
+    ) -> bool:
         waits = act(writer, whole, asked)
         with contextlib.suppress(ConnectionError):
             await writer.drain()
             if waits:
                 await _gone(reader)
+        return ends
 
     return go
 
@@ -213,7 +218,7 @@ def _head_then(*pieces: bytes, **headers: str) -> Callable[[asyncio.StreamWriter
 def _no_end(writer: asyncio.StreamWriter, whole: list[bytes], asked: Asked) -> bool:
     _begin(writer, whole)
     writer.write(b"0\r\n\r\n")
-    return True
+    return False
 
 
 def _only(data: bytes, waits: bool) -> Callable[[asyncio.StreamWriter, list[bytes], Asked], bool]:
@@ -229,7 +234,7 @@ def _number(writer: asyncio.StreamWriter, whole: list[bytes], asked: Asked) -> b
     for piece in whole:
         _chunk(writer, piece.replace(b'"Once"', b"7").replace(b'" upon"', b'["upon"]'))
     writer.write(b"0\r\n\r\n")
-    return True
+    return False
 
 
 _SHAPES = {
@@ -258,13 +263,13 @@ _FAULTS: dict[str, Any] = {
     "cut": _fault(_after_half(b"", waits=False)),
     "malformed": _fault(_after_half(b'event: message_delta\ndata: {"choices": [{"del\n\n')),
     "wrong_shape": _fault(_wrong_shape),
-    "number_for_text": _fault(_number),
+    "number_for_text": _fault(_number, ends=True),
     "told_overloaded": _fault(_told("overloaded_error", "Come back later.")),
     "told_wrong": _fault(_told("invalid_request_error", "The prompt is too long.")),
     "told_echo_key": _fault(_told("api_error", "Lost the session of {key}.")),
     "endless": _fault(_head_then(*[_BOMB] * 300)),
     "packed": _fault(_head_then(b"\x1f\x8b", content_encoding="gzip")),
-    "no_end": _fault(_no_end),
+    "no_end": _fault(_no_end, ends=True),
 }
 
 

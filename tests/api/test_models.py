@@ -28,7 +28,7 @@ async def test_a_fresh_server_is_ready_to_ask_its_own_model_for_nothing(served: 
     assert (local["route"], local["kind"], local["model"]) == ("local", "local", "smollm2-135m-instruct")
     assert (local["ready"], local["problem"]) == (True, None)
     assert (local["price"]["input"], local["price"]["output"], local["price"]["source"]) == (0, 0, "route")
-    assert local["context_window"] == 4096, "as much as the model in the process takes, though the route says more"
+    assert local["context_window"] == 4096, "as much as the model in the process takes"
 
 
 async def test_a_price_is_that_of_the_route_else_of_the_table_else_not_known(served: Served):
@@ -46,6 +46,29 @@ async def test_a_price_is_that_of_the_route_else_of_the_table_else_not_known(ser
     assert (found["dear"]["price"]["cached"], found["dear"]["price"]["output"]) == (5, 7)
     assert found["own"]["price"] is None
     assert {name for name, row in found.items() if row["ready"]} == {"local", "usual", "dear", "own"}
+
+
+async def test_a_route_says_what_its_model_takes_and_a_run_pins_no_more(served: Served):
+    await ok(served.admin.post("/v1/providers", json={"name": "ours", "kind": "openai", "api_key": "sk-test-1"}), 201)
+    theirs = {
+        "name": "theirs",
+        "kind": "openai-compatible",
+        "api_key": "sk-test-2",
+        "base_url": "https://theirs.test/v1",
+    }
+    await ok(served.admin.post("/v1/providers", json=theirs), 201)
+    await route(served, "usual", kind="openai", model="gpt-4o", provider="ours")
+    await route(served, "small", kind="openai", model="gpt-4o", provider="ours", context_window=2000)
+    await route(served, "vast", kind="openai", model="gpt-4o", provider="ours", context_window=9_000_000)
+    await route(served, "own", kind="openai-compatible", model="mine", provider="theirs")
+    said = {row["name"]: row["context_window"] for row in await ok(served.admin.get("/v1/routes"))}
+    assert said == {"local": 4096, "usual": 128_000, "small": 2000, "vast": 9_000_000, "own": 131_072}
+    kept = {name: row["context_window"] for name, row in (await models(served)).items()}
+    assert kept == said | {"vast": 128_000}
+    thread = await ok(served.admin.post("/v1/threads", json={"route_id": "vast"}), 201)
+    made = await ok(served.admin.post(f"/v1/threads/{thread['id']}/runs"), 201)
+    events = await ok(served.admin.get(f"/v1/runs/{made['run_id']}/events"))
+    assert events[0]["data"]["spec"]["agent"]["context_window"] == 128_000
 
 
 async def test_what_a_server_lacks_is_said_with_what_to_do(

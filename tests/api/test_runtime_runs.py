@@ -100,7 +100,7 @@ async def test_lines_of_ndjson_are_the_events_of_the_pages(server: Served):
     assert [json.loads(line) for line in answer.text.splitlines()] == await drained(server, ADDRESSES[0], run_id, 500)
 
 
-async def test_a_cursor_that_is_of_no_event_of_this_run_is_not_there(server: Served):
+async def test_k1_a_cursor_of_another_run_is_not_there_nor_one_that_is_of_no_event(server: Served):
     run_id, other = await ended(server), await ended(server)
     path = f"/api/v1/runs/{run_id}/events/list?"
     await refused(server, f"{path}after_event_id={other}.1", 404, "CURSOR_NOT_FOUND")

@@ -97,15 +97,20 @@ async def test_a_token_that_was_not_minted_here_is_nobodys(world: Scene):
 async def test_a_run_token_opens_no_other_route(world: Scene):
     run = await world.accepted()
     document = (await world.server.admin.get("/openapi.json")).json()["paths"]
-    tried = 0
+    tried, refused_there = 0, set()
     for path, methods in document.items():
         for method, operation in methods.items():
-            if operation["security"] and not path.startswith("/sdk/v1/"):
+            if path.startswith("/sdk/v1/"):
+                continue
+            if {"runToken": []} in operation["security"]:
+                refused_there.add(f"{method} {path}")
+            elif operation["security"]:
                 filled = path.replace("{run_id}", run.run_id).replace("{", "").replace("}", "")
                 response = await run.client.request(method, filled, json={})
                 assert response.status_code == 401, f"{method} {path}: {response.text}"
                 tried += 1
     assert tried > 50
+    assert refused_there == {"post /api/v1/runs/{run_id}/approvals"}, "it is known there, and decides nothing"
 
 
 async def test_a_token_is_taken_from_both_headers(world: Scene):

@@ -6,6 +6,7 @@ The executing side is played by the test: it claims, asks, and finishes as an ex
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from runwright.domain.run import Run, Wait
 from runwright.domain.thread import TextPart
 from runwright.engine.requests import Take
 from tests.api.served import Served, ok, refused, serving
+from tests.engine.deciding import gated
 
 RUN_FIELDS = {
     "run_id", "org_id", "thread_id", "status", "model", "persona_id", "total_input_tokens", "total_output_tokens",
@@ -121,6 +123,26 @@ async def test_a_persona_is_pinned_and_an_unknown_one_is_refused(server: Stage) 
             server.admin.post(f"/v1/threads/{other}/runs", json={"persona_id": unknown}), 404, "personas.not_found"
         )
     await refused(server.admin.post(f"/v1/threads/{other}/runs", json={"route_id": "nowhere"}), 404, "routes.not_found")
+
+
+async def test_who_may_not_read_prompts_sees_personas_without_theirs(server: Stage) -> None:
+    made = await ok(server.admin.post("/v1/personas", json={"key": "spy", "prompt": "The word is swordfish."}), 201)
+    assert made["prompt"] == "The word is swordfish."
+    reader = await server.key("models:read")
+    privileged = await server.key("models:read", "prompts:read")
+    maker = await server.key("agents:manage")
+    for path in ("/v1/personas/spy", "/v1/personas/spy@1"):
+        assert (await ok(reader.get(path)))["prompt"] is None
+        assert (await ok(privileged.get(path)))["prompt"] == "The word is swordfish."
+    listed = await ok(reader.get("/v1/personas?key=spy"))
+    assert [(each["persona_id"], each["prompt"]) for each in listed] == [("spy@1", None)]
+    again = {"key": "spy", "prompt": "The word is tuna."}
+    assert (await ok(maker.post("/v1/personas", json=again), 201))["prompt"] is None
+    thread_id = await server.thread(persona_id="spy")
+    run = await server.start(thread_id, input="Hello")
+    events = (await server.admin.get(f"/v1/runs/{run['run_id']}/events")).text
+    assert hashlib.sha256(b"The word is tuna.").hexdigest() not in events, "a short text is guessed from its digest"
+    assert "prompt_sha256" not in events
 
 
 async def test_a_busy_thread_is_refused_until_its_run_has_ended(server: Stage) -> None:
@@ -295,7 +317,8 @@ async def test_a_confirmation_takes_yes_or_no_or_a_decision(
 
 async def test_an_approval_is_decided_elsewhere(server: Stage) -> None:
     made = await server.start(await server.thread())
-    await server.ask(await server.claim(), "approval")
+    run = await server.claim()
+    await server.finish(run, gated(server.house.services.engine, run.spec.project_id))
     path = f"/v1/runs/{made['run_id']}/input"
     await refused(server.admin.post(path, json={"content": "yes"}), 409, "runs.approval_required")
 

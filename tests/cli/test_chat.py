@@ -103,13 +103,20 @@ def test_a_program_is_told_the_events(call_server: Call, talk: Talk):
     ("run", "end", "code", "told"),
     [
         ({"state": "failed", "error": "no key", "error_class": "ProviderRejected"}, "run.failed", 1, "no key"),
+        (
+            {"state": "failed", "error": "no key", "error_class": "ProviderRejected"},
+            ("run.failed", {"code": "providers.rejected", "details": {"reason": "credentials"}}),
+            1,
+            "no key [providers.rejected: credentials]",
+        ),
         ({"state": "cancelled"}, "run.cancelled", 3, "cancelled"),
         ({"state": "completed", "total_cost_usd": None}, "run.completed", 0, "cost not known"),
         ({"state": "completed", "total_cost_usd": 0.0}, "run.completed", 0, "out, $0,"),
     ],
 )
 def test_it_exits_as_the_run_ended_and_says_what_it_cost(call_server: Call, talk: Talk, run, end, code, told):
-    talk([*answer("Hi.")[:1], (end, {})], **run)
+    last = end if isinstance(end, tuple) else (end, {})
+    talk([*answer("Hi.")[:1], last], **run)
     ended = call_server("chat", "Hello")
     assert (ended.code, ended.out) == (code, "Hi.\n"), "what was said of an answer that nobody finished is kept"
     assert told in ended.err

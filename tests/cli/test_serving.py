@@ -76,7 +76,7 @@ def test_up_shows_the_samples_and_exits(tmp_path: Path):
 def test_up_goes_on_serving_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        (tmp_path / "settings.toml").write_text(f"port = {port}\n")
+        (tmp_path / "settings.toml").write_text(f"port = {port}\nagent_slots = 0\n")  # the model has said enough above
         process = command("up", "--config", str(tmp_path / "settings.toml"), data_dir=tmp_path / "data")
         assert until(process.stdout, "serving until Ctrl-C") is not None, "a taken port is no obstacle"
         assert end(process, number) == 0

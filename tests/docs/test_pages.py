@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.docs.pages import ROOT, blocks, documents, text
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 ENDPOINT = re.compile(r"`?\b(?P<method>GET|POST|PATCH|PUT|DELETE) (?P<path>/[a-z0-9/_{}:.-]*)")
-VARIABLE = re.compile(r"\bRUNWRIGHT_[A-Z][A-Z_]*")
+VARIABLE = re.compile(r"\bRUNWRIGHT_[A-Z][A-Z0-9_]*")
 EVENT = re.compile(r"`((?:run|log|stream|output|checkpoint|step)\.[a-z_]+)`")
 CODE = re.compile(r"`((?:runs|jobs|store|server|auth|idempotency|limits|request|keyring)\.[a-z_]+)`")
 COMMAND = re.compile(r"`runwright ([a-z-]+)")
@@ -128,12 +129,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@cache
 def reports_in_the_source() -> list[str]:
     """Return the names of what is reported to the log."""
     sources = (ROOT / "src" / "runwright").rglob("*.py")
     return [name for path in sources for name in re.findall(r'report\("([a-z_.]+)"', path.read_text(encoding="utf-8"))]
 
 
+@cache
 def codes_in_the_source() -> list[str]:
     """Return the error codes that single places give instead of their class's."""
     sources = (ROOT / "src" / "runwright").rglob("*.py")

@@ -20,6 +20,7 @@ GUESTS = (
     "docs/how-to/manage-jobs.md",
     "docs/how-to/use-strait-python.md",
     "docs/how-to/verify-evidence.md",
+    "docs/how-to/compare-windows-of-runs.md",
 )
 TROUBLES = (
     "docs/concepts/dead-letters.md",

@@ -183,12 +183,13 @@ class Play:
             model=step.call.model,
             prompt=["head", *("said" for _ in step.call.messages)],
             heard_seq=step.heard_seq,
+            left_out=step.call.left_out,
             input_tokens_at_most=room.input_tokens_at_most,
             max_output_tokens=room.max_output_tokens,
             reserved_microusd=room.reserved_microusd,
         )
         self.append(("llm.request", request))
-        at = sum(message.role == "assistant" for message in step.call.messages)
+        at = sum(message.role == "assistant" for message in self.told.messages)
         says = self.script[at] if at < len(self.script) else Answer("That is all.")
         half = len(says.text) // 2
         for piece in (says.text[:half], says.text[half:]):

@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from runwright import ids
 from runwright.domain import commands as c
 from runwright.domain import outcome as o
-from runwright.domain.agent_terms import AgentTerms
+from runwright.domain import runtime_events as r
+from runwright.domain.agent_terms import AgentTerms, Budget
+from runwright.domain.approval import Ask, Required, Verdict, Voter
 from runwright.domain.chain import Header, Link, body, data_digest, link
 from runwright.domain.events import Draft, Event
 from runwright.domain.fold import Folded, fold
@@ -22,8 +24,10 @@ from runwright.domain.question import Mode, Question
 from runwright.domain.redaction import RedactedText, Redactor, compose
 from runwright.domain.retry import RetryPolicy
 from runwright.domain.run import Gather, On, Run, Spec, StopKind, Trace, ValueRef, Wait, WorkflowRef
+from runwright.domain.runtime_terms import CommandStep, GateStep, ReportStep, RuntimeTerms
 from runwright.domain.state import decide
 from runwright.domain.tenancy import Cause
+from runwright.domain.verdict import Stop
 
 T0 = 1_800_000_000_000_000
 SECOND = 1_000_000
@@ -91,6 +95,23 @@ ASKED = o.Parked(
     Wait("input", "rq_1"),
     Question(request_id="rq_1", prompt=RedactedText("Which one?"), schema={"type": "object"}),
 )
+DIGEST = "d" * 64
+MEMBER = Voter("user_2", "approver", "Ada")
+GATED = o.Parked(
+    None,
+    Wait("approval", "apr_1"),
+    approval=Ask(
+        checkpoint_id="apr_1",
+        gate_id="push",
+        risk="high",
+        summary=RedactedText("Push 3 files?"),
+        subject={"kind": "diff", "sha256": DIGEST},
+        subject_sha256=DIGEST,
+        required=Required(1, ("approver", "admin")),
+        evidence_refs=(),
+        ttl_s=3600,
+    ),
+)
 GIVEN_IN = c.Delivery("rq_1", ValueRef("3" * 64, 2, RedactedText("{}")), b"sealed")
 
 
@@ -100,6 +121,18 @@ def said(run_id: str, mode: Mode = "answer", request_id: str | None = "rq_1") ->
     return c.Answer(
         run_id=run_id, mode=mode, content=text("the blue one"), cause=CAUSE, request_id=request_id, delivery=given
     )
+
+
+def gated(quorum: int = 1) -> o.Parked:
+    """Return the outcome of an attempt that asks so many people."""
+    assert GATED.approval is not None
+    return replace(GATED, approval=replace(GATED.approval, required=Required(quorum, ("approver", "admin"))))
+
+
+def voting(run_id: str, verdict: Verdict = "approve", by: Voter = MEMBER, **given: Any) -> c.Vote:
+    """Return a person's vote on what a run asks."""
+    usual: dict[str, Any] = {"checkpoint_id": "apr_1", "subject_sha256": DIGEST, "cause": Cause(f"user:{by.user_id}")}
+    return c.Vote(run_id=run_id, verdict=verdict, by=by, **{**usual, **given})
 
 
 def usage(cost_microusd: int | None = 7) -> Draft:
@@ -115,6 +148,31 @@ def usage(cost_microusd: int | None = 7) -> Draft:
         "estimated": False,
     }
     return Draft("usage.recorded", compose(data))
+
+
+STEPS = (
+    CommandStep(step_id="build", command=("make",)),
+    GateStep(step_id="tests", command=("pytest", "-q")),
+    ReportStep(step_id="report"),
+)
+RUN_TERMS = RuntimeTerms(steps=STEPS, objective="Look at it", budget=Budget(wall_s=60, tool_calls=5))
+
+
+def begun(step_id: str = "build", epoch: int = 1) -> tuple[Draft, ...]:
+    """Return what says that a step has begun."""
+    call = {"tool_call_id": f"cmd_{step_id}", "tool_name": "command", "arguments": {}, "risk": "medium"}
+    said = {
+        "run.stage_changed": r.StageChanged(before="QUEUED", after="RUNNING"),
+        "step.started": r.StepBegun(step_id=step_id, kind="command", name=step_id, lease_epoch=epoch),
+    }
+    drafts = [Draft(name, compose(data)) for name, data in said.items()]
+    return (*drafts, Draft("tool.call", compose({**call, "args_sha256": ""})))
+
+
+def done(step_id: str = "build", status: r.StepStatus = "succeeded") -> tuple[Draft, ...]:
+    """Return what says that a step has ended."""
+    ended = r.StepEnded(step_id=step_id, kind="command", name=step_id, status=status, exit_code=0)
+    return (Draft("step.completed", compose(ended)),)
 
 
 def failed(error_class: str = "ValueError", message: str = "boom", **given: Any) -> o.Failed:
@@ -185,6 +243,10 @@ class History:
         """End the attempt under its lease."""
         run = self.standing
         return self.apply(c.Finish(run.run_id, run.lease_epoch, outcome, draw, drafts))
+
+    def append(self, *drafts: Draft) -> Run:
+        """Append records under the run's lease."""
+        return self.apply(c.Append(self.standing.run_id, self.standing.lease_epoch, drafts))
 
     def stop(self, kind: StopKind, cause: Cause = CAUSE) -> Run:
         """Ask the run to stop."""
@@ -291,6 +353,23 @@ def _asking() -> History:
     return history
 
 
+def _gated(quorum: int = 1) -> History:
+    history = _executing()
+    history.finish(gated(quorum))
+    return history
+
+
+def _ordered(**given: Any) -> History:
+    usual = {"kind": "runtime", "executor": "orchestrated", "job_id": None, "runtime": RUN_TERMS, "max_attempts": 1}
+    return History(**{**usual, **given})
+
+
+def _conducted(**given: Any) -> History:
+    history = _ordered(**given)
+    history.claim()
+    return history
+
+
 def _single() -> History:
     return _executing(max_attempts=1)
 
@@ -349,6 +428,16 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "failed": _then(_single, lambda h: h.finish(failed())),
     "dead-lettered": _then(_executing, lambda h: h.finish(failed(retryable=False))),
     "failed by waiting too long": _then(_executing, lambda h: h.finish(o.Parked(T0 + HOUR, GO)), lambda h: h.due()),
+    "waiting for an approval": _gated,
+    "waiting for two approvals": lambda: _gated(2),
+    "waiting for the second approval": _then(lambda: _gated(2), lambda h: h.apply(voting(h.standing.run_id))),
+    "approved": _then(_gated, lambda h: h.apply(voting(h.standing.run_id))),
+    "denied": _then(_gated, lambda h: h.apply(voting(h.standing.run_id, "deny", comment=text("not today")))),
+    "never decided": _then(_gated, lambda h: h.due()),
+    "cancelled while it asked": _then(_gated, lambda h: h.stop("cancel")),
+    "paused while it asked": _then(_gated, lambda h: h.stop("pause")),
+    "approved in its pause": _then(_gated, lambda h: h.stop("pause"), lambda h: h.apply(voting(h.standing.run_id))),
+    "agent waiting for an approval": _then(_acting, lambda h: h.finish(GATED)),
     "agent queued": _agent,
     "agent later": lambda: _agent(scheduled_at=T0 + HOUR),
     "agent in line": lambda: _agent(wait=Wait("dependency", "thr_1")),
@@ -366,6 +455,16 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "agent failed": _then(_acting, lambda h: h.finish(failed(retryable=False))),
     "agent never answered": _then(_asking, lambda h: h.due()),
     "agent cancelled": _then(_acting, lambda h: h.stop("cancel"), lambda h: h.finish(o.Stopped(text("So fa")))),
+    "runtime queued": _ordered,
+    "runtime executing": _conducted,
+    "runtime in a step": _then(_conducted, lambda h: h.append(*begun())),
+    "runtime with a step done": _then(_conducted, lambda h: h.append(*begun(), *done())),
+    "runtime recovered": _then(_conducted, lambda h: h.append(*begun()), lambda h: h.lose()),
+    "runtime paused": _then(_conducted, lambda h: h.stop("pause"), lambda h: h.finish(o.Stopped())),
+    "runtime completed": _then(_conducted, lambda h: h.finish(o.Completed(stop=Stop("NONE")), *begun(), *done())),
+    "runtime failed": _then(_conducted, lambda h: h.finish(failed(retryable=False))),
+    "runtime asked to cancel": _then(_conducted, lambda h: h.stop("cancel")),
+    "runtime cancelled": _then(_conducted, lambda h: h.stop("cancel"), lambda h: h.finish(o.Stopped())),
     "cancelled": _then(_mortal, lambda h: h.stop("cancel")),
     "expired": _then(_mortal, lambda h: h.expire()),
 }
@@ -391,6 +490,8 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "parked for an event": o.Parked(T0 + HOUR, GO),
         "parked for ever": o.Parked(None, Wait("child", "run_2", "c")),
         "parked for an answer": ASKED,
+        "parked for an approval": GATED,
+        "parked for two approvals": gated(2),
         "stopped": o.Stopped(),
         "released": o.Released(),
     }
@@ -409,6 +510,11 @@ def commands_for(history: History) -> dict[str, c.Command]:
         "answer": said(run_id),
         "answer to another": said(run_id, request_id="rq_2"),
         "steer": said(run_id, "steer", None),
+        "approve": voting(run_id),
+        "approve too": voting(run_id, by=replace(MEMBER, user_id="user_3")),
+        "approve another": voting(run_id, checkpoint_id="apr_2"),
+        "deny": voting(run_id, "deny"),
+        "wake from an approval": c.Wake(run_id=run_id, on="approval", key="apr_1", cause=CAUSE),
         "wake with nothing": c.Wake(run_id=run_id, on="dependency", cause=CAUSE),
         "proceed": c.Proceed(run_id=run_id, on="dependency", cause=CAUSE, drafts=(log_line(),)),
         "proceed for another": c.Proceed(run_id=run_id, on="child", key="run_3", cause=CAUSE, outcome=o.Stopped()),

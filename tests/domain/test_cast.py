@@ -35,3 +35,8 @@ def test_times_are_seconds_since_the_line_before_and_never_go_back():
     head = json.loads(cast.head())
     assert head == {"version": 3, "term": {"cols": 80, "rows": 24}, "timestamp": 2, "title": "run_1"}
     assert [passed for passed, _, _ in lines(cast, ["a", "b", "c", "d"], "tty", 1_500_000)] == [0.0, 1.0, 1.5, 1.5]
+
+
+def test_bytes_that_are_no_text_are_shown_as_what_stands_for_them():
+    data = compose({"stream": "tty", "chunk": "/2E=", "encoding": "base64"})
+    assert json.loads(Cast("run", 0).line(replace(EVENT, data=data)))[2] == "\ufffda"

@@ -19,7 +19,7 @@ from runwright.domain.redaction import compose
 from runwright.domain.run import ValueRef
 from tests.domain.specimens import CAUSE, HOUR, SPECIMENS, T0, WORKER, History, failed, log_line, text
 
-LIFECYCLE = {name for name, entry in e.CATALOGUE.items() if not entry.by_job and not entry.by_agent}
+LIFECYCLE = {name for name, entry in e.CATALOGUE.items() if not (entry.by_job or entry.by_agent or entry.by_runtime)}
 REF = ValueRef("0" * 64, 9, text('{"n":1}'))
 
 
@@ -120,7 +120,8 @@ def test_every_type_has_a_kind_and_the_terminal_ones_are_four():
 
 
 def test_no_job_can_append_what_moves_a_run():
-    moving = {name for name in e.CATALOGUE if name.startswith("run.")} - {"run.progress"}
+    moving = {name for name in e.CATALOGUE if name.startswith("run.")} - {"run.progress", "run.stage_changed"}
+    assert {name for name, entry in e.CATALOGUE.items() if entry.by_runtime} & moving == set()
     assert {name for name, entry in e.CATALOGUE.items() if entry.by_agent} & moving == set()
     assert {name for name, entry in e.CATALOGUE.items() if entry.by_job} & moving == set()
 

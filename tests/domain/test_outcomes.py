@@ -412,6 +412,10 @@ def test_a_run_has_the_timers_of_its_state():
         "waiting once it was due": {"due": T0 + 2 * HOUR},
         "scheduled anew": {"due": T0 + 3 * HOUR, "expire": T0 + 4 * HOUR},
         "agent later": {"due": T0 + HOUR},
+        "waiting for an approval": {"due": T0 + HOUR + 3000},
+        "waiting for two approvals": {"due": T0 + HOUR + 3000},
+        "waiting for the second approval": {"due": T0 + HOUR + 3000},
+        "agent waiting for an approval": {"due": T0 + HOUR + 3000},
         "agent waiting for input": {"due": T0 + HOUR},
     }
 

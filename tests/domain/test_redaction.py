@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 from itertools import pairwise
 from urllib.parse import quote
 
@@ -194,6 +195,9 @@ def test_a_very_long_known_value_goes_whole():
 
 # --- properties over any text, with secrets planted anywhere ---
 
+OFTEN = settings(max_examples=int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0")) or 120)
+"""New cases each time; many more in the soak."""
+
 FRAGMENTS = st.sampled_from(
     ["password", "=", ":", " ", '"', "'", "\\", "sk-", "eyJ", ".", "://", "@", "-----BEGIN ", "PRIVATE KEY-----",
      "token", "Bearer ", "authorization: ", "[redacted:", "known]", "[redacted:token]", "abc", "A1", "\n", "é", "ghp_",
@@ -207,34 +211,34 @@ REDACTORS = {known: Redactor(known) for known in ((), tuple(KNOWN), ("abcabc", "
 SOME_REDACTOR = st.sampled_from(list(REDACTORS.values()))
 
 
-@settings(max_examples=600, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, MIXED, st.lists(st.integers(min_value=0, max_value=10**6), max_size=30))
 def test_a_stream_cut_anywhere_is_the_redaction_of_the_whole(redactor, text, places):
     assert streamed(redactor, cut(text, places)) == redactor.text(text)
     assert handed_on(redactor, cut(text, places)) == redactor.text(text)
 
 
-@settings(max_examples=300, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, MIXED)
 def test_a_stream_of_single_characters_is_the_redaction_of_the_whole(redactor, text):
     assert streamed(redactor, list(text)) == redactor.text(text)
 
 
-@settings(max_examples=400, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, MIXED)
 def test_redacting_twice_changes_nothing(redactor, text):
     once = redactor.text(text)
     assert redactor.text(once) == once
 
 
-@settings(max_examples=300, deadline=None)
+@OFTEN
 @given(st.lists(TEXTS | st.sampled_from(KNOWN), max_size=8).map("".join), st.sampled_from(KNOWN), TEXTS)
 def test_no_known_value_survives_in_any_surroundings(before, value, after):
     shown = REDACTORS[tuple(KNOWN)].text(before + value + after)
     assert not [known for known in KNOWN if known in shown]
 
 
-@settings(max_examples=300, deadline=None)
+@OFTEN
 @given(MIXED, st.sampled_from(SECRETS), MIXED)
 def test_no_planted_secret_survives_between_other_texts(before, row, after):
     _, around, secret = row
@@ -243,7 +247,7 @@ def test_no_planted_secret_survives_between_other_texts(before, row, after):
     assert secret not in shown
 
 
-@settings(max_examples=300, deadline=None)
+@OFTEN
 @given(st.text(st.characters(exclude_characters="=:@-_", exclude_categories=["Cs"])))
 def test_text_without_secrets_is_left_as_it_is(text):
     assume("eyJ" not in text and "earer" not in text.lower() and "redacted" not in text)
@@ -310,21 +314,21 @@ def strings(value):
             yield from strings(item)
 
 
-@settings(max_examples=400, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, JSON)
 def test_the_cheap_look_at_json_misses_nothing_that_the_precise_one_finds(redactor, value):
     walked = redactor._walk(msgspec.json.decode(msgspec.json.encode(value)))
     assert redactor.data(value) == msgspec.json.encode(walked)
 
 
-@settings(max_examples=300, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, JSON)
 def test_every_string_of_redacted_json_is_redacted(redactor, value):
     shown = json.loads(redactor.data(value))
     assert all(redactor.text(text) == text for text in strings(shown))
 
 
-@settings(max_examples=300, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, JSON)
 def test_redacting_json_twice_changes_nothing(redactor, value):
     once = redactor.data(value)
@@ -332,7 +336,7 @@ def test_redacting_json_twice_changes_nothing(redactor, value):
     assert redactor.data(msgspec.Raw(once)) == once
 
 
-@settings(max_examples=200, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, JSON, st.sampled_from([None, 1]), st.booleans())
 def test_json_of_any_encoding_says_the_same(redactor, value, indent, ascii_only):
     foreign = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode()
@@ -421,7 +425,7 @@ def test_no_head_is_longer_than_its_reach(row, text):
             assert found[1] - at <= row.reach
 
 
-@settings(max_examples=300, deadline=None)
+@OFTEN
 @given(SOME_REDACTOR, st.lists(JSON, max_size=4), st.lists(TEXTS, max_size=4))
 def test_what_is_clear_together_is_left_alone_piece_by_piece(redactor, values, texts):
     encoded = [msgspec.json.encode(value) for value in values]

@@ -1,8 +1,10 @@
 """Rollups add up: however ends are grouped and in whatever order, the sum is the same, and quantiles are near."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.rollups import (
     GRAINS,
     End,
@@ -16,9 +18,13 @@ from runwright.domain.rollups import (
     read,
 )
 from runwright.domain.run import Run
+from runwright.domain.runtime_terms import RuntimeTerms
 from tests.domain.specimens import SPECIMENS, T0
 
 TIMES = st.integers(0, 10**13)
+AGENT_TERMS = AgentTerms(
+    thread_id="thr_1", persona_id="default@1", route_id="route_1", provider="scripted", model="echo"
+)
 ENDS = st.builds(
     End,
     st.sampled_from(["org_1", "org_2"]),
@@ -98,6 +104,24 @@ def test_the_record_of_a_transaction_tells_ends_and_shifts() -> None:
     assert told.shifts == [Shift(live.spec.org_id, live.spec.project_id, "executing", -1)]
     assert (told.ends[0].state, told.ends[0].reason) == ("failed", ended.reason)
     assert told.ends[0].total_us == (ended.finished_at or 0) - ended.spec.created_at
+
+
+def test_an_end_tells_what_the_run_is_grouped_by():
+    run = next(run for run in specimens() if run.state == "completed" and run.spec.agent is None)
+    runtime = RuntimeTerms(mode="advice", repo="https://example.com/x.git", agent=AGENT_TERMS)
+    spec = msgspec.structs.replace(run.spec, kind="runtime", runtime=runtime)
+    (told,) = read(moves([(None, msgspec.structs.replace(run, spec=spec))])).ends
+    assert (told.kind, told.mode, told.repo) == ("runtime", "advice", "https://example.com/x.git")
+    assert told.model == "scripted/echo"
+    (plain,) = read(moves([(None, run)])).ends
+    assert (plain.mode, plain.repo, plain.model) == (None, None, None)
+
+
+def test_who_is_new_is_counted_in_the_hour_in_which_it_was_made():
+    run = next(run for run in specimens() if run.state == "queued")
+    (born,) = read(moves([(None, run), (None, run)])).born
+    assert (born.count, born.hour_at) == (2, run.spec.created_at // 3_600_000_000 * 3_600_000_000)
+    assert read(moves([(run, run)])).born == []
 
 
 def test_moves_that_cancel_each_other_out_leave_no_shift() -> None:

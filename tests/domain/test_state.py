@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from runwright.domain import commands as c
 from runwright.domain.chain import genesis, verify
 from runwright.domain.events import TERMINAL_TYPES
-from runwright.domain.run import STATES, TERMINAL, Run, Wait, timers
+from runwright.domain.run import CONVERSING, STATES, TERMINAL, Run, Wait, timers
 from runwright.domain.state import FENCED, LATE, TRANSITIONS, decide, name_of
-from runwright.errors import InvalidTransition, StaleLease
+from runwright.errors import AlreadyDecided, ApprovalExpired, InvalidTransition, StaleLease
 from tests.domain.specimens import HOUR, SECOND, SPECIMENS, T0, History, commands_for, links, submit
 
 MODEL: dict[str | None, set[str]] = {
@@ -64,9 +64,12 @@ def answered(where: str, run: Run, command: c.Command, at: int) -> set[tuple[str
         assert name in FENCED, where
         assert run.state != "executing" or getattr(command, "lease_epoch") != run.lease_epoch, where  # noqa: B009
         return set()
+    except (AlreadyDecided, ApprovalExpired):
+        assert name == "vote", where
+        return set()
     except InvalidTransition:
         begun = run.started_at is not None
-        late = {"join": True, "answer": True, "restart": not begun or run.spec.kind == "agent", "reschedule": begun}
+        late = {"join": True, "answer": True, "restart": not begun or run.spec.kind in CONVERSING, "reschedule": begun}
         assert allowed is None or late.get(name), where
         assert name not in FENCED, where
         return set()
@@ -113,7 +116,7 @@ def test_nothing_moves_a_run_that_has_ended():
             if name_of(command) in LATE:
                 assert decide(history.standing, command, history.at + 9 * HOUR) == c.Decision(history.standing)
             else:
-                with pytest.raises((InvalidTransition, StaleLease)):
+                with pytest.raises((InvalidTransition, StaleLease, AlreadyDecided)):
                     decide(history.standing, command, history.at)
     assert {state for state, _ in TRANSITIONS if state in TERMINAL} == set()
 
@@ -175,7 +178,7 @@ def test_any_way_through_the_table_keeps_the_log_true(data):
         later = history.at + data.draw(st.sampled_from([0, 1000, HOUR]), "later")
         try:
             after = history.apply(command, later)  # checks that status = fold of the log
-        except (InvalidTransition, StaleLease):
+        except (InvalidTransition, StaleLease, AlreadyDecided, ApprovalExpired):
             assert history.standing == before, f"{name} was refused and changed something"
             continue
         assert not before.terminal or after == before

@@ -10,8 +10,7 @@ from runwright.domain.summaries import LONGEST, SENTENCES, _fields, summary
 def test_every_type_has_a_sentence_over_fields_that_it_has():
     assert SENTENCES.keys() == CATALOGUE.keys()
     for name, entry in CATALOGUE.items():
-        shapes = [entry.data] if entry.of_agent is None else [entry.data, entry.of_agent]
-        known = {field.name for shape in shapes for field in msgspec.structs.fields(shape)}
+        known = {field.encode_name for shape in entry.shapes for field in msgspec.structs.fields(shape)}
         assert {field for sentence in SENTENCES[name] for field in _fields[sentence]} <= known, name
 
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from runwright.domain.run import STATES, Run
-from runwright.domain.words import JOB_WORDS, SYNONYMS, THREAD_WORDS, WORDS, shows, word_of
+from runwright.domain.words import JOB_WORDS, RUNTIME_WORDS, SYNONYMS, THREAD_WORDS, WORDS, shows, surface_of, word_of
 from tests.domain.specimens import SPECIMENS
 
 REASONS: dict[str, tuple[str | None, ...]] = {
@@ -45,6 +45,17 @@ BY_STATE = {
 }
 
 
+TOLD_OF_RUNTIME_RUNS = {
+    "scheduled": "queued",
+    "queued": "queued",
+    "executing": "running",
+    "waiting": "waiting",
+    "paused": "paused",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "expired": "failed",
+}
 TOLD_OF_AGENTS = {
     "scheduled": "queued",
     "queued": "queued",
@@ -60,8 +71,8 @@ TOLD_OF_AGENTS = {
 
 def every_run(*kinds: str) -> list[Run]:
     found = []
-    for kind in kinds or ("job", "agent"):
-        some = SPECIMENS["executing" if kind == "job" else "agent executing"]().standing
+    for kind in kinds or ("job", "agent", "runtime"):
+        some = SPECIMENS["executing" if kind == "job" else f"{kind} executing"]().standing
         for state in STATES:
             for reason in REASONS[state]:
                 found.append(replace(some, state=state, reason=reason))
@@ -78,6 +89,10 @@ def expected(run: Run) -> str:
         if run.state == "waiting" and run.reason in ("input", "approval"):
             return "waiting_for_input"
         return "cancelling" if run.state == "executing" and run.stop else TOLD_OF_AGENTS[run.state]
+    if run.spec.kind == "runtime":
+        if run.state == "waiting" and run.reason == "approval":
+            return "awaiting_approval"
+        return "cancelling" if run.state == "executing" and run.stop else TOLD_OF_RUNTIME_RUNS[run.state]
     if run.dead_lettered_at is not None:
         return "dead_letter"
     return TOLD.get((run.state, run.reason)) or BY_STATE[run.state]
@@ -95,7 +110,7 @@ def found_by(word: str, runs: list[Run]) -> list[Run]:
         and (each.reasons is None or run.reason in each.reasons)
         and (each.dead is None or each.dead == (run.dead_lettered_at is not None))
         and (each.asked is None or each.asked == (run.cancel_requested_at is not None))
-        and (each.agent is None or each.agent == (run.spec.kind == "agent"))
+        and (each.surface is None or each.surface == surface_of(run.spec.kind))
     ]
 
 
@@ -120,6 +135,7 @@ def test_a_filter_finds_exactly_the_runs_that_show_the_word(word):
 def test_every_word_is_shown_by_some_run_but_that_of_executors_in_two_steps():
     assert {word_of(run) for run in every_run("job")} == set(JOB_WORDS) - {"dequeued"}
     assert {word_of(run) for run in every_run("agent")} == set(THREAD_WORDS)
+    assert {word_of(run) for run in every_run("runtime")} == set(RUNTIME_WORDS) - {"preparing"}
 
 
 def test_no_two_words_are_shown_by_one_run():

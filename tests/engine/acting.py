@@ -83,11 +83,11 @@ class Acting(Talk):
     `http` changes nothing, `python` may be done twice, `shell` may not.
     """
 
-    def __init__(self, world: World, executor: AgentExecutor, http: Doing, shell: Doing) -> None:
+    def __init__(self, world: World, executor: AgentExecutor, kit: LazyKit, http: Doing, shell: Doing) -> None:
         super().__init__(world)
+        self._kit = kit
         self.http = http
         self.shell = shell
-        self._executor = executor
         executor.attach(world.engine, self.agents)
 
     async def thread_for(self, script: str, route: dict[str, Any] | None = None, **persona: Any) -> Thread:
@@ -101,7 +101,7 @@ class Acting(Talk):
 
     async def close(self) -> None:
         """Close the connections of the providers."""
-        await self._executor.close()
+        await self._kit.close()
 
 
 async def acting(
@@ -130,10 +130,11 @@ async def acting(
     async def kit() -> Kit:
         return Kit(providers, toolbox)
 
-    executor = AgentExecutor(LazyKit(kit), world.artifacts)
+    lazy = LazyKit(kit)
+    executor = AgentExecutor(lazy, world.artifacts)
     world.beside.append((executor, slots))
     await world.open()
-    return Acting(world, executor, http, shell)
+    return Acting(world, executor, lazy, http, shell)
 
 
 def says(*text: str, calls: tuple[ToolCall, ...] = (), thinking: tuple[str, ...] = ()) -> Turn:

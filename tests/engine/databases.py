@@ -259,7 +259,10 @@ def _numbered(statement: str) -> str:
 
 
 class _Onlooker:
-    """One connection in a thread of its own, so that a test may look while its loop stands still."""
+    """One connection in a thread of its own, so that a test may look while its loop stands still.
+
+    It outlives the test: the next one mostly has the same database, emptied.
+    """
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -274,7 +277,8 @@ class _Onlooker:
         if self.connection is None or self.url != url or self.connection.is_closed():
             if self.connection is not None:
                 self.connection.terminate()
-            self.connection, self.url = await asyncpg.connect(url), url
+            known = {"application_name": CARETAKER}
+            self.connection, self.url = await asyncpg.connect(url, server_settings=known), url
         return await self.connection.fetch(statement, *values)
 
 

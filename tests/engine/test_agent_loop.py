@@ -30,7 +30,14 @@ STORY = Script(
 ASKS = Script(turns=(says(calls=(calling("ask_user", "q", question="Which?"),)), says("Good.")))
 SPLIT = Script(turns=(says("It is hunter2-", "the-sec", "ret, you see: hunter2-"),))
 SLOW = Script(turns=(Turn(text=("Once ", "upon ", "a time"), delay_s=5.0),))
-SCRIPTS = {"story": STORY, "asks": ASKS, "split": SPLIT, "slow": SLOW}
+LOOKS = Script(
+    turns=(
+        says("Let me look. ", calls=(calling("http", "c1", name="a"),)),
+        says(calls=(calling("ask_user", "q", question="Which?"),)),
+        says("Good."),
+    )
+)
+SCRIPTS = {"story": STORY, "asks": ASKS, "split": SPLIT, "slow": SLOW, "looks": LOOKS}
 Opener = Callable[..., Awaitable[Acting]]
 
 
@@ -307,7 +314,27 @@ async def test_a_call_that_the_provider_rejects_ends_the_run_and_costs_nothing(o
     run = await ended(act, made.run_id)
     failed = await act.world.data(made.run_id, "run.failed")
     assert (run.state, failed["code"]) == ("failed", "providers.rejected")
+    assert failed["details"] == {"reason": "unsupported"}
     assert (await act.world.data(made.run_id, "usage.recorded"))["cost_microusd"] == run.usage.cost_microusd == 0
+
+
+async def test_a_long_thread_is_told_from_its_last_turns_on(opened):
+    act = await opened()
+    thread = await act.thread_for("echo", {"context_window": 1200, "max_output_tokens": 300})
+    for number in range(8):
+        made = await act.start(thread, f"{number} " + "word " * 100)
+        assert (await ended(act, made.run_id)).state == "completed"
+    (request,) = [
+        msgspec.json.decode(e.data or b"") for e in await act.world.events(made.run_id) if e.type == "llm.request"
+    ]
+    assert 0 < request["left_out"] < 14
+    assert request["left_out"] % 2 == 0, "whole turns: a question and its answer"
+    assert request["left_out"] + len(request["prompt"]) - 1 == 15
+    made = await act.start(thread, "word " * 2000)
+    assert (await ended(act, made.run_id)).state == "failed"
+    failed = await act.world.data(made.run_id, "run.failed")
+    assert (failed["error_class"], failed["code"]) == ("ContextExceeded", "context.too_long")
+    assert await act.world.data_of(made.run_id, "llm.request", "turn") == []
 
 
 async def test_an_answer_that_breaks_off_is_taken_back_paid_and_asked_for_again(opened):
@@ -335,7 +362,8 @@ async def test_a_provider_that_never_answers_ends_the_run(opened):
     made = await act.start(await act.thread_for("echo"), "Good morning")
     assert (await ended(act, made.run_id)).state == "failed"
     assert len(await act.world.data_of(made.run_id, "llm.request", "llm_call_id")) == 5
-    assert (await act.world.data(made.run_id, "run.failed"))["code"] == "providers.unavailable"
+    failed = await act.world.data(made.run_id, "run.failed")
+    assert (failed["code"], failed["details"]) == ("providers.unavailable", {"reason": "cut"})
 
 
 async def test_how_often_a_model_is_asked_and_how_long_a_worker_rests_with_a_run_are_settings(opened):
@@ -419,6 +447,30 @@ async def test_a_question_that_nobody_answers_in_time_ends_its_run(opened):
     assert (late.state, late.reason) == ("failed", "wait_timeout")
     with pytest.raises(InvalidTransition):
         await act.agents.inputs.say(act.world.reader(), ADMIN, made.run_id, "The red one", **ABOUT)
+    await act.world.check()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "late", "answered"])
+async def test_what_was_said_before_a_question_stays_in_the_thread_whatever_becomes_of_it(opened, how):
+    act = await opened()
+    thread = await act.thread_for("looks", answer_within_s=3600)
+    made = await act.start(thread, "Look, then choose")
+    await ended(act, made.run_id, "waiting")
+    if how == "cancelled":
+        await act.world.stop(made.run_id)
+    elif how == "late":
+        await act.world.past(3601)
+    else:
+        await act.agents.inputs.say(act.world.reader(), ADMIN, made.run_id, "The red one", **ABOUT)
+    await ended(act, made.run_id)
+    rows = act.world.rows("SELECT role, hidden, run_id FROM messages ORDER BY seq")
+    looked = [("user", 0, made.run_id), ("assistant", 1, made.run_id), ("tool", 1, made.run_id)]
+    chose = [("assistant", 1, made.run_id), ("tool", 1, made.run_id), ("assistant", 0, made.run_id)]
+    assert [tuple(row) for row in rows] == looked + (chose if how == "answered" else [])
+    following = await act.start(thread, "And now?")
+    await ended(act, following.run_id, "waiting", "failed")  # the script has no more turns than the first run took
+    prompts = await act.world.data_of(following.run_id, "llm.request", "prompt")
+    assert len(prompts[0]) == 1 + len(rows) + 1, "the next run is told all of it, each message once"
     await act.world.check()
 
 

@@ -153,9 +153,7 @@ async def test_servers_that_sign_at_the_same_time_sign_one_head(open_world):
     assert world.rows("SELECT count(*) FROM keyring WHERE name LIKE 'signing:%'") == [(1,)]
 
 
-async def test_appendix_k_16_the_bundle_of_a_live_run_is_a_prefix_whose_head_later_ones_hold(
-    open_world, tmp_path: Path
-):
+async def test_k16_the_bundle_of_a_live_run_is_a_prefix_whose_head_later_ones_hold(open_world, tmp_path: Path):
     world = await open_world()
     run_id = await lived(world, said("one"), ended=False)
     early, report = await exported(world, run_id, tmp_path)
@@ -172,7 +170,7 @@ async def test_appendix_k_16_the_bundle_of_a_live_run_is_a_prefix_whose_head_lat
     assert json.loads(late["chain.json"])["earlier_heads"] == heads
 
 
-async def test_appendix_k_17_what_an_old_key_signed_is_verified_with_it_after_a_rotation(open_world, tmp_path: Path):
+async def test_k17_what_an_old_key_signed_is_verified_with_it_after_a_rotation(open_world, tmp_path: Path):
     world = await open_world()
     run_id = await lived(world)
     before, report = await exported(world, run_id, tmp_path)
@@ -188,7 +186,7 @@ async def test_appendix_k_17_what_an_old_key_signed_is_verified_with_it_after_a_
     assert (await exported(world, run_id, tmp_path))[0] == after
 
 
-async def test_appendix_k_18_erased_data_leave_the_chain_whole_and_their_digests(open_world, tmp_path: Path):
+async def test_k18_erased_data_leave_the_chain_whole_and_their_digests(open_world, tmp_path: Path):
     world = await open_world()
     run_id = await lived(world, said("a needle"), values=(("output", "a", {"x": "a needle"}),))
     before, _ = await exported(world, run_id, tmp_path)

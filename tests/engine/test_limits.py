@@ -1,6 +1,7 @@
 """Concurrency limits are exact: a slot is owned by one run at a time, and whoever frees it lets the next one in."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from runwright.engine.admission import BESIDE
 from tests.engine.databases import Database
 from tests.engine.world import PROJECT, World, failed, settled, until
 
+SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 NARROW = Project("proj_2", "org_1", "narrow", "Narrow", 1.0, 1, 0)
 
 
@@ -247,7 +249,7 @@ async def test_a_lowered_limit_lets_nobody_in_until_enough_have_left(world: Worl
     await world.check()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=SOAK or 15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_used_slots_are_owned_whatever_happens(new_database, tmp_path_factory, data):
     async def scenario(database: Database) -> None:

@@ -1,6 +1,7 @@
 """Streams have no gaps and no repeats: wherever they are cut, whoever else follows, whatever is committed meanwhile."""
 
 import asyncio
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,8 @@ from runwright.engine.requests import Committed
 from runwright.engine.stream import Cut, Hub, Lagged
 from tests.domain.specimens import log_line
 from tests.engine.world import World, lines, settled, until
+
+SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 
 
 def short(event) -> bytes:
@@ -149,7 +152,7 @@ async def test_a_live_stream_cut_at_every_seq_and_resumed_gives_exactly_the_same
         assert await first + await read(hub, run.run_id, cut) == await whole(world, run.run_id)
 
 
-async def test_many_followers_of_one_run_are_served_from_one_window(world: World):
+async def test_k23_hundreds_of_followers_of_one_run_are_served_from_one_window(world: World):
     run = await executing(world)
     tasks = [asyncio.create_task(read(world.engine.hub, run.run_id)) for _ in range(300)]
     tasks += [asyncio.create_task(read(world.engine.hub, run.run_id, encode=short)) for _ in range(50)]
@@ -211,6 +214,22 @@ async def test_whoever_resumes_at_the_end_of_an_ended_run_is_let_go(world: World
 
 
 # --- slow readers -----------------------------------------------------------------------------------------------------
+
+
+async def test_the_window_of_a_run_is_bounded_in_bytes_too(world: World):
+    hub = Hub(world.store, world.clock, window_max_bytes=2000)
+    world.engine.commit.listeners.append(hub.committed)
+    run = await executing(world)
+    stream = hub.follow(run.run_id, 0, lines)
+    await anext(stream)
+    next_frames = asyncio.ensure_future(anext(stream))
+    await settled(world)
+    await say(world, run, "in time")
+    await next_frames
+    await say(world, run, *("x" * 500 for _ in range(5)))
+    with pytest.raises(Lagged):
+        await anext(stream)
+    assert hub.channels == 0
 
 
 async def test_a_live_reader_that_falls_out_of_the_window_is_told_and_resumes_without_loss(world: World):
@@ -303,7 +322,7 @@ async def test_who_is_behind_a_window_is_told_too_and_who_follows_nothing_any_mo
 # --- any interleaving -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=SOAK or 25, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.one_of(
@@ -462,7 +481,7 @@ async def test_a_history_that_is_all_filtered_away_is_read_to_its_end(world: Wor
     assert last.startswith(b"%d " % ended.seq)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=SOAK or 25, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.one_of(

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from runwright.domain import outcome as o
 from runwright.domain.job import Job, JobDefinition
+from runwright.domain.rollups import Moves
 from runwright.domain.tenancy import Actor
 from runwright.domain.webhooks import ENDS, Delivery, RunMessage, Subscription
 from runwright.engine.deliveries import Wanted
@@ -242,8 +243,9 @@ async def test_nothing_is_kept_for_nobody(world: World):
     await posted(world)
     await world.submit(world.job())
     await world.finish((await world.take())[0], o.Completed())
-    records = [msgspec.json.decode(data) for (data,) in world.rows("SELECT data FROM outbox ORDER BY entry")]
-    assert [steps for *_, steps in records] == [[], [], []], "one record a transaction, without steps"
+    rows = world.rows("SELECT data FROM outbox ORDER BY entry")
+    records = [msgspec.json.decode(data, type=Moves) for (data,) in rows]
+    assert [record.steps for record in records] == [[], [], []], "one record a transaction, without steps"
     await posted(world)
     assert await deliveries(world) == []
 

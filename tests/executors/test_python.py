@@ -17,12 +17,13 @@ from runwright.client.worker import Worker
 from runwright.domain.commands import Stop
 from runwright.domain.events import CATALOGUE, schemas
 from runwright.domain.lane import Lane
+from runwright.domain.terminal_events import TYPES
 from runwright.engine.attempt import Attempt
 from runwright.engine.emitter import Buffer
 from runwright.executors.python import PythonExecutor
 from tests.engine.world import World, all_ended, until
 
-OF_PROCESSES = {"terminal.output", "process.started", "process.limited", "process.ended", "security.refused"}
+OF_PROCESSES = {*TYPES, "process.started", "process.limited", "process.ended", "security.refused"}
 """What is told of commands, by who runs them."""
 
 

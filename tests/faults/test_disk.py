@@ -28,6 +28,8 @@ from tests.faults.disk import HARMS, Disk, Fault, drive
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning")
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
+DAMAGED = ("malformed", "file is not a database")
+"""How SQLite calls a file of which a disk reads less than there is; the second at the first page, by who reopens it."""
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["submit", "crowd", "take", "append", "finish", "fail", "stop", "read"]), st.integers(0, 50)
@@ -139,7 +141,8 @@ class Story:
     async def check(self, *, exact: bool) -> None:
         """Check that what was told is there; `exact`: and that what was refused is not."""
         for refusal in self.refusals:
-            assert refusal.code == "store.unavailable" or "malformed" in refusal.detail, refusal.detail
+            damaged = any(word in refusal.detail for word in DAMAGED)
+            assert refusal.code == "store.unavailable" or damaged, refusal.detail
         await settled(self.world)
         await self.world.check()
         stored = {run_id for (run_id,) in self.world.rows("SELECT run_id FROM runs")}

@@ -55,7 +55,7 @@ def mth(leaves: list[bytes]) -> bytes:
     return node(mth(leaves[:split]), mth(leaves[split:]))
 
 
-def test_the_root_of_each_prefix_is_that_of_the_vectors_of_rfc_6962():
+def test_scenario_9_the_root_of_each_prefix_is_that_of_the_vectors_of_rfc_6962():
     tree, other = Tree(), shipped.Tree()
     assert (tree.root.hex(), other.root()) == (ROOTS[0], ROOTS[0])
     for each, root in zip(LEAVES, ROOTS[1:], strict=True):
@@ -118,7 +118,7 @@ def test_what_cryptography_signs_is_verified_and_nothing_else(seed: bytes, messa
     assert not verify_signature(key, message, altered)
 
 
-def test_the_envelope_verifies_with_securesystemslib_and_states_what_the_manifest_is():
+def test_scenario_9_the_envelope_verifies_with_securesystemslib_and_states_what_the_manifest_is():
     by = signer()
     files = files_of(bundle(lived(), by=by))
     envelope = Envelope.from_dict(json.loads(files["attestations/run.dsse.json"]))
@@ -172,7 +172,7 @@ FINDING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_findings_are_sarif_as_oasis_has_it_also_when_there_are_none():
+def test_scenario_9_findings_are_sarif_as_oasis_has_it_also_when_there_are_none():
     valid(json.loads(files_of(bundle(lived()))["findings.sarif"]))
     odd: list[dict[str, Any]] = [
         {"finding_id": 7},

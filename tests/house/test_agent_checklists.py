@@ -19,7 +19,7 @@ def test_each_number_has_a_test_on_both_databases(what: str) -> None:
     found = {
         int(named[1])
         for module in modules("tests")
-        if module.path.split("/")[1] in BOTH
+        if module.path.split("/")[1] in BOTH and module.says(f"test_{what}_")
         for function in module.functions()
         if (named := numbered.fullmatch(function.name)) is not None
     }

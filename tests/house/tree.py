@@ -1,4 +1,8 @@
-"""The source tree as the house tests see it: every module, read and parsed once."""
+"""The source tree as the house tests see it: every module, read once, and parsed for whoever looks into it.
+
+The syntax trees of all modules would fill half a gigabyte: they are not kept, and who looks for something that has a
+name looks into the modules that say it.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -14,17 +18,25 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Module:
-    """One Python file: where it lies from the root, its text and its syntax tree."""
+    """One Python file: where it lies from the root, and its text."""
 
     path: str
     text: str
-    tree: ast.Module
+
+    @property
+    def tree(self) -> ast.Module:
+        """Return the syntax tree, parsed anew."""
+        return ast.parse(self.text)
 
     @property
     def room(self) -> str:
         """Return the first name under src/runwright (`engine`, `clock.py`), or the top directory elsewhere."""
         parts = self.path.split("/")
         return parts[2] if parts[0] == "src" else parts[0]
+
+    def says(self, *words: str) -> bool:
+        """Tell whether any of these stands in the text, wherever."""
+        return any(word in self.text for word in words)
 
     def functions(self) -> Iterator[Function]:
         """Yield every function and method, nested ones too."""
@@ -65,11 +77,12 @@ def dotted(node: ast.expr) -> str:
 @cache
 def modules(*tops: str) -> tuple[Module, ...]:
     """Return the modules under these directories of the root, in order of their paths."""
-    return tuple(
-        Module(path.relative_to(ROOT).as_posix(), text := path.read_text(encoding="utf-8"), ast.parse(text))
-        for top in tops
-        for path in sorted((ROOT / top).rglob("*.py"))
-    )
+    return tuple(_module(path) for top in tops for path in sorted((ROOT / top).rglob("*.py")))
+
+
+@cache
+def _module(path: Path) -> Module:
+    return Module(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
 
 
 def source() -> tuple[Module, ...]:

@@ -47,6 +47,8 @@ async def test_a_server_in_order_is_ready_and_names_every_check(tmp_path: Path):
         "worker.heartbeat",
         "agent.claimer",
         "agent.heartbeat",
+        "orchestrated.claimer",
+        "orchestrated.heartbeat",
     )
     assert answer == {
         "status": "ready",

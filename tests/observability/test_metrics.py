@@ -271,7 +271,12 @@ async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
     async with (
         opened_gate() as gate,
         serving(
-            tmp_path, worker=("tests.acceptance.handlers:app",), slots=7, dispatch_slots=3, agent_slots=2
+            tmp_path,
+            worker=("tests.acceptance.handlers:app",),
+            slots=7,
+            dispatch_slots=3,
+            agent_slots=2,
+            runtime_slots=4,
         ) as served,
     ):
         await ok(served.admin.post("/v1/jobs/hold/trigger", json={"payload": {"gate": gate.port}}), 201)
@@ -281,8 +286,13 @@ async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
         workers = served.house.services.engine.workers
         await until(lambda: all(worker.busy == 0 for worker in workers))
         idle = Scrape((await served.admin.get("/metrics")).text)
-    assert busy.series("runwright_worker_slots") == {("agent",): 2, ("http",): 3, ("worker",): 7}
-    assert busy.series("runwright_worker_slots_busy") == {("agent",): 0, ("http",): 0, ("worker",): 1}
+    assert busy.series("runwright_worker_slots") == {("agent",): 2, ("http",): 3, ("orchestrated",): 4, ("worker",): 7}
+    assert busy.series("runwright_worker_slots_busy") == {
+        ("agent",): 0,
+        ("http",): 0,
+        ("orchestrated",): 0,
+        ("worker",): 1,
+    }
     assert busy.value("runwright_claim_to_start_seconds_count", executor="worker") == 1
     assert set(idle.series("runwright_worker_slots_busy").values()) == {0}
 

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from runwright import Context, job, telemetry
 from runwright.engine.orders import Order
 from runwright.observability.spans import Spans, TraceIds
-from tests.acceptance.live_server import LiveServer, command, environment
+from tests.acceptance.live_server import LiveServer, environment, program
 from tests.acceptance.speech import Speech
 from tests.api.served import Served, ok, serving
 from tests.engine.world import ADMIN, PROJECT, World, until
@@ -242,7 +242,7 @@ asyncio.run(main())
 async def test_on_without_the_extra_says_what_to_install(tmp_path: Path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['opentelemetry'] = None\n", encoding="utf-8")
     env = environment(tracing="true", data_dir=tmp_path / "data", port=0)
-    ended = await command("serve", env={**env, "PYTHONPATH": str(tmp_path)})
+    ended = await program("serve", env={**env, "PYTHONPATH": str(tmp_path)})
     assert ended.code != 0
     assert "RUNWRIGHT_TRACING: needs the extra `otel`: pip install 'runwright[otel]'" in " ".join(ended.err.split())
 

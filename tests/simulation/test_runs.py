@@ -35,7 +35,8 @@ from tests.domain.specimens import log_line, text
 from tests.engine.databases import DATABASES
 from tests.engine.world import PROJECT, SECOND, World, failed, settled
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 10 * SOAK)]
 
 T = TypeVar("T")
 
@@ -533,7 +534,6 @@ def _outcome_of(task: asyncio.Task[Any]) -> Any:
     return None if isinstance(task.exception(), StoreUnavailable) else task.exception() or task.result()
 
 
-SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 SEARCH = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target)
 
 
@@ -545,10 +545,12 @@ class RunsInPostgresql(Runs):
 
 TestRuns = Runs.TestCase
 TestRunsInPostgresql = RunsInPostgresql.TestCase
-TestRuns.settings = TestRunsInPostgresql.settings = settings(
+TestRuns.settings = settings(
     max_examples=SOAK or 100,
     stateful_step_count=80 if SOAK else 30,
     derandomize=not SOAK,
     phases=(*SEARCH, Phase.shrink) if SOAK else SEARCH,
     suppress_health_check=list(HealthCheck),
 )
+# The same decisions over slower commits: what they have in common, the other has tried.
+TestRunsInPostgresql.settings = settings(TestRuns.settings, max_examples=SOAK or 40)

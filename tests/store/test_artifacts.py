@@ -15,9 +15,11 @@ from runwright.clock import FrozenClock
 from runwright.domain.ports import ArtifactStore
 from runwright.errors import NotFound, StoreError, StoreUnavailable, TooLarge
 from runwright.store.artifacts import FOLDERS, INCOMING, FileArtifacts
+from runwright.store.bucket import BucketArtifacts
 from runwright.store.postgres.blobs import PART_BYTES, BlobArtifacts
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import execute, new_database, rows
+from tests.store.buckets import S3, s3, terms
 from tests.store.observers import END
 
 MOST = 5 * PART_BYTES // 2
@@ -56,6 +58,24 @@ class FileShelf:
 
     def change(self, data: bytes) -> None:
         self.files()[0].write_bytes(data)
+
+
+class BucketShelf:
+    """A bucket, of any number of nodes."""
+
+    def __init__(self, server: S3, bucket: str) -> None:
+        self.clock = FrozenClock()
+        self._server = server
+        self._bucket = bucket
+
+    async def more(self) -> BucketArtifacts:
+        return BucketArtifacts(terms(self._server.url, self._bucket), MOST, self.clock)
+
+    def count(self) -> int:
+        return len({key.rpartition("/")[0] for key in self._server.keys(self._bucket)})
+
+    def change(self, data: bytes) -> None:
+        self._server.replace(self._bucket, self._server.keys(self._bucket)[0], data)
 
 
 class BlobShelf:
@@ -102,7 +122,21 @@ def files(tmp_path: Path) -> FileShelf:
     return FileShelf(tmp_path / "artifacts")
 
 
-@pytest.fixture(params=["files", "blobs"])
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3]:
+    with s3() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server: S3, request: pytest.FixtureRequest) -> BucketShelf:
+    """Return an empty shelf in a bucket."""
+    name = hashlib.sha256(request.node.name.encode()).hexdigest()[:32]
+    server.make(name)
+    return BucketShelf(server, name)
+
+
+@pytest.fixture(params=["files", "blobs", "bucket"])
 def shelf(request: pytest.FixtureRequest) -> Shelf:
     found: Shelf = request.getfixturevalue(request.param)
     return found
@@ -196,8 +230,9 @@ async def test_what_was_never_stored_is_not_found(artifacts: ArtifactStore, dige
         assert [piece async for piece in artifacts.pieces(digest, 0, 1)]
 
 
-async def test_removed_artifacts_are_gone_and_others_stay(artifacts: ArtifactStore):
+async def test_removed_artifacts_are_gone_and_others_stay(shelf: Shelf, artifacts: ArtifactStore):
     one, other = await artifacts.put(b"one"), await artifacts.put(b"other")
+    shelf.clock.advance(DAY_S)
     await artifacts.remove([one, "0" * 64])
     await artifacts.remove([])
     with pytest.raises(NotFound):

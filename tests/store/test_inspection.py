@@ -38,7 +38,9 @@ from tests.store.rows_of import born, founded, history, value, write
 NAME_VERSION = setting(jobs, "job_id", "job_version_id")
 MASTER, OTHER = bytes(32), bytes([1]) * 32
 
+ROW = "'apr_x', (SELECT min(run_id) FROM runs), 'org_1', 'proj_1', 'pending', 0, 0, NULL, {bytes}"
 TOUCHED = {
+    f"INSERT INTO approvals VALUES ({ROW})": "approvals",
     "UPDATE run_events SET message = 'x' WHERE seq = 2": "log",
     "DELETE FROM run_events WHERE seq = 1": "log",
     "UPDATE runs SET hash = {bytes}": "log",

@@ -37,6 +37,8 @@ ALTER TABLE workers ADD COLUMN mood TEXT;
 ALTER TABLE artifacts ADD COLUMN mood TEXT;
 ALTER TABLE rollups ADD COLUMN mood TEXT;
 ALTER TABLE depths ADD COLUMN mood TEXT;
+ALTER TABLE kpi_runs ADD COLUMN mood TEXT;
+ALTER TABLE kpi_sums ADD COLUMN mood TEXT;
 ALTER TABLE paused_queues ADD COLUMN mood TEXT;
 CREATE INDEX runs_by_mood ON runs (mood, run_id);
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runwright.agents.budgets import Budgets
+from runwright.agents.catalog import Catalogs
 from runwright.agents.credentials import Credentials
 from runwright.agents.inputs import Inputs
 from runwright.agents.kept import KeptValues
@@ -33,15 +34,20 @@ class Agents:
         self.threads = Threads(store, sealer, engine.operations.artifacts, ttl_us)
         self.budgets = Budgets(store)
         self.usage = UsageReports(store)
+        kpi = engine.operations.kpi
+        self.catalogs = Catalogs(self.models, self.credentials, self.budgets, kpi, engine.settings, engine.clock)
         self.inputs = Inputs(store, engine.commit, engine.values, engine.vault.redactors)
         self.kept = KeptValues(engine.values, ToolBounds.of(engine.settings))
+        self.terms = Terms(
+            self.personas, self.routes, engine.clock, engine.settings.local_model_context, engine.settings.model_policy
+        )
         self.runs = AgentRuns(
             store,
             engine.commit,
             engine.submitter,
             engine.values,
             self.threads,
-            Terms(self.personas, self.routes, engine.clock),
+            self.terms,
             engine.clock,
             line_max=engine.settings.thread_line_max,
         )

@@ -99,8 +99,9 @@ class Budgets:
 
     async def of_run(self, spec: Spec, now: int) -> list[SharedBudget]:
         """Return the budgets that a run spends from, as they stand."""
-        if spec.agent is None:
+        terms = spec.speaks
+        if terms is None:
             return []
-        day, project, thread = keys_of(spec.project_id, spec.agent.thread_id)
+        day, project, thread = keys_of(spec.project_id, terms.thread_id)
         rows = await self._store.fetch(q.SPENT_FROM, day=day, project=project, thread=thread)
         return [q.budget(row).at(now) for row in rows]

@@ -6,6 +6,7 @@ import msgspec
 
 from runwright.domain.accounts import Project
 from runwright.domain.agent_events import WaitingForInput
+from runwright.domain.answering import elsewhere
 from runwright.domain.commands import Answer, Delivery, IdempotencyKey
 from runwright.domain.decision import meaning, require_content
 from runwright.domain.question import Mode
@@ -16,7 +17,7 @@ from runwright.engine.reader import Reader
 from runwright.engine.redactors import Redactors
 from runwright.engine.schema import require_valid
 from runwright.engine.values import INPUT, Values, encode
-from runwright.errors import Conflict, InvalidTransition
+from runwright.errors import InvalidTransition
 from runwright.store.base import Row, Store
 from runwright.store.idempotent import key_for
 from runwright.store.queries import threads as q
@@ -77,6 +78,8 @@ class Inputs:
     async def _answer(
         self, run: Run, command: Answer, content: str, request_id: str | None, key: IdempotencyKey | None
     ) -> Answer:
+        if run.wait is not None and run.wait.on == "approval":
+            raise elsewhere(run)
         pending = await self._of(run)
         if pending is None or request_id not in (None, pending.asked.request_id):
             if key is not None or run.terminal:  # the commit knows whether this very answer was heard before
@@ -85,8 +88,6 @@ class Inputs:
                 "the run does not wait for this answer: nothing was asked, or it was answered", code="runs.not_waiting"
             )
         asked = pending.asked
-        if asked.kind == "approval":
-            raise Conflict("this waits for an approval, which is decided elsewhere", code="runs.approval_required")
         value = meaning(asked.kind, asked.schema, content)
         if asked.kind == "question" and asked.schema is not None:
             require_valid(value, asked.schema)

@@ -72,6 +72,9 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     preview_bytes: int
     attempts_max: int
     rest_s: float
+    start: Conversation = NOTHING_SAID
+    own_ids: bool = False
+    """Calls are called as we call them: the log tells of more conversations than this one."""
 
 
 class AgentLoop:
@@ -80,7 +83,7 @@ class AgentLoop:
     def __init__(self, attempt: Attempt, means: Means) -> None:
         self._attempt = attempt
         self._means = means
-        self._talk = NOTHING_SAID
+        self._talk = means.start
         self._answers: dict[str, object] = {}
         self._prompts: set[str] = set()
         self._workspace: RunWorkspace | None = None
@@ -179,11 +182,10 @@ class AgentLoop:
             case n.AskPerson():
                 return self._asked(step)
             case n.Finish(text):
-                said = self._means.leave(left_by(self._talk.messages))
-                return o.Completed(output=self._means.redactor().text(text), said=said)
+                return o.Completed(output=self._means.redactor().text(text), said=self._said())
             case n.Fail():
                 failed = self._attempt.failed(
-                    "BudgetExceeded", step.message, retryable=False, code=step.code, reason=step.reason
+                    step.error_class, step.message, retryable=False, code=step.code, reason=step.reason
                 )
                 return self._with_words(failed)
         return None
@@ -251,7 +253,8 @@ class AgentLoop:
         done, terms, redactor = answer.done, self._means.stage.terms, self._means.redactor()
         assert done is not None
         history = {part.id for message in step.call.messages for part in message.parts if isinstance(part, ToolCall)}
-        calls = notes.named(answer.tool_calls, ident, history | self._talk.tool_call_ids, redactor)
+        taken = None if self._means.own_ids else history | self._talk.tool_call_ids
+        calls = notes.named(answer.tool_calls, ident, taken, redactor)
         whole = self._close()
         open_call = self._open(ident, step)
         used = notes.used(terms, open_call, done.usage)
@@ -282,7 +285,7 @@ class AgentLoop:
             await self._save(settled)
             name = type(trouble).__name__
             failed = self._attempt.failed(name, trouble.detail, retryable=False, code=trouble.code)
-            return self._with_words(failed)
+            return self._with_words(replace(failed, details={"reason": trouble.reason}))
         asked_ms = None if trouble.retry_after_s is None else int(trouble.retry_after_s * 1000)
         rest_ms = delay_ms(RETRIES, times, random.random(), asked_ms)
         said = self._means.redactor().text(trouble.detail)
@@ -334,10 +337,11 @@ class AgentLoop:
             prompt=redactor.text(step.prompt),
             schema=schema,
             tool_call_id=step.tool_call_id,
+            left_messages=len(self._talk.whole),
         )
         within_s = self._means.stage.terms.answer_within_s
         until = None if within_s is None else self._attempt.clock.now() + within_s * spending.SECOND_US
-        return o.Parked(until, Wait("input", step.request_id), question)
+        return o.Parked(until, Wait("input", step.request_id), question, said=self._said())
 
     async def _stopped(self) -> o.Stopped:
         """Return what was said until the stop; a call of the model that was under way is settled as it was reserved."""
@@ -346,13 +350,11 @@ class AgentLoop:
             unsaid = notes.reset(call, "stopped") if self._attempt.stop_requested == "pause" else []
             await self._save([notes.used(self._means.stage.terms, call, None), *unsaid])
         output = self._means.redactor().text(partial) if partial else None
-        return o.Stopped(output, self._means.leave(_whole(self._talk, partial)))
+        return o.Stopped(output, self._said(partial))
 
     def _with_words(self, failed: o.Failed) -> o.Failed:
-        return replace(failed, said=self._means.leave(_whole(self._talk, "")))
+        return replace(failed, said=self._said())
 
-
-def _whole(talk: Conversation, partial: str) -> list[Left]:
-    """Return what an unfinished run leaves: its whole turns, for calls without results cannot be told to a model."""
-    messages = talk.messages[:-1] if talk.calls else talk.messages
-    return left_by(messages, partial)
+    def _said(self, partial: str = "") -> tuple[o.Said, ...]:
+        """Return what the run leaves in its thread: its whole turns, but those that it left there when it asked."""
+        return self._means.leave(left_by(self._talk.whole[self._talk.left_messages :], partial))

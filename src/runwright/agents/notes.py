@@ -20,6 +20,7 @@ from runwright.domain.model_call import ModelCall, ToolCall, Usage
 from runwright.domain.price import cost
 from runwright.domain.redaction import Redactor
 from runwright.domain.tools import Ready
+from runwright.domain.workspace import WorkspaceSnapshot
 from runwright.sandbox.command import LEFT_OUT
 
 PROMPT, OUTPUT, SNAPSHOT = "prompt", "tool_output", "snapshot"
@@ -73,6 +74,7 @@ def requested(step: n.CallModel, llm_call_id: str, prompt: Sequence[Kept]) -> No
         model=step.call.model,
         prompt=[each.key for each in prompt],
         heard_seq=step.heard_seq,
+        left_out=step.call.left_out,
         input_tokens_at_most=step.room.input_tokens_at_most,
         max_output_tokens=step.room.max_output_tokens,
         reserved_microusd=step.room.reserved_microusd,
@@ -107,12 +109,18 @@ def reset(call: Open, reason: str) -> list[Note]:
     return [Note("message.reset", a.MessageReset(segment, reason)) for segment in call.segments]
 
 
-def named(calls: Iterable[ToolCall], llm_call_id: str, taken: Iterable[str], redactor: Redactor) -> list[ToolCall]:
-    """Return calls as they are logged: redacted, each with an id that no other call of the conversation has."""
-    known = set(taken)
+def named(
+    calls: Iterable[ToolCall], llm_call_id: str, taken: Iterable[str] | None, redactor: Redactor
+) -> list[ToolCall]:
+    """Return calls as they are logged: redacted, each with an id that no other call of the conversation has.
+
+    `taken` None: nobody knows which ids there are, so none is believed to be new but one of ours.
+    """
+    known = set(taken or ())
     found: list[ToolCall] = []
     for place, call in enumerate(calls):
-        ident = call.id if _IDENT.fullmatch(call.id) and call.id not in known else f"call_{llm_call_id}_{place}"
+        kept = taken is not None and _IDENT.fullmatch(call.id) and call.id not in known
+        ident = call.id if kept else f"call_{llm_call_id}_{place}"
         known.add(ident)
         found.append(ToolCall(ident, redactor.text(call.name), _clean(call.arguments, redactor)))
     return found
@@ -151,7 +159,7 @@ def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, lis
     output = clean if digest is None else short.text
     snapshot = None
     if made.snapshot is not None:
-        snapshot = a.WorkspaceSnapshot(
+        snapshot = WorkspaceSnapshot(
             archive_sha256=sha256(made.snapshot.archive).hexdigest(),
             tree_hash=made.snapshot.tree_hash,
             files=made.snapshot.files,

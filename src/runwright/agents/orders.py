@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,12 +13,13 @@ from runwright.agents.routes import Routes
 from runwright.clock import Clock
 from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import TOOLS, AgentTerms, Budget, Tool
+from runwright.domain.catalog import allowed
 from runwright.domain.persona import DEFAULT, Persona
 from runwright.domain.price import Price
 from runwright.domain.route import KEYED, LOCAL, Route
 from runwright.domain.tenancy import Actor
 from runwright.domain.thread import OnBusy, Thread, UserPart
-from runwright.errors import Conflict, InvalidRequest
+from runwright.errors import Conflict, Denied, InvalidRequest
 
 
 class AgentOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,16 +45,26 @@ class AgentOrder(msgspec.Struct, frozen=True, kw_only=True):
 class Terms:
     """Works terms out."""
 
-    def __init__(self, personas: Personas, routes: Routes, clock: Clock) -> None:
+    def __init__(
+        self, personas: Personas, routes: Routes, clock: Clock, local_context: int, policy: Sequence[str] = ()
+    ) -> None:
         self._personas = personas
         self._routes = routes
         self._clock = clock
+        self._local_context = local_context
+        self._policy = policy
 
-    async def of(self, actor: Actor, project: Project, thread: Thread, order: AgentOrder) -> AgentTerms:
-        """Return the terms of a run. Raises `NotFound` for an unknown persona or route, and `InvalidRequest`."""
-        persona = await self._personas.find(actor, project, order.persona_id or thread.persona_id or DEFAULT)
+    async def of(self, actor: Actor, project: Project, thread: Thread | None, order: AgentOrder) -> AgentTerms:
+        """Return the terms of a run; without a thread they are those of a run that has none.
+
+        Raises `NotFound` for an unknown persona or route, `InvalidRequest`, and `Denied` (`models.not_allowed`) for a
+        model that the server's policy does not allow.
+        """
+        persona = await self._personas.find(
+            actor, project, order.persona_id or (thread and thread.persona_id) or DEFAULT
+        )
         definition = persona.definition
-        named = order.route_id or thread.route_id or definition.route or LOCAL
+        named = order.route_id or (thread and thread.route_id) or definition.route or LOCAL
         route = await self._routes.find(actor, project, named)
         provider = await self._routes.provider_of(actor, route)
         if route.definition.kind in KEYED and provider is None:
@@ -60,27 +72,34 @@ class Terms:
                 f"the route {route.name!r} names a provider that is gone; give it another", code="routes.no_provider"
             )
         model = order.model or definition.model or route.definition.model
+        if not allowed(self._policy, route.definition.kind, model):
+            raise Denied(
+                f"the server's policy does not allow the model {route.definition.kind}/{model}; choose another route",
+                code="models.not_allowed",
+            )
+        facts = await facts_of(
+            route.definition.kind,
+            model,
+            None if provider is None else provider.base_url,
+            now_us=self._clock.now(),
+            local_context=self._local_context,
+        )
         price = _price(route, model)
-        if price is None:
-            base_url = None if provider is None else provider.base_url
-            now_us = self._clock.now()
-            price = (await facts_of(route.definition.kind, model, base_url, now_us=now_us)).price
         return AgentTerms(
-            thread_id=thread.thread_id,
+            thread_id="" if thread is None else thread.thread_id,
             persona_id=persona.persona_id,
             route_id=route.route_id,
             provider=route.definition.kind,
             model=model,
             credential_id=None if provider is None else provider.provider_id,
-            price=price,
+            price=facts.price if price is None else price,
             max_output_tokens=route.definition.max_output_tokens,
-            context_window=route.definition.context_window,
+            context_window=facts.context_within(route.definition.context_window),
             temperature=definition.temperature,
             tools=_tools(persona, order),
             risk_threshold=definition.risk_threshold,
             answer_within_s=definition.answer_within_s,
             budget=definition.budget if order.budget is None else order.budget.within(definition.budget),
-            prompt_sha256=definition.prompt_sha256,
             retry_of=order.retry_of,
         )
 

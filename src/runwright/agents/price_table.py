@@ -13,7 +13,8 @@ from runwright.agents.pricing import Facts
 from runwright.domain.money import MICRO
 from runwright.domain.price import Price, Rates, Step
 
-_SOURCE = f"genai-prices {__version__}"
+SOURCE = f"genai-prices {__version__}"
+"""The table, with its version."""
 
 _Amount = Decimal | TieredPrices | None
 
@@ -37,7 +38,7 @@ def _price(told: ModelPrice) -> Price | None:
     return Price(
         rates=_rates(amounts, 0),
         steps=tuple(Step(above=start, rates=_rates(amounts, start + 1)) for start in above),
-        source=_SOURCE,
+        source=SOURCE,
     )
 
 

@@ -18,6 +18,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None = None
     context_tokens: int | None = None
 
+    def context_within(self, most: int) -> int:
+        """Return how many tokens fit, prompt and answer together: what the model takes, and no more than `most`."""
+        return most if self.context_tokens is None else min(most, self.context_tokens)
+
 
 SCRIPTED = Price(rates=Rates(input=1_000_000, cached=100_000, output=4_000_000), source="scripted")
 """What the scripted provider would cost: 1 USD per million tokens in, 0.10 USD of those cached, 4 USD out."""
@@ -38,11 +42,23 @@ async def facts_of(
         return Facts(price=SCRIPTED)
     if provider == "local":
         return Facts(price=LOCAL, context_tokens=local_context)
-    try:
-        table: Any = await asyncio.to_thread(importlib.import_module, "runwright.agents.price_table")
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").startswith("runwright"):
-            raise
+    table = await _table()
+    if table is None:
         return Facts()
     owner = None if base_url is not None else "anthropic" if provider == "anthropic" else "openai"
     return cast("Facts", await asyncio.to_thread(table.look_up, owner, model, base_url, now_us))
+
+
+async def book() -> str | None:
+    """Return the name and the version of the table of prices; None without the extra that brings it along."""
+    table = await _table()
+    return None if table is None else cast("str", table.SOURCE)
+
+
+async def _table() -> Any:
+    try:
+        return await asyncio.to_thread(importlib.import_module, "runwright.agents.price_table")
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("runwright"):
+            raise
+        return None

@@ -79,11 +79,14 @@ class Routes:
 
     async def provider_of(self, actor: Actor, route: Route) -> Provider | None:
         """Return the provider that a route names; None for one that needs none, or whose provider is gone."""
-        name = route.definition.provider
+        return await self.provider_named(actor, route.project_id, route.definition.provider)
+
+    async def provider_named(self, actor: Actor, project_id: str, name: str | None) -> Provider | None:
+        """Return a provider of a project; None where there is none of that name."""
         if name is None:
             return None
         own = self._store.within(actor.org_id)
-        rows = await own.fetch(q.PROVIDER_BY_NAME, project_id=route.project_id, name=name)
+        rows = await own.fetch(q.PROVIDER_BY_NAME, project_id=project_id, name=name)
         return q.provider(rows[0]) if rows else None
 
     async def page(self, actor: Actor, project: Project | None, part: Slice) -> list[Route]:

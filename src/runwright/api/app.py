@@ -11,22 +11,28 @@ from runwright.api import docs
 from runwright.api.context import Services
 from runwright.api.dispatch import RouteTable
 from runwright.api.routing import Routes
+from runwright.api.sockets import SocketTable
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Application(Starlette):
-    """Hand HTTP to the table of routes, which answers its own failures in our shapes, and all else to Starlette."""
+    """Hand requests and sockets to their tables, which answer failures in our shapes, and all else to Starlette."""
 
-    def __init__(self, table: RouteTable, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]) -> None:
-        """Serve a table for the length of a lifespan."""
+    def __init__(
+        self, table: RouteTable, sockets: SocketTable, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]
+    ) -> None:
+        """Serve the tables for the length of a lifespan."""
         super().__init__(routes=[table], lifespan=lifespan)
         self._table = table
+        self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
         if scope["type"] == "http":
             await self._table.handle(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._sockets.handle(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -51,4 +57,5 @@ def build(tables: Sequence[Routes], services: Services, lifespan: Lifespan | Non
         async with lifespan():
             yield
 
-    return Application(RouteTable(endpoints, services), whole_life)
+    sockets = SocketTable([socket for table in tables for socket in table.sockets], services)
+    return Application(RouteTable(endpoints, services), sockets, whole_life)

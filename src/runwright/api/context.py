@@ -25,7 +25,10 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.jobs import Jobs
 from runwright.errors import InvalidRequest, Unauthenticated
+from runwright.governance.approvals import Approvals
 from runwright.governance.evidence import Evidence
+from runwright.governance.recordings import Digests
+from runwright.governance.runs import RuntimeRuns
 
 PUBLIC = "public"
 """The scope of a route that needs no credentials."""
@@ -85,6 +88,9 @@ class Services:
     strangers: Rates
     tickets: Tickets
     evidence: Evidence
+    runtime: RuntimeRuns
+    approvals: Approvals
+    digests: Digests
 
     @property
     def lease_us(self) -> int:

@@ -72,7 +72,15 @@ RUNTIME_CODES: dict[str, str] = {
     "cursor.expired": "CURSOR_EXPIRED",
     "events.not_found": "CURSOR_NOT_FOUND",
     "runs.not_found": "RUN_NOT_FOUND",
+    "runs.mode_not_allowed": "MODE_NOT_ALLOWED",
+    "budget.unpriced": "UNPRICED_MODEL",
     "artifacts.not_found": "ARTIFACT_NOT_FOUND",
+    "approvals.not_found": "CHECKPOINT_NOT_FOUND",
+    "approvals.already_decided": "ALREADY_DECIDED",
+    "approvals.subject_changed": "SUBJECT_CHANGED",
+    "approvals.not_an_approver": "NOT_AN_APPROVER",
+    "approvals.self_approval": "SELF_APPROVAL_FORBIDDEN",
+    "approvals.expired": "APPROVAL_EXPIRED",
     "evidence.profile_forbidden": "PROFILE_FORBIDDEN",
     "evidence.redaction_failed": "REDACTION_FAILED",
 }
@@ -91,7 +99,7 @@ def status_of(kind: type[errors.Error]) -> int:
 
 def answer(failure: Exception, path: str, request_id: str, trace_id: str) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body for whatever a request ended with; what is not ours is logged and hidden."""
-    error = _known(failure, request_id)
+    error = known(failure, request_id)
     if path.startswith(RUNTIME):
         problem = RuntimeProblem(runtime_code(error.code), error.detail, _details(error), request_id)
         body = _encode(RuntimeAnswer(problem))
@@ -100,7 +108,8 @@ def answer(failure: Exception, path: str, request_id: str, trace_id: str) -> tup
     return status_of(type(error)), dict(_headers(error)), body
 
 
-def _known(failure: Exception, request_id: str) -> errors.Error:
+def known(failure: Exception, request_id: str) -> errors.Error:
+    """Return whatever a request ended with as an error of ours; what is not ours is logged and hidden."""
     if isinstance(failure, errors.Error):
         if status_of(type(failure)) >= 500:
             _log.warning("request %s: %s: %s", request_id, failure.code, failure.detail)

@@ -72,12 +72,22 @@ class Endpoint:
         return self.handler.__name__
 
 
+@dataclass(frozen=True, slots=True)
+class SocketRoute:
+    """A WebSocket: where it is, whom it lets in, and what serves it."""
+
+    path: str
+    scope: str
+    handler: Handler
+
+
 @dataclass(slots=True)
 class Routes:
     """Collect the routes of one group."""
 
     tag: str
     endpoints: list[Endpoint] = field(default_factory=list)
+    sockets: list[SocketRoute] = field(default_factory=list)
 
     def get(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
         """Register a handler for GET (and HEAD); the options are those of `route`."""
@@ -98,6 +108,15 @@ class Routes:
     def delete(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
         """Register a handler for DELETE; the options are those of `route`."""
         return self.route("DELETE", path, **options)
+
+    def socket(self, path: str, *, scope: str) -> Callable[[Handler], Handler]:
+        """Register what serves a WebSocket: it takes `(call, socket)` and the path's parameters."""
+
+        def register(handler: Handler) -> Handler:
+            self.sockets.append(SocketRoute(path, scope, handler))
+            return handler
+
+        return register
 
     def route(
         self,

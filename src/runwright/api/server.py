@@ -19,6 +19,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from runwright.api.connection import bounded
+from runwright.api.socket_connection import bounded_socket
 from runwright.config import Settings
 from runwright.errors import InvalidSettings
 
@@ -50,6 +51,11 @@ async def serve(
         app,
         loop="none",  # ours already runs
         http=bounded(settings),
+        ws=bounded_socket(settings),
+        ws_max_size=settings.socket_frame_max_bytes,
+        ws_ping_interval=settings.stream_keepalive_s,
+        ws_ping_timeout=settings.connection_stall_s,
+        ws_per_message_deflate=False,  # every viewer of a run is sent the same bytes, encoded once
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -8,7 +8,9 @@ case `retry: 200` makes the reader come back soon, to whoever listens then.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -26,13 +28,20 @@ _COME_BACK = b"retry: 200\n\n"
 _KEEPALIVE = b": keepalive\n\n"
 
 
+class Reading(Protocol):
+    """Something that is read for long, and can be ended from outside."""
+
+    def end(self, last_word: bytes = b"") -> None:
+        """End it; its reader comes back."""
+
+
 class Streams:
     """Know the open streams of this process: how many each key has, and how to end them all."""
 
     def __init__(self, settings: Settings) -> None:
         """Take the limits and intervals from the settings."""
         self._settings = settings
-        self._open: set[EventStream] = set()
+        self._open: set[Reading] = set()
         self._counts: Counter[str] = Counter()
         self.draining = False
 
@@ -48,10 +57,33 @@ class Streams:
 
         The source is first asked for an item once the response has begun, and closed when the stream ends.
         """
-        most = self._settings.streams_per_key
+        self._require_room(key, self._settings.streams_per_key)
+        return EventStream(self, source, key=key, recheck=recheck, settings=self._settings)
+
+    def _require_room(self, key: str, most: int) -> None:
         if self._counts[key] >= most:
             raise RateLimited(f"This key has {most} open streams.", code="limits.streams", retry_after_s=5)
-        return EventStream(self, source, key=key, recheck=recheck, settings=self._settings)
+
+    @contextmanager
+    def seat(self, viewer: "Reading", key: str, shown: str, most: int) -> Iterator[None]:
+        """Count a viewer of what is `shown`, for as long as the block takes.
+
+        Raises `RateLimited` when `key` has as many streams as it may, or the same thing has `most` viewers.
+        """
+        self._require_room(key, self._settings.streams_per_key)
+        if self._counts[shown] >= most:
+            raise RateLimited(f"It has {most} viewers.", code="limits.viewers", retry_after_s=5)
+        self._counts[shown] += 1
+        self.enter(viewer, key)
+        if self.draining:
+            viewer.end()
+        try:
+            yield
+        finally:
+            self.leave(viewer, key)
+            self._counts[shown] -= 1
+            if not self._counts[shown]:
+                del self._counts[shown]
 
     def drain(self) -> None:
         """End every stream, now and from now on, asking its reader to come back."""
@@ -59,12 +91,12 @@ class Streams:
         for stream in tuple(self._open):
             stream.end(_COME_BACK)
 
-    def enter(self, stream: "EventStream", key: str) -> None:
+    def enter(self, stream: "Reading", key: str) -> None:
         """Count a stream that begins."""
         self._open.add(stream)
         self._counts[key] += 1
 
-    def leave(self, stream: "EventStream", key: str) -> None:
+    def leave(self, stream: "Reading", key: str) -> None:
         """Forget a stream that ended."""
         self._open.discard(stream)
         self._counts[key] -= 1

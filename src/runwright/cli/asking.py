@@ -42,7 +42,7 @@ def line(prompt: str) -> str:
 def answer(client: Client, run_id: str, asked: InputAsked, read: Read = line) -> None:
     """Ask until an answer is taken, or the run does not wait any more. Raises as `line` does."""
     if asked.kind == "approval":
-        printing.note("this is approved elsewhere; waiting for it")
+        printing.note(f"decide it with `runwright approvals show {run_id}`, then approve or deny; waiting for it")
         return
     if asked.expires_at is not None:
         printing.note(f"it waits until {asked.expires_at.astimezone():%Y-%m-%d %H:%M}")

@@ -14,7 +14,7 @@ from runwright.cli.hints import hint
 from runwright.cli.inputs import json_object, read_text, tools
 from runwright.cli.talking import Lines, Screen, Shows, summary
 from runwright.cli.watching import PATIENCE, exit_code
-from runwright.client.agent_events import InputAsked
+from runwright.client.agent_events import InputAsked, RunEnded
 from runwright.client.errors import ApiError, ClientError
 from runwright.client.models import Run
 from runwright.client.sync.agent_stream import AgentStream
@@ -186,14 +186,17 @@ class Talk:
         with Stop(self._connection, stream).listening() as stop:
             stream.begin()
             stop.begun()
+            why = ""
             for event in stream:
                 screen.show(event)
+                if isinstance(event, RunEnded) and event.refusal is not None:
+                    why = f" [{event.code}: {event.refusal}]"
                 if isinstance(event, InputAsked) and self._plain:
                     self._answer(stop, stream.run_id, event)
         ended = self._client.runs.get(stream.run_id)
         if self._plain:
             if ended.error:
-                printing.fail(f"{ended.error_class}: {ended.error}", _advice(ended))
+                printing.fail(f"{ended.error_class}: {ended.error}{why}", _advice(ended))
             elif ended.state == "cancelled":
                 printing.note("cancelled; what it said is kept in the thread")
             printing.note(summary(ended))

@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import App, Parameter
@@ -180,6 +180,37 @@ def status(*, database_url: DatabaseUrl = None, data_dir: DataDir = None, json: 
         shown += [("least schema of code", found.least), ("pending", ", ".join(found.pending) or "none")]
         printing.detail([*shown, ("row-level security", found.row_security or "not of SQLite")])
     return FAILED if found.pending else OK
+
+
+@app.command(name="copy-artifacts")
+def copy_artifacts(
+    *, to: Literal["bucket", "database"], database_url: DatabaseUrl = None, data_dir: DataDir = None, json: Json = False
+) -> int:
+    """Copy all artifacts into the bucket of RUNWRIGHT_S3_BUCKET, or from there beside the database again.
+
+    Each is checked by its digest; nothing is removed. Servers may run: copy, let them use the other place, copy again.
+
+    Example: `runwright db copy-artifacts --to bucket`
+
+    Parameters
+    ----------
+    to
+        bucket, or database: the tables of PostgreSQL, or the data directory beside SQLite.
+    database_url
+        PostgreSQL whose artifacts are copied.
+    data_dir
+        Data directory whose artifacts are copied.
+    json
+        Print JSON for programs.
+    """
+    settings = _settings(data_dir, database_url)
+    with bars(sys.stderr) as tell:
+        count = asyncio.run(upkeep.copy_artifacts(settings, tell, to_bucket=to == "bucket"))
+    if json:
+        printing.show_json({"to": to, "artifacts": count})
+    else:
+        printing.say(f"copied {count} artifacts to the {to}")
+    return OK
 
 
 def _settings(data_dir: Path | None, database_url: str | None = None) -> Settings:

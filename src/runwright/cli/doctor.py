@@ -79,6 +79,7 @@ def _all(connection: Connection) -> Iterator[Check]:
         yield check
     if settings.database_url is not None:
         yield _database(settings)
+    yield from _bucket(settings)
     yield asyncio.run(_sandbox(settings))
     yield _local_model(settings)
     for check in _server(connection, settings):
@@ -153,6 +154,16 @@ def _database(settings: Settings) -> Check:
     if found.row_security != "off" and not settings.database_row_security:
         return Check("database", "fail", finding, "Set RUNWRIGHT_DATABASE_ROW_SECURITY=true, or servers cannot start.")
     return Check("database", "ok", finding)
+
+
+def _bucket(settings: Settings) -> Iterator[Check]:
+    try:
+        name = upkeep.probe(settings)
+    except Error as error:
+        yield Check("artifacts", "fail", error.detail, "Look at the settings RUNWRIGHT_S3_*, and at the bucket itself.")
+        return
+    if name is not None:
+        yield Check("artifacts", "ok", f"{name} takes and gives back what is written to it")
 
 
 def _server(connection: Connection, settings: Settings) -> Iterator[Check]:

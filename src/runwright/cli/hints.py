@@ -7,6 +7,12 @@ from runwright.errors import Error, InvalidSettings
 _BY_CODE = {
     "runs.thread_busy": "Wait for it, or add --on-busy enqueue (or interrupt); `runwright threads runs ID` names it.",
     "runs.not_waiting": "See what runs ask with `runwright inputs list`; --steer says something by the way.",
+    "runs.approval_required": "See it with `runwright approvals show ID`, then approve or deny it.",
+    "ALREADY_DECIDED": "See what became of it with `runwright approvals show ID`.",
+    "SUBJECT_CHANGED": "Look at it again (`runwright approvals show ID`), and decide about what it is now.",
+    "NOT_AN_APPROVER": "Somebody with the role approver or admin decides it (`runwright members list`).",
+    "SELF_APPROVAL_FORBIDDEN": "Ask another approver: `runwright members list` shows who has the role.",
+    "APPROVAL_EXPIRED": "The run has gone on, denied; start it again to be asked again.",
     "runs.line_full": "Wait until some of them have ended; `runwright threads runs ID` lists them.",
     "routes.no_provider": "Make it (`runwright providers create`), or change the route (`runwright routes update`).",
     "store.locked": "Stop the other server, or give this one a directory of its own: --data-dir DIR.",

@@ -1,16 +1,72 @@
 """`runwright runtime`: runs as the runtime surface shows them."""
 
+from typing import Any, Literal
+
 from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
+from runwright.cli.inputs import json_object, words
 
-app = App(name="runtime", help="See runs of every kind as the runtime surface shows them, and stop them.")
-runs = App(name="runs", help="List runs, read where one stands and what happened in it, stop it.")
+Mode = Literal["advice", "audit_readonly", "edit_gated", "autonomous_gated"]
+app = App(name="runtime", help="Make runtime runs; see runs of every kind as the runtime surface shows them.")
+runs = App(name="runs", help="Make a run, list runs, read where one stands and what happened in it, stop it.")
 app.command(runs)
 
 COLUMNS = ("run_id", "kind", "status", "current_stage", "total_events", "created_at", "ended_at")
 EVENT_COLUMNS = ("seq", "ts", "type", "actor", "summary")
+
+
+@runs.command
+def create(
+    *,
+    order: str | None = None,
+    mode: Mode | None = None,
+    repo: str | None = None,
+    ref: str | None = None,
+    objective: str | None = None,
+    command: tuple[str, ...] = (),
+    task: str | None = None,
+    model: str | None = None,
+    idempotency_key: str | None = None,
+    connection: Connection = HERE,
+) -> None:
+    """Make a run that works through steps over a workspace.
+
+    Example: `runwright runtime runs create --mode edit_gated --command "make check"`
+
+    Parameters
+    ----------
+    order
+        The whole order as JSON, @file or - (standard input): steps, budget, policy; other options go on top of it.
+    mode
+        What the run may do; default: look, and change nothing.
+    repo
+        Its repository: an http(s) address, or a path that the server takes; default: an empty workspace.
+    ref
+        A branch, a tag or a commit of it.
+    objective
+        What it is about, in words.
+    command
+        A command to run, in words as a shell would split them; may be given again. Instead of the order's steps.
+    task
+        What a model is to do first, before the commands. Instead of the order's steps.
+    model
+        The route of the model that is asked, or auto; default: that of the project's default persona.
+    idempotency_key
+        A name for this order: the same one finds the run that it made.
+    """
+    asked = json_object(order or "{}", "order")
+    asked |= {} if mode is None else {"mode": mode}
+    named = {"repo": repo, "ref": ref, "objective": objective}
+    asked |= {name: value for name, value in named.items() if value is not None}
+    asked |= {} if model is None else {"models": {"orchestrator": model}}
+    steps: list[dict[str, Any]] = [] if task is None else [{"kind": "agent", "task": task}]
+    steps += [{"kind": "command", "command": words(each, "--command")} for each in command]
+    if steps:
+        asked["steps"] = steps
+    with connection.client() as client:
+        printing.show_record(client.runtime.create(idempotency_key=idempotency_key, **asked), connection.json)
 
 
 @runs.command(name="list")
@@ -36,13 +92,22 @@ def list_runs(
 
 
 @runs.command
-def status(run: str, /, *, connection: Connection = HERE) -> None:
+def status(
+    run: str, /, *, wait: float | None = None, since_seq: int | None = None, connection: Connection = HERE
+) -> None:
     """Show where a run stands.
 
-    Example: `runwright runtime runs status run_019a9f3c2b107abc8def0123456789ab`
+    Example: `runwright runtime runs status run_019a9f3c2b107abc8def0123456789ab --wait 20`
+
+    Parameters
+    ----------
+    wait
+        Wait at most so many seconds for something new.
+    since_seq
+        What is new comes after this; default: now.
     """
     with connection.client() as client:
-        printing.show_record(client.runtime.status(run), connection.json)
+        printing.show_record(client.runtime.status(run, wait=wait, since_seq=since_seq), connection.json)
 
 
 @runs.command

@@ -1,5 +1,6 @@
 """Follow a run in the terminal: its events as they happen, a progress bar, and how it ended."""
 
+from base64 import b64decode
 from datetime import datetime
 from typing import Any, Self
 
@@ -95,6 +96,8 @@ def _summary(type: str, data: Any) -> str:
     if not isinstance(data, dict):
         return ""
     if type in ("stream.chunk", "terminal.output"):
+        if data.get("encoding") == "base64":
+            return b64decode(data.get("chunk", "")).decode("utf-8", "replace").rstrip("\n")
         return str(data.get("chunk", "")).rstrip("\n")
     if type == "run.progress":
         return f"{data.get('percent', '?')} % {data.get('message', '')}".rstrip()

@@ -159,8 +159,15 @@ class RunEnded(AgentEvent, kw_only=True):
     partial_output: str | None = None
     error_class: str | None = None
     code: str | None = None
+    details: dict[str, Any] | None = None
     message: str | None = None
     retryable: bool = False
+
+    @property
+    def refusal(self) -> str | None:
+        """Why a model's provider refused, such as `credentials` or `not_installed`; None where none did."""
+        reason = (self.details or {}).get("reason")
+        return reason if isinstance(reason, str) else None
 
     @property
     def status(self) -> str:

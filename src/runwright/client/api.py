@@ -4,6 +4,7 @@ import os
 from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
+from runwright.client.approvals import Approvals
 from runwright.client.artifacts import Artifacts
 from runwright.client.backoff import Backoff
 from runwright.client.dead_letters import BatchOperations, DeadLetters
@@ -12,6 +13,7 @@ from runwright.client.events import Events
 from runwright.client.evidence import Evidence
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
+from runwright.client.kpi import Kpi
 from runwright.client.operations import Audit
 from runwright.client.personas import Models, Personas, Providers, Routes
 from runwright.client.runs import Runs
@@ -53,6 +55,7 @@ class AsyncClient:
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
         self.runtime = Runtime(transport)
+        self.approvals = Approvals(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)
@@ -80,6 +83,7 @@ class AsyncClient:
         self.providers = Providers(transport)
         self.usage = Usage(transport)
         self.budgets = Budgets(transport)
+        self.kpi = Kpi(transport)
 
     @property
     def url(self) -> str:

@@ -42,9 +42,14 @@ class RuntimeRun(Record, kw_only=True):
     state: str = ""
     reason: str | None = None
     trace_id: str = ""
+    objective: str | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     started_at: datetime | None = None
     ended_at: datetime | None = None
     queued_ms: int = 0
+    stage_history: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    pending_approvals: list[str] = msgspec.field(default_factory=list)
+    gate_status: str = ""
     summaries: dict[str, Any] = msgspec.field(default_factory=dict)
     stop: dict[str, Any] | None = None
     last_event: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -95,7 +95,7 @@ class ErasedThread(Record, kw_only=True):
 
 
 class Persona(Record, kw_only=True):
-    """One version of a persona; `persona_id` is `key@version`."""
+    """One version of a persona; `persona_id` is `key@version`; its prompt needs the scope `prompts:read`."""
 
     id: str
     persona_id: str = ""
@@ -103,7 +103,7 @@ class Persona(Record, kw_only=True):
     version: int = 0
     org_id: str | None = None
     project_id: str | None = None
-    prompt: str = ""
+    prompt: str | None = None
     description: str = ""
     route: str | None = None
     model: str | None = None

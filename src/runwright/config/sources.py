@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runwright.config.table import PREFIX, SETTINGS, Settings
+from runwright.config.setting import PREFIX
+from runwright.config.table import SETTINGS, Settings
 from runwright.config.values import read
+from runwright.domain.usage_pruning import LEAST_DAYS
 from runwright.errors import FieldError, InvalidSettings
 
 
@@ -94,7 +96,7 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         FieldError(less, f"must not be more than {more}")
         for less, more in _ORDERED
         if getattr(settings, less) > getattr(settings, more)
-    ] + [*_of_database(settings), *_of_oidc(settings), *_of_retention(settings)]
+    ] + [*_of_database(settings), *_of_oidc(settings), *_of_retention(settings), *_of_usage(settings)]
 
 
 def _of_retention(settings: Settings) -> list[FieldError]:
@@ -103,6 +105,12 @@ def _of_retention(settings: Settings) -> list[FieldError]:
         return []
     wrong = "must be at least retention_days" if days else "means nothing without retention_days"
     return [FieldError("summary_retention_days", wrong)]
+
+
+def _of_usage(settings: Settings) -> list[FieldError]:
+    wrong = 0 < settings.usage_retention_days < LEAST_DAYS
+    told = f"must be at least {LEAST_DAYS}, for reports reach back 30 days; 0 keeps records for ever"
+    return [FieldError("usage_retention_days", told)] if wrong else []
 
 
 def _of_database(settings: Settings) -> list[FieldError]:

@@ -1,52 +1,14 @@
 """The one table of settings: every limit and interval by name, with its type, default, range and what it does."""
 
-import math
 import tempfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import platformdirs
 
-PREFIX = "RUNWRIGHT_"
-MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Describe one setting as the reference prints it; `low` and `high` bound numbers, or the length of texts."""
-
-    name: str
-    type: Any
-    default: Any
-    help: str
-    low: float
-    high: float
-    choices: tuple[str, ...]
-    pattern: str
-    secret: bool
-
-    @property
-    def env(self) -> str:
-        """Return the name of its environment variable."""
-        return PREFIX + self.name.upper()
-
-
-def _setting(
-    default: Any,
-    help: str,
-    low: float = 0,
-    high: float = math.inf,
-    *,
-    choices: tuple[str, ...] = (),
-    pattern: str = "",
-    secret: bool = False,
-    shown: str | None = None,
-) -> Any:
-    facts = {"help": help, "low": low, "high": high, "choices": choices, "pattern": pattern, "secret": secret}
-    if callable(default):  # a default of this machine; the reference prints `shown` instead
-        return field(default_factory=default, repr=not secret, metadata={**facts, "default": shown})
-    return field(default=default, repr=not secret, metadata={**facts, "default": default})
+from runwright.config.setting import MIB, Setting
+from runwright.config.setting import setting as _setting
 
 
 def _data_dir() -> Path:
@@ -173,6 +135,8 @@ class Settings:
     outbox_batch: int = _setting(500, "Outbox entries settled in one transaction", 1, 10_000)
     rollup_minutes_h: float = _setting(48.0, "Hours that statistics by minute are kept", 1, 8760)
     rollup_hours_days: float = _setting(400.0, "Days that statistics by hour are kept", 1, 36_500)
+    kpi_days: float = _setting(800.0, "Days that what ended runs add to the KPIs is kept", 1, 36_500)
+    kpi_groups_max: int = _setting(1000, "Groups of one KPI answer, those with most runs first", 1, 100_000)
     prune_s: float = _setting(60.0, "Interval of the pruner", 0.02, 86_400)
     prune_batch: int = _setting(500, "Finished runs whose records are removed in one transaction", 1, 10_000)
     erase_batch: int = _setting(500, "Events whose data are erased in one transaction", 1, 10_000)
@@ -184,6 +148,9 @@ class Settings:
         "Days that the summaries of finished runs are kept, at least retention_days; 0 keeps them for ever",
         0,
         36_500,
+    )
+    usage_retention_days: float = _setting(
+        0.0, "Days that records of what models used are kept after their runs; 0 for ever, else at least 31", 0, 36_500
     )
     idempotency_ttl_h: float = _setting(24.0, "Hours that idempotency keys are kept", 0.01, 8760)
     # --- the commit and the emitter
@@ -202,6 +169,41 @@ class Settings:
     schema_max_bytes: int = _setting(65_536, "Largest JSON Schema of a job", 64, MIB)
     artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
     artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)
+    # --- terminals
+    terminal_command_max_bytes: int = _setting(64 * MIB, "Output of one command that is kept", 1, 1024 * MIB)
+    terminal_attempt_max_bytes: int = _setting(
+        256 * MIB, "Output of all commands of one attempt that is kept", 1, 4096 * MIB
+    )
+    terminal_viewers_max: int = _setting(1000, "Viewers of one run's terminal at one server", 1, 1_000_000)
+    terminal_idle_s: float = _setting(
+        3600.0, "Time after which a terminal is closed that showed its viewer nothing", 0.05, 604_800
+    )
+    socket_frame_max_bytes: int = _setting(16_384, "Largest frame that a viewer sends", 256, 16 * MIB)
+    # --- artifacts in a bucket
+    s3_bucket: str | None = _setting(
+        None, "Bucket that artifacts lie in; without it, beside the database; needs the extra s3", 3, 255
+    )
+    s3_prefix: str = _setting("", "Beginning of the keys of all artifacts in the bucket", 0, 500, pattern=r"[\w./-]*")
+    s3_endpoint: str | None = _setting(
+        None, "Address of what speaks like S3; without it, that of AWS", 1, 2000, pattern=r"https?://[^\s@/]+/?"
+    )
+    s3_region: str | None = _setting(None, "Region of the bucket; without it, AWS_REGION, else us-east-1", 1, 64)
+    s3_access_key_id: str | None = _setting(
+        None, "Key of the bucket; without it, AWS_ACCESS_KEY_ID, a web identity, or the machine's role", 1, 256
+    )
+    s3_secret_access_key: str | None = _setting(None, "Secret of that key", 1, 1024, secret=True)
+    s3_path_style: bool = _setting(True, "Whether addresses name the bucket in their path, else before the host")
+    s3_ca_file: str | None = _setting(None, "PEM file of further certificates that the bucket may show", 1, 4096)
+    s3_encryption: str = _setting(
+        "bucket",
+        "Encryption that is asked for with each object; bucket: as the bucket does by itself",
+        choices=("bucket", "AES256", "aws:kms", "aws:kms:dsse"),
+    )
+    s3_kms_key_id: str | None = _setting(None, "Key that aws:kms encrypts with; without it, the bucket's own", 1, 2048)
+    s3_connect_s: float = _setting(5.0, "Longest time until the bucket is connected", 0.05, 600)
+    s3_request_s: float = _setting(30.0, "Longest time of one request to the bucket, its bytes included", 0.05, 3600)
+    s3_retries: int = _setting(3, "How often a request to the bucket that failed is made again", 0, 100)
+    s3_retry_s: float = _setting(30.0, "Longest time that a request to the bucket is made again for", 0, 3600)
     # --- evidence
     evidence_max_bytes: int = _setting(1024 * MIB, "Largest evidence bundle", MIB, 3072 * MIB)
     evidence_artifacts_max: int = _setting(10_000, "Most values of a run in its evidence bundle", 1, 60_000)
@@ -222,7 +224,9 @@ class Settings:
     )
     process_pids_max: int = _setting(128, "Processes of one command at a time", 1, 100_000)
     process_files_max: int = _setting(1024, "Open files of one process of a command", 16, 1_000_000)
-    process_output_max_bytes: int = _setting(16 * MIB, "Output of one command", 1, 1024 * MIB)
+    process_output_max_bytes: int = _setting(
+        64 * MIB, "Output of one process job's command; what prints more is killed", 1, 1024 * MIB
+    )
     process_workspace_max_bytes: int = _setting(
         1024 * MIB, "Files of one command, all together", MIB, 1024 * 1024 * MIB
     )
@@ -230,7 +234,30 @@ class Settings:
     process_sample_ms: float = _setting(
         100.0, "Interval of the look at a command's processes; its files are looked at every tenth time", 5, 10_000
     )
+    # --- repositories, and looks at what they hold
+    repository_roots: tuple[str, ...] = _setting(
+        (), "Directories of this server beneath which runs may name repositories", pattern=r"/[^,\0]+"
+    )
+    repository_private: bool = _setting(
+        False, "Whether repositories are fetched from private networks and this machine"
+    )
+    repository_max_bytes: int = _setting(256 * MIB, "What is read of one repository", 1024, 65_536 * MIB)
+    repository_file_max_bytes: int = _setting(16 * MIB, "Largest file that is checked out", 1, 1024 * MIB)
+    repository_timeout_s: float = _setting(300.0, "Longest time of one step of a checkout", 0.1, 86_400)
+    runtime_workspace_max_bytes: int = _setting(64 * MIB, "Files of one runtime run's workspace", 1024, 1024 * MIB)
+    runtime_workspace_max_files: int = _setting(20_000, "Files and directories of that workspace", 1, 1_000_000)
+    scan_file_max_bytes: int = _setting(MIB, "Largest file that a scan looks into", 1, 64 * MIB)
+    scan_line_max: int = _setting(5000, "Longest line of a file that a scan looks into, in characters", 80, 10_000_000)
+    scan_max_bytes: int = _setting(64 * MIB, "Bytes of one workspace that a scan looks into", 1, 1024 * MIB)
+    scan_s: float = _setting(60.0, "Longest time of one scanner", 0.01, 86_400)
+    scan_findings_max: int = _setting(250, "Findings of one scan that are told; the others are counted", 1, 10_000)
     # --- agents and their tools
+    runtime_slots: int = _setting(20, "Runtime runs that this server executes at a time; 0: it takes none", 0, 10_000)
+    runtime_modes: tuple[str, ...] = _setting(
+        (),
+        "Modes in which runtime runs may be made; none named: all",
+        pattern="advice|audit_readonly|edit_gated|autonomous_gated",
+    )
     agent_slots: int = _setting(100, "Agent runs that this server executes at a time; 0: it takes none", 0, 10_000)
     agent_recoveries_max: int = _setting(
         5, "Lost workers after which an agent run goes on; the next one more is its failure", 0, 1000
@@ -276,6 +303,9 @@ class Settings:
     model_connections: int = _setting(200, "Open connections to providers of models", 1, 100_000)
     model_keepalive_s: float = _setting(30.0, "Time that an idle connection to a provider is kept", 0, 3600)
     model_scripts: str | None = _setting(None, "JSON file of what the provider `scripted` says", 1, 4096)
+    model_policy: tuple[str, ...] = _setting(
+        (), "Models that runs may ask, as kind/model with * for any text; none named: all", pattern=r"[^,/\0]+/[^,\0]+"
+    )
     local_model_path: str | None = _setting(None, "GGUF file of the local model; without it, SmolLM2", 1, 4096)
     local_model_context: int = _setting(4096, "Tokens of the local model's context", 256, 1_048_576)
     local_model_threads: int = _setting(1, "Threads of the local model; at most as many as cores", 1, 256)
@@ -319,6 +349,9 @@ class Settings:
     )
     stream_retry_ms: int = _setting(2000, "Delay before a cut stream's client comes back", 0, 600_000)
     stream_lag_max: int = _setting(10_000, "Events that a stream's reader may be behind", 1, 10_000_000)
+    stream_lag_max_bytes: int = _setting(
+        16 * MIB, "Bytes of events that a stream's reader may be behind", 4096, 1024 * MIB
+    )
     stream_page: int = _setting(500, "Events of a backlog read at once", 1, 10_000)
     feed_window: int = _setting(10_000, "State changes that a reader of the feed may be behind", 1, 10_000_000)
     streams_per_key: int = _setting(10_000, "Open streams of one key at one server", 1, 10_000_000)

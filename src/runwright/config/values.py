@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runwright.config.table import Setting
+from runwright.config.setting import Setting
 
 _SHAPES = {
     "database_url": "an address like postgresql://user:password@host:5432/database",

@@ -41,6 +41,7 @@ def failed(data: FailedData) -> a.AgentFailed:
         duration_ms=data.duration_ms,
         code=data.code,
         traceback=data.traceback,
+        details=data.details,
     )
 
 
@@ -66,4 +67,5 @@ def asked(question: Question, due_at: int | None) -> a.WaitingForInput:
         tool_call_id=question.tool_call_id,
         expires_at=None if due_at is None else text(due_at),
         due_at=due_at,
+        left_messages=question.left_messages,
     )

@@ -13,6 +13,7 @@ import msgspec
 from runwright.domain.question import Asks, Mode
 from runwright.domain.redaction import RedactedText
 from runwright.domain.run import State, ValueRef
+from runwright.domain.workspace import WorkspaceSnapshot
 
 Channel = Literal["final", "thinking"]
 RUN_SCOPE = "run"
@@ -46,7 +47,10 @@ class AgentStarted(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 class WaitingForInput(msgspec.Struct, frozen=True, kw_only=True):
-    """`run.waiting_for_input`: the run parked until somebody answers, at most until `expires_at`."""
+    """`run.waiting_for_input`: the run parked until somebody answers, at most until `expires_at`.
+
+    By then so many of its messages stand in its thread (`left_messages`): whatever becomes of it, they were said.
+    """
 
     request_id: str
     kind: Asks
@@ -55,6 +59,7 @@ class WaitingForInput(msgspec.Struct, frozen=True, kw_only=True):
     tool_call_id: str | None
     expires_at: str | None
     due_at: int | None
+    left_messages: int = 0
 
 
 class InputReceived(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -102,6 +107,7 @@ class ModelRequested(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     """`llm.request`: a call of the model is about to be made; the prompt is named by digests of its messages.
 
     It has what people said by the way until `heard_seq`. At most so many tokens may it use, and so much may it cost.
+    The first `left_out` messages of the conversation are not told: the model's context takes no more.
     """
 
     llm_call_id: str
@@ -110,6 +116,7 @@ class ModelRequested(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     model: str
     prompt: list[str]
     heard_seq: int = 0
+    left_out: int = 0
     input_tokens_at_most: int = 0
     max_output_tokens: int = 0
     reserved_microusd: int | None = None
@@ -157,15 +164,6 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     risk: str
     args_sha256: str
-
-
-class WorkspaceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What the workspace held after a call, by the digests of its tree and of the archive that is kept."""
-
-    archive_sha256: str
-    tree_hash: str
-    files: int
-    bytes: int
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -223,7 +221,7 @@ class AgentCompleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgentFailed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`run.failed` of an agent run."""
+    """`run.failed` of an agent run; where a model's provider refused, `details` have its `reason`."""
 
     reason: str
     error_class: str
@@ -235,6 +233,7 @@ class AgentFailed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     duration_ms: int
     code: str | None = None
     traceback: RedactedText | None = None
+    details: dict[str, Any] | None = None
 
 
 class AgentCancelled(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

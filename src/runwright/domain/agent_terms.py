@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from runwright.domain.context_window import CONTEXT
 from runwright.domain.price import Price
 
 Tool = Literal["ask_user", "shell", "files", "http", "python"]
@@ -51,8 +52,8 @@ LIMITS = ("cost_microusd", "tokens", "turns", "tool_calls", "wall_s")
 class AgentTerms(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The terms of an agent run. `persona_id` is `key@version`; a `price` of None is unknown, never zero.
 
-    `prompt_sha256` is the digest of the persona's prompt, which its version keeps; `credential_id` names the provider
-    whose secret the calls are made with, None where a provider needs none.
+    Its prompt is the version's, which never changes: nothing of it stands here, for the log shows these terms.
+    `credential_id` names the provider whose secret the calls are made with, None where a provider needs none.
     """
 
     thread_id: str
@@ -63,11 +64,10 @@ class AgentTerms(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     credential_id: str | None = None
     price: Price | None = None
     max_output_tokens: int = 1024
-    context_window: int = 8192
+    context_window: int = CONTEXT
     temperature: float | None = None
     tools: tuple[Tool, ...] = ()
     risk_threshold: Risk | None = None
     answer_within_s: int | None = None
     budget: Budget = Budget()
-    prompt_sha256: str = ""
     retry_of: str | None = None

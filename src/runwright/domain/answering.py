@@ -54,6 +54,8 @@ def answer(run: Run, command: Answer, at: int) -> Decision:
     if command.mode == "steer":
         return Decision(run, (heard,))
     wait = run.wait
+    if wait is not None and wait.on == "approval":
+        raise elsewhere(run)
     waits = run.state == "waiting" or (run.paused is not None and run.paused.state == "waiting")
     if wait is None or not waits or (wait.on, wait.key) != ("input", command.request_id):
         raise InvalidTransition(
@@ -67,6 +69,17 @@ def answer(run: Run, command: Answer, at: int) -> Decision:
     woken_run = replace(leave(run, "queued", at), wait=None, due_at=None)
     queued = draft("run.queued", e.Queued("input", wait.key), "queued after input", actor=command.cause.actor)
     return Decision(woken_run, (heard, queued))
+
+
+def elsewhere(run: Run) -> InvalidTransition:
+    """Return the refusal of an answer to what is no question but an approval: it names where that is decided."""
+    where = f"/api/v1/runs/{run.run_id}/approvals"
+    asked = None if run.wait is None else run.wait.key
+    return InvalidTransition(
+        f"the run waits for an approval; a person decides it with POST {where}",
+        code="runs.approval_required",
+        data={"approvals": where, "checkpoint_id": asked},
+    )
 
 
 def counted(run: Run, drafts: tuple[Draft, ...]) -> Run:

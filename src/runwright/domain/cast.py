@@ -5,15 +5,15 @@ Where there was no terminal, only pipes, lines end with a line feed alone: a ter
 
 from __future__ import annotations
 
+import codecs
 import re
 
 import msgspec
 
 from runwright.domain.events import Event
-from runwright.domain.process_events import TerminalOutput
+from runwright.domain.terminal_events import COLUMNS, OUTPUT, ROWS, TerminalOutput
 
-TYPE = "terminal.output"
-COLUMNS, ROWS = 80, 24
+TYPE = OUTPUT
 _LINE_FEED = re.compile(r"(?<!\r)\n")
 
 _encode = msgspec.json.Encoder().encode
@@ -28,6 +28,7 @@ class Cast:
         self._began_at = began_at
         self._at = began_at
         self._returned = False
+        self._decoders: dict[tuple[str, str], codecs.IncrementalDecoder] = {}
 
     def head(self) -> bytes:
         """Return the first line."""
@@ -40,8 +41,17 @@ class Cast:
         told = _read(event.data or b"")
         passed = max(event.created_at - self._at, 0)
         self._at += passed
-        text = told.chunk if told.stream == "tty" else self._with_returns(told.chunk)
+        chunk = self._text(told)
+        text = chunk if told.stream == "tty" else self._with_returns(chunk)
         return b'[%d.%06d,"o",%b]\n' % (passed // 1_000_000, passed % 1_000_000, _encode(text))
+
+    def _text(self, told: TerminalOutput) -> str:
+        """Return what a player shows: of bytes that are no UTF-8 it shows what stands for them."""
+        place = (told.command_id, told.stream)
+        decoder = self._decoders.get(place)
+        if decoder is None:
+            decoder = self._decoders[place] = codecs.getincrementaldecoder("utf-8")("replace")
+        return decoder.decode(told.bytes())
 
     def _with_returns(self, chunk: str) -> str:
         text = _LINE_FEED.sub("\r\n", chunk)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runwright.domain.approval import Verdict, Voter
 from runwright.domain.events import Draft
 from runwright.domain.outcome import Completed, Failed, Outcome, Stopped
 from runwright.domain.question import Mode
@@ -203,6 +204,25 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     idempotency: IdempotencyKey | None = None
 
 
+class Vote(msgspec.Struct, frozen=True, kw_only=True):
+    """Decide an approval that a run waits for, as the person `by`, about the subject of this digest.
+
+    `maker` is the user who made the run, or made the one that made it, and so on; `others` tells whether somebody else
+    may approve. `comment` is redacted.
+    """
+
+    run_id: str
+    checkpoint_id: str
+    verdict: Verdict
+    subject_sha256: str
+    by: Voter
+    cause: Cause
+    comment: RedactedText | None = None
+    maker: str | None = None
+    others: bool = True
+    idempotency: IdempotencyKey | None = None
+
+
 class Reschedule(msgspec.Struct, frozen=True, kw_only=True):
     """Let a run that has not begun begin at another time, perhaps with another payload: sealed, and described."""
 
@@ -258,6 +278,7 @@ Command = (
     | Resume
     | Wake
     | Answer
+    | Vote
     | Reschedule
     | Debug
     | Proceed

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from runwright.domain import agent_events as a
 from runwright.domain.events import Event
 from runwright.domain.model_call import Counted, Message, Text, ToolCall, ToolResult
+from runwright.domain.workspace import WorkspaceSnapshot
 
 GO_ON = "approve"
 Told = TypeVar("Told")
@@ -33,7 +34,7 @@ class Call(msgspec.Struct, frozen=True):
 class Open(msgspec.Struct, frozen=True):
     """A call of the model that is not settled: what was reserved for it, and what was shown of its answer.
 
-    Its prompt has so many `messages`.
+    Its prompt ends after so many `messages` of the conversation, and begins after those that are `left_out`.
     """
 
     llm_call_id: str
@@ -42,6 +43,7 @@ class Open(msgspec.Struct, frozen=True):
     max_output_tokens: int
     segments: tuple[str, ...] = ()
     messages: int = 0
+    left_out: int = 0
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -72,9 +74,12 @@ class Spent(msgspec.Struct, frozen=True):
 class Conversation(msgspec.Struct, frozen=True):
     """Where a conversation stands. `messages` are those of this run; what was said before it is none of them.
 
-    `partial` is what was shown of an answer that is not whole, `counted` what the provider said of the last prompt.
-    What was `asked` stands by request. `failures` counts calls of the model that failed since the last whole turn; none
-    is made again before `not_before`. `granted` names limits, each as often as a person let the run go on.
+    Of these, so many stand in the thread already (`left_messages`), since the run asked a person.
+
+    So many of all messages were `left_out` of the last prompt, of which the provider said what is `counted`; `partial`
+    is what was shown of an answer that is not whole. What was `asked` stands by request. `failures` counts calls of the
+    model that failed since the last whole turn; none is made again before `not_before`. `granted` names limits, each as
+    often as a person let the run go on.
     """
 
     seq: int = 0
@@ -82,6 +87,8 @@ class Conversation(msgspec.Struct, frozen=True):
     calls: tuple[Call, ...] = ()
     open: Open | None = None
     counted: Counted | None = None
+    left_out: int = 0
+    left_messages: int = 0
     partial: str = ""
     asked: dict[str, Asked] = {}
     heard: tuple[Heard, ...] = ()
@@ -94,7 +101,7 @@ class Conversation(msgspec.Struct, frozen=True):
     granted: tuple[str, ...] = ()
     denied: bool = False
     executing_since: int | None = None
-    snapshot: a.WorkspaceSnapshot | None = None
+    snapshot: WorkspaceSnapshot | None = None
     stop_reason: str | None = None
 
     @property
@@ -102,6 +109,11 @@ class Conversation(msgspec.Struct, frozen=True):
         """Return the ids of all calls of tools in this run: each names one call."""
         parts = (part for message in self.messages for part in message.parts)
         return frozenset(part.id for part in parts if isinstance(part, ToolCall))
+
+    @property
+    def whole(self) -> tuple[Message, ...]:
+        """Return the messages of its whole turns: calls without results cannot be told to a model."""
+        return self.messages[:-1] if self.calls else self.messages
 
     @property
     def finished(self) -> bool:
@@ -146,9 +158,12 @@ def _requested(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> 
         reserved_microusd=told.reserved_microusd,
         input_tokens_at_most=told.input_tokens_at_most,
         max_output_tokens=told.max_output_tokens,
-        messages=len(told.prompt) - 1,  # the first tells the system text and the tools
+        messages=told.left_out + len(told.prompt) - 1,  # the first tells the system text and the tools
+        left_out=told.left_out,
     )
-    return replace(talk, messages=talk.messages + spoken, heard=talk.heard[len(now) :], open=asked, partial="")
+    heard = talk.heard[len(now) :]
+    said = talk.messages + spoken
+    return replace(talk, messages=said, heard=heard, open=asked, left_out=told.left_out, partial="")
 
 
 def _shown(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:
@@ -173,7 +188,7 @@ def _answered(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> C
     words = (Text(told.text),) if told.text or not calls else ()
     counted = talk.counted
     if talk.open is not None and told.usage is not None and not told.estimated:
-        counted = Counted(talk.open.messages, told.usage.input_tokens)
+        counted = Counted(talk.open.messages, told.usage.input_tokens, talk.open.left_out)
     return replace(
         talk,
         messages=(*talk.messages, Message("assistant", (*words, *calls))),
@@ -231,7 +246,8 @@ def _denied(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Con
 
 def _waits(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:
     told = _read(event, a.WaitingForInput)
-    return replace(_left(talk, event, answers), asked={**talk.asked, told.request_id: Asked(told.tool_call_id)})
+    asked = {**talk.asked, told.request_id: Asked(told.tool_call_id)}
+    return replace(_left(talk, event, answers), asked=asked, left_messages=told.left_messages)
 
 
 def _spoke(talk: Conversation, event: Event, answers: Mapping[str, Any]) -> Conversation:

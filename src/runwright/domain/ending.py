@@ -9,11 +9,13 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from runwright.domain import agent_ends
+from runwright.domain import agent_ends, approval, runtime_ends
 from runwright.domain import events as e
 from runwright.domain import outcome as o
 from runwright.domain.commands import Decision
 from runwright.domain.events import Draft, Level
+from runwright.domain.instants import SECOND_US, text
+from runwright.domain.question import Question
 from runwright.domain.redaction import RedactedText, compose
 from runwright.domain.retry import delay_ms, error_fingerprint
 from runwright.domain.run import ENDPOINT, Paused, Run, State, StopKind, Tally, Trace, Wait
@@ -85,6 +87,9 @@ def _complete(run: Run, outcome: o.Completed, at: int) -> Decision:
     if run.spec.agent is not None:
         told = agent_ends.completed(ended, outcome, lifetime_ms(run, at))
         return Decision(ended, (draft("run.completed", told, "completed"),))
+    if run.spec.runtime is not None:
+        ends = runtime_ends.completed(ended, outcome, lifetime_ms(run, at))
+        return Decision(ended, (draft("run.completed", ends, f"completed: {ends.stop_code}"),))
     data = e.CompletedData(run.attempt, lifetime_ms(run, at), outcome.result)
     return Decision(ended, (draft("run.completed", data, "completed"),))
 
@@ -105,16 +110,35 @@ WAITS = {
     "child": "waits for a child",
     "dependency": "depends",
     "input": "waits for an answer",
+    "approval": "waits for an approval",
 }
 
 
 def _park(run: Run, outcome: o.Parked, at: int) -> Decision:
+    if outcome.approval is not None:
+        return _ask(run, outcome.approval, at)
     wait = outcome.wait
     parked = replace(leave(run, "waiting", at, wait.on), due_at=outcome.due_at, wait=wait)
     if outcome.question is not None:
         asked = agent_ends.asked(outcome.question, outcome.due_at)
         return Decision(parked, (draft("run.waiting_for_input", asked, WAITS["input"]),))
     return Decision(parked, (draft("run.waiting", e.Waiting(wait.on, outcome.due_at, wait.key), WAITS[wait.on]),))
+
+
+def _ask(run: Run, asked: approval.Ask, at: int) -> Decision:
+    """Return the run waiting for people to decide; an agent run says so as it says what it asks else."""
+    due_at = at + asked.ttl_s * SECOND_US
+    about = approval.Open(asked.gate_id, asked.subject_sha256, asked.required, at)
+    wait = Wait("approval", asked.checkpoint_id, approval=about)
+    parked = replace(leave(run, "waiting", at, wait.on), due_at=due_at, wait=wait)
+    told = approval.requested(asked, run.spec.created_by, text(due_at), due_at)
+    opened = draft("approval.requested", told, "asks for an approval")
+    if run.spec.agent is None:
+        waiting = draft("run.waiting", e.Waiting(wait.on, due_at, wait.key), WAITS[wait.on])
+    else:
+        question = Question(request_id=asked.checkpoint_id, kind="approval", prompt=asked.summary)
+        waiting = draft("run.waiting_for_input", agent_ends.asked(question, due_at), WAITS[wait.on])
+    return Decision(parked, (opened, waiting))
 
 
 def give_up(run: Run, at: int) -> Decision:
@@ -160,11 +184,13 @@ _WAITED = {
     "child": "the child's end",
     "dependency": "what the run depends on",
     "input": "the answer",
+    "approval": "the approval",
 }
 
 
 def _failed(run: Run, data: e.FailedData, actor: str | None) -> Draft:
-    told = data if run.spec.agent is None else agent_ends.failed(data)
+    told: msgspec.Struct = data if run.spec.agent is None else agent_ends.failed(data)
+    told = told if run.spec.runtime is None else runtime_ends.failed(data)
     return draft("run.failed", told, f"failed: {data.error_class}", "error", actor)
 
 
@@ -206,6 +232,7 @@ def fail(run: Run, failure: o.Failed, at: int, draw: float, actor: str | None = 
         lifetime_ms(run, at),
         failure.code,
         failure.traceback,
+        failure.details,
     )
     return Decision(ended, (_failed(run, data, actor),))
 
@@ -273,7 +300,8 @@ def cancel(run: Run, at: int, cause: Cause, confirmed: bool | None, said: Redact
     requested = run.cancel_requested_at if run.cancel_requested_at is not None else at
     ended = replace(close(run, "cancelled", reason, at), cancel_requested_at=requested)
     data = e.CancelledData(reason, confirmed, cause.reason, cause.request_id, cause.last_seen_seq)
-    told = data if run.spec.agent is None else agent_ends.cancelled(data, said)
+    told: msgspec.Struct = data if run.spec.agent is None else agent_ends.cancelled(data, said)
+    told = told if run.spec.runtime is None else runtime_ends.cancelled(run, data)
     return Decision(ended, (draft("run.cancelled", told, "cancelled", actor=cause.actor),))
 
 

@@ -58,6 +58,7 @@ def opening_without_data(opening: bytes) -> bytes:
         gather=None if was.gather is None else replace(was.gather, key=""),
         created_by_user_name=None,
         created_by_email=None,
+        runtime=None if was.runtime is None else replace(was.runtime, repo=None, ref=None, objective="", steps=()),
     )
     return _encode(spec)
 

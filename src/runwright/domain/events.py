@@ -10,19 +10,24 @@ from typing import Any, Literal
 import msgspec
 
 from runwright.domain import agent_events as a
+from runwright.domain import approval, repository_events, workflow_events
 from runwright.domain import job_events as w
 from runwright.domain import process_events as p
-from runwright.domain import workflow_events
+from runwright.domain import runtime_events as r
+from runwright.domain import terminal_events as t
 from runwright.domain.amendments import DebugSet, Exchanged, Rescheduled
 from runwright.domain.chain import Link, body
 from runwright.domain.redaction import Redacted, RedactedText
-from runwright.domain.run import State, ValueRef
+from runwright.domain.run import AGENT, RUNTIME, State, ValueRef
 
 Kind = Literal[
     "lifecycle", "tool", "output", "governance", "model", "finding", "budget", "artifact", "checkpoint", "system"
 ]
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
+Writer = Literal["job", "agent", "runtime"]
+"""Who executes a run, and appends records to its log."""
+_WRITERS: dict[str, Writer] = {AGENT: "agent", RUNTIME: "runtime"}
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -204,7 +209,10 @@ class CompletedData(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FailedData(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`run.failed`: the last error, why it is the last, and whether the run is dead-lettered."""
+    """`run.failed`: the last error, why it is the last, and whether the run is dead-lettered.
+
+    `details` belong to the `code`: of a model provider's refusal, the `reason`.
+    """
 
     reason: str
     error_class: str
@@ -215,6 +223,7 @@ class FailedData(msgspec.Struct, frozen=True, omit_defaults=True):
     duration_ms: int
     code: str | None = None
     traceback: RedactedText | None = None
+    details: dict[str, Any] | None = None
 
 
 class CancelledData(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -234,9 +243,11 @@ class ExpiredData(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EventType(msgspec.Struct, frozen=True):
-    """An entry of the catalogue. `of_agent` is the shape that an agent run gives it, where that is another.
+    """An entry of the catalogue. `of_agent` and `of_runtime` are the shapes that such runs give it, where that is
+    another.
 
-    A job's own code may append what is `by_job`, the executing side of an agent run what is `by_agent`.
+    A job's own code may append what is `by_job`, the executing side of an agent run what is `by_agent`, that of a
+    runtime run what is `by_runtime`.
     """
 
     kind: Kind
@@ -244,11 +255,22 @@ class EventType(msgspec.Struct, frozen=True):
     by_job: bool = False
     of_agent: type[msgspec.Struct] | None = None
     by_agent: bool = False
+    of_runtime: type[msgspec.Struct] | None = None
+    by_runtime: bool = False
+
+    @property
+    def shapes(self) -> tuple[type[msgspec.Struct], ...]:
+        """Return every shape that its data may have."""
+        return (self.data, *(shape for shape in (self.of_agent, self.of_runtime) if shape is not None))
+
+    def may_be_by(self, writer: Writer) -> bool:
+        """Tell whether who executes a run may append it."""
+        return {"job": self.by_job, "agent": self.by_agent, "runtime": self.by_runtime}[writer]
 
 
 CATALOGUE: dict[str, EventType] = {
     "run.created": EventType("lifecycle", Created),
-    "run.started": EventType("lifecycle", Started, of_agent=a.AgentStarted),
+    "run.started": EventType("lifecycle", Started, of_agent=a.AgentStarted, of_runtime=r.RuntimeStarted),
     "run.claimed": EventType("lifecycle", Started),
     "run.accepted": EventType("lifecycle", AcceptedData),
     "run.annotated": EventType("output", Annotated),
@@ -265,20 +287,28 @@ CATALOGUE: dict[str, EventType] = {
     "run.restart_requested": EventType("lifecycle", RestartRequested),
     "run.paused": EventType("lifecycle", PausedData),
     "run.resumed": EventType("lifecycle", Resumed),
-    "run.completed": EventType("lifecycle", CompletedData, of_agent=a.AgentCompleted),
-    "run.failed": EventType("lifecycle", FailedData, of_agent=a.AgentFailed),
-    "run.cancelled": EventType("lifecycle", CancelledData, of_agent=a.AgentCancelled),
+    "run.completed": EventType("lifecycle", CompletedData, of_agent=a.AgentCompleted, of_runtime=r.RuntimeCompleted),
+    "run.failed": EventType("lifecycle", FailedData, of_agent=a.AgentFailed, of_runtime=r.RuntimeFailed),
+    "run.cancelled": EventType("lifecycle", CancelledData, of_agent=a.AgentCancelled, of_runtime=r.RuntimeCancelled),
     "run.expired": EventType("lifecycle", ExpiredData),
     "run.rescheduled": EventType("lifecycle", Rescheduled),
-    "run.progress": EventType("lifecycle", w.Progress, by_job=True),
-    "terminal.output": EventType("output", p.TerminalOutput, by_job=True),
+    "run.progress": EventType("lifecycle", w.Progress, by_job=True, by_runtime=True),
+    **{
+        name: EventType("output", shape, by_job=True, by_agent=True, by_runtime=True)
+        for name, shape in (
+            (t.STARTED, t.CommandStarted),
+            (t.OUTPUT, t.TerminalOutput),
+            (t.GAP, t.TerminalGap),
+            (t.ENDED, t.CommandEnded),
+        )
+    },
     "process.started": EventType("system", p.ProcessStarted, by_job=True),
-    "process.limited": EventType("system", p.ProcessLimited, by_job=True),
+    "process.limited": EventType("system", p.ProcessLimited, by_job=True, by_runtime=True),
     "process.ended": EventType("system", p.ProcessEnded, by_job=True),
-    "security.refused": EventType("governance", p.SecurityRefused, by_job=True),
+    "security.refused": EventType("governance", p.SecurityRefused, by_job=True, by_runtime=True),
     "child.spawned": EventType("output", w.ChildSpawned),
     "run.continued": EventType("output", w.Continued),
-    "log": EventType("output", w.Log, by_job=True),
+    "log": EventType("output", w.Log, by_job=True, by_runtime=True),
     "stream.chunk": EventType("output", w.Chunk, by_job=True),
     "output.saved": EventType("output", w.OutputSaved, by_job=True),
     "checkpoint.saved": EventType("checkpoint", w.CheckpointSaved, by_job=True),
@@ -288,11 +318,14 @@ CATALOGUE: dict[str, EventType] = {
     "tool.called": EventType("tool", w.ToolCalled, by_job=True),
     "iteration.reported": EventType("output", w.Iterated, by_job=True),
     "resources.reported": EventType("output", w.ResourcesUsed, by_job=True),
-    "step.started": EventType("tool", w.StepStarted, by_job=True),
-    "step.completed": EventType("tool", w.StepCompleted, by_job=True),
+    "step.started": EventType("tool", w.StepStarted, by_job=True, of_runtime=r.StepBegun, by_runtime=True),
+    "step.completed": EventType("tool", w.StepCompleted, by_job=True, of_runtime=r.StepEnded, by_runtime=True),
     "step.unknown": EventType("tool", w.StepUnknown, by_job=True),
     **{name: EventType("output", shape) for name, shape in workflow_events.SHAPES.items()},
-    **{name: EventType(kind, shape, by_agent=True) for name, (kind, shape) in a.RECORDS.items()},
+    **{name: EventType(kind, shape, by_agent=True, by_runtime=True) for name, (kind, shape) in a.RECORDS.items()},
+    **{name: EventType(kind, shape, by_runtime=True) for name, (kind, shape) in r.RECORDS.items()},
+    **{name: EventType("governance", shape) for name, shape in approval.RECORDS.items()},
+    **{name: EventType(kind, shape, by_runtime=True) for name, (kind, shape) in repository_events.RECORDS.items()},
     "debug.set": EventType("system", DebugSet),
     "debug.request": EventType("system", Exchanged),
     "debug.response": EventType("system", Exchanged),
@@ -300,14 +333,19 @@ CATALOGUE: dict[str, EventType] = {
 """Every event type: its kind, the shape of its data, and who may append it beside the engine."""
 
 CHANGES: frozenset[str] = frozenset(
-    n for n, entry in CATALOGUE.items() if entry.kind == "lifecycle" and not entry.by_job
+    n for n, entry in CATALOGUE.items() if entry.kind == "lifecycle" and not (entry.by_job or entry.by_runtime)
 )
 """The event types that say that a run's state changed, or that it was asked to."""
 
 BEGINS: frozenset[str] = frozenset({"run.started", "run.claimed"})
-"""The event types that say that an attempt began: what opens the log of an agent run is called as the first, too."""
+"""The event types that say that an attempt began: what opens the log of an agent or runtime run is called so, too."""
 
 TERMINAL_TYPES: frozenset[str] = frozenset({"run.completed", "run.failed", "run.cancelled", "run.expired"})
+
+
+def writer_of(kind: str) -> Writer:
+    """Return who executes runs of a kind."""
+    return _WRITERS.get(kind, "job")
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -324,7 +362,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def _shape(entry: EventType) -> dict[str, Any]:
-    if entry.of_agent is None:
+    if len(entry.shapes) == 1:
         return msgspec.json.schema(entry.data)
-    shapes, parts = msgspec.json.schema_components((entry.data, entry.of_agent))
+    shapes, parts = msgspec.json.schema_components(entry.shapes)
     return {"anyOf": list(shapes), "$defs": parts}

@@ -10,7 +10,7 @@ from runwright.domain.events import Event
 from runwright.domain.sarif import LEVELS
 
 USED = frozenset({"usage.reported", "usage.recorded"})
-GATE = "gate.result"
+GATE, SCAN = "gate.result", "scan.completed"
 _DONE = {"finding.fixed": "fixed", "finding.suppressed": "suppressed"}
 
 
@@ -75,6 +75,8 @@ class Summary:
             self._gates[str(data.get("gate_id", event.seq))] = _row(event, data, shown=shown)
         elif event.type.startswith("approval."):
             self._approvals.append(_row(event, _read(event.data), shown=shown))
+        elif event.type == SCAN:
+            self.scanned = self.scanned or _read(event.data).get("status") != "not_run"
         elif event.type.startswith("finding."):
             data = _read(event.data)
             state = _DONE.get(event.type, str(data.get("baseline_state", "new")))

@@ -13,6 +13,14 @@ from runwright.domain.amendments import Rescheduled
 from runwright.domain.run import State
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """What the first event of an agent's or a runtime run says of its state."""
+
+    state: State
+    due_at: int | None = None
+    reason: str | None = None
+
+
 class Folded(msgspec.Struct, frozen=True):
     """What the events of a run say about it."""
 
@@ -34,14 +42,14 @@ def fold(events: Iterable[e.Event], start: Folded | None = None) -> Folded:
 
 def _step(folded: Folded, event: e.Event) -> Folded:
     entry = e.CATALOGUE[event.type]
-    if entry.kind != "lifecycle" or entry.by_job:
+    if entry.kind != "lifecycle" or entry.by_job or entry.by_runtime:
         return folded
     if event.data is None:
         raise ValueError(f"the data of {event.event_id} were erased: the log tells no state any more")
     opens = event.seq == 1 and entry.of_agent is not None
-    data = msgspec.json.decode(event.data, type=entry.of_agent if opens and entry.of_agent else entry.data)
+    data = msgspec.json.decode(event.data, type=Opening if opens else entry.data)
     match data:
-        case e.Created() | a.AgentStarted():
+        case e.Created() | Opening():
             reason = data.reason or ("delay" if data.due_at else None)
             return replace(folded, state=data.state, reason=reason, due_at=data.due_at)
         case Rescheduled():
@@ -56,7 +64,8 @@ def _step(folded: Folded, event: e.Event) -> Folded:
         case e.Waiting():
             return replace(folded, state="waiting", reason=data.reason, due_at=data.due_at)
         case a.WaitingForInput():
-            return replace(folded, state="waiting", reason="input", due_at=data.due_at)
+            reason = "approval" if data.kind == "approval" else "input"
+            return replace(folded, state="waiting", reason=reason, due_at=data.due_at)
         case e.Woken():
             return replace(folded, due_at=None)
         case e.Retrying():

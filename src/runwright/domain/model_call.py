@@ -80,14 +80,21 @@ ToolChoice = Literal["auto", "none", "required"] | OnlyTool
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """What a provider counted: so many `tokens` in a prompt of so many `messages`, with its system text and tools."""
+    """What a provider counted: so many `tokens` in a prompt, with its system text and tools.
+
+    The prompt was the first `messages` of the conversation, but for the very first, which were `left_out`.
+    """
 
     messages: int
     tokens: int
+    left_out: int = 0
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a model. `base_url` leads to another server than the provider's own; keys are never part of it."""
+    """One call of a model. `base_url` leads to another server than the provider's own; keys are never part of it.
+
+    So many messages of the conversation were `left_out` before the first of these.
+    """
 
     provider: ProviderKind
     model: str
@@ -99,6 +106,7 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     stop: tuple[str, ...] = ()
     base_url: str | None = None
+    left_out: int = 0
 
     def input_tokens_at_most(self, counted: Counted | None = None) -> int:
         """Return no fewer tokens than the prompt can have, to reserve money for.
@@ -114,7 +122,7 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
         count += _tokens_at_most(self.messages)
         if counted is None:
             return count
-        return min(count, counted.tokens + _tokens_at_most(self.messages[counted.messages :]))
+        return min(count, counted.tokens + _tokens_at_most(self.messages[counted.messages - self.left_out :]))
 
 
 def _tokens_at_most(messages: tuple[Message, ...]) -> int:

@@ -11,6 +11,7 @@ from runwright.domain import spending
 from runwright.domain import tools as t
 from runwright.domain.agent_events import RUN_SCOPE, BudgetReached
 from runwright.domain.agent_terms import AgentTerms
+from runwright.domain.context_window import Fit, Size, fit
 from runwright.domain.conversation import GO_ON, Call, Conversation, Open
 from runwright.domain.model_call import Message, ModelCall, ProviderKind, Text, Tool
 from runwright.domain.question import Asks
@@ -20,6 +21,7 @@ OUTCOME_UNKNOWN = "tool.outcome_unknown"
 DENIED = "tool.denied"
 EXHAUSTED = "budget.exhausted"
 UNPRICED = "budget.unpriced"
+TOO_LONG = "context.too_long"
 BEGIN = "Begin."
 """What a model is told first where nobody has spoken before it: providers take no conversation that a model begins."""
 
@@ -33,6 +35,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: t.Catalogue
     rules: t.ToolRules
     base_url: str | None = None
+    warn_percent: int = spending.WARN_PERCENT
 
     @property
     def offered(self) -> tuple[Tool, ...]:
@@ -119,6 +122,7 @@ class Fail(msgspec.Struct, frozen=True):
     reason: str
     code: str
     message: str
+    error_class: str = "BudgetExceeded"
 
 
 Step = CallModel | RunTools | TellModel | AskPerson | Settle | Warn | Rest | Exhaust | Finish | Fail
@@ -128,7 +132,7 @@ def next_step(talk: Conversation, stage: Stage, now: int, shared: Shared = ALONE
     """Return what is to be done next; when it is done, the log says so, and the conversation stands elsewhere."""
     if talk.open is not None:
         return Settle(talk.open)
-    near = spending.warnings(stage.terms, talk, now, shared)
+    near = spending.warnings(stage.terms, talk, now, shared, stage.warn_percent)
     if near:
         return Warn(near)
     if talk.finished:
@@ -139,7 +143,7 @@ def next_step(talk: Conversation, stage: Stage, now: int, shared: Shared = ALONE
 
 
 def prompt_of(talk: Conversation, stage: Stage) -> tuple[Message, ...]:
-    """Return the messages of the next call of the model."""
+    """Return all messages that the next call of the model could have, whatever its context takes."""
     heard = tuple(Message("user", (Text(each.content),)) for each in talk.heard)
     said = (*stage.history, *talk.messages, *heard)
     begins = said and said[0].role == "user"
@@ -149,11 +153,16 @@ def prompt_of(talk: Conversation, stage: Stage) -> tuple[Message, ...]:
 def _model(talk: Conversation, stage: Stage, now: int, shared: Shared) -> Step:
     terms = stage.terms
     provider: ProviderKind = msgspec.convert(terms.provider, ProviderKind)
+    said = prompt_of(talk, stage)
+    fits = _fitted(said, talk, stage)
+    if isinstance(fits, Fail):
+        return fits
     call = ModelCall(
         provider=provider,
         model=terms.model,
-        messages=prompt_of(talk, stage),
-        max_output_tokens=terms.max_output_tokens,
+        messages=said[fits.left_out :],
+        left_out=fits.left_out,
+        max_output_tokens=fits.max_output_tokens,
         system=stage.system,
         tools=stage.offered,
         temperature=terms.temperature,
@@ -171,6 +180,22 @@ def _model(talk: Conversation, stage: Stage, now: int, shared: Shared) -> Step:
     call = replace(call, max_output_tokens=room.max_output_tokens)
     heard_seq = talk.heard[-1].seq if talk.heard else 0
     return CallModel(call=call, turn=talk.spent.turns + 1, heard_seq=heard_seq, room=room, not_before=talk.not_before)
+
+
+def _fitted(said: tuple[Message, ...], talk: Conversation, stage: Stage) -> Fit | Fail:
+    """Return what of the messages fits into the model's context; those that the run is to answer are always told."""
+    terms, began = stage.terms, len(said) - len(talk.messages) - len(talk.heard)
+    turn = max((at for at in range(began) if said[at].role == "user"), default=0)
+    while turn > 0 and said[turn - 1].role == "user":
+        turn -= 1
+    size = Size(stage.system, stage.offered, said, talk.counted)
+    fits = fit(size, said, talk.left_out, turn, terms.context_window, terms.max_output_tokens)
+    if isinstance(fits, Fit):
+        return fits
+    has = f"what the run itself is about has about {fits.tokens} tokens"
+    takes = f"the context of {terms.model} takes {terms.context_window}, the answer's among them"
+    told = f"{has}, and {takes}: say less, or give the route a model and a context_window that take more"
+    return Fail("error", TOO_LONG, told, "ContextExceeded")
 
 
 def _spent(talk: Conversation, stage: Stage, limit: BudgetReached) -> Step:

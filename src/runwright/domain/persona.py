@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 from typing import Annotated
 
 import msgspec
@@ -39,11 +38,6 @@ class PersonaDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     risk_threshold: Risk | None = None
     answer_within_s: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
     budget: Budget = Budget()
-
-    @property
-    def prompt_sha256(self) -> str:
-        """Return the digest of the prompt, which a run pins."""
-        return sha256(self.prompt.encode()).hexdigest()
 
 
 class Persona(msgspec.Struct, frozen=True, kw_only=True):

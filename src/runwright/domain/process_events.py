@@ -11,13 +11,6 @@ Refused = Literal["network", "path", "call"]
 RefusedMeans = Literal["counted", "read"]
 
 
-class TerminalOutput(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`terminal.output`: a piece of what a process wrote to `stdout`, `stderr` or its `tty`; neighbours are merged."""
-
-    stream: str
-    chunk: str
-
-
 class ProcessStarted(msgspec.Struct, frozen=True, omit_defaults=True):
     """`process.started`: a command began in its sandbox; `memory_means`: cgroup or sampled."""
 

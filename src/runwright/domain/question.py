@@ -16,10 +16,14 @@ Mode = Literal["answer", "steer"]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request for an answer; its texts are redacted. With `schema` the answer is a form, JSON of that shape."""
+    """A request for an answer; its texts are redacted. With `schema` the answer is a form, JSON of that shape.
+
+    So many messages of the run stand in its thread when it begins to wait.
+    """
 
     request_id: str
     kind: Asks = "question"
     prompt: RedactedText
     schema: dict[str, Any] | None = None
     tool_call_id: str | None = None
+    left_messages: int = 0

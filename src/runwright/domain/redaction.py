@@ -14,6 +14,7 @@ import msgspec
 from runwright.domain.edges import Edges
 from runwright.domain.patterns import KNOWN, SECRET_NAME
 from runwright.domain.scan import Finder, Stream, Undecided, marker, scalars, utf8
+from runwright.domain.sighting import Sighting, sightings
 from runwright.domain.spellings import LEAST_CHARACTERS, spellings
 
 __all__ = ["Redacted", "RedactedText", "Redactor", "Stream", "compose"]
@@ -68,9 +69,12 @@ class Redactor:
 
     def cut_off(self, rest: str) -> str:
         """Return the redacted end of a text without the larger part of a known secret that it ends with."""
-        encoded = utf8(rest)
-        size = self._edges.after(encoded)
-        return (encoded[:-size] + marker(KNOWN)).decode() if size else rest
+        return self.cut_bytes(utf8(rest)).decode()
+
+    def cut_bytes(self, rest: bytes) -> bytes:
+        """Return the redacted end of bytes as `cut_off` does that of a text."""
+        size = self._edges.after(rest)
+        return rest[:-size] + marker(KNOWN) if size else rest
 
     def excerpt(self, text: str) -> RedactedText:
         """Redact a text that may be cut at both ends: the larger part of a known secret goes at either of them.
@@ -120,6 +124,11 @@ class Redactor:
         # An escape may hide a letter of a secret: such JSON is read, whatever the automaton says of its bytes.
         escaped = b"\\" in encoded and (b"\\u" in encoded or b"\\/" in encoded)
         return not escaped and not self._find.hint(encoded)
+
+    def sightings(self, text: str) -> list[Sighting]:
+        """Return where in a whole text what `text` takes out stands, in characters."""
+        encoded = utf8(text)
+        return sightings(self._find, encoded) if self._find.hint(encoded) else []
 
     def stream(self, left: Undecided | None = None) -> Stream:
         """Start the redaction of a text that arrives in chunks, one for each (run, channel), or go on with one."""

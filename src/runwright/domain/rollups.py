@@ -29,7 +29,8 @@ Histogram = dict[int, int]
 class End(msgspec.Struct, frozen=True, array_like=True):
     """A run that ended: whose it was, how, and how long each part of its life took.
 
-    `seq` is that of its last event; `hooked` says that its job has a webhook of its own.
+    `seq` is that of its last event; `hooked` says that its job has a webhook of its own; `model` stands behind its
+    provider; `unpriced` counts its calls of models whose cost is not known.
     """
 
     org_id: str
@@ -47,6 +48,23 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     run_id: str = ""
     seq: int = 0
     hooked: bool = False
+    kind: str = "job"
+    mode: str | None = None
+    repo: str | None = None
+    model: str | None = None
+    tokens: int = 0
+    unpriced: int = 0
+    recoveries: int = 0
+    replay_of: str | None = None
+
+
+class Born(msgspec.Struct, frozen=True, array_like=True):
+    """How many runs of a project were made in an hour, which begins at `hour_at`."""
+
+    org_id: str
+    project_id: str
+    hour_at: int
+    count: int
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -76,6 +94,7 @@ class Moves(msgspec.Struct, frozen=True, array_like=True):
     ends: list[End]
     shifts: list[Shift]
     steps: list[Step] = []
+    born: list[Born] = []
 
 
 class Rollup(msgspec.Struct, omit_defaults=True):
@@ -142,36 +161,52 @@ def moves(changed: Iterable[tuple[Run | None, Run]], steps: list[Step] | None = 
     """
     ends: list[End] = []
     shifts: dict[tuple[str, str, str], int] = {}
+    born: dict[tuple[str, str, int], int] = {}
     for old, new in changed:
         spec = new.spec
-        if old is not None:
+        if old is None:
+            made = (spec.org_id, spec.project_id, spec.created_at - spec.created_at % HOUR_US)
+            born[made] = born.get(made, 0) + 1
+        else:
             left = (spec.org_id, spec.project_id, old.state)
             shifts[left] = shifts.get(left, 0) - 1
         if not new.terminal:
             entered = (spec.org_id, spec.project_id, new.state)
             shifts[entered] = shifts.get(entered, 0) + 1
             continue
-        at = new.finished_at or new.at
-        ends.append(
-            End(
-                spec.org_id,
-                spec.project_id,
-                spec.job_id,
-                at,
-                new.state,
-                new.reason,
-                max(new.attempt - 1, 0),
-                new.dead_lettered_at is not None,
-                new.queued_us,
-                new.active_us,
-                max(at - spec.created_at, 0),
-                new.usage.cost_microusd,
-                new.run_id,
-                new.seq,
-                spec.webhook,
-            )
-        )
-    return _encode(Moves(ends, [Shift(*place, by) for place, by in shifts.items() if by], steps or []))
+        ends.append(_end(new))
+    shifted = [Shift(*place, by) for place, by in shifts.items() if by]
+    return _encode(Moves(ends, shifted, steps or [], [Born(*place, count) for place, count in born.items()]))
+
+
+def _end(run: Run) -> End:
+    spec, at = run.spec, run.finished_at or run.at
+    runtime, speaks = spec.runtime, spec.speaks
+    return End(
+        spec.org_id,
+        spec.project_id,
+        spec.job_id,
+        at,
+        run.state,
+        run.reason,
+        max(run.attempt - 1, 0),
+        run.dead_lettered_at is not None,
+        run.queued_us,
+        run.active_us,
+        max(at - spec.created_at, 0),
+        run.usage.cost_microusd,
+        run.run_id,
+        run.seq,
+        spec.webhook,
+        kind=spec.kind,
+        mode=None if runtime is None else runtime.mode,
+        repo=None if runtime is None else runtime.repo,
+        model=None if speaks is None else f"{speaks.provider}/{speaks.model}",
+        tokens=run.usage.input_tokens + run.usage.output_tokens,
+        unpriced=run.usage.unpriced,
+        recoveries=run.tally.recoveries,
+        replay_of=spec.replay_of,
+    )
 
 
 def read(record: bytes) -> Moves:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from runwright.domain.accounts import Slug
 from runwright.domain.addresses import URL_MAX
+from runwright.domain.context_window import CONTEXT
 from runwright.domain.model_call import ProviderKind
 from runwright.domain.price import Price, Rates
 
@@ -23,6 +24,8 @@ Secret = Annotated[
 ]
 BaseUrl = Annotated[str, Meta(max_length=URL_MAX, description="An http:// or https:// address in place of the usual.")]
 Model = Annotated[str, Meta(min_length=1, max_length=256)]
+CONTEXT_MIN, CONTEXT_MAX = 1024, 10_000_000
+ContextWindow = Annotated[int, Meta(ge=CONTEXT_MIN, le=CONTEXT_MAX)]
 _Rate = Annotated[int, Meta(ge=0, le=10**12)]
 
 LOCAL = "local"
@@ -43,8 +46,8 @@ class RouteRates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return Price(rates=Rates(input=self.input, cached=cached, output=self.output), source="route")
 
 
-class RouteDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything about a route that a user decides.
+class RouteFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user says of a route.
 
     `provider` names the credentials of a kind that needs some. Without `price` the table of known prices is asked, and
     what stands in neither is unknown.
@@ -55,7 +58,12 @@ class RouteDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     provider: ProviderName | None = None
     price: RouteRates | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
-    context_window: Annotated[int, Meta(ge=1024, le=10_000_000)] = 8192
+
+
+class RouteDefinition(RouteFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a route that is decided; `context_window` is what fits, prompt and answer together."""
+
+    context_window: ContextWindow = CONTEXT
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,5 +106,5 @@ def problem(definition: RouteDefinition, provider: Provider | None) -> tuple[str
 
 
 LOCAL_ROUTE = RouteDefinition(
-    kind="local", model=LOCAL_MODEL, price=RouteRates(input=0, output=0), max_output_tokens=512, context_window=8192
+    kind="local", model=LOCAL_MODEL, price=RouteRates(input=0, output=0), max_output_tokens=512, context_window=4096
 )

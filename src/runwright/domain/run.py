@@ -10,10 +10,13 @@ from typing import Literal
 import msgspec
 
 from runwright.domain.agent_terms import AgentTerms
+from runwright.domain.approval import Open
+from runwright.domain.course import Course
 from runwright.domain.lane import queue_key
 from runwright.domain.rates import Rate
 from runwright.domain.redaction import RedactedText
 from runwright.domain.retry import RetryPolicy, Strategy
+from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.domain.schedule import Cron
 
 State = Literal["scheduled", "queued", "executing", "waiting", "paused", "completed", "failed", "cancelled", "expired"]
@@ -33,11 +36,17 @@ LIVE: tuple[State, ...] = ("scheduled", "queued", "executing", "waiting", "pause
 
 StopKind = Literal["cancel", "restart", "pause"]
 
-On = Literal["timer", "event", "child", "dependency", "input"]
+On = Literal["timer", "event", "child", "dependency", "input", "approval"]
 """What a run may wait for; a waiting run's reason."""
 
 AGENT = "agent"
 """The kind of an agent run, and its executor."""
+
+RUNTIME, ORCHESTRATED = "runtime", "orchestrated"
+"""The kind of a runtime run, and its executor."""
+
+CONVERSING: frozenset[str] = frozenset({AGENT, RUNTIME})
+"""The kinds of runs whose executing side calls models itself, and whose log opens with `run.started`."""
 
 ENDPOINT = "endpoint"
 """Who holds the lease of a run that an endpoint accepted and will finish by calls of its own."""
@@ -61,6 +70,8 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str = ""
     name: str = ""
     limit_s: int | None = None
+    approval: Open | None = None
+    """What a run that waits on approval must know of it, to be decided upon."""
 
 
 class Gather(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -150,10 +161,16 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether its job's version names an address that is told of its end."""
     environment: str | None = None
     agent: AgentTerms | None = None
+    runtime: RuntimeTerms | None = None
     workflow: WorkflowRef | None = None
     """What a run of the kind workflow is a run of."""
     step: str | None = None
     """The step of its parent, a workflow's run, that it is."""
+
+    @property
+    def speaks(self) -> AgentTerms | None:
+        """Return the terms of its calls of models: an agent run's, or those of a runtime run's agent steps."""
+        return self.agent if self.runtime is None else self.runtime.agent
 
     @property
     def workflow_step_run_id(self) -> str | None:
@@ -249,7 +266,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     `lease_epoch` grows at every claim and fences every write of an executing side; `rank` is its place in the
     queue; `held_by` is the first full limit while it waits for a slot; `*_us` are time spent so far. `wait` is what it
     waits for, also while it is paused; `due_at` then is when a sleep is over, or another wait has taken too long.
-    `preset` is what a restart gave it in place of its job's.
+    `preset` is what a restart gave it in place of its job's, `course` how far a runtime run has come.
     """
 
     spec: Spec
@@ -286,6 +303,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     preset: str | None = None
     amended: Amended = Amended()
+    course: Course | None = None
 
     @property
     def run_id(self) -> str:

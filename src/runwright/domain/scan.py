@@ -88,6 +88,10 @@ class Stream:
         """Take the next chunk; return all that no later chunk can change any more."""
         return self._scan(utf8(chunk), last=False).decode()
 
+    def take(self, chunk: bytes) -> bytes:
+        """Take the next chunk of a text that need not be UTF-8, as `feed` does."""
+        return self._scan(chunk, last=False)
+
     def close(self) -> str:
         """Return the rest; the stream is then ready for another text."""
         return self.finish(b"").decode()
@@ -147,7 +151,14 @@ class Stream:
         if kind:
             out += (text[self._at : begin], marker(kind))
             self._at, self._from, self._tail = end, begin, tail
+            self._began(kind, begin)
         return True
+
+    def _began(self, kind: str, begin: int) -> None:
+        """Hear where a secret begins."""
+
+    def _ended(self, end: int) -> None:
+        """Hear where the secret that began last ends."""
 
     def _leave(self, hits: list[Hit], limit: int, last: bool) -> bool:
         """Go to the end of the secret that is open, if any; return False when its end cannot be told yet."""
@@ -167,6 +178,7 @@ class Stream:
             self._from = limit
             return False
         self._since, self._tail = end, None
+        self._ended(end)
         return True
 
     def _known(self, hits: list[Hit], begin: int, end: int) -> Iterator[tuple[int, int]]:

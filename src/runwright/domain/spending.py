@@ -69,15 +69,17 @@ def used_of(talk: Conversation, name: str, now: int) -> int:
     return used
 
 
-def warnings(terms: AgentTerms, talk: Conversation, now: int, shared: Shared = ALONE) -> tuple[BudgetReached, ...]:
-    """Return what is to be warned of, and was not: limits of which four fifths are used."""
+def warnings(
+    terms: AgentTerms, talk: Conversation, now: int, shared: Shared = ALONE, percent: int = WARN_PERCENT
+) -> tuple[BudgetReached, ...]:
+    """Return what is to be warned of, and was not: limits of which so much is used."""
     own = [reached(terms, talk, name, now) for name in LIMITS]
     found = (each for each in (*own, *(budget.reached() for budget in shared.budgets)) if each is not None)
-    return tuple(each for each in found if each.name not in talk.warned and _is_near(each))
+    return tuple(each for each in found if each.name not in talk.warned and _is_near(each, percent))
 
 
-def _is_near(limit: BudgetReached) -> bool:
-    return limit.used * 100 >= limit.limit * WARN_PERCENT
+def _is_near(limit: BudgetReached, percent: int) -> bool:
+    return limit.used * 100 >= limit.limit * percent
 
 
 def reached(terms: AgentTerms, talk: Conversation, name: str, now: int) -> BudgetReached | None:

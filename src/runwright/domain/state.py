@@ -13,17 +13,18 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from runwright.domain import amending, answering, ending, gathering
+from runwright.domain import amending, answering, approving, ending, gathering, orchestration, runtime_ends
 from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import job_events as w
 from runwright.domain.amendments import Rescheduled
 from runwright.domain.chain import genesis
+from runwright.domain.course import Course
 from runwright.domain.ending import draft
-from runwright.domain.run import AGENT, Paused, Run, State, Usage
+from runwright.domain.run import AGENT, CONVERSING, RUNTIME, Paused, Run, State, Usage
 from runwright.domain.schedule import inside
 from runwright.domain.tenancy import system
-from runwright.errors import InvalidTransition, Overtaken, StaleLease
+from runwright.errors import AlreadyDecided, InvalidTransition, Overtaken, StaleLease
 
 TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     (None, "submit"): ("scheduled", "queued", "waiting"),
@@ -61,11 +62,13 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("waiting", "due"): ("queued", "failed"),
     ("waiting", "wake"): ("queued",),
     ("waiting", "answer"): ("queued", "waiting"),
+    ("waiting", "vote"): ("queued", "waiting"),
     ("waiting", "proceed"): ("waiting", "completed", "failed", "cancelled"),
     ("waiting", "stop"): ("paused", "cancelled"),
     ("waiting", "restart"): ("queued",),
     ("paused", "wake"): ("paused",),
     ("paused", "answer"): ("paused",),
+    ("paused", "vote"): ("paused",),
     ("waiting", "debug"): ("waiting",),
     ("paused", "stop"): ("paused", "cancelled"),
     ("paused", "restart"): ("queued",),
@@ -113,10 +116,14 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
             return c.Decision(run)
         if name == "answer":
             raise InvalidTransition(f"the run is {run.state}: it hears no more", code="runs.not_active")
+        if name == "vote":
+            raise AlreadyDecided
         raise InvalidTransition(f"a run that is {run.state} cannot {_SPOKEN.get(name, name)}")
-    decision = _DECIDERS[name](run, command, max(at, run.at))
+    decision = approving.superseded(run, _DECIDERS[name](run, command, max(at, run.at)))
     call = decision.run.usage.open
-    return decision if call is None or not decision.run.terminal else answering.settled(decision, call)
+    if call is not None and decision.run.terminal:
+        decision = answering.settled(decision, call)
+    return decision if run.course is None else orchestration.followed(decision, run.course, max(at, run.at))
 
 
 _SPOKEN = {
@@ -157,6 +164,9 @@ def _submit(command: c.Submit, at: int) -> c.Decision:
     actor = command.cause.actor
     if spec.agent is not None:
         return c.Decision(run, (answering.opening(run, command.opening, *waits, actor=actor), *command.drafts))
+    if spec.runtime is not None:
+        begun = draft("run.started", runtime_ends.started(run, command.opening, *waits), "created", actor=actor)
+        return orchestration.followed(c.Decision(run, (begun, *command.drafts)), Course(), at)
     data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at, *waits)
     created = draft("run.created", data, "created", actor=actor)
     return c.Decision(run, (created, *command.drafts))
@@ -175,7 +185,7 @@ def _claim(run: Run, command: c.Claim, at: int) -> c.Decision:
     )
     data = e.Started(begun.attempt, begun.lease_epoch, command.worker_id, waited // 1000)
     message = "started" if begun.attempt == 1 else f"attempt {begun.attempt} started"
-    name = "run.started" if run.spec.kind != AGENT else "run.claimed"
+    name = "run.claimed" if run.spec.kind in CONVERSING else "run.started"
     return c.Decision(begun, (draft(name, data, message, actor=f"worker:{command.worker_id}"),))
 
 
@@ -189,7 +199,7 @@ def _append(run: Run, command: c.Append, at: int) -> c.Decision:
 
 def _counted(run: Run, drafts: tuple[e.Draft, ...]) -> Run:
     """Return the run with the usage that these records report; what is no number of ours counts for nothing."""
-    if run.spec.kind == AGENT:
+    if run.spec.kind in CONVERSING:
         return answering.counted(run, drafts)
     reports = [draft.data for draft in drafts if draft.type == "usage.reported"]
     for report in reports:
@@ -244,6 +254,8 @@ def _restart(run: Run, command: c.Restart, at: int) -> c.Decision:
         raise InvalidTransition(
             "an agent run is not restarted: pause and resume it, or cancel it and take its turn again with :retry"
         )
+    if run.spec.kind == RUNTIME:
+        raise InvalidTransition("a runtime run is not restarted: pause and resume it, or cancel it and make another")
     if run.started_at is None and run.wait is not None:
         raise InvalidTransition(f"a run that never began cannot be restarted: it waits for its {run.wait.on}")
     if run.stop == "cancel" or (run.stop == "restart" and command.preset in (None, run.preset)):
@@ -268,7 +280,7 @@ def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
     if run.stop is not None:
         return ending.stopped(run, at, system("reaper", "the worker was lost"), confirmed=False)
     late = run.deadline_at is not None and at >= run.deadline_at
-    if run.spec.kind == AGENT and not late and run.tally.recoveries < command.recoveries_max:
+    if run.spec.kind in CONVERSING and not late and run.tally.recoveries < command.recoveries_max:
         return answering.recover(run, at)
     return ending.fail(run, ending.LATE if late else ending.LOST, at, command.draw, actor="system:reaper")
 
@@ -276,6 +288,8 @@ def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
 def _due(run: Run, command: c.Due, at: int) -> c.Decision:
     if (run.due_at is not None and run.due_at > at) or (run.state == "waiting" and run.due_at is None):
         return c.Decision(run)  # the timer was another wait's; this one may take for ever
+    if run.state == "waiting" and run.reason == "approval":
+        return approving.expire(run, at)
     if run.state == "waiting" and run.reason != "timer":
         return ending.give_up(run, at)
     if run.state == "scheduled" and run.wait is not None:
@@ -316,8 +330,8 @@ def _expire(run: Run, command: c.Expire, at: int) -> c.Decision:
 
 def _wake(run: Run, command: c.Wake, at: int) -> c.Decision:
     wait, delivery = run.wait, command.delivery
-    if wait is None or (wait.on, wait.key) != (command.on, command.key):
-        return c.Decision(run)
+    if wait is None or (wait.on, wait.key) != (command.on, command.key) or wait.on == "approval":
+        return c.Decision(run)  # an approval is decided; nothing else ends the wait for it
     if run.paused is not None and run.paused.state != "waiting":
         return c.Decision(run)  # its wait has not begun; when it does, it looks for itself
     value, actor = None if delivery is None else delivery.ref, command.cause.actor
@@ -372,6 +386,7 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "resume": _resume,
     "wake": _wake,
     "answer": answering.answer,
+    "vote": approving.vote,
     "reschedule": amending.reschedule,
     "debug": amending.set_debug,
     "proceed": _proceed,

@@ -29,6 +29,8 @@ SCOPES: dict[str, str] = {
     "prompts:read": "read what models were told, whole outputs of tools, and the workspaces of agent runs",
     "models:read": "read personas, routes and providers, without keys",
     "usage:read": "read what models used and cost, and budgets",
+    "approvals:decide": "approve or deny what runs ask for: people alone may, not services, not runs",
+    "kpi:read": "compare windows of ended runs, and list the runs behind a number",
     "evidence:export": "export the evidence of runs in full, or for an auditor; what is public needs runs:read alone",
     "audit:read": "read and verify the audit log of the organization",
     "data:erase": "erase the data of runs that have ended",
@@ -47,7 +49,7 @@ THREADS = "system:threads"
 
 Role = Literal["viewer", "operator", "approver", "admin"]
 
-_VIEWER = frozenset({"jobs:read", "runs:read", "threads:read", "models:read", "usage:read"})
+_VIEWER = frozenset({"jobs:read", "runs:read", "threads:read", "models:read", "usage:read", "kpi:read"})
 _OPERATOR = _VIEWER | {
     "jobs:write",
     "jobs:trigger",
@@ -64,7 +66,7 @@ _OPERATOR = _VIEWER | {
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,
     "operator": _OPERATOR,
-    "approver": _VIEWER | {"evidence:export"},
+    "approver": _VIEWER | {"evidence:export", "approvals:decide"},
     "admin": frozenset({"admin"}),
 }
 """What the members of each role may do, weakest first; an approver decides, and operates nothing."""

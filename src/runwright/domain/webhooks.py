@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from runwright.domain import approval
 from runwright.domain.events import CHANGES, TERMINAL_TYPES, Event
 from runwright.domain.instants import text
 from runwright.domain.redaction import RedactedText
@@ -19,10 +20,13 @@ EVERY = "*"
 
 PING = "webhook.ping"
 
-STEP_TYPES = CHANGES - TERMINAL_TYPES
-"""The event types that tell where a run stands before its end."""
+TOLD = CHANGES | frozenset(approval.RECORDS)
+"""The event types that somebody may be told of: where runs stand, and what people are asked to decide."""
 
-EVENT_TYPES: tuple[str, ...] = (*sorted(CHANGES), EVERY)
+STEP_TYPES = TOLD - TERMINAL_TYPES
+"""The event types that tell of a run before its end."""
+
+EVENT_TYPES: tuple[str, ...] = (*sorted(TOLD), EVERY)
 """What a subscription may name."""
 
 ENDS: tuple[str, ...] = tuple(sorted(TERMINAL_TYPES))
@@ -226,7 +230,7 @@ def rest_us(policy: RetryPolicy, delivery: Delivery, sent: Sent, draw: float) ->
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return a JSON Schema (2020-12) for the messages of each type."""
-    kinds: dict[str, type[msgspec.Struct]] = dict.fromkeys(sorted(CHANGES), RunMessage)
+    kinds: dict[str, type[msgspec.Struct]] = dict.fromkeys(sorted(TOLD), RunMessage)
     return {
         name: {
             "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,28 +1,35 @@
 """The words in which surfaces tell a run's state: total, and read backwards for filters.
 
 Inside there are nine states with reasons; outside each run is told in the words of the surface that made it: agent runs
-in those of seed 001 (`THREAD_WORDS`), all others in those of seed 002 (`JOB_WORDS`). Both directions come from the
-same tables.
+in those of seed 001 (`THREAD_WORDS`), runtime runs, loops and deliveries in those of seed 000 (`RUNTIME_WORDS`), all
+others in those of seed 002 (`JOB_WORDS`). Both directions come from the same tables.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec.structs import replace
 
-from runwright.domain.run import AGENT, STATES, Run, State
+from runwright.domain.run import AGENT, RUNTIME, STATES, Run, State
+
+Surface = Literal["jobs", "threads", "runtime"]
+KINDS: dict[Surface, tuple[str, ...]] = {"threads": (AGENT,), "runtime": (RUNTIME, "loop", "delivery")}
+"""The kinds of runs that a surface makes; the surface of jobs makes all others."""
+_SURFACES = {kind: surface for surface, kinds in KINDS.items() for kind in kinds}
 
 
 class Shows(msgspec.Struct, frozen=True):
     """The runs that show a word: a state, one of these reasons (None: any); and, where that is asked (None: either),
-    whether they are dead-lettered, were asked to cancel, and are runs of an agent.
+    whether they are dead-lettered, were asked to cancel, and which surface made them.
     """  # fmt: skip
 
     state: State
     reasons: tuple[str, ...] | None = None
     dead: bool | None = None
     asked: bool | None = None
-    agent: bool | None = None
+    surface: Surface | None = None
 
 
 _DEFAULT_FAILED = ("error", "rejected", "budget", "policy", "denied")
@@ -57,13 +64,37 @@ THREAD_WORDS: dict[str, tuple[Shows, ...]] = {
 }
 """Word → the runs of agents that show it."""
 
+RUNTIME_WORDS: dict[str, tuple[Shows, ...]] = {
+    "queued": (Shows("scheduled"), Shows("queued")),
+    "preparing": (),
+    "running": (Shows("executing", asked=False),),
+    "cancelling": (Shows("executing", asked=True),),
+    "awaiting_approval": (Shows("waiting", ("approval",)),),
+    "waiting": (Shows("waiting", ("input", "event", "dependency", "child", "timer")),),
+    "paused": (Shows("paused"),),
+    "completed": (Shows("completed"),),
+    "failed": (Shows("failed"), Shows("expired")),
+    "cancelled": (Shows("cancelled"),),
+}
+"""Word → the runtime runs that show it. `preparing` is for a claim and a begin in two steps; none of them has two."""
+
 SYNONYMS = {"canceled": ("canceled", "cancelled"), "cancelled": ("canceled", "cancelled")}
 """Words that are one to a filter."""
 REACHES_OVER = {"running": "executing"}
-"""Words of agent runs by which a filter finds job runs that show another, too."""
+"""Words of other runs by which a filter finds job runs that show another, too."""
 
-WORDS: tuple[str, ...] = (*JOB_WORDS, *(word for word in THREAD_WORDS if word not in JOB_WORDS))
-"""Every word that some run shows."""
+TABLES: dict[Surface, dict[str, tuple[Shows, ...]]] = {
+    "jobs": JOB_WORDS,
+    "threads": THREAD_WORDS,
+    "runtime": RUNTIME_WORDS,
+}
+WORDS: tuple[str, ...] = tuple(dict.fromkeys(word for table in TABLES.values() for word in table))
+"""Every word of a surface."""
+
+
+def surface_of(kind: str) -> Surface:
+    """Return the surface that makes runs of a kind."""
+    return _SURFACES.get(kind, "jobs")
 
 
 def shows(word: str) -> tuple[Shows, ...] | None:
@@ -71,9 +102,11 @@ def shows(word: str) -> tuple[Shows, ...] | None:
     if word not in WORDS:
         return None
     words = SYNONYMS.get(word, (word,))
-    found = [replace(shown, agent=True) for each in words for shown in THREAD_WORDS.get(each, ())]
-    words = (*words, REACHES_OVER[word]) if word in REACHES_OVER else words
-    return (*(replace(shown, agent=False) for each in words for shown in JOB_WORDS.get(each, ())), *found)
+    found: list[Shows] = []
+    for surface, table in TABLES.items():
+        named = (*words, REACHES_OVER[word]) if surface == "jobs" and word in REACHES_OVER else words
+        found += [replace(shown, surface=surface) for each in named for shown in table.get(each, ())]
+    return tuple(found)
 
 
 def matches(run: Run, shown: Shows) -> bool:
@@ -83,13 +116,13 @@ def matches(run: Run, shown: Shows) -> bool:
         and (shown.reasons is None or run.reason in shown.reasons)
         and (shown.dead is None or shown.dead == (run.dead_lettered_at is not None))
         and (shown.asked is None or shown.asked == (run.cancel_requested_at is not None))
-        and (shown.agent is None or shown.agent == (run.spec.kind == AGENT))
+        and (shown.surface is None or shown.surface == surface_of(run.spec.kind))
     )
 
 
 def word_of(run: Run) -> str:
     """Return the word that a run shows."""
-    table, by_state = _OF_AGENTS if run.spec.kind == AGENT else _OF_JOBS
+    table, by_state = _READ[surface_of(run.spec.kind)]
     for word in by_state[run.state]:
         if any(matches(run, shown) for shown in table[word]):
             return word
@@ -107,4 +140,4 @@ def _read(table: dict[str, tuple[Shows, ...]]) -> _Table:
     return table, by_state
 
 
-_OF_JOBS, _OF_AGENTS = _read(JOB_WORDS), _read(THREAD_WORDS)
+_READ: dict[Surface, _Table] = {surface: _read(table) for surface, table in TABLES.items()}

@@ -9,19 +9,21 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from msgspec import Raw
 
+from runwright import ids
 from runwright.clock import Clock
 from runwright.domain import outcome as o
+from runwright.domain.approval import ApprovalRequest, ask
 from runwright.domain.commands import Finish, Submit, Value
 from runwright.domain.events import CATALOGUE, Draft
 from runwright.domain.lane import Lane
 from runwright.domain.redaction import Redactor, compose
-from runwright.domain.run import AGENT, Run, StopKind, ValueRef
+from runwright.domain.run import Run, StopKind, ValueRef, Wait
 from runwright.domain.scan import Undecided
 from runwright.domain.secrets import Provision
 from runwright.engine.annotations import require_annotations
 from runwright.engine.captures import Way, captured
 from runwright.engine.commit import Commit
-from runwright.engine.emitter import RETRY_S, STREAMED, Buffer, Emitter, Note, Packed
+from runwright.engine.emitter import RETRY_S, STREAMED, Described, Emitter, Note, Packed
 from runwright.engine.reach import Reach
 from runwright.engine.requests import Spawn
 from runwright.engine.schema import JobSchemas, require_valid
@@ -123,7 +125,7 @@ class Attempt:
         self._lost: Error | None = None
         self._stop: StopKind | None = run.stop
         self._held_back = False
-        self._buffer = Buffer(run.run_id, run.spec.project_id, run.lease_epoch, self.lose, run.spec.kind == AGENT)
+        self._buffer = emitter.buffer(run, self.lose)
 
     def payload(self) -> Any:
         """Return the payload, exact."""
@@ -200,7 +202,7 @@ class Attempt:
             drafts = [self._draft(note) for note in saving.notes if note.type not in STREAMED]
             last = saving.notes[-1] if saving.notes else None
             if refs and drafts and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
-                drafts[-1] = self._draft(_Described(last, {**last.data, "value": refs[-1]}))
+                drafts[-1] = self._draft(Described(last, {**last.data, "value": refs[-1]}))
             packed.drafts.extend(drafts)
             for removed in saving.removed:  # the store removes before it writes
                 packed.values[:] = [value for value in packed.values if (value.kind, value.key) != removed]
@@ -210,7 +212,7 @@ class Attempt:
         return packed
 
     def _draft(self, note: Note) -> Draft:
-        return self._emitter.draft(self.run.spec.project_id, note, agent=self._buffer.agent)
+        return self._emitter.draft(self.run.spec.project_id, note, self._buffer.writer)
 
     def _annotate(self, packed: Packed, annotations: Mapping[str, str]) -> None:
         require_annotations(self.run, annotations)
@@ -277,6 +279,14 @@ class Attempt:
         encoded = encode(result if isinstance(result, dict) else {"value": result})
         sealed = self._values.seal(spec.project_id, spec.run_id, "result", encoded)
         return o.Completed(self._values.ref(spec.project_id, encoded), sealed)
+
+    def request_approval(self, asked: ApprovalRequest) -> o.Parked:
+        """Return the outcome that parks the run until people have decided; its log then tells what (`checkpoints`).
+
+        Raises `TooLarge`, and `msgspec.ValidationError` for what is out of bounds.
+        """
+        made = ask(asked, self._redactor, ids.new_id("apr", self.clock.now()))
+        return o.Parked(None, Wait("approval", made.checkpoint_id), approval=made)
 
     def failed(
         self,
@@ -387,13 +397,3 @@ class Attempt:
                 if self.clock.monotonic() >= give_up:
                     raise
                 await self.clock.sleep(RETRY_S)
-
-
-class _Described:
-    """A note with the description of the value it names."""
-
-    def __init__(self, note: Note, data: dict[str, Any]) -> None:
-        self.type = note.type
-        self.level = note.level
-        self.message = note.message
-        self.data = data

@@ -19,15 +19,14 @@ from runwright.domain.errands import left_by
 from runwright.domain.events import Draft, Event
 from runwright.domain.gathering import gathering_of, gathers
 from runwright.domain.limits import turn_and_rank
-from runwright.domain.outcome import Completed, Said, said_by
+from runwright.domain.outcome import Completed, Parked, Said, said_by
 from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
+from runwright.engine.attempt_record import record_of
 from runwright.engine.values import INPUT, STEP
 from runwright.engine.watched import Watched
-from runwright.store.base import Attempt, Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
-
-_encode = msgspec.json.Encoder().encode
+from runwright.store.base import Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
 
 
 class Terms(Struct, frozen=True):
@@ -48,7 +47,7 @@ class Reading(Struct):
 
 
 class Batch:
-    """The decisions of one transaction, in order."""
+    """The decisions of one transaction, in order. The log of a run that is `asking` tells of its approvals."""
 
     def __init__(
         self, now: int, runs: dict[str, Run], terms: Terms, awaited: Container[str | None] = frozenset()
@@ -66,6 +65,7 @@ class Batch:
         self._births: dict[str, c.Submit] = {}
         self._results: dict[str, bytes | None] = {}
         self.said: dict[str, tuple[Said, ...]] = {}
+        self.asking: dict[str, None] = {}
 
     def decide(self, command: c.Command) -> Run:
         """Answer one command; raises what `domain.state.decide` raises, and then nothing of it is written."""
@@ -80,8 +80,10 @@ class Batch:
         if new is not old:
             self.after[run_id] = new
             self._touched[run_id] = None
+            if new.wait is not (None if old is None else old.wait) and (_asks(old) or _asks(new)):
+                self.asking[run_id] = None
         if old is not None and old.state == "executing" and new.state != "executing":
-            self.changes.attempts.append(_attempt(old, new))  # here, where nothing that follows can blur how it ended
+            self.changes.attempts.append(record_of(old, new))  # here, where nothing that follows can blur how it ended
         self._keep(command, new, changed=new is not old)
         return new
 
@@ -99,7 +101,7 @@ class Batch:
                 self._store(run.run_id, command.values)
                 if isinstance(command.outcome, Completed):
                     self._results[run.run_id] = command.outcome.sealed
-                if run.spec.agent is not None and run.terminal:
+                if run.spec.agent is not None and (run.terminal or isinstance(command.outcome, Parked)):
                     self.said[run.run_id] = said_by(command.outcome)
             case c.Join():
                 self._join(command, run)
@@ -107,15 +109,18 @@ class Batch:
                 self.changes.payloads.append((run.run_id, payload))
             case c.Proceed(outcome=Completed(sealed=sealed)) if changed:
                 self._results[run.run_id] = sealed
-            case c.Answer(delivery=given, idempotency=key):
-                if given is not None:
-                    kept = StoredValue(run.run_id, INPUT, given.name, given.sealed, None, None, self.now)
-                    self.changes.values.append(kept)
-                if key is not None:
-                    self.changes.idempotency.append((key, run.run_id))
+            case c.Answer() | c.Vote():
+                self._hear(command, run)
             case c.Wake(delivery=given) if changed and given is not None:
                 kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
                 self.changes.values.append(kept)
+
+    def _hear(self, command: c.Answer | c.Vote, run: Run) -> None:
+        given = command.delivery if isinstance(command, c.Answer) else None
+        if given is not None:
+            self.changes.values.append(StoredValue(run.run_id, INPUT, given.name, given.sealed, None, None, self.now))
+        if command.idempotency is not None:
+            self.changes.idempotency.append((command.idempotency, run.run_id))
 
     def _bear(self, command: c.Submit) -> None:
         run_id = command.run_id
@@ -347,31 +352,9 @@ def lease_until(run: Run, now: int, lease_us: int) -> int:
     return until if run.deadline_at is None else min(until, max(run.deadline_at, now))
 
 
-def _attempt(run: Run, ended: Run) -> Attempt:
-    outcome = {"scheduled": "failed", "queued": "released", "waiting": "parked"}.get(ended.state, ended.state)
-    failed = outcome == "failed"
-    return Attempt(
-        run.run_id,
-        run.lease_epoch,
-        run.attempt,
-        run.spec.executor,
-        run.worker_id or "",
-        run.since_at,
-        ended.since_at,
-        _told(outcome, run, ended),
-        ended.error_class if failed else None,
-        ended.error if failed else None,
-        run.queue_wait_us,
-        None if ended.trace is None else _encode(ended.trace),
-    )
-
-
-def _told(outcome: str, run: Run, ended: Run) -> str:
-    if ended.tally.restarts > run.tally.restarts:
-        return "restarted"
-    if ended.tally.recoveries > run.tally.recoveries:
-        return "crashed"
-    return "crashed" if outcome == "failed" and ended.error_class == "WorkerLost" else outcome
+def _asks(run: Run | None) -> bool:
+    """Tell whether a run waits for people to approve something."""
+    return run is not None and run.wait is not None and run.wait.approval is not None
 
 
 def _awaited(run: Run | None) -> str | None:

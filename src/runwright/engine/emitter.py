@@ -11,25 +11,26 @@ from typing import Any, NamedTuple, Protocol
 
 from runwright.clock import Clock
 from runwright.domain.commands import Append, Value
-from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level
+from runwright.domain.events import CATALOGUE, LEVELS, Draft, Level, Writer, writer_of
 from runwright.domain.redaction import RedactedText, Redactor, Stream, compose
 from runwright.domain.run import Run
 from runwright.engine.commit import Commit
 from runwright.engine.redactors import Redactors
+from runwright.engine.tape import MARK, ON_TAPE, USUAL, Limits, Tape
 from runwright.errors import Error, Internal, InvalidRequest, StoreUnavailable, TooLarge
 
 RETRY_S = 0.2
 STREAM = "stream.chunk"
-TERMINAL = "terminal.output"
 MESSAGE = "message.delta"
-STREAMED = frozenset({STREAM, TERMINAL, MESSAGE})
+STREAMED = frozenset({STREAM, MESSAGE}) | ON_TAPE
 """The events that carry pieces of a text: redacted as one, and merged with their neighbours."""
 
 
-_OF_TERMINAL = "\0"
-"""How the names of a terminal's streams begin among the others: no caller can send a name like that."""
-_OF_MESSAGE = "\1"
-"""How those of a model's messages begin; the channel and the segment follow."""
+_OF_MESSAGE = f"{MARK}message{MARK}"
+"""How the names of the streams of a model's messages begin; the channel and the segment follow."""
+
+
+_WRITERS: dict[Writer, str] = {"job": "a job", "agent": "an agent", "runtime": "a runtime run"}
 
 
 class Note(Protocol):
@@ -56,6 +57,16 @@ class Note(Protocol):
         ...
 
 
+class Described:
+    """A note with the description of the value it names."""
+
+    def __init__(self, note: Note, data: dict[str, Any]) -> None:
+        self.type = note.type
+        self.level = note.level
+        self.message = note.message
+        self.data = data
+
+
 class Packed(NamedTuple):
     """Records, values, and what is forgotten, as one append stores them."""
 
@@ -71,22 +82,29 @@ class Buffer:
     """The unwritten records of one attempt."""
 
     def __init__(
-        self, run_id: str, project_id: str, lease_epoch: int, lost: Callable[[Error], None], agent: bool = False
+        self,
+        run_id: str,
+        project_id: str,
+        lease_epoch: int,
+        lost: Callable[[Error], None],
+        writer: Writer = "job",
+        limits: Limits = USUAL,
     ) -> None:
         self.run_id = run_id
         self.project_id = project_id
         self.lease_epoch = lease_epoch
         self.lost = lost
-        self.agent = agent
+        self.writer: Writer = writer
         self.drafts: list[Draft] = []
         self.bytes = 0
         self.streams: dict[str, Stream] = {}
+        self.tape = Tape(limits)
         self._pieces: dict[str, list[str]] = {}
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing waits, in no stream either."""
-        return not (self.drafts or self.streams or self._pieces)
+        return not (self.drafts or self.streams or self._pieces) and self.tape.empty
 
     def forget(self) -> None:
         """Tell nobody any more: the attempt is over. It and its buffer name each other, and nothing else names them."""
@@ -109,11 +127,8 @@ class Buffer:
         if pieces or done:
             # The pieces went through their stream's redaction; to look at them again, cut as they are, would find more.
             chunk = "".join(pieces)
-            if stream_id.startswith(_OF_TERMINAL):
-                name = redactor.text(stream_id.removeprefix(_OF_TERMINAL))
-                self.drafts.append(Draft(TERMINAL, compose({"stream": name, "chunk": chunk})))
-            elif stream_id.startswith(_OF_MESSAGE):
-                _, channel, segment = stream_id.split(_OF_MESSAGE, 2)
+            if stream_id.startswith(_OF_MESSAGE):
+                channel, segment = stream_id.removeprefix(_OF_MESSAGE).split(MARK, 1)
                 said = {"content": chunk, "role": "assistant", "channel": channel, "segment_id": segment}
                 self.drafts += [Draft(MESSAGE, compose(said))] if chunk else []
             else:
@@ -131,7 +146,7 @@ class Buffer:
         """Return everything kept so far, in order, and begin anew."""
         for stream_id in list(self._pieces):
             self.merge(redactor, stream_id)
-        drafts, self.drafts, self.bytes = tuple(self.drafts), [], 0
+        drafts, self.drafts, self.bytes = (*self.drafts, *self.tape.take(redactor)), [], 0
         return drafts
 
 
@@ -158,9 +173,11 @@ class Emitter:
         flush_bytes: int = 32_768,
         buffer_max_bytes: int = 8_388_608,
         patience_s: float = 30.0,
+        limits: Limits = USUAL,
     ) -> None:
         self._commit = commit
         self.redactors = redactors
+        self._limits = limits
         self._clock = clock
         self._flush_s = flush_s
         self._flush_bytes = flush_bytes
@@ -170,15 +187,20 @@ class Emitter:
         self._early = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def draft(self, project_id: str, note: Note, *, agent: bool = False) -> Draft:
+    def buffer(self, run: Run, lost: Callable[[Error], None]) -> Buffer:
+        """Return an empty buffer for an attempt; `lost` hears why its records cannot be stored."""
+        spec = run.spec
+        return Buffer(run.run_id, spec.project_id, run.lease_epoch, lost, writer_of(spec.kind), self._limits)
+
+    def draft(self, project_id: str, note: Note, writer: Writer = "job") -> Draft:
         """Return the redacted record of a note of a project.
 
-        Raises `InvalidRequest` for what a job, or an `agent`, may not append.
+        Raises `InvalidRequest` for what its `writer` may not append.
         """
         entry = CATALOGUE.get(note.type)
-        if entry is None or not (entry.by_agent if agent else entry.by_job):
+        if entry is None or not entry.may_be_by(writer):
             raise InvalidRequest(
-                f"{'an agent' if agent else 'a job'} cannot append events of the type {note.type!r}", code="events.type"
+                f"{_WRITERS[writer]} cannot append events of the type {note.type!r}", code="events.type"
             )
         if note.level not in LEVELS:
             raise InvalidRequest(f"the level {note.level!r} is none of {', '.join(LEVELS)}", code="events.level")
@@ -187,23 +209,27 @@ class Emitter:
         return Draft(note.type, redactor.data(note.data), message, note.level)
 
     def emit(self, buffer: Buffer, note: Note) -> None:
-        """Keep a note for the next flush, which comes within the flush time. Raises `TooLarge` when too much waits."""
-        if buffer.bytes > self._buffer_max_bytes:
+        """Keep a note for the next flush, which comes within the flush time.
+
+        Raises `TooLarge` when too much waits, and `InvalidRequest` for what may not be appended.
+        """
+        if buffer.bytes + buffer.tape.bytes > self._buffer_max_bytes:
             raise TooLarge(f"more than {self._buffer_max_bytes} bytes of records wait to be stored; write less at once")
         if note.type == STREAM:
+            if MARK in str(note.data.get("stream_id", "")):
+                raise InvalidRequest("the id of a stream has no zero byte", code="events.data")
             self._emit_chunk(buffer, note.data)
             self._mark(buffer)
-        elif note.type == MESSAGE and buffer.agent:
-            name = f"{_OF_MESSAGE}{note.data['channel']}{_OF_MESSAGE}{note.data['segment_id']}"
+        elif note.type == MESSAGE and buffer.writer != "job":
+            name = f"{_OF_MESSAGE}{note.data['channel']}{MARK}{note.data['segment_id']}"
             done = note.data.get("done", False)
             self._emit_chunk(buffer, {"stream_id": name, "chunk": note.data["content"], "done": done})
             self._mark(buffer)
-        elif note.type == TERMINAL:
-            name = _OF_TERMINAL + str(note.data.get("stream", "stdout"))
-            self._emit_chunk(buffer, {"stream_id": name, "chunk": note.data.get("chunk", "")})
+        elif note.type in ON_TAPE:
+            buffer.tape.tell(note.type, note.data, buffer.streams, self.redactors.of(buffer.project_id))
             self._mark(buffer)
         else:
-            self.keep(buffer, self.draft(buffer.project_id, note, agent=buffer.agent))
+            self.keep(buffer, self.draft(buffer.project_id, note, buffer.writer))
 
     def keep(self, buffer: Buffer, draft: Draft) -> None:
         """Keep a record of ours for the next flush."""
@@ -214,7 +240,7 @@ class Emitter:
         self._dirty[buffer] = None
         if self._task is None:
             self._task = asyncio.create_task(self._flush_soon(), name="emitter")
-        if buffer.bytes >= self._flush_bytes:
+        if buffer.bytes + buffer.tape.bytes >= self._flush_bytes:
             self._early.set()
 
     def _emit_chunk(self, buffer: Buffer, data: dict[str, Any]) -> None:
@@ -288,6 +314,7 @@ class Emitter:
         if buffer.empty:
             return ()
         redactor = self.redactors.of(buffer.project_id)
+        buffer.tape.close(buffer.streams, redactor)
         for stream_id, stream in list(buffer.streams.items()):
             buffer.add_piece(stream_id, _rest(redactor, stream_id, redactor.carried(stream)))
         buffer.streams.clear()

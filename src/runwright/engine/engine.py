@@ -53,6 +53,7 @@ from runwright.engine.signing_secrets import SigningSecrets
 from runwright.engine.steady import Steady
 from runwright.engine.stream import Hub
 from runwright.engine.submit import Submitter
+from runwright.engine.tape import Limits
 from runwright.engine.values import Values
 from runwright.engine.vault import Vault
 from runwright.engine.waits import Waits
@@ -94,7 +95,7 @@ class Engine:
         self.values = Values(self.vault, sealer, artifacts, *most)
         ttl_us = int(settings.idempotency_ttl_h * 3_600_000_000)
         self.commit = self._commit(clock, ttl_us)
-        self.hub = Hub(store, clock, page=settings.stream_page, window_max=settings.stream_lag_max)
+        self.hub = Hub.of(settings, store, clock)
         self.schemas = JobSchemas(store)
         secrets = SigningSecrets(store, sealer)
         changed = partial(self.changed, "webhooks")
@@ -253,6 +254,7 @@ class Engine:
             flush_s=settings.emit_flush_ms / 1000,
             flush_bytes=settings.emit_flush_bytes,
             buffer_max_bytes=settings.emit_buffer_max_bytes,
+            limits=Limits(settings.terminal_command_max_bytes, settings.terminal_attempt_max_bytes),
             patience_s=settings.lease_s,
         )
 

@@ -166,8 +166,10 @@ class Floor:
                 batch.decide(c.Stop(run_id, "cancel", cause))
         return made
 
-    def hear(self, batch: Batch, answer: c.Answer, former: Former, keys: dict[tuple[str, str], tuple[str, str]]) -> Run:
-        """Let a run hear an answer; one that its key names again was heard, whatever the run does by now."""
+    def hear(
+        self, batch: Batch, answer: c.Answer | c.Vote, former: Former, keys: dict[tuple[str, str], tuple[str, str]]
+    ) -> Run:
+        """Let a run hear an answer or a vote; one that its key names again was heard, whatever the run does by now."""
         run = batch.after.get(answer.run_id)
         if run is None:
             raise NotFound("run", answer.run_id)
@@ -190,11 +192,11 @@ class Floor:
 
     def _pass_on(self, batch: Batch, room: _Room) -> None:
         for run_id in room.run_ids:
+            for said in batch.said.get(run_id, ()):
+                self._say(batch, room, said, run_id, f"run:{run_id}")
             run = batch.after.get(run_id)
             if run is not None and not run.terminal:
                 continue
-            for said in batch.said.get(run_id, ()):
-                self._say(batch, room, said, run_id, f"run:{run_id}")
             if run_id == room.busy:
                 room.busy = None
                 self._writes.append((q.DELETE_BUSY, {"thread_id": room.thread_id}))

@@ -1,4 +1,4 @@
-"""What a server does beside executing runs: statistics, artifacts, retention, erasure."""
+"""What a server does beside executing runs: statistics, KPIs, artifacts, retention, erasure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from runwright.config import Settings
 from runwright.domain.ports import ArtifactStore
 from runwright.engine.artifacts import Artifacts
 from runwright.engine.erasure import Eraser
+from runwright.engine.kpi import Kpi
 from runwright.engine.loops import Loop
 from runwright.engine.outbox import Outbox
 from runwright.engine.pruner import Pruner
 from runwright.engine.retention import Retention
 from runwright.engine.rollups import Rollups
+from runwright.engine.usage_retention import UsageRetention
 from runwright.engine.webhooks import Webhooks
 from runwright.store.base import Store
 
@@ -22,12 +24,13 @@ class Operations:
     def __init__(
         self, store: Store, clock: Clock, settings: Settings, files: ArtifactStore, webhooks: Webhooks
     ) -> None:
+        self.kpi = Kpi(store, clock, days=settings.kpi_days, groups_max=settings.kpi_groups_max)
         self.rollups = Rollups(
             store,
             clock,
             minutes_h=settings.rollup_minutes_h,
             hours_days=settings.rollup_hours_days,
-            listeners=[webhooks.deliveries.fan_out],
+            listeners=[webhooks.deliveries.fan_out, self.kpi.fold],
         )
         self.outbox = Outbox(
             store,
@@ -43,7 +46,7 @@ class Operations:
             store,
             self.artifacts,
             clock,
-            self.rollups,
+            (self.rollups, self.kpi),
             Retention(
                 store,
                 self.artifacts,
@@ -51,6 +54,7 @@ class Operations:
                 summary_days=settings.summary_retention_days,
                 batch=settings.prune_batch,
             ),
+            UsageRetention(store, days=settings.usage_retention_days, batch=settings.prune_batch),
             every_s=settings.prune_s,
             batches_kept_days=settings.retention_days,
             idempotency_ttl_h=settings.idempotency_ttl_h,

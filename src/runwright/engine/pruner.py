@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from runwright import ids
 from runwright.clock import Clock
 from runwright.domain.instants import DAY_US, HOUR_US
 from runwright.engine.artifacts import Artifacts
 from runwright.engine.loops import Loop
 from runwright.engine.retention import Retention
-from runwright.engine.rollups import Rollups
+from runwright.engine.usage_retention import UsageRetention
 from runwright.store.base import Store, Transaction
 from runwright.store.queries.batches import FORGET_BATCHES
 from runwright.store.queries.memory import FORGET_EXPIRED
@@ -20,6 +23,13 @@ from runwright.store.queries.webhooks import FORGET as FORGET_DELIVERIES
 from runwright.store.queries.workforce import FORGET_WORKERS
 
 
+class Sums(Protocol):
+    """What is added up of runs, and kept for longer than they are."""
+
+    async def forget(self, tx: Transaction) -> None:
+        """Remove what is older than it is kept."""
+
+
 class Pruner:
     """Works in small batches, so that it never holds the writer for long. Live runs are never touched."""
 
@@ -28,8 +38,9 @@ class Pruner:
         store: Store,
         artifacts: Artifacts,
         clock: Clock,
-        rollups: Rollups,
+        sums: Sequence[Sums],
         retention: Retention,
+        usage: UsageRetention,
         *,
         every_s: float = 60.0,
         batches_kept_days: float = 0,
@@ -43,8 +54,9 @@ class Pruner:
         self._store = store
         self._artifacts = artifacts
         self._clock = clock
-        self._rollups = rollups
+        self._sums = sums
         self._retention = retention
+        self._usage = usage
         self._batches_kept_days = batches_kept_days
         self._idempotency_ttl_h = idempotency_ttl_h
         self._workers_kept_h = workers_kept_h
@@ -72,9 +84,11 @@ class Pruner:
             if self._batches_kept_days > 0:
                 batches_before = ids.floor("batch", now - int(self._batches_kept_days * DAY_US))
                 await tx.fetch(FORGET_BATCHES, before=batches_before)
-            await self._rollups.forget(tx)
+            for kept in self._sums:
+                await kept.forget(tx)
 
         await self._store.write(forget)
         await self._artifacts.sweep()
-        if await self._retention.step(now):
+        more = [await self._retention.step(now), await self._usage.step(now)]
+        if any(more):
             self.loop.next_s = 0.0

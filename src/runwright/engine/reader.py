@@ -187,14 +187,14 @@ class Reader:
         rows = await self._store.fetch(query, run_id=run_id, type=type, limit=limit, **beyond._asdict())
         return [event_of(row) for row in rows]
 
-    async def all_of_type(self, run_id: str, type: str) -> AsyncIterator[Event]:
-        """Yield all events of one type, oldest first."""
+    async def all_of_type(self, run_id: str, type: str, page_size: int = SCAN_PAGE) -> AsyncIterator[Event]:
+        """Yield all events of one type, oldest first, read so many at a time."""
         beyond = Beyond()
         while True:
-            page = await self.of_type(run_id, type, beyond=beyond, limit=SCAN_PAGE)
+            page = await self.of_type(run_id, type, beyond=beyond, limit=page_size)
             for each in page:
                 yield each
-            if len(page) < SCAN_PAGE:
+            if len(page) < page_size:
                 return
             beyond = Beyond(after_seq=page[-1].seq)
 

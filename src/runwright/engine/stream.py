@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
 from runwright.clock import Clock
+from runwright.config import Settings
 from runwright.domain.events import TERMINAL_TYPES, Event
 from runwright.domain.run import Run
 from runwright.engine.requests import Committed
@@ -25,6 +26,8 @@ Encode = Callable[[Event], bytes]
 Part = TypeVar("Part", bytes, Sequence[Event])
 """What a follower is given at a time."""
 
+PART_BYTES = 1 << 20
+"""After so many bytes a part of the window is handed over, and the rest with the next."""
 RUNS_AT_ONCE = 500
 """In how many runs one statement reads on."""
 
@@ -52,10 +55,12 @@ class _Channel:
     `end` is None until somebody has looked where the log ends. After `start` the window holds every event.
     """
 
-    def __init__(self, window_max: int) -> None:
+    def __init__(self, window_max: int, window_max_bytes: int) -> None:
         self.followers = 0
         self.end: int | None = None
         self._window: deque[Event] = deque(maxlen=window_max)
+        self._max_bytes = window_max_bytes
+        self._bytes = 0
         self._frames: dict[Encode, deque[bytes]] = {}
         self._waiting: dict[asyncio.Future[None], None] = {}
         self._answers: dict[Encode, tuple[int, tuple[bytes, int, bool]]] = {}
@@ -83,15 +88,26 @@ class _Channel:
                 if not events:
                     return True
         self.end = events[-1].seq
-        self._window.extend(events)
+        for event in events:
+            self._take(event)
         for encode, frames in self._frames.items():
             frames.extend(encode(event) for event in events)
+            while len(frames) > len(self._window):
+                frames.popleft()
         self._answers.clear()
         waiting, self._waiting = self._waiting, {}
         for one in waiting:
             if not one.done():
                 one.set_result(None)
         return True
+
+    def _take(self, event: Event) -> None:
+        """Let the oldest go for the newest, which is kept however large it is."""
+        window = self._window
+        self._bytes += _size(event)
+        while window and (len(window) == window.maxlen or self._bytes > self._max_bytes):
+            self._bytes -= _size(window.popleft())
+        window.append(event)
 
     async def news(self) -> None:
         """Wait for the next feed. Each who waits has a future of their own: one may be cancelled alone."""
@@ -114,16 +130,34 @@ class _Channel:
                 frames = self._frames[encode] = deque((encode(event) for event in self._window), self._window.maxlen)
             end = self._window[-1]
             # From the newest back: what everybody has read already is not walked through.
-            newest = islice(reversed(frames), end.seq - seq)
-            kept = (seq, (b"".join(reversed(list(newest))), end.seq, end.type in TERMINAL_TYPES))
+            newest = list(islice(reversed(frames), end.seq - seq))[::-1]
+            part = newest[: _part(map(len, newest))]
+            ended = len(part) == len(newest) and end.type in TERMINAL_TYPES
+            kept = (seq, (b"".join(part), seq + len(part), ended))
             self._answers[encode] = kept
         return kept[1]
 
     def since(self, seq: int) -> tuple[Sequence[Event], int, bool]:
         """Return the events after `seq`, the last seq among them, and whether the run ended with it."""
         end = self._window[-1]
-        newest = list(islice(reversed(self._window), end.seq - seq))
-        return newest[::-1], end.seq, end.type in TERMINAL_TYPES
+        newest = list(islice(reversed(self._window), end.seq - seq))[::-1]
+        part = newest[: _part(map(_size, newest))]
+        return part, part[-1].seq, part[-1].type in TERMINAL_TYPES
+
+
+def _size(event: Event) -> int:
+    return len(event.data or b"") + len(event.message)
+
+
+def _part(sizes: Iterable[int]) -> int:
+    """Return how many of these make a part."""
+    total = count = 0
+    for size in sizes:
+        total += size
+        count += 1
+        if total >= PART_BYTES:
+            break
+    return count
 
 
 class Hub:
@@ -133,15 +167,29 @@ class Hub:
     then, and when somebody tells it to `look`, it reads the store from where it stands, for all runs at once.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, page: int = 500, window_max: int = 10_000) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        page: int = 500,
+        window_max: int = 10_000,
+        window_max_bytes: int = 16 << 20,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._page = page
-        self._window_max = window_max
+        self._window_max = (window_max, window_max_bytes)
         self._channels: dict[str, _Channel] = {}
         self._moved: dict[str, set[asyncio.Event]] = {}
         self._behind: dict[str, None] = {}
         self._reading: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, store: Store, clock: Clock) -> Hub:
+        """Return a hub with the limits of the settings."""
+        most, most_bytes = settings.stream_lag_max, settings.stream_lag_max_bytes
+        return cls(store, clock, page=settings.stream_page, window_max=most, window_max_bytes=most_bytes)
 
     @property
     def channels(self) -> int:
@@ -223,32 +271,37 @@ class Hub:
             if not waiters:
                 self._moved.pop(run_id, None)
 
-    def follow(self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True) -> AsyncIterator[bytes]:
+    def follow(
+        self, run_id: str, after_seq: int, encode: Encode, *, live: bool = True, page: int | None = None
+    ) -> AsyncGenerator[bytes]:
         """Yield the frames of the run's events after `after_seq`, several at once: history first, then live.
 
         Nothing is missed and nothing comes twice. Ends after the terminal event, or, unless `live`, at the end of the
         history. Raises `Lagged` for a follower that was live and fell out of the window, and `Cut` where retention has
-        removed the history. Followers with one `encode` share what it made.
+        removed the history. Followers with one `encode` share what it made. `page`: how many are read at once.
         """
 
         def packed(events: Sequence[Event]) -> bytes:
             return b"".join([encode(event) for event in events])
 
-        return self._follow(run_id, after_seq, live, packed, lambda channel, seq: channel.after(seq, encode))
+        size = page or self._page
+        return self._follow(run_id, after_seq, live, size, packed, lambda channel, seq: channel.after(seq, encode))
 
     def events(self, run_id: str, after_seq: int, *, live: bool = True) -> AsyncIterator[Sequence[Event]]:
         """Yield the events themselves as `follow` yields their frames: for those whose frames differ by reader."""
-        return self._follow(run_id, after_seq, live, lambda events: events, lambda channel, seq: channel.since(seq))
+        page = self._page
+        return self._follow(run_id, after_seq, live, page, lambda events: events, lambda each, seq: each.since(seq))
 
     async def _follow(
         self,
         run_id: str,
         after_seq: int,
         live: bool,
+        page: int,
         pack: Callable[[Sequence[Event]], Part],
         window: Callable[[_Channel, int], tuple[Part, int, bool]],
-    ) -> AsyncIterator[Part]:
-        channel = self._channels.setdefault(run_id, _Channel(self._window_max))
+    ) -> AsyncGenerator[Part]:
+        channel = self._channels.setdefault(run_id, _Channel(*self._window_max))
         channel.followers += 1
         seq, was_live, looked = after_seq, False, False
         try:
@@ -257,7 +310,7 @@ class Hub:
                     if was_live:
                         observe("stream.lagged", run_id=run_id)
                         raise Lagged(seq)
-                    events = await self._store.events(run_id, seq, self._page)
+                    events = await self._store.events(run_id, seq, page)
                     if not events and channel.end is not None and await self._ended(run_id, seq, channel):
                         return
                     chunk = pack(events)

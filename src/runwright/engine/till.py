@@ -52,8 +52,9 @@ class Till:
 
     async def look(self, tx: Transaction, specs: Iterable[Spec]) -> None:
         """Lock the budgets that these runs spend from, and see what is reserved for them."""
-        self._specs = {spec.run_id: spec for spec in specs if spec.agent is not None}
-        threads = {(spec.project_id, spec.agent.thread_id) for spec in self._specs.values() if spec.agent is not None}
+        self._specs = {spec.run_id: spec for spec in specs if spec.speaks is not None}
+        terms = ((spec.project_id, spec.speaks) for spec in self._specs.values())
+        threads = {(project_id, each.thread_id) for project_id, each in terms if each is not None}
         for project_id, thread_id in sorted(threads):
             day, project, thread = keys_of(project_id, thread_id)
             for row in await tx.fetch(q.LOCKED, day=day, project=project, thread=thread):
@@ -79,8 +80,9 @@ class Till:
                 raise Overtaken("other runs spent from the budget meanwhile; see what is left of it, and ask again")
 
     def _spent_from(self, spec: Spec) -> list[SharedBudget]:
-        assert spec.agent is not None
-        keys = keys_of(spec.project_id, spec.agent.thread_id)
+        terms = spec.speaks
+        assert terms is not None
+        keys = keys_of(spec.project_id, terms.thread_id)
         return [self._budgets[key] for key in keys if key in self._budgets]
 
     def follow(self, batch: Batch, run_id: str) -> None:
@@ -135,7 +137,7 @@ _HELD_BY = ("run_id", "llm_call_id", "budget_key")
 
 
 def _record(spec: Spec, event: Event, used: a.UsageRecorded) -> dict[str, Any]:
-    terms = spec.agent
+    terms = spec.speaks
     assert terms is not None
     return {
         "run_id": spec.run_id,

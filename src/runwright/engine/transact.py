@@ -23,6 +23,7 @@ from runwright.domain.schedule import Schedule
 from runwright.engine import retold
 from runwright.engine.admission import Admission
 from runwright.engine.advance import advance
+from runwright.engine.ballot import Ballot
 from runwright.engine.batch import Batch, Terms
 from runwright.engine.fire import fire
 from runwright.engine.floor import Floor
@@ -89,6 +90,7 @@ class Transact:
         self._meeting = meeting
         self._floor = Floor()
         self._till = Till()
+        self._ballot = Ballot(self._kinds[c.Vote])
         self._paying = [append.run_id for append in self._kinds[c.Append] if spends(append)]
         self._known = known
         self._reserved = reserved
@@ -116,6 +118,7 @@ class Transact:
             await self._meeting.look(tx, self._requests, await self._specs(tx, self._parking))
         slots, held = await self._limited(tx)
         batch = Batch(tx.now, await self._runs(tx, held), self._terms, self._awaited)
+        await self._ballot.look(tx, batch.after)
         for group in self._groups:
             answered: list[Any] = []
             self.answers.append(answered)
@@ -127,6 +130,7 @@ class Transact:
             await self._floor.settle(tx, batch)
         if self._till.open:
             await self._till.settle(tx, batch)
+        await self._ballot.settle(tx, batch)
         _bring_up_to_date(batch, self.answers)
         await self._admission.admit(tx, batch, slots, held, self.answers)
         return batch
@@ -135,7 +139,7 @@ class Transact:
 
     async def _idempotent(self, tx: Transaction) -> dict[tuple[str, str], tuple[str, str]]:
         keys = [key for each in self._submits for key in (each.idempotency, each.dedup) if key is not None]
-        given = (*self._sends, *self._kinds[c.Answer])
+        given = (*self._sends, *self._kinds[c.Answer], *self._kinds[c.Vote])
         keys += [each.idempotency for each in given if each.idempotency is not None]
         return await tx.idempotency(keys, tx.now - self._idempotency_ttl_us) if keys else {}
 
@@ -151,7 +155,7 @@ class Transact:
         moved.update(self._overlapped(), self._gathered.values(), self._meeting.run_ids, self._followers())
         specs = await self._specs(tx, moved)
         agents: list[Spec] = []
-        if self._begins or self._paying or any(spec.agent is not None for spec in specs):
+        if self._begins or self._paying or any(spec.speaks is not None for spec in specs):
             specs += await self._specs(tx, await self._floor.look(tx, specs, self._begins))
             agents = specs + await self._specs(tx, self._paying)
         specs += [submit.spec for submit in self._submits]
@@ -242,8 +246,9 @@ class Transact:
                     return self._send(batch, request)
                 case Spawn():
                     return self._spawn(batch, request)
-                case c.Answer():
-                    return self._floor.hear(batch, request, self._former, self._keys_taken)
+                case c.Answer() | c.Vote():
+                    said = self._ballot.counted(request)
+                    return self._floor.hear(batch, said, self._former, self._keys_taken)
                 case Begin():
                     return self._floor.begin(batch, request, self._former, self._submit)
                 case c.Due() | c.Expire() | c.Lose() | c.Fence():

@@ -14,6 +14,7 @@ from runwright.engine.worker import Worker
 from runwright.store.base import Store
 from runwright.store.queries import places
 from runwright.store.queries import workforce as q
+from runwright.store.queries.approvals import ASKED
 from runwright.store.queries.shapes import Slice, read
 
 WORKERS_READ = 1000
@@ -74,6 +75,11 @@ class Explainer:
     async def asking(self) -> int:
         """Return how many runs wait for a person's answer, counted up to 1 000."""
         count: int = (await self._store.fetch(places.ASKING))[0][0]
+        return count
+
+    async def approving(self) -> int:
+        """Return how many approvals wait for people, counted up to 1 000."""
+        count: int = (await self._store.fetch(ASKED))[0][0]
         return count
 
     async def _held(self, run: Run, limit_key: str) -> Why:
@@ -138,6 +144,10 @@ def _standing(run: Run) -> Why:
         return Why("paused", "it is paused; resume it")
     if run.state == "waiting" and run.spec.workflow is not None:
         return Why("waiting", "it waits for its steps")
+    if run.state == "waiting" and run.wait is not None and run.wait.approval is not None:
+        gate = run.wait.approval
+        have, need = len(gate.approved_by), gate.required.quorum
+        return Why("waiting", f"it waits for people to approve {gate.gate_id}: {have} of {need} have")
     if run.state == "waiting":
         what = "its sleep" if run.reason == "timer" else f"a matching {run.reason}"
         return Why("waiting", f"it waits for {what}")

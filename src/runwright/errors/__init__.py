@@ -7,13 +7,11 @@
     │                                InvalidSettings
     ├─ NotFound                      also: not yours
     ├─ Conflict                      InvalidTransition, StaleLease, Overtaken, IdempotencyMismatch, AlreadyExists
-    │                                (to come: ThreadBusy, SubjectChanged, AlreadyDecided)
-    ├─ Denied                        Unauthenticated (StaleToken), MissingScope
-    │                                (to come: ApprovalRequired, SelfApproval)
+    │                                SubjectChanged, AlreadyDecided (to come: ThreadBusy)
+    ├─ Denied                        Unauthenticated (StaleToken), MissingScope, NotAnApprover, SelfApproval
     ├─ LimitExceeded                 RateLimited, QuotaExceeded, TooLarge, TooSlow, Overloaded
     │                                (to come: BudgetExceeded)
-    ├─ Gone                          RunEnded
-    │                                (to come: ApprovalExpired)
+    ├─ Gone                          RunEnded, ApprovalExpired
     ├─ StoreError                    StoreUnavailable, StoreLocked, StoreReadOnly, SchemaMismatch, ChainBroken
     ├─ Internal                      a failure of ours: the log has it, the caller does not
     └─ UpstreamError                 ProviderUnavailable, ProviderRejected
@@ -25,6 +23,7 @@ gives each class its status. Expected endings of work are values (`Outcome`), ne
 
 from typing import get_args
 
+from runwright.errors.approval import AlreadyDecided, ApprovalExpired, NotAnApprover, SelfApproval, SubjectChanged
 from runwright.errors.tree import (
     AlreadyExists,
     AmbiguousRequest,
@@ -67,8 +66,10 @@ from runwright.errors.tree import (
 from runwright.errors.upstream import ProviderRejected, ProviderUnavailable, Refusal, Trouble, UpstreamError
 
 __all__ = [
+    "AlreadyDecided",
     "AlreadyExists",
     "AmbiguousRequest",
+    "ApprovalExpired",
     "ChainBroken",
     "Conflict",
     "Denied",
@@ -83,6 +84,7 @@ __all__ = [
     "LimitExceeded",
     "MethodNotAllowed",
     "MissingScope",
+    "NotAnApprover",
     "NotFound",
     "Noun",
     "OutcomeUnknown",
@@ -96,12 +98,14 @@ __all__ = [
     "Refusal",
     "RunEnded",
     "SchemaMismatch",
+    "SelfApproval",
     "StaleLease",
     "StaleToken",
     "StoreError",
     "StoreLocked",
     "StoreReadOnly",
     "StoreUnavailable",
+    "SubjectChanged",
     "TooLarge",
     "TooSlow",
     "Trouble",

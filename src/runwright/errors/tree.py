@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 Noun = Literal[
-    "artifact", "batch", "budget", "checkpoint", "delivery", "dependency", "environment", "event", "job", "key",
-    "member", "message", "organization", "output", "persona", "project", "provider", "queue", "route", "run", "secret",
-    "subscription", "thread", "user", "value", "version", "worker", "workflow",
+    "approval", "artifact", "batch", "budget", "checkpoint", "delivery", "dependency", "environment", "event", "job",
+    "key", "member", "message", "organization", "output", "persona", "project", "provider", "queue", "route", "run",
+    "secret", "subscription", "thread", "user", "value", "version", "worker", "workflow",
 ]  # fmt: skip
 
 

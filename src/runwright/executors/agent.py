@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Self
 
 from runwright.agents.agents import Agents
 from runwright.agents.loop import AgentLoop, Means
 from runwright.agents.tools.runner import Runner
 from runwright.agents.tools.toolbox import Toolbox
-from runwright.clock import Clock
 from runwright.config import Settings
 from runwright.domain import outcome as o
 from runwright.domain.agent_terms import AgentTerms
@@ -25,14 +23,14 @@ from runwright.domain.transcript import read
 from runwright.engine.attempt import Attempt
 from runwright.engine.engine import Engine
 from runwright.errors import Conflict, Internal
-from runwright.executors.agent_kit import Kit, LazyKit
+from runwright.executors.agent_kit import LazyKit
 from runwright.store.queries import personas as q
 
 
 class AgentExecutor:
     """Executes agent runs with the models and tools of this process.
 
-    Attach it before the engine starts. To be closed.
+    Attach it before the engine starts; whoever made the kit closes it.
     """
 
     name = AGENT
@@ -43,11 +41,10 @@ class AgentExecutor:
         self._behind: tuple[Engine, Agents] | None = None
 
     @classmethod
-    async def open(cls, settings: Settings, clock: Clock, artifacts: ArtifactStore) -> Self | None:
+    async def open(cls, settings: Settings, kit: LazyKit, artifacts: ArtifactStore) -> Self | None:
         """Return the executor that the settings want, or none. Raises `InvalidSettings` for scripts that are none."""
         if settings.agent_slots == 0:
             return None
-        kit = LazyKit(lambda: Kit.of(settings, clock))
         if settings.model_scripts is not None:
             await kit.get()  # what is wrong with scripts is a matter of the start, not of the first run
         return cls(kit, artifacts)
@@ -68,17 +65,13 @@ class AgentExecutor:
         spec, terms = attempt.run.spec, attempt.run.spec.agent
         if terms is None:
             raise Internal("an agent run has no terms")
-        credential = terms.credential_id
         kit = await self._kit.get()
         stage = await self._stage(attempt, engine, agents, kit.toolbox)
-
-        async def secret() -> str | None:
-            return None if credential is None else await agents.credentials.key(credential, spec.project_id)
 
         means = Means(
             stage=stage,
             model=kit.providers,
-            secret=secret,
+            secret=lambda: secret_of(agents, spec.project_id, terms),
             events=lambda after, limit: engine.store.events(spec.run_id, after, limit),
             redactor=lambda: engine.vault.redactors.of(spec.project_id),
             runner=lambda workspace: Runner(kit.toolbox, engine.clock, workspace),
@@ -94,17 +87,9 @@ class AgentExecutor:
         )
         return await AgentLoop(attempt, means).run()
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._kit.close()
-
     async def _stage(self, attempt: Attempt, engine: Engine, agents: Agents, toolbox: Toolbox) -> Stage:
         project_id, terms = attempt.run.spec.project_id, attempt.run.spec.agent
         assert terms is not None
-        base_url = None
-        if terms.credential_id is not None:
-            rows = await engine.store.fetch(q.PROVIDER, provider_id=terms.credential_id)
-            base_url = q.provider(rows[0]).base_url if rows else None
         clean = engine.vault.redactors.of(project_id).text
         history: list[Message] = []
         for message, parts in await agents.threads.transcript(attempt.run):
@@ -113,22 +98,35 @@ class AgentExecutor:
             history.append(read(message.role, parts, images, clean))
         return Stage(
             terms=terms,
-            system=await _prompt(engine, project_id, terms),
+            system=await prompt_of(engine, project_id, terms),
             history=tuple(history),
             catalogue=toolbox.catalogue,
             rules=ToolRules.of(terms),
-            base_url=base_url,
+            base_url=await base_url_of(engine, terms),
         )
 
 
-async def _prompt(engine: Engine, project_id: str, terms: AgentTerms) -> str:
-    """Return the prompt of the persona's version. Raises `Conflict` where it is not what the run pinned."""
+async def secret_of(agents: Agents, project_id: str, terms: AgentTerms) -> str | None:
+    """Return the secret that calls are made with, None where none is needed."""
+    credential = terms.credential_id
+    return None if credential is None else await agents.credentials.key(credential, project_id)
+
+
+async def base_url_of(engine: Engine, terms: AgentTerms) -> str | None:
+    """Return where the provider is asked; None: where its kind is asked always."""
+    if terms.credential_id is None:
+        return None
+    rows = await engine.store.fetch(q.PROVIDER, provider_id=terms.credential_id)
+    return q.provider(rows[0]).base_url if rows else None
+
+
+async def prompt_of(engine: Engine, project_id: str, terms: AgentTerms) -> str:
+    """Return the prompt of the persona's version, which never changes. Raises `Conflict` where it is gone."""
     named = reference(terms.persona_id)
     rows = []
     if named is not None and named[1] is not None:
         key, version = named
         rows = await engine.store.fetch(q.PERSONA, project_id=project_id, key=key, version=version)
-    prompt = q.persona(rows[0]).definition.prompt if rows else ""
-    if terms.prompt_sha256 and sha256(prompt.encode()).hexdigest() != terms.prompt_sha256:
-        raise Conflict(f"the persona {terms.persona_id} is gone, or another", code="personas.changed")
-    return prompt
+    if not rows:
+        raise Conflict(f"the persona {terms.persona_id} is gone", code="personas.gone")
+    return q.persona(rows[0]).definition.prompt

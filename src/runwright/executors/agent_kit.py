@@ -1,4 +1,4 @@
-"""What agents work with on one server: providers of models and tools, made when the first run of an agent comes."""
+"""What agents and runtime runs work with on one server: models and tools, made when the first such run comes."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ class LazyKit:
         self._make = make
         self._kit: Kit | None = None
         self._making = asyncio.Lock()
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock) -> LazyKit:
+        """Return the kit that the settings say, not made yet."""
+        return cls(lambda: Kit.of(settings, clock))
 
     async def get(self) -> Kit:
         """Return the kit. Raises what making it raises, and makes it again when it is asked for again."""

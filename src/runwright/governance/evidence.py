@@ -23,6 +23,7 @@ from runwright.errors import Denied, Overloaded, StoreError, TooLarge
 from runwright.governance.contents import Contents
 from runwright.governance.heads import Heads
 from runwright.governance.packing import Bundle, Packer
+from runwright.governance.recordings import PAGE as RECORDING_PAGE
 from runwright.store import audit
 from runwright.store.base import Record, Transaction
 from runwright.store.queries.evidence import BEGINNING
@@ -107,7 +108,7 @@ class Evidence:
         if contents.printed:
             packer.begin("terminal/run.cast")
             packer.write(contents.cast.head())
-            async for event in reader.all_of_type(run.run_id, TYPE):
+            async for event in reader.all_of_type(run.run_id, TYPE, RECORDING_PAGE):
                 contents.terminal(event)
             packer.end()
         await self._values(reader, record, contents)

@@ -187,12 +187,28 @@ BUDGETS_EXHAUSTED = Metric(
     "Limits of agents that had not enough left for what came next, by whose and of what",
     ("scope", "limit"),
 )
+APPROVALS_PENDING = Metric(
+    "runwright_approvals_pending_runs", "gauge", "Runs that wait for an approval, counted up to 1 000 at each scrape"
+)
+APPROVAL_SECONDS = Metric(
+    "runwright_approval_duration_seconds",
+    "histogram",
+    "Time from the question to its end: approved, denied, expired or superseded",
+    ("status",),
+    _LONG,
+)
 INPUTS_WAITING = Metric(
     "runwright_inputs_waiting_runs", "gauge", "Runs that wait for a person's answer, counted up to 1 000 at each scrape"
 )
 STREAMS_OPEN = Metric("runwright_streams_open", "gauge", "Event streams that are open")
 STREAMS_LAGGED = Metric(
     "runwright_streams_lagged_total", "counter", "Streams ended because their reader fell too far behind"
+)
+SOCKETS_CLOSED = Metric(
+    "runwright_terminals_closed_total",
+    "counter",
+    "Viewers of terminals that went or were let go, by close code",
+    ("code",),
 )
 CONNECTIONS = Metric(
     "runwright_database_busy_connections", "gauge", "Connections to PostgreSQL that are in use", ("pool",)
@@ -285,9 +301,12 @@ METRICS: tuple[Metric, ...] = (
     FIRST_CHUNK,
     TOOL_SECONDS,
     BUDGETS_EXHAUSTED,
+    APPROVALS_PENDING,
+    APPROVAL_SECONDS,
     INPUTS_WAITING,
     STREAMS_OPEN,
     STREAMS_LAGGED,
+    SOCKETS_CLOSED,
     CONNECTIONS,
     CONNECTIONS_MAX,
     CONNECTIONS_WANTED,

@@ -23,6 +23,7 @@ from runwright.engine.engine import Engine
 from runwright.errors import StoreError
 from runwright.observability import catalogue as m
 from runwright.observability.agents import EXHAUSTED, AgentTallies
+from runwright.observability.approvals import ApprovalTallies
 from runwright.observability.catalogue import Metric
 from runwright.observability.processes import OF_PROCESSES, ProcessTallies
 from runwright.observability.relations import RelationTallies
@@ -43,6 +44,7 @@ class Metrics:
         self._ages: dict[Labels, float] = {}
         self._webhook_lag: dict[Labels, float] = {}
         self._inputs_waiting: dict[Labels, float] = {}
+        self._approvals_pending: dict[Labels, float] = {}
         self._shown: list[Counter | Gauge | Histogram] = []
         self._commit_seconds = self._show(Histogram(m.COMMIT_SECONDS))
         self._commit_requests = self._show(Histogram(m.COMMIT_REQUESTS))
@@ -70,6 +72,7 @@ class Metrics:
         self._webhooks = self._show(Counter(m.WEBHOOK_DELIVERIES))
         self._loop_failures = self._show(Counter(m.LOOP_FAILURES))
         self._lagged = self._show(Counter(m.STREAMS_LAGGED))
+        self._sockets_closed = self._show(Counter(m.SOCKETS_CLOSED))
         self._hints_sent = self._show(Counter(m.BUS_SENT))
         self._hints_missed = self._show(Counter(m.BUS_MISSED))
         self._bus_losses = self._show(Counter(m.BUS_LOSSES))
@@ -80,7 +83,8 @@ class Metrics:
         self._evidence_bytes = self._show(Histogram(m.EVIDENCE_BYTES))
         self._evidence_refused = self._show(Counter(m.EVIDENCE_REFUSED))
         self._processes, self._relations, self._agents = ProcessTallies(), RelationTallies(), AgentTallies()
-        self._shown += self._processes.shown + self._relations.shown + self._agents.shown
+        self._approvals = ApprovalTallies()
+        self._shown += self._processes.shown + self._relations.shown + self._agents.shown + self._approvals.shown
         self._show_gauges(streams_open)
         self._registry = CollectorRegistry()
         self._registry.register(_Ours(self._shown))
@@ -93,16 +97,17 @@ class Metrics:
     async def page(self, accept: str | None) -> tuple[bytes, str]:
         """Return all metrics and their media type, by what the scraper accepts.
 
-        The depths and ages of queues are left out while the store cannot say them, as are the lag of webhooks and the
-        waiting inputs.
+        The depths and ages of queues are left out while the store cannot say them, as are the lag of webhooks, the
+        waiting inputs and the pending approvals.
         """
         try:
             lanes = await self._engine.store.depths()
             oldest = await self._engine.explainer.ages_s(list(lanes)[: self._queues_max], self._engine.clock.now())
             self._webhook_lag = {(): await self._engine.webhooks.deliveries.lag_s()}
             self._inputs_waiting = {(): float(await self._engine.explainer.asking())}
+            self._approvals_pending = {(): float(await self._engine.explainer.approving())}
         except StoreError:
-            lanes, oldest, self._webhook_lag, self._inputs_waiting = {}, {}, {}, {}
+            lanes, oldest, self._webhook_lag, self._inputs_waiting, self._approvals_pending = {}, {}, {}, {}, {}
         self._ages = {(queue,): seconds for queue, seconds in oldest.items()}
         depths: dict[str, int] = {}
         for lane, count in lanes.items():
@@ -141,6 +146,7 @@ class Metrics:
         self._show(Gauge(m.QUEUE_AGE, lambda: self._ages))
         self._show(Gauge(m.WEBHOOK_LAG, lambda: self._webhook_lag))
         self._show(Gauge(m.INPUTS_WAITING, lambda: self._inputs_waiting))
+        self._show(Gauge(m.APPROVALS_PENDING, lambda: self._approvals_pending))
         pools = engine.store.pools
         self._show(Gauge(m.CONNECTIONS, lambda: {(name,): pool.in_use for name, pool in pools.items()}))
         self._show(Gauge(m.CONNECTIONS_MAX, lambda: {(name,): pool.size for name, pool in pools.items()}))
@@ -173,6 +179,7 @@ class Metrics:
             "evidence.exported": self._exported,
             "evidence.refused": lambda code, **_: self._evidence_refused.add((code,)),
             "stream.lagged": lambda **_: self._lagged.add(),
+            "socket.closed": lambda code, **_: self._sockets_closed.add((str(code),)),
             "http.answered": self._answered,
         }
 
@@ -202,6 +209,8 @@ class Metrics:
             self._relations.moved(batch.before.get(run_id), runs[run_id])
             if events and events[-1].type in TERMINAL_TYPES:
                 self._end(runs[run_id])
+        for run_id in batch.asking:
+            self._approvals.moved(batch.before.get(run_id), batch.events.get(run_id, ()))
         for kind, count in types.items():
             self._events.add((kind,), count)
         retries = types.get("run.retrying")

@@ -65,7 +65,7 @@ class Guard(AsyncNetworkBackend):
         httpcore2 raises for a connection that does not come about.
         """
         begun = self._clock.monotonic()
-        addresses = await self._vetted(host, port, timeout)
+        addresses = await self.vetted(host, port, timeout)
         resolved = self._clock.monotonic() - begun
         for number, address in enumerate(addresses):
             left = None
@@ -83,7 +83,11 @@ class Guard(AsyncNetworkBackend):
                 return Line(stream, int(resolved * 1e6))
         raise NameUnresolved(f"the name {host} has no address")
 
-    async def _vetted(self, host: str, port: int, limit_s: float | None) -> list[str]:
+    async def vetted(self, host: str, port: int, limit_s: float | None) -> list[str]:
+        """Return the addresses of a host, all of which may be sent to; whoever dials must dial one of these.
+
+        Raises `AddressRefused`, `NameUnresolved`, and `ConnectTimeout` when that takes longer than `limit_s`.
+        """
         problem = host_problem(host, allow_private=self._allow_private)
         if problem is not None:
             raise AddressRefused(problem)

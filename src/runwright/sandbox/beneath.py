@@ -22,10 +22,14 @@ class Outside(Exception):
 
 
 class Beneath(NamedTuple):
-    """A directory that others write to; what is made in it is made for `owner`, if there is one."""
+    """A directory that others write to; what is made in it is made for `owner`, if there is one.
+
+    One that is not `writable` is there to be read.
+    """
 
     root: Path
     owner: int | None
+    writable: bool = True
 
 
 def parts_of(path: str, *, root: str = "/workspace") -> tuple[str, ...]:
@@ -105,6 +109,12 @@ def replace(fd: int, name: str, path: str, content: bytes, owner: int | None) ->
         os.unlink(made, dir_fd=fd)
         raise
     return new
+
+
+def names(fd: int) -> list[str]:
+    """Return what lies in an open directory, in order."""
+    with os.scandir(fd) as entries:
+        return sorted(entry.name for entry in entries)
 
 
 def _missing(fd: int, name: str) -> bool:

@@ -10,10 +10,12 @@ import pty
 import signal
 import socket
 import sys
+import termios
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runwright.clock import Clock
+from runwright.domain.terminal_events import COLUMNS, ROWS
 from runwright.sandbox import launch
 from runwright.sandbox.cgroup import Group
 from runwright.sandbox.reading import Reading
@@ -28,7 +30,10 @@ GONE_S = 5.0
 
 
 class Asked(NamedTuple):
-    """What is started; what it reads is its payload, unless it is told to read something else."""
+    """What is started; what it reads is its payload, unless it is told to read something else.
+
+    The workspace of one that is not `writable` is there to be read.
+    """
 
     command: tuple[str, ...]
     env: Mapping[str, str]
@@ -38,6 +43,7 @@ class Asked(NamedTuple):
     memory_bytes: int
     limits: Mapping[str, int]
     reads: str | None = None
+    writable: bool = True
 
 
 class NotStarted(Exception):
@@ -77,6 +83,7 @@ class Child:
                 asked.command,
                 tty=asked.tty,
                 network=asked.network,
+                writable=asked.writable,
                 memory_bytes=asked.memory_bytes,
                 fds=ends.options,
             ),
@@ -238,6 +245,7 @@ class _Ends:
         self.streams: dict[str, Reading] = {}
         if asked.tty:
             controls, terminal = pty.openpty()
+            termios.tcsetwinsize(terminal, (ROWS, COLUMNS))
             self.stdin = self.stdout = self.stderr = terminal
             self._theirs.append(terminal)
             self.streams["tty"] = Reading(controls)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from runwright.sandbox.child import Asked, Child, NotStarted
 from runwright.sandbox.means import Means
 from runwright.sandbox.reading import Reading
+from runwright.sandbox.relay import Relay
 from runwright.sandbox.sandbox import FILES
 from runwright.sandbox.surely import surely
 from runwright.sandbox.watch import Exceeded, Watch
@@ -21,12 +24,19 @@ _MERGED = ("/bin/sh", "-c", 'exec 2>&1; exec "$@"', "sh")
 """One pipe for both outputs keeps their order; what the sandbox says itself stays apart."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GROUP_SPARE = 8
+Hear = Callable[[str, bytes], Awaitable[None]]
+"""Hears a piece of `stdout` or `stderr` as it comes; what is said next waits until it returns."""
+Way = Callable[[socket.socket], Relay]
+"""Makes a relay of what listens inside."""
 LEFT_OUT = re.compile(r"\n\[… \d+ bytes left out …\]\n")
 """What stands in an output where its middle was dropped."""
 
 
 class Command(NamedTuple):
-    """What is run, and its bounds. `files` lie in `FILES` while it runs; `/tmp` and the home there are its own."""
+    """What is run, and its bounds. `files` lie in `FILES` while it runs; `/tmp` and the home there are its own.
+
+    One that is not `writable` has the tree read-only: the kernel refuses whatever would change it.
+    """
 
     words: tuple[str, ...]
     timeout_s: float
@@ -35,6 +45,7 @@ class Command(NamedTuple):
     output_max_bytes: int
     env: Mapping[str, str] = {}
     files: Mapping[str, str] = {}
+    writable: bool = True
 
 
 class Ended(NamedTuple):
@@ -46,16 +57,20 @@ class Ended(NamedTuple):
     exceeded: Exceeded | None
 
 
-async def run_command(means: Means, tree: Path, command: Command) -> Ended:
+async def run_command(
+    means: Means, tree: Path, command: Command, heard: Hear | None = None, *, way: Way | None = None
+) -> Ended:
     """Run a command with `tree` as its workspace; no process of it is left, whoever cancels.
 
-    Raises `NotStarted` when it could not begin.
+    With `heard` its outputs come apart, and are heard while it runs; without, they share a pipe, in their exact order.
+    `way` passes on what it sends to the one address that it may talk to; without it there is none. Raises `NotStarted`
+    when it could not begin.
     """
     place = await means.workspaces.make("command", {}, None, work=tree)
     child = Child(means.clock)
     try:
         await asyncio.to_thread(_lay, place, command.files)
-        return await _Running(means, place, child, command).to_the_end()
+        return await _Running(means, place, child, command, heard, way).to_the_end()
     finally:
         await surely(_cleared(means, place, child))
 
@@ -72,11 +87,15 @@ def _lay(place: Workspace, files: Mapping[str, str]) -> None:
 
 
 class _Running:
-    def __init__(self, means: Means, place: Workspace, child: Child, command: Command) -> None:
+    def __init__(
+        self, means: Means, place: Workspace, child: Child, command: Command, heard: Hear | None, way: Way | None
+    ) -> None:
         self._means = means
+        self._way = way
         self._child = child
         self._place = place
         self._command = command
+        self._hear = heard
         self._exceeded: Exceeded | None = None
         self._heard = Heard(command.output_max_bytes)
         self._watch = Watch(child, place, means.bounds, command.memory_bytes, self._over, means.clock)
@@ -85,7 +104,8 @@ class _Running:
         cpus = self._means.cpus.take(self._command.cpus)
         try:
             await self._start(cpus)
-            status = await self._followed()
+            async with self._relayed():
+                status = await self._followed()
         finally:
             self._means.cpus.give_back(cpus)
         if self._exceeded is None and self._child.group is not None and self._child.group.out_of_memory:
@@ -93,14 +113,19 @@ class _Running:
             self._exceeded = Exceeded("memory", most, most, "cgroup")
         return Ended(None if self._exceeded else status, self._heard.text(), self._heard.cut, self._exceeded)
 
+    def _relayed(self) -> AbstractAsyncContextManager[None]:
+        if self._way is None or self._child.listener is None:
+            return nullcontext()
+        return self._way(self._child.listener)
+
     async def _start(self, cpus: tuple[int, ...]) -> None:
         bounds, sandbox, memory = self._means.bounds, self._means.sandbox, self._command.memory_bytes
         limits = {"CORE": 0, "NOFILE": bounds.files_max, "FSIZE": bounds.workspace_max_bytes}
         limits["NPROC"] = 2 * bounds.pids_max + _GROUP_SPARE
         env = {"PATH": _PATH, "HOME": "/tmp", "TMPDIR": "/tmp", "USER": "run", "LANG": "C.UTF-8"}
-        words = (*_MERGED, *self._command.words)
+        words = self._command.words if self._hear else (*_MERGED, *self._command.words)
         env |= self._command.env
-        asked = Asked(words, env, False, False, cpus, memory, limits, reads=os.devnull)
+        asked = Asked(words, env, False, False, cpus, memory, limits, os.devnull, self._command.writable)
         await self._child.start(sandbox, self._place, asked)
         if sandbox.cgroups is not None:
             try:
@@ -111,7 +136,7 @@ class _Running:
                 raise NotStarted(f"its control group was refused: {refused.strerror}") from None
 
     async def _followed(self) -> int | None:
-        streams = [asyncio.create_task(self._heard.follow(stream)) for stream in self._child.streams.values()]
+        streams = [asyncio.create_task(self._follow(*each)) for each in self._child.streams.items()]
         watching = asyncio.create_task(self._watch.look(_nothing))
         try:
             self._child.release()
@@ -124,6 +149,12 @@ class _Running:
         if status is None and in_time and self._exceeded is None:
             raise NotStarted(self._heard.text().strip() or "the sandbox ended before the command began")
         return status if in_time else None
+
+    async def _follow(self, name: str, stream: Reading) -> None:
+        while piece := await stream.read():
+            self._heard.add(piece)
+            if self._hear is not None:
+                await self._hear(name, piece)
 
     async def _ended_in_time(self) -> tuple[bool, int | None]:
         try:
@@ -151,11 +182,6 @@ class Heard:
         self._head = bytearray()
         self._tail = bytearray()
         self._dropped = 0
-
-    async def follow(self, stream: Reading) -> None:
-        """Take what a stream says until it ends."""
-        while piece := await stream.read():
-            self.add(piece)
 
     def add(self, piece: bytes) -> None:
         """Take a piece."""

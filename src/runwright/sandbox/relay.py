@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 PORT = 8642
@@ -15,17 +16,29 @@ HEAD_MAX = 65_536
 PIECE_BYTES = 65_536
 _END = b"\r\n\r\n"
 
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
 
 class Relay:
     """Listens inside the sandbox; every request there, at `URL`, becomes one to `api_url`, under that host's name.
 
-    A connection carries one request: its head is what names the host, and only the first is looked for.
+    A connection carries one request: its head is what names the host, and only the first is looked for. `connect` is
+    how that host is reached, where it is not the server itself; of its answers at most `most_bytes` come in.
     """
 
-    def __init__(self, listener: socket.socket, api_url: str) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        api_url: str,
+        *,
+        connect: Connect | None = None,
+        most_bytes: int | None = None,
+    ) -> None:
         self._listener = listener
         self._to = urlsplit(api_url)
-        self._secure = ssl.create_default_context() if self._to.scheme == "https" else None
+        self._secure = ssl.create_default_context() if connect is None and self._to.scheme == "https" else None
+        self._connect = connect or self._connected
+        self._left = most_bytes
         self._server: asyncio.Server | None = None
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
         self._open: set[asyncio.Task[None]] = set()
@@ -56,18 +69,31 @@ class Relay:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(_END)
-        port = self._to.port or (80 if self._secure is None else 443)
-        theirs, ours = await asyncio.open_connection(self._to.hostname, port, ssl=self._secure)
+        theirs, ours = await self._connect()
         try:
             ours.write(addressed(head, self._to.netloc.rpartition("@")[2]))
             sending = asyncio.create_task(_pump(reader, ours))
             try:
-                await _pump(theirs, writer)
+                await _pump(theirs, writer, self._takes)
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
         finally:
             ours.close()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        port = self._to.port or (80 if self._secure is None else 443)
+        return await asyncio.open_connection(self._to.hostname, port, ssl=self._secure)
+
+    def _takes(self, count: int) -> bool:
+        if self._left is not None:
+            self._left -= count
+        return not self.exceeded
+
+    @property
+    def exceeded(self) -> bool:
+        """Tell whether more came than may."""
+        return self._left is not None and self._left < 0
 
 
 def inside(api_url: str) -> str:
@@ -83,10 +109,12 @@ def addressed(head: bytes, host: str) -> bytes:
     return b"\r\n".join([start, b"Host: " + host.encode(), *kept, b"Connection: close"]) + _END
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on until one side has ended; a side that broke off ends the other, too."""
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, takes: Callable[[int], bool] = lambda _: True
+) -> None:
+    """Pass on until one side has ended, or nothing more is taken; a side that broke off ends the other, too."""
     try:
-        while piece := await reader.read(PIECE_BYTES):
+        while (piece := await reader.read(PIECE_BYTES)) and takes(len(piece)):
             writer.write(piece)
             await writer.drain()
         if writer.can_write_eof():

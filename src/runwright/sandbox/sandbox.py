@@ -50,6 +50,7 @@ class Sandbox(msgspec.Struct, frozen=True):
         *,
         tty: bool,
         network: bool,
+        writable: bool,
         memory_bytes: int,
         fds: dict[str, int],
     ) -> list[str]:
@@ -64,7 +65,7 @@ class Sandbox(msgspec.Struct, frozen=True):
         found += ["--size", str(shared), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
         found += [word for name in _OF_ETC for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")]
         found += [word for name in place.etc(network=network) for word in ("--ro-bind", *name)]
-        found += ["--bind", str(place.work), WORKSPACE, "--bind", str(place.tmp), "/tmp"]
+        found += ["--bind" if writable else "--ro-bind", str(place.work), WORKSPACE, "--bind", str(place.tmp), "/tmp"]
         found += ["--bind", str(place.files), FILES]
         found += [word for path in self._doors() for word in ("--perms", "0000", "--dir", path)]
         found += [word for path in self.paths for word in ("--ro-bind", path, path)]

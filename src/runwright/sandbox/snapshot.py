@@ -160,7 +160,7 @@ def _entry(fd: int, name: str, path: str, found: os.stat_result, left: list[int]
     _require_text(path, path)
     mode = found.st_mode
     if stat.S_ISLNK(mode):
-        return Entry(path, LINK, _target(path, os.readlink(name, dir_fd=fd)))
+        return Entry(path, LINK, link_target(path, os.readlink(name, dir_fd=fd)))
     if mode & (stat.S_ISUID | stat.S_ISGID):
         raise TreeRefused(f"{path} changes who runs it (setuid or setgid)")
     if stat.S_ISDIR(mode):
@@ -186,7 +186,7 @@ def _digest(fd: int, name: str, path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _target(path: str, target: str) -> str:
+def link_target(path: str, target: str) -> str:
     """Return where a link leads. It may climb at its beginning only, and no higher than it lies: so no chain of links
     leads out, whatever the others are.
     """  # fmt: skip
@@ -228,7 +228,7 @@ def _make(member: tarfile.TarInfo, members: tarfile.TarFile, root: Path, owner: 
         if member.isdir():
             beneath.make_directory(fd, name, owner)
         elif member.issym():
-            os.symlink(_target(member.name, member.linkname), name, dir_fd=fd)
+            os.symlink(link_target(member.name, member.linkname), name, dir_fd=fd)
             if owner is not None:
                 os.chown(name, owner, owner, dir_fd=fd, follow_symlinks=False)
         elif member.type == tarfile.REGTYPE and member.sparse is None:

@@ -5,14 +5,13 @@ What is special to a database (its file, its schema) is looked at by that databa
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
 import msgspec
 
-from runwright.domain import pruning
+from runwright.domain import checkpoints, pruning, usage_pruning
 from runwright.domain.chain import Break, genesis, verify
 from runwright.domain.erasure import ACTION, receipt
 from runwright.domain.events import Event
@@ -22,8 +21,10 @@ from runwright.domain.ports import ArtifactStore, Sealer
 from runwright.domain.run import Run
 from runwright.domain.schedule import next_fire
 from runwright.domain.thread import context as context_of_message
-from runwright.errors import Error, NotFound, StoreError
+from runwright.domain.usage_pruning import forgotten
+from runwright.errors import Error
 from runwright.store import audit, rows
+from runwright.store.artifact_check import ArtifactCheck
 from runwright.store.base import Row
 from runwright.store.queries import artifacts as artifact_sql
 from runwright.store.queries import budgets as budget_sql
@@ -96,11 +97,13 @@ async def _unlocked(state: State, unlock: Unlock | None) -> tuple[Sealer | None,
 async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None) -> AsyncIterator[Finding]:
     receipts = {target: msgspec.json.decode(data) for target, data in await state.fetch(sql.RECEIPTS, action=ACTION)}
     roots = {target for target, _ in await state.fetch(sql.RECEIPTS, action=pruning.ACTION)}
+    spent = forgotten([(row[0], row[1]) for row in await state.fetch(sql.RECEIPTS, action=usage_pruning.ACTION)])
     signed = await _signed(state)
     after, done = "", 0
     while page := await state.fetch(sql.RUNS, after=after, limit=BATCH):
         span = {"first": page[0][0], "last": page[-1][0]}
         logs = _Logs(state, **span)
+        asked = await _asked(state, **span)
         used = {run_id: tuple(sums) for run_id, *sums in await state.fetch(usage_sql.OF_RUNS, **span)}
         for run_id, root, erased_at, pruned_at, way, payload, result, opening, *standing in page:
             events = await logs.of(run_id)
@@ -123,14 +126,32 @@ async def _logs(state: State, count: int, tell: Progress, sealer: Sealer | None)
                 yield Finding("log", run_id, f"its first {size} events are not those whose head was signed")
             if unproven:
                 yield Finding("log", run_id, "what retention left is not what the audit log says")
-            if run.spec.agent is not None and used.get(run_id, (0, 0, 0)) != _totals(run):
+            least = spent.get(run.spec.org_id, 0)
+            gone = run_id not in used and run.finished_at is not None and run.finished_at < least
+            if run.spec.speaks is not None and not gone and used.get(run_id, (0, 0, 0)) != _totals(run):
                 yield Finding("usage", run_id, "its calls of models do not add up to its totals")
+            told = [event for event in events if checkpoints.tells(event)]
+            whole = all(event.data is not None for event in told)
+            if whole and asked.get(run_id, {}) != checkpoints.fold(told):
+                yield Finding("approvals", run_id, "the list of what it asked people is not what its log tells")
             if left is not None and receipts.get(run_id) != left:
                 yield Finding("log", run_id, "what its erasure left is not what the audit log says")
             for finding in unopened:
                 yield finding
         after, done = page[-1][0], done + len(page)
         tell("logs", done, max(count, done))
+
+
+async def _asked(state: State, first: str, last: str) -> dict[str, dict[str, checkpoints.Checkpoint | None]]:
+    """Return the approvals that are listed for each of a page of runs; None for a row that says nothing, or two."""
+    found: dict[str, dict[str, checkpoints.Checkpoint | None]] = {}
+    for run_id, checkpoint_id, status, row in await state.fetch(sql.APPROVALS, first=first, last=last):
+        try:
+            listed = checkpoints.read(row)
+        except ValueError:
+            listed = None
+        found.setdefault(run_id, {})[checkpoint_id] = listed if listed and listed.status == status else None
+    return found
 
 
 async def _signed(state: State) -> dict[str, list[SignedHead]]:
@@ -353,21 +374,13 @@ async def _workflows(state: State) -> AsyncIterator[Finding]:
 
 
 async def _artifacts(state: State, artifacts: ArtifactStore, tell: Progress) -> AsyncIterator[Finding]:
+    look = ArtifactCheck(artifacts)
     for number, head in enumerate(_HEADS, 1):
         for (digest,) in await state.fetch(artifact_sql.NAMED, first=head, last=f"{head}g"):
-            wrong = await _artifact(artifacts, digest)
+            wrong = await look.wrong(digest)
+            if look.gone:
+                yield Finding("artifacts", "all", f"cannot be looked at: {wrong}")
+                return
             if wrong is not None:
                 yield Finding("artifact", digest, wrong)
         tell("artifacts", number, len(_HEADS))
-
-
-async def _artifact(artifacts: ArtifactStore, digest: str) -> str | None:
-    found = hashlib.sha256()
-    try:
-        async for piece in artifacts.pieces(digest, 0, await artifacts.size(digest)):
-            found.update(piece)
-    except NotFound:
-        return "is missing"
-    except StoreError as broken:
-        return broken.detail
-    return None if found.hexdigest() == digest else "has other bytes than its digest says"

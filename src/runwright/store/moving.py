@@ -123,7 +123,7 @@ async def _copied(source: Source, target: Target, tell: Progress, unlock: Unlock
         tell(table, done, whole)
         await target.copy(table, columns, _told(source.rows(table), table, done, whole, tell))
         done += counts[table]
-    artifacts = await _artifacts(source, target, tell)
+    artifacts = await copied(source.state, source.artifacts, target.artifacts, tell)
     found = [
         Finding("table", table, f"has {await target.count(table)} rows, {counts[table]} were there")
         for table in counts
@@ -140,12 +140,15 @@ async def _told(rows: Iterable[Row], table: str, before: int, whole: int, tell: 
         yield row
 
 
-async def _artifacts(source: Source, target: Target, tell: Progress) -> int:
-    named: list[str] = [str(row[0]) for row in await source.state.fetch(artifact_sql.NAMED, first="", last="g")]
-    for number, digest in enumerate(named, 1):
+async def copied(state: State, source: ArtifactStore, target: ArtifactStore, tell: Progress) -> int:
+    """Copy the artifacts that a database names from one store to another; return how many those are.
+
+    What both stores share stays where it is. Raises `StoreError` for bytes that are not what their digest says.
+    """
+    named: list[str] = [str(row[0]) for row in await state.fetch(artifact_sql.NAMED, first="", last="g")]
+    for number, digest in enumerate(named if source is not target else (), 1):
         tell("artifacts", number - 1, len(named))
-        pieces = source.artifacts.pieces(digest, 0, await source.artifacts.size(digest))
-        arrived, _ = await target.artifacts.receive(pieces)
+        arrived, _ = await target.receive(source.pieces(digest, 0, await source.size(digest)))
         if arrived != digest:
             raise StoreError(f"the artifact {digest} has other bytes than its digest says; restore it from a backup")
     return len(named)

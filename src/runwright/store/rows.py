@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from runwright.domain.course import Course
 from runwright.domain.run import Amended, Paused, Run, Spec, Tally, Trace, Usage, Wait
 from runwright.store.base import Birth, Lease, Record, Row
 
@@ -41,6 +42,7 @@ STANDING = (
     "restart_requested_at",
     "preset",
     "amended",
+    "course",
 )
 """The columns of `runs` that change, in the order of `standing`."""
 
@@ -71,6 +73,7 @@ _trace = msgspec.json.Decoder(Trace).decode
 _usage = msgspec.json.Decoder(Usage).decode
 _annotations = msgspec.json.Decoder(dict[str, str]).decode
 _amended = msgspec.json.Decoder(Amended).decode
+_course = msgspec.json.Decoder(Course).decode
 _NO_TALLY = Tally()
 _NO_USAGE = Usage()
 _AS_MADE = Amended()
@@ -110,6 +113,7 @@ def standing(run: Run) -> Row:
         run.restart_requested_at,
         run.preset,
         None if run.amended == _AS_MADE else _encode(run.amended),
+        None if run.course is None else _encode(run.course),
     )
 
 
@@ -179,6 +183,7 @@ def run_from(opening: bytes, row: Row, live: Row | None) -> Run:
         restart_requested_at=row[28],
         preset=row[29],
         amended=_AS_MADE if row[30] is None else _amended(row[30]),
+        course=None if row[31] is None else _course(row[31]),
     )
 
 

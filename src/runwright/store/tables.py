@@ -50,6 +50,7 @@ runs = _table(
     _may("usage", LargeBinary),
     _may("preset", Text),
     _may("amended", LargeBinary),
+    _may("course", LargeBinary),
     _may("finished_at", BigInteger),
     _may("cancel_requested_at", BigInteger),
     _may("pause_requested_at", BigInteger),

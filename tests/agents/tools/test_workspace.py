@@ -46,7 +46,7 @@ async def test_another_worker_goes_on_in_the_same_tree(bench: Bench, means: Mean
         assert len(other.journal.snapshots) == 1
 
 
-async def test_a_call_whose_end_nobody_knows_finds_the_tree_as_it_was_before(bench: Bench, means: Means):
+async def test_k15_a_call_whose_end_nobody_knows_finds_the_tree_as_it_was_before(bench: Bench, means: Means):
     await bench.sh("echo 0 > count")
     before = bench.journal.last
     add = "n=$(cat count); echo $((n + 1)) | tee count"

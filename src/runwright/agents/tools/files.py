@@ -118,6 +118,8 @@ class Files:
         return Said(told, truncated=len(content) < len(whole))
 
     def _write(self, root: Beneath, parts: tuple[str, ...], text: str) -> Result:
+        if not root.writable:
+            raise Outside("this run may only read its workspace; say what you would change instead")
         content = text.encode()
         with beneath.directory(root.root, parts[:-1], make_for=root) as fd:
             created = beneath.replace(fd, parts[-1], "/".join(parts), content, root.owner)

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Iterable
 from typing import Self
 
+from msgspec.structs import replace
+
 from runwright.agents.tools.ask_user import AskUser
 from runwright.agents.tools.bounds import ToolBounds
 from runwright.agents.tools.commands import Python, Shell
@@ -17,6 +19,7 @@ from runwright.clock import Clock
 from runwright.domain.tools import Catalogue
 from runwright.outbound.guard import Resolver, resolve
 from runwright.sandbox.means import Means
+from runwright.sandbox.snapshot import Limits
 
 SPECS = (AskUser.spec, Files.spec, Http.spec, Python.spec, Shell.spec)
 """What the tools say of themselves; the same on every server, whatever works there."""
@@ -50,9 +53,15 @@ class Toolbox:
         http = Http(clock, bounds, resolver=resolver, certificates=certificates)
         return cls((AskUser(), Files(bounds), http, Python(bounds), Shell(bounds)), bounds, means, why)
 
-    def workspace(self, run_id: str, last: Kept | None) -> RunWorkspace:
-        """Return the workspace of a run, to be closed; it is rebuilt from its last snapshot when it is needed."""
-        return RunWorkspace(self._means, self._why, self.bounds, run_id, last)
+    def workspace(
+        self, run_id: str, last: Kept | None, *, writable: bool = True, tree: Limits | None = None
+    ) -> RunWorkspace:
+        """Return the workspace of a run, to be closed; it is rebuilt from its last snapshot when it is needed.
+
+        One that is not `writable` is there to be read; `tree` is how large it may be, if not as large as an agent's.
+        """
+        bounds = self.bounds if tree is None else replace(self.bounds, tree=tree)
+        return RunWorkspace(self._means, self._why, bounds, run_id, last, writable=writable)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 
 from runwright.agents.tools.bounds import ToolBounds
 from runwright.sandbox.beneath import Beneath
-from runwright.sandbox.command import Command, Ended, run_command
+from runwright.sandbox.command import Command, Ended, Hear, run_command
 from runwright.sandbox.means import Means
 from runwright.sandbox.snapshot import EMPTY, Tree, TreeRefused, WorkspaceMismatch, pack, survey, unpack
 from runwright.sandbox.surely import surely, whole
 from runwright.sandbox.workspace import Workspace
 
+T = TypeVar("T")
 _LAST = "last-snapshot"
 
 
@@ -43,10 +45,23 @@ class NoWorkspace(Exception):
 
 
 class RunWorkspace:
-    """The workspace of one run; one call at a time may change it. To be closed."""
+    """The workspace of one run; one call at a time may change it. To be closed.
 
-    def __init__(self, means: Means | None, why: str, bounds: ToolBounds, run_id: str, last: Kept | None) -> None:
+    One that is not `writable` is there to be read: commands have it read-only, and tools do not write to it.
+    """
+
+    def __init__(
+        self,
+        means: Means | None,
+        why: str,
+        bounds: ToolBounds,
+        run_id: str,
+        last: Kept | None,
+        *,
+        writable: bool = True,
+    ) -> None:
         self.run_id = run_id
+        self.writable = writable
         self._means = means
         self._why = why
         self._bounds = bounds
@@ -71,12 +86,28 @@ class RunWorkspace:
     def files(self) -> Beneath:
         """Return its files, once it is open."""
         home, means = self._opened
-        return Beneath(home.work, means.workspaces.uid)
+        return Beneath(home.work, means.workspaces.uid, self.writable)
 
-    async def run(self, command: Command) -> Ended:
-        """Run a command in it, once it is open. Raises `NotStarted`."""
+    async def lay(self, fill: Callable[[Beneath], Awaitable[T]]) -> tuple[T, Snapshot | None]:
+        """Open it and have it filled with what the run begins with, whatever the run may change afterwards.
+
+        Returns what `fill` did, and the first snapshot, None where nothing was laid. Raises what `open`, `fill` and
+        `settle` raise; nothing of it is there then.
+        """
+        await self.open()
         home, means = self._opened
-        return await run_command(means, home.work, command)
+        try:
+            filled = await fill(Beneath(home.work, means.workspaces.uid))
+        except BaseException:
+            await surely(self._put_back(home))
+            raise
+        return filled, await self._settled(home, allowed=True)
+
+    async def run(self, command: Command, heard: Hear | None = None) -> Ended:
+        """Run a command in it, once it is open; `heard` hears what it says while it runs. Raises `NotStarted`."""
+        home, means = self._opened
+        bound = command._replace(writable=command.writable and self.writable)
+        return await run_command(means, home.work, bound, heard)
 
     async def settle(self) -> Snapshot | None:
         """Return the snapshot of what was changed since the last one, None where nothing was.
@@ -85,17 +116,26 @@ class RunWorkspace:
         """
         if self._home is None:
             return None
-        home = self._home
+        return await self._settled(self._home, allowed=self.writable)
+
+    async def _settled(self, home: Workspace, *, allowed: bool) -> Snapshot | None:
         try:
             tree = await whole(asyncio.to_thread(survey, home.work, self._bounds.tree))
             if tree.digest == self._hash:
                 return None
+            if not allowed:
+                raise TreeRefused("this run may only read its workspace")
             archive = await whole(asyncio.to_thread(_packed, home, tree))
         except TreeRefused:
             await self._put_back(home)
             raise
         self._hash = tree.digest
         return Snapshot(tree.digest, archive, len(tree.entries), tree.bytes)
+
+    async def put_back(self) -> None:
+        """Forget what was changed since the last snapshot."""
+        if self._home is not None:
+            await self._put_back(self._home)
 
     async def close(self) -> None:
         """Remove it from this machine."""

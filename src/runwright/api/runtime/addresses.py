@@ -30,3 +30,14 @@ def post(routes: Routes, tail: str, **options: Any) -> Callable[[Handler], Handl
         return routes.post(RUNS + tail, **options)(handler)
 
     return register
+
+
+def socket(routes: Routes, tail: str, *, scope: str) -> Callable[[Handler], Handler]:
+    """Register what serves a WebSocket under both addresses of a run."""
+
+    def register(handler: Handler) -> Handler:
+        for path in (ALIAS + tail, RUNS + tail):
+            routes.socket(path, scope=scope)(handler)
+        return handler
+
+    return register

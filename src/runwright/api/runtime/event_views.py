@@ -14,7 +14,7 @@ from runwright.domain.summaries import summary
 USED = "usage.recorded"
 """The one type that accounts for calls of models: what `llm.response` says again would be counted twice."""
 REPORTED = "usage.reported"
-LEGACY = {"budget.exhausted": "budget_stop"}
+LEGACY = {"budget.exhausted": "budget_stop", "approval.approved": "approved", "approval.denied": "denied"}
 """The original's names for types; for others they are ours with underscores."""
 NOTHING = RuntimeUsage(
     input_tokens=0,

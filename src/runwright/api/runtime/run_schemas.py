@@ -8,8 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from runwright.api.pages import PageQuery
+from runwright.domain.runtime_terms import STEPS_MAX, GateTerms, Mode, RunPolicy, RuntimeProfile, Step
 
 Reason = Annotated[str, Meta(max_length=1_000)]
+Count = Annotated[int, Meta(ge=1, le=10**12)]
+Label = Annotated[str, Meta(max_length=512)]
 
 
 class RuntimeRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +39,15 @@ class RuntimeRun(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     reason: str | None
     trace_id: str
+    objective: str | None
+    labels: dict[str, str]
     started_at: str | None
     ended_at: str | None
     queued_ms: int
+    stage_history: list[StageAt]
     summaries: Summaries
+    pending_approvals: list[str]
+    gate_status: str
     stop: Stop | None
     last_event: LastEvent
     evidence: Sealed
@@ -55,18 +63,92 @@ class UsageSummary(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None
 
 
+class StageAt(msgspec.Struct, frozen=True, kw_only=True):
+    """When the run came to a stage."""
+
+    stage: str
+    at: str
+
+
+class FindingsSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How many findings are open, by severity, and what became of all of them; `scanned`: somebody looked."""
+
+    P0: int
+    P1: int
+    P2: int
+    P3: int
+    total: int
+    new: int
+    fixed: int
+    suppressed: int
+    scanned: bool
+
+
+class GateSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gate said last: `green`, `red`, `not_run` or `error`; and where it has not been, `pending`."""
+
+    id: str
+    name: str
+    status: str
+    required: bool
+    detail: str
+
+
+class StepSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a step stands: `pending`, `running`, or how it ended."""
+
+    id: str
+    kind: str
+    name: str
+    status: str
+    exit_code: int | None
+    duration_ms: int | None
+    detail: str
+
+
+class LimitSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a limit of the budget is used."""
+
+    used: int
+    limit: int
+    pct: int
+
+
+class BudgetSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the budget is used: `normal`, `warning` or `exhausted`; what is not limited is null.
+
+    Money is in millionths of a US dollar.
+    """
+
+    state: str
+    warn_at_pct: int | None
+    cost_microusd: LimitSummary | None
+    tokens: LimitSummary | None
+    tool_calls: LimitSummary | None
+    runtime_seconds: LimitSummary | None
+
+
 class Summaries(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the run so far."""
 
+    findings: FindingsSummary
+    gates: list[GateSummary]
+    steps: list[StepSummary]
     usage: UsageSummary
+    budget: BudgetSummary
+    narrative: str
 
 
-class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an ended run ended; `code` is the class of its error, or its state, in capitals."""
+class Stop(msgspec.Struct, frozen=True, kw_only=True, rename={"stop_class": "class"}):
+    """Why an ended run ended. Of a runtime run `code` is the stop code and `class` its family, `exit_code` what a
+    process that waited for it should exit with; of others `code` is the class of the error, or the state, in capitals.
+    """
 
+    stop_class: str | None
     code: str
     reason: str | None
     detail: str | None
+    exit_code: int | None
 
 
 class LastEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +164,69 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
     head_hash: str
     sealed: bool
+
+
+class RuntimeBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much all steps together may use, at most; what is not named is not limited."""
+
+    max_cost_usd: Annotated[float, Meta(gt=0, le=1_000_000, description="In US dollars.")] | None = None
+    max_tokens: Count | None = None
+    max_runtime_seconds: Annotated[Count, Meta(description="Time of execution; what the run waits is free.")] | None = (
+        None
+    )
+    max_tool_calls: Annotated[Count, Meta(description="Commands and gates, and calls of tools by models.")] | None = (
+        None
+    )
+    warn_at_pct: Annotated[int, Meta(ge=1, le=100, description="Warn when so much of a limit is used.")] = 80
+
+
+class RuntimeModels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which models the steps of the kind `agent` ask; pinned, with their prices, when the run is made."""
+
+    orchestrator: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=128)] | None,
+        Meta(description="A route, by name or id, or `auto`: the catalog's first; default: the default persona's."),
+    ] = None
+
+
+class RuntimeRunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to do, and within which bounds. Nothing is required: the least is to look at an empty workspace."""
+
+    mode: Annotated[
+        Mode,
+        Meta(description="`advice` and `audit_readonly` mount the workspace read-only; the gated modes may write."),
+    ] = "audit_readonly"
+    runtime_profile: Annotated[
+        RuntimeProfile | None,
+        Meta(description="`container_write` needs a gated mode; default: what the mode allows."),
+    ] = None
+    repo: Annotated[
+        Annotated[str, Meta(max_length=2_048)] | None,
+        Meta(description="An http(s) address, or a path beneath a directory that the server takes."),
+    ] = None
+    ref: Annotated[
+        Annotated[str, Meta(max_length=255)] | None, Meta(description="A branch, a tag or a commit; default: its own.")
+    ] = None
+    objective: Annotated[str, Meta(max_length=4_096, description="What it is about, in words.")] = ""
+    steps: Annotated[tuple[Step, ...], Meta(min_length=1, max_length=STEPS_MAX)] | None = None
+    pipeline: Annotated[str | None, Meta(description="Steps by name instead; default: `audit`.")] = None
+    models: RuntimeModels = RuntimeModels()
+    budget: RuntimeBudget = RuntimeBudget()
+    policy: RunPolicy = RunPolicy()
+    gate: GateTerms = GateTerms()
+    labels: Annotated[dict[str, Label], Meta(max_length=64, description="Shown with the run; its tags.")] = {}
+    project_id: Annotated[str | None, Meta(description="Id or slug; default: the key's.")] = None
+    queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)] = "runtime"
+    priority: Annotated[int, Meta(ge=0, le=10)] = 0
+
+
+class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether to answer at once."""
+
+    wait: Annotated[float, Meta(ge=0, le=60, description="Wait at most so many seconds for something new.")] = 0
+    since_seq: Annotated[
+        Annotated[int, Meta(ge=0, le=10**15)] | None, Meta(description="What is new comes after this; default: now.")
+    ] = None
 
 
 class RuntimeCancelRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,36 +1,59 @@
-"""Runs as the runtime surface shows them: the list, the status, the cancel."""
+"""Runs on the runtime surface: make one, list them, where one stands, cancel it."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
-from runwright.api import instants
 from runwright.api.context import Call
+from runwright.api.idempotency import HEADERS, idempotency_key
 from runwright.api.pages import Page
 from runwright.api.routing import Reply, Routes
 from runwright.api.runtime import addresses
 from runwright.api.runtime import run_schemas as wire
-from runwright.domain.run import Run, State
-from runwright.domain.words import WORDS, matches, shows, word_of
+from runwright.api.runtime.run_views import order_of, run_view
+from runwright.domain.run import Run
+from runwright.domain.words import WORDS, matches, shows
 from runwright.engine.reader import Filter
+from runwright.engine.stream import Cut, Lagged
 from runwright.errors import InvalidRequest, InvalidTransition
 from runwright.store.base import Record
 from runwright.store.queries.runs import indexed
 
 routes = Routes(tag="runtime")
 
-STAGES: dict[State, str] = {
-    "scheduled": "QUEUED",
-    "queued": "QUEUED",
-    "executing": "RUNNING",
-    "waiting": "WAITING",
-    "paused": "PAUSED",
-    "completed": "DONE",
-    "failed": "DONE",
-    "cancelled": "DONE",
-    "expired": "DONE",
+AS_IT_IS, PLAIN = wire.RuntimeCancelRequest(), wire.RuntimeRunRequest()
+REPLAYED = "Idempotent-Replayed"
+MADE = {
+    200: "The run that the idempotency key had made before",
+    403: "This server makes no runs in the mode (`MODE_NOT_ALLOWED`), or lets no run ask the model",
+    404: "The project, or the route of the model, is not there",
+    409: "The idempotency key was used for another request; no model may be asked (`MODELS_NONE`); there is a limit of "
+    "money, and the model has no known price (`UNPRICED_MODEL`)",
 }
-AS_IT_IS = wire.RuntimeCancelRequest()
+
+
+@addresses.post(
+    routes,
+    "",
+    scope="runs:write",
+    status=201,
+    headers=HEADERS,
+    answer_headers={"Location": "Where the run is.", REPLAYED: "`true`: the idempotency key found the run."},
+    answers=MADE,
+    summary="Make a runtime run",
+)
+async def create_runtime_run(call: Call, body: wire.RuntimeRunRequest = PLAIN) -> Reply[wire.RuntimeRun]:
+    """Make a run that works through steps over a workspace; without any it looks at what is there, and reports."""
+    office = call.services
+    project = await office.tenants.resolve_project(call.actor, body.project_id)
+    made = await office.runtime.create(
+        call.actor, project, order_of(body, idempotency_key(call)), request_id=call.request_id, trace_id=call.trace_id
+    )
+    run = (await office.engine.reader(call.actor).run(made.run_id)).run
+    headers = {"location": f"{addresses.RUNS}/{made.run_id}"} | ({REPLAYED.lower(): "true"} if made.hit else {})
+    return Reply(run_view(run, office.clock.now()), status=200 if made.hit else 201, headers=headers)
 
 
 @addresses.get(
@@ -55,13 +78,58 @@ async def list_runtime_runs(call: Call, query: wire.RuntimeRunsQuery) -> Page[wi
     window = query.window(office.settings, order="desc")
     reader = office.engine.reader(call.actor)
     listed = await reader.runs(wanted, bound=window.bound("run"), limit=window.limit, newest_first=window.newest_first)
-    return Page([_view(record.run) for record in listed.records], listed.next_cursor, partial=listed.partial)
+    return Page(
+        [run_view(record.run, office.clock.now()) for record in listed.records],
+        listed.next_cursor,
+        partial=listed.partial,
+    )
 
 
-@addresses.get(routes, "/{run_id}/status", scope="runs:read", summary="Get where a run stands")
-async def get_runtime_status(call: Call, run_id: str) -> wire.RuntimeRun:
-    """Return where a run of any kind stands; its status is in the words of the surface that made it."""
-    return _view((await call.services.engine.reader(call.actor).run(run_id)).run)
+@addresses.get(
+    routes,
+    "/{run_id}/status",
+    scope="runs:read",
+    headers={"If-None-Match": "The ETag of what the caller has."},
+    answer_headers={"ETag": "Changes with each event of the run."},
+    answers={304: "Nothing has happened since"},
+    summary="Get where a run stands",
+)
+async def get_runtime_status(call: Call, run_id: str, query: wire.StatusQuery) -> Reply[wire.RuntimeRun] | Reply[None]:
+    """Return where a run of any kind stands; its status is in the words of the surface that made it.
+
+    With `wait` it answers when something has happened after `since_seq`, or so many seconds have passed.
+    """
+    reader = call.services.engine.reader(call.actor)
+    run = (await reader.run(run_id)).run
+    since = run.seq if query.since_seq is None else query.since_seq
+    if query.wait and not run.terminal and run.seq <= since:
+        async with call.departure() as gone:
+            await _moved(call, run, query.wait, gone)
+        run = (await reader.run(run_id)).run
+    etag = {"etag": f'W/"{run.seq}"'}
+    if etag["etag"] in (call.header("if-none-match") or ""):
+        return Reply(None, status=304, headers=etag)
+    return Reply(run_view(run, call.services.clock.now()), headers=etag)
+
+
+async def _moved(call: Call, run: Run, wait_s: float, gone: asyncio.Event) -> None:
+    """Return when the run's log has gone on, the time is over, or the caller is gone."""
+
+    async def follow() -> None:
+        with contextlib.suppress(Lagged, Cut):
+            async for _ in call.services.engine.hub.events(run.run_id, run.seq, live=True):
+                return
+
+    async def left() -> None:
+        await gone.wait()
+
+    both = asyncio.create_task(follow()), asyncio.create_task(left())
+    try:
+        await asyncio.wait(both, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
 
 
 @addresses.post(
@@ -82,57 +150,5 @@ async def cancel_runtime_run(
             reader, call.actor, run_id, "cancel", reason=body.reason, request_id=call.request_id
         )
     except InvalidTransition:
-        return Reply(_view((await reader.run(run_id)).run), status=200)
-    return Reply(_view(stopped.run))
-
-
-def _view(run: Run) -> wire.RuntimeRun:
-    spec, agent = run.spec, run.spec.agent
-    return wire.RuntimeRun(
-        run_id=run.run_id,
-        status=word_of(run),
-        mode=None,
-        runtime_profile=None,
-        repo=None,
-        ref=None,
-        orchestrator_model=None if agent is None else agent.model,
-        subagent_model=None,
-        created_at=instants.text(spec.created_at),
-        updated_at=instants.text(run.at),
-        max_iterations=None,
-        current_iteration=None,
-        current_stage=STAGES[run.state],
-        total_events=run.seq,
-        kind=spec.kind,
-        state=run.state,
-        reason=run.reason,
-        trace_id=spec.trace_id,
-        started_at=_text(run.started_at),
-        ended_at=_text(run.finished_at),
-        queued_ms=run.queued_us // 1000,
-        summaries=wire.Summaries(usage=_usage(run)),
-        stop=_stop(run),
-        last_event=wire.LastEvent(event_id=f"{run.run_id}.{run.seq}", seq=run.seq, ts=instants.text(run.at)),
-        evidence=wire.Sealed(head_hash=run.hash.hex(), sealed=run.terminal),
-    )
-
-
-def _usage(run: Run) -> wire.UsageSummary:
-    used, microusd = run.usage, None if run.usage.unpriced else run.usage.cost_microusd
-    return wire.UsageSummary(
-        input_tokens=used.input_tokens,
-        output_tokens=used.output_tokens,
-        cache_read_tokens=used.cached_tokens,
-        cost_microusd=microusd,
-        cost_usd=None if microusd is None else microusd / 1_000_000,
-    )
-
-
-def _stop(run: Run) -> wire.Stop | None:
-    if not run.terminal:
-        return None
-    return wire.Stop(code=(run.error_class or run.state).upper(), reason=run.reason, detail=run.error)
-
-
-def _text(at: int | None) -> str | None:
-    return None if at is None else instants.text(at)
+        return Reply(run_view((await reader.run(run_id)).run, call.services.clock.now()), status=200)
+    return Reply(run_view(stopped.run, call.services.clock.now()))

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from runwright.api.routing import Routes
-from runwright.api.runtime import artifacts, events, evidence, runs
+from runwright.api.runtime import approvals, artifacts, events, evidence, kpi, models, runs, terminal
 
-TABLES: tuple[Routes, ...] = (runs.routes, events.routes, evidence.routes, artifacts.routes)
+TABLES: tuple[Routes, ...] = (
+    runs.routes,
+    events.routes,
+    terminal.routes,
+    approvals.routes,
+    evidence.routes,
+    artifacts.routes,
+    kpi.routes,
+    models.routes,
+)

@@ -14,9 +14,10 @@ from runwright.domain.model_call import ProviderKind
 from runwright.domain.persona import PersonaDefinition, PersonaKey
 from runwright.domain.route import (
     BaseUrl,
+    ContextWindow,
     Model,
     ProviderName,
-    RouteDefinition,
+    RouteFields,
     RouteName,
     RouteRates,
     Secret,
@@ -61,7 +62,10 @@ class PersonaBudget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Persona(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a persona; it never changes. `persona_id` is `key@version`."""
+    """One version of a persona; it never changes. `persona_id` is `key@version`.
+
+    `prompt` is null for who may not read what models are told: it needs `prompts:read`.
+    """
 
     id: str
     persona_id: str
@@ -69,7 +73,7 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     org_id: str
     project_id: str
-    prompt: str
+    prompt: str | None
     description: str
     route: str | None
     model: str | None
@@ -83,10 +87,11 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
 
 
-class CreateRouteRequest(RouteDefinition, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new route of a project."""
+class CreateRouteRequest(RouteFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new route of a project; without `context_window` it gets what its model is known to take, else 131072."""
 
     name: RouteName
+    context_window: ContextWindow | None = None
     project_id: ProjectIdent | None = None
 
 
@@ -98,7 +103,7 @@ class UpdateRouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     provider: ProviderName | UnsetType | None = UNSET
     price: RouteRates | UnsetType | None = UNSET
     max_output_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
-    context_window: Annotated[int, Meta(ge=1024, le=10_000_000)] | UnsetType = UNSET
+    context_window: ContextWindow | UnsetType = UNSET
 
 
 class RoutePrice(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ from runwright.domain import route as domain
 from runwright.domain.accounts import Project
 from runwright.domain.addresses import url_problem
 from runwright.domain.persona import PersonaDefinition
-from runwright.domain.route import RouteDefinition
+from runwright.domain.tenancy import Actor
+from runwright.engine.kept_values import PROMPTS
 from runwright.errors import InvalidRequest
 
 routes = Routes("agents")
@@ -44,7 +45,7 @@ async def create_persona(call: Call, body: wire.CreatePersonaRequest) -> Reply[w
         await office.agents.routes.find(call.actor, project, body.route)
     definition = PersonaDefinition(**{name: getattr(body, name) for name in PersonaDefinition.__struct_fields__})
     made = await office.agents.personas.create(call.actor, project, body.key, definition, idempotency_key(call))
-    return Reply(persona_view(made.value), 200 if made.repeated else 201)
+    return Reply(persona_view(made.value, call.actor), 200 if made.repeated else 201)
 
 
 @routes.get("/v1/personas", scope=READ, answers=NOWHERE, summary="List personas")
@@ -55,14 +56,14 @@ async def list_personas(call: Call, query: wire.PersonaListQuery) -> Page[wire.P
     if query.key is not None and project is None:
         project = await call.services.tenants.resolve_project(call.actor, None)
     rows = await call.services.agents.personas.page(call.actor, project, query.key, part(window, "per"))
-    return Page.of(rows, window, persona_view, lambda row: row.persona_version_id)
+    return Page.of(rows, window, lambda row: persona_view(row, call.actor), lambda row: row.persona_version_id)
 
 
 @routes.get("/v1/personas/{persona}", scope=READ, summary="Get a persona")
 async def get_persona(call: Call, persona: str, query: wire.InProjectQuery) -> wire.Persona:
     """Return `key@version`, or the latest version of a `key`."""
     project = await call.services.tenants.resolve_project(call.actor, query.project_id)
-    return persona_view(await call.services.agents.personas.find(call.actor, project, persona))
+    return persona_view(await call.services.agents.personas.find(call.actor, project, persona), call.actor)
 
 
 @routes.post(
@@ -76,7 +77,7 @@ async def get_persona(call: Call, persona: str, query: wire.InProjectQuery) -> w
 async def create_route(call: Call, body: wire.CreateRouteRequest) -> Reply[wire.Route]:
     """Create a way to a model, with the credentials of a provider where that needs some."""
     project = await call.services.tenants.resolve_project(call.actor, body.project_id)
-    definition = RouteDefinition(**{name: getattr(body, name) for name in RouteDefinition.__struct_fields__})
+    definition = await call.services.agents.models.defined(call.actor, project, body, body.context_window)
     verbs = call.services.agents.routes
     made = await verbs.create(call.actor, project, body.name, definition, idempotency_key(call))
     return Reply(route_view(made.value), 200 if made.repeated else 201)
@@ -178,9 +179,10 @@ async def _provider(call: Call, ident: str, project_ident: str | None) -> domain
     return await call.services.agents.credentials.find(call.actor, project, ident)
 
 
-def persona_view(kept: personas.Persona) -> wire.Persona:
-    """Return a version of a persona as the wire shows it."""
+def persona_view(kept: personas.Persona, actor: Actor) -> wire.Persona:
+    """Return a version of a persona as the wire shows it: with its prompt to those who may read prompts."""
     definition = msgspec.structs.asdict(kept.definition)
+    definition["prompt"] = kept.definition.prompt if actor.allows(PROMPTS) else None
     definition["budget"] = wire.PersonaBudget(**msgspec.structs.asdict(kept.definition.budget))
     definition |= {"tools": _listed(kept.definition.tools), "denied_tools": list(kept.definition.denied_tools)}
     return wire.Persona(

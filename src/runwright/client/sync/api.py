@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from runwright.client.accounts import Health, Me, Organization, Project, Stats, User
 from runwright.client.backoff import Backoff
+from runwright.client.sync.approvals import Approvals
 from runwright.client.sync.artifacts import Artifacts
 from runwright.client.sync.dead_letters import BatchOperations, DeadLetters
 from runwright.client.sync.dependencies import Dependencies
@@ -13,6 +14,7 @@ from runwright.client.sync.events import Events
 from runwright.client.sync.evidence import Evidence
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
+from runwright.client.sync.kpi import Kpi
 from runwright.client.sync.operations import Audit
 from runwright.client.sync.personas import Models, Personas, Providers, Routes
 from runwright.client.sync.runs import Runs
@@ -54,6 +56,7 @@ class Client:
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
         self.runtime = Runtime(transport)
+        self.approvals = Approvals(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)
@@ -81,6 +84,7 @@ class Client:
         self.providers = Providers(transport)
         self.usage = Usage(transport)
         self.budgets = Budgets(transport)
+        self.kpi = Kpi(transport)
 
     @property
     def url(self) -> str:

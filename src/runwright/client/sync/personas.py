@@ -1,11 +1,12 @@
 # Generated from runwright/client/personas.py by `make docs`; change that one instead.
 """Calls about what agent runs are made with: personas, routes, models and providers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 from urllib.parse import quote
 
 from runwright.client.fields import PageOptions
+from runwright.client.kpi_models import ModelCatalog
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.transport import Transport
 from runwright.client.thread_fields import PersonaFields, RouteChanges, RouteFields
@@ -71,6 +72,27 @@ class Models:
     def list(self, *, project_id: str | None = None, **page: Unpack[PageOptions]) -> Pages[Model]:
         """Return the models of the routes of a project, or of all that the caller may see."""
         return self._transport.pages(Model, "/v1/models", {"project_id": project_id, **page})
+
+    def catalog(
+        self,
+        *,
+        role: str | None = None,
+        min_context: int | None = None,
+        max_cost: float | None = None,
+        capability: Sequence[str] | None = None,
+        explain: str | None = None,
+        project_id: str | None = None,
+    ) -> ModelCatalog:
+        """Return a project's models with prices and their own past, ranked for a role, or for each; `explain`: "1"."""
+        params: Mapping[str, Any] = {
+            "role": role,
+            "min_context": min_context,
+            "max_cost": max_cost,
+            "capability": capability,
+            "explain": explain,
+            "project_id": project_id,
+        }
+        return self._transport.one(ModelCatalog, "GET", "/api/v1/models/catalog", params=params)
 
 
 class Providers:

@@ -4,19 +4,31 @@
 from typing import Unpack
 from urllib.parse import quote
 
+from runwright.client.backoff import Backoff
 from runwright.client.fields import PageOptions
+from runwright.client.runtime_fields import RuntimeOrder
 from runwright.client.runtime_models import EventsPage, RuntimeRun
 from runwright.client.sync.pages import Pages
+from runwright.client.sync.stream import OnCut
+from runwright.client.sync.terminal import TerminalStream
 from runwright.client.sync.transport import Transport
 
 RUNS = "/api/v1/runs"
+STREAM_BACKOFF = Backoff(attempts=10)
 
 
 class Runtime:
-    """See runs as the runtime surface shows them, and stop them. `runs.stream` follows any of them live."""
+    """Make runtime runs, and see runs of every kind as their surface shows them. `runs.stream` follows any live."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def create(self, *, idempotency_key: str | None = None, **order: Unpack[RuntimeOrder]) -> RuntimeRun:
+        """Make a run. Called once, it makes one run, however often the request must be sent.
+
+        Without an `idempotency_key` of the caller's, one is made up for this call.
+        """
+        return self._transport.made(RuntimeRun, RUNS, dict(order), idempotency_key)
 
     def list(
         self, *, status: str | None = None, project_id: str | None = None, **page: Unpack[PageOptions]
@@ -25,14 +37,35 @@ class Runtime:
         params = {"status": status, "project_id": project_id, **page}
         return self._transport.pages(RuntimeRun, RUNS, params)
 
-    def status(self, run_id: str) -> RuntimeRun:
-        """Return where a run stands."""
-        return self._transport.one(RuntimeRun, "GET", f"{_path(run_id)}/status")
+    def status(self, run_id: str, *, wait: float | None = None, since_seq: int | None = None) -> RuntimeRun:
+        """Return where a run stands.
+
+        With `wait` it comes when something has happened after `since_seq`, or so many seconds later; less than the
+        client's timeout.
+        """
+        params = {"wait": wait, "since_seq": since_seq}
+        return self._transport.one(RuntimeRun, "GET", f"{_path(run_id)}/status", params=params)
 
     def cancel(self, run_id: str, *, reason: str | None = None) -> RuntimeRun:
         """Ask a run to stop, and return where it stands; one that has ended stays as it is."""
         body = {} if reason is None else {"reason": reason}
         return self._transport.one(RuntimeRun, "POST", f"{_path(run_id)}/cancel", body=body, repeatable=True)
+
+    def terminal(
+        self,
+        run_id: str,
+        *,
+        cursor: str | None = None,
+        backoff: Backoff = STREAM_BACKOFF,
+        on_cut: OnCut | None = None,
+    ) -> TerminalStream:
+        """Return what the run's commands print as they print it, to its end; see `TerminalStream`."""
+        path = f"{_path(run_id)}/terminal"
+        return TerminalStream(self._transport, path, cursor=cursor, backoff=backoff, on_cut=on_cut)
+
+    def recording(self, run_id: str) -> bytes:
+        """Return an asciicast of what the run's commands have printed so far."""
+        return (self._transport.send("GET", f"{_path(run_id)}/terminal")).content
 
     def events(
         self,

@@ -149,6 +149,12 @@ class Transport:
         except httpx2.RequestError as error:
             raise self._unreachable(error) from None
 
+    def socket(self, path: str, params: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+        """Return the address of a WebSocket, and the headers that open it."""
+        request = self._http.build_request("GET", path, params=query(params))
+        shown = {name: request.headers[name] for name in ("authorization", "user-agent") if name in request.headers}
+        return str(request.url).replace("http", "ws", 1), shown
+
     def refusal(self, response: httpx2.Response) -> ClientError:
         """Turn an answer that is no success into an error."""
         if response.status_code < 400:

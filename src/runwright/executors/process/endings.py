@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-
 from runwright.client.outcome import Failed
 from runwright.client.session import Draft
+from runwright.executors.terminal import signal_name
 from runwright.sandbox.watch import Exceeded
 
 LAST_LINE = 300
 _NO_PROGRAM = "bwrap: execvp "
-SIGNALLED = 128
 
 _CLASSES = {"memory": "MemoryLimit", "pids": "PidsLimit", "workspace": "WorkspaceLimit", "output": "OutputLimit"}
 _ADVICE = {
@@ -41,11 +39,8 @@ def limited(exceeded: Exceeded, preset: str) -> tuple[Draft, Failed]:
 def exited(status: int, last_words: str) -> Failed:
     """Return the failure of a process with another exit status than 0."""
     line = last_line(last_words)
-    if status > SIGNALLED:
-        try:
-            name = signal.Signals(status - SIGNALLED).name
-        except ValueError:
-            name = f"the signal {status - SIGNALLED}"
+    name = signal_name(status)
+    if name is not None:
         error_class, code, said = "ProcessSignal", "process.signal", f"the process was killed by {name}"
     else:
         error_class, code, said = "ProcessExit", "process.exit", f"the process exited with {status}"

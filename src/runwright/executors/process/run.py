@@ -17,11 +17,12 @@ from runwright.client.session import Draft, Session, Value
 from runwright.executors.answers import result_of
 from runwright.executors.process import endings
 from runwright.executors.process.refusals import Refusals
-from runwright.executors.process.terminal import Terminal
+from runwright.executors.process.terminal import Listener
+from runwright.executors.terminal import Terminal
 from runwright.sandbox.child import Asked, Child, NotStarted
 from runwright.sandbox.means import Means
 from runwright.sandbox.relay import Relay, inside
-from runwright.sandbox.sandbox import FILES
+from runwright.sandbox.sandbox import FILES, WORKSPACE
 from runwright.sandbox.surely import surely
 from runwright.sandbox.watch import Exceeded, Watch
 from runwright.sandbox.workspace import CHECKPOINT, PAYLOAD, RESULT, TooMuch, Workspace
@@ -72,7 +73,8 @@ class _Run:
         self._stopping = False
         self._memory_bytes = call.order.memory_mb << 20
         self._refusals = Refusals(means.sandbox.paths)
-        self._terminal = Terminal(session, bounds.output_max_bytes, self._over, self._refusals)
+        self._terminal = Terminal(session, f"cmd_{session.lease_epoch}", session.now)
+        self._listener = Listener(self._terminal, bounds.output_max_bytes, self._over, self._refusals)
         self._watch = Watch(child, place, bounds, self._memory_bytes, self._over, means.clock)
         self._mark: tuple[int, ...] | None = place.mark(CHECKPOINT)
 
@@ -116,6 +118,7 @@ class _Run:
             "network": "host" if order.network else "none",
         }
         self._session.emit(Draft("process.started", data, message=f"started with the preset {order.preset}"))
+        self._terminal.begin(order.command, cwd=WORKSPACE, tty=order.tty)
 
     def _environment(self) -> dict[str, str]:
         session, call = self._session, self._call
@@ -142,7 +145,7 @@ class _Run:
                 await stack.enter_async_context(Relay(self._child.listener, self._call.api_url))
             async with asyncio.TaskGroup() as tasks:
                 for name, stream in self._child.streams.items():
-                    tasks.create_task(self._terminal.follow(name, stream))
+                    tasks.create_task(self._listener.follow(name, stream))
                 others = [
                     tasks.create_task(self._watch.look(self._save_checkpoint)),
                     tasks.create_task(self._stop_when_asked()),
@@ -193,8 +196,9 @@ class _Run:
     # --- how it ended -------------------------------------------------------------------------------------------------
 
     async def _ended(self, status: int | None) -> Outcome:
+        self._terminal.end(None if self._exceeded else status)
         await self._save_checkpoint(last=True)
-        words = self._terminal.last_words
+        words = self._listener.last_words
         told: list[Draft] = []
         ways = 0 if self._order.network else self._child.ways_refused()
         if ways:
@@ -202,7 +206,7 @@ class _Run:
         refused = self._refusals.told(failed=status not in (None, 0))
         told += [] if refused is None else [refused]
         outcome = self._outcome(status, words, told)
-        peak, written = self._watch.peak_bytes, self._terminal.bytes
+        peak, written = self._watch.peak_bytes, self._listener.bytes
         data = {"exit_code": status, "peak_memory_bytes": peak, "output_bytes": written}
         told.append(Draft("process.ended", data, message="ended"))
         await self._session.save(told)

@@ -7,8 +7,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from runwright.store.approval_tables import approvals
 from runwright.store.cluster_tables import blobs
 from runwright.store.graph_tables import job_dependencies
+from runwright.store.kpi_tables import kpi_runs
 from runwright.store.memory_tables import job_memory
 from runwright.store.operation_tables import rollups
 from runwright.store.rate_tables import job_rates
@@ -34,6 +36,8 @@ _DRAWN = (
     job_rates,
     threads,
     budgets,
+    kpi_runs,
+    approvals,
 )
 (metadata,) = {table.metadata for table in _DRAWN}
 

@@ -34,10 +34,17 @@ NEXT = "SELECT setval(pg_get_serial_sequence('{table}', 'entry'), (SELECT max(en
 class Arrival:
     """`moving.Target` of an empty database."""
 
-    def __init__(self, url: str, connection: Connection, clock: Clock, artifact_max_bytes: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        connection: Connection,
+        clock: Clock,
+        artifact_max_bytes: int,
+        bucket: ArtifactStore | None = None,
+    ) -> None:
         self.name = shown(url)
         self.state: State = PostgresState(connection)
-        self.artifacts: ArtifactStore = BlobArtifacts(Lender(connection), artifact_max_bytes, clock)
+        self.artifacts: ArtifactStore = bucket or BlobArtifacts(Lender(connection), artifact_max_bytes, clock)
         self._connection = connection
         self._clock = clock
 
@@ -95,13 +102,18 @@ async def _escaped(rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
 
 
 @asynccontextmanager
-async def arriving(url: str, clock: Clock, artifact_max_bytes: int) -> AsyncGenerator[Arrival]:
-    """Yield a database of the newest schema in an open transaction, which ends with this unless it was committed."""
+async def arriving(
+    url: str, clock: Clock, artifact_max_bytes: int, bucket: ArtifactStore | None = None
+) -> AsyncGenerator[Arrival]:
+    """Yield a database of the newest schema in an open transaction, which ends with this unless it was committed.
+
+    Artifacts go to the `bucket`, if there is one.
+    """
     async with session(url) as connection:
         await schema.migrate(connection, migrations.load("postgresql"), clock.now())
         with translated():
             await connection.execute("BEGIN")
-        yield Arrival(url, connection, clock, artifact_max_bytes)
+        yield Arrival(url, connection, clock, artifact_max_bytes, bucket)
 
 
 def shown(url: str) -> str:

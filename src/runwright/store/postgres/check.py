@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from runwright.clock import Clock
+from runwright.domain.ports import ArtifactStore
 from runwright.errors import SchemaMismatch
 from runwright.store import migrations
 from runwright.store.base import Row
@@ -73,8 +74,13 @@ async def session(url: str) -> AsyncGenerator[Connection]:
         connection.terminate()
 
 
-async def check(url: str, clock: Clock, tell: Progress, unlock: Unlock | None = None) -> list[Finding]:
-    """Return everything that is wrong with a database, nothing for one that is whole; servers may write meanwhile."""
+async def check(
+    url: str, clock: Clock, tell: Progress, unlock: Unlock | None = None, bucket: ArtifactStore | None = None
+) -> list[Finding]:
+    """Return everything that is wrong with a database, nothing for one that is whole; servers may write meanwhile.
+
+    Its artifacts lie in the `bucket`, if there is one.
+    """
     async with session(url) as connection:
         with translated():
             await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {EVERYBODY}")
@@ -86,8 +92,17 @@ async def check(url: str, clock: Clock, tell: Progress, unlock: Unlock | None = 
                 told = f"lacks {', '.join(found.pending)}; run `runwright db upgrade`"
                 return [Finding("schema", "migrations", told)]
             runs = int(await connection.fetchval(COUNT))
-            artifacts = BlobArtifacts(Lender(connection), 0, clock)
+            artifacts = bucket or BlobArtifacts(Lender(connection), 0, clock)
             return await inspect(PostgresState(connection), artifacts, runs, tell, unlock)
+
+
+@asynccontextmanager
+async def blobs(url: str, clock: Clock, max_bytes: int) -> AsyncGenerator[tuple[PostgresState, BlobArtifacts]]:
+    """Yield what a database names, and the artifacts in it; each statement is one by itself."""
+    async with session(url) as connection:
+        with translated():
+            await connection.execute(EVERYBODY.replace("SET LOCAL", "SET"))  # there is no transaction around
+        yield PostgresState(connection), BlobArtifacts(Lender(connection), max_bytes, clock)
 
 
 async def upgrade(

@@ -155,7 +155,9 @@ ENDED = (
 )
 _OF_THESE = "run_id = ANY ($1::text[]) AND run_id BETWEEN $2::text AND $3::text"
 THINNED_ARTIFACTS = f"SELECT artifact FROM run_values WHERE artifact IS NOT NULL AND {_OF_THESE}"
-THIN_RECORDS = tuple(f"DELETE FROM {table} WHERE {_OF_THESE}" for table in ("run_events", "run_values", "attempts"))
+THIN_RECORDS = tuple(
+    f"DELETE FROM {table} WHERE {_OF_THESE}" for table in ("run_events", "run_values", "attempts", "approvals")
+)
 THIN = (
     "UPDATE runs r SET pruned_at = $3::bigint, pruned_way = n.way, payload = NULL, result = NULL"
     " FROM (SELECT * FROM unnest($1::text[], $2::bytea[]) AS n(run_id, way) LIMIT $5::bigint) AS n"

@@ -39,6 +39,7 @@ ERASE_RUN = Query(
         error=null(),
         tally=null(),
         dependency_key=null(),
+        course=null(),
     )
 )
 ERASE_ATTEMPTS = Query(update(attempts).where(attempts.c.run_id == bindparam("row")).values(error=null()))

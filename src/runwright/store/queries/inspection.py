@@ -6,6 +6,7 @@ from sqlalchemy import Integer, bindparam, exists, select, tuple_
 
 from runwright.domain.events import Event
 from runwright.store import rows, tables
+from runwright.store.approval_tables import approvals
 from runwright.store.graph_tables import workflow_versions, workflows
 from runwright.store.memory_tables import job_memory
 from runwright.store.query import Query
@@ -84,6 +85,11 @@ MEMORY = Query(
     .order_by(job_memory.c.job_id, job_memory.c.memory_key)
     .limit(_limit)
 )
+APPROVALS = Query(
+    select(approvals.c.run_id, approvals.c.checkpoint_id, approvals.c.status, approvals.c.checkpoint)
+    .where(approvals.c.run_id >= bindparam("first"), approvals.c.run_id <= bindparam("last"))
+    .order_by(approvals.c.run_id, approvals.c.checkpoint_id)
+)
 LIMITS = Query(select(limits.c.limit_key, limits.c.used).where(limits.c.used != 0))
 RECEIPTS = Query(select(audit.c.target, audit.c.data).where(audit.c.action == bindparam("action")))
 _has_schedule = jobs.outerjoin(schedules, schedules.c.job_id == jobs.c.job_id)
@@ -135,6 +141,7 @@ ORPHANS = {
         tables.timers,
         signal_waits,
         reservations,
+        approvals,
     )
 }
 """Table → the rows that tell of a run which is not there."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, delete, false, literal_column, or_, select
 
 from runwright.domain.run import LIVE
-from runwright.domain.words import Shows
+from runwright.domain.words import KINDS, Shows
 from runwright.store.query import Query
 from runwright.store.tables import idempotency, run_heads, runs
 
@@ -21,7 +22,8 @@ LIVE_CHILDREN = Query(
     .order_by(runs.c.run_id)
 )
 
-_AGENT = literal_column("'agent'", Text)
+_KINDS = {surface: [literal_column(f"'{kind}'", Text) for kind in kinds] for surface, kinds in KINDS.items()}
+_OTHERS = [kind for kinds in _KINDS.values() for kind in kinds]
 _LIVE = frozenset(LIVE)
 _UNHAPPY = frozenset({"failed", "cancelled", "expired"})
 
@@ -53,12 +55,13 @@ def _shown(shows: Shows) -> ColumnElement[bool]:
     if shows.asked is not None:
         asked = runs.c.cancel_requested_at
         wanted.append(asked.is_not(None) if shows.asked else asked.is_(None))
-    if shows.agent is not None:
-        wanted.append(runs.c.kind == _AGENT if shows.agent else runs.c.kind != _AGENT)
+    if shows.surface is not None:
+        mine = _KINDS.get(shows.surface)
+        wanted += [runs.c.kind != kind for kind in _OTHERS] if mine is None else [_one_of(runs.c.kind, mine)]
     return and_(*wanted)
 
 
-def _one_of(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+def _one_of(column: ColumnElement[str], values: Sequence[Any]) -> ColumnElement[bool]:
     # Not `in_` of plain values: SQLAlchemy would leave their place open until its own engine runs the statement.
     return or_(false(), *(column == value for value in values))
 

@@ -5,12 +5,27 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, case, cast, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+)  # fmt: skip
 
 from runwright.domain.instants import DAY_US
 from runwright.store.queries.shapes import inserting
 from runwright.store.query import Query
 from runwright.store.spending_tables import usage_records
+from runwright.store.tables import runs
+from runwright.store.tenancy_tables import projects
 
 By = Literal["total", "day", "model", "user", "thread", "persona", "project"]
 """What usage is added up by."""
@@ -78,6 +93,19 @@ def report(by: By, names: frozenset[str], *, beyond: bool, newest_first: bool) -
         statement = statement.group_by(key).order_by(key.desc() if newest_first else key.asc())
     return Query(statement.limit(bindparam("limit", type_=Integer)))
 
+
+_lives = runs.c.finished_at.is_(None) | (runs.c.finished_at >= bindparam("before", type_=BigInteger))
+TO_FORGET = Query(
+    select(_u.org_id, _u.run_id)
+    .select_from(projects.join(usage_records, _u.project_id == projects.c.project_id))
+    .where(
+        _u.recorded_at < bindparam("before", type_=BigInteger),
+        ~exists(select(runs.c.run_id).where(runs.c.run_id == _u.run_id, _lives)),
+    )
+    .limit(bindparam("limit", type_=Integer))
+)
+"""Records of runs that ended before an instant, or are gone: a run for each of its records."""
+FORGET_OF_RUN = Query(delete(usage_records).where(_u.run_id == bindparam("run_id")))
 
 _added_up = (
     select(

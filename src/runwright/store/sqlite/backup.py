@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +29,10 @@ PAGES = 256
 TRIES = 3
 
 
+Fetch = Callable[[Sequence[str], Path, Progress], Iterable[str]]
+"""Writes artifacts into the directory of a copy, and tells which were there."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a backup says of itself."""
 
@@ -42,9 +46,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     secrets: list[str]
 
 
-def backup(directory: Path, target: Path, made_at: int, tell: Progress, *, keys: bool = True) -> Manifest:
+def backup(
+    directory: Path, target: Path, made_at: int, tell: Progress, *, keys: bool = True, fetch: Fetch | None = None
+) -> Manifest:
     """Copy a data directory to `target`, which must not exist; it is there whole or not at all.
 
+    `fetch` brings artifacts that lie elsewhere: the copy has them, too, whatever becomes of that place.
     Raises `StoreReadOnly` where it cannot be written, `StoreError` for what is no data directory or already there.
     """
     if not (directory / FILE).is_file():
@@ -55,7 +62,7 @@ def backup(directory: Path, target: Path, made_at: int, tell: Progress, *, keys:
     with _written(beside):
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(mode=0o700, parents=True)
-        manifest = _fill(directory, beside, made_at, tell, keys=keys)
+        manifest = _fill(directory, beside, made_at, tell, fetch, keys=keys)
         _write(beside / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
         _sync_all(beside)
         beside.rename(target)
@@ -63,22 +70,22 @@ def backup(directory: Path, target: Path, made_at: int, tell: Progress, *, keys:
     return manifest
 
 
-def _fill(directory: Path, beside: Path, made_at: int, tell: Progress, *, keys: bool) -> Manifest:
-    copied = set(_copy_all(directory, beside, _there(directory), tell))
+def _fill(directory: Path, beside: Path, made_at: int, tell: Progress, fetch: Fetch | None, *, keys: bool) -> Manifest:
+    copied = set(_copy_all(directory, beside, _there(directory), tell) if fetch is None else ())
     for _ in range(TRIES):
         named, number = _copy_database(directory, beside, tell)
         missing = [digest for digest in named if digest not in copied]
-        copied.update(_copy_all(directory, beside, missing, tell))
+        copied.update(_copy_all(directory, beside, missing, tell) if fetch is None else fetch(missing, beside, tell))
         if copied.issuperset(named):
             break  # else one was pruned or erased after the database was read: a later state does not name it
     else:
         raise StoreError("artifacts that the database names are missing; `runwright db check` tells which")
     for digest in copied - set(named):
-        _place(beside, digest).unlink()
+        place(beside, digest).unlink()
     kept = [name for name in SECRETS if keys and (directory / name).is_file()]
     for name in kept:
         _write(beside / name, (directory / name).read_bytes())
-    sizes = [_place(beside, digest).stat().st_size for digest in named]
+    sizes = [place(beside, digest).stat().st_size for digest in named]
     return Manifest(
         made_at=made_at,
         schema=number,
@@ -156,7 +163,8 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _place(directory: Path, digest: str) -> Path:
+def place(directory: Path, digest: str) -> Path:
+    """Return where an artifact lies in a data directory or a backup."""
     return directory / ARTIFACTS / digest[:2] / digest[2:]
 
 
@@ -164,7 +172,7 @@ def _copy_all(source: Path, target: Path, digests: list[str], tell: Progress) ->
     copied = []
     for number, digest in enumerate(digests, 1):
         with suppress(FileNotFoundError):  # it was removed since it was listed
-            _copy(_place(source, digest), _place(target, digest))
+            _copy(place(source, digest), place(target, digest))
             copied.append(digest)
         tell("artifacts", number, len(digests))
     return copied

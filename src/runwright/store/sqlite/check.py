@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from runwright.clock import SystemClock
+from runwright.domain.ports import ArtifactStore
 from runwright.errors import SchemaMismatch
 from runwright.store import migrations
 from runwright.store.artifacts import FileArtifacts
@@ -38,8 +39,13 @@ class SqliteState:
         return found
 
 
-async def check(directory: Path, tell: Progress, unlock: Unlock | None = None) -> list[Finding]:
-    """Return everything that is wrong with a data directory or a backup, nothing for one that is whole."""
+async def check(
+    directory: Path, tell: Progress, unlock: Unlock | None = None, bucket: ArtifactStore | None = None
+) -> list[Finding]:
+    """Return everything that is wrong with a data directory or a backup, nothing for one that is whole.
+
+    Its artifacts lie in the `bucket`, if there is one.
+    """
     with closing(reading(directory)) as connection, translated():
         connection.execute("BEGIN")
         try:
@@ -47,7 +53,7 @@ async def check(directory: Path, tell: Progress, unlock: Unlock | None = None) -
         except SchemaMismatch as wrong:
             return [Finding("schema", FILE, wrong.detail)]
         broken = list(_integrity(connection))
-        artifacts = FileArtifacts(directory / "artifacts", 0, SystemClock())
+        artifacts = bucket or FileArtifacts(directory / "artifacts", 0, SystemClock())
         runs = int(connection.execute(COUNT).get)
         return broken + await inspect(SqliteState(connection), artifacts, runs, tell, unlock)
 

@@ -30,10 +30,12 @@ LOCAL = "CASE WHEN worker_id LIKE 'local-%' THEN 0 ELSE until END"
 class Departure:
     """`moving.Source` of a data directory."""
 
-    def __init__(self, directory: Path, connection: apsw.Connection, clock: Clock) -> None:
+    def __init__(
+        self, directory: Path, connection: apsw.Connection, clock: Clock, bucket: ArtifactStore | None
+    ) -> None:
         self.name = str(directory)
         self.state: State = SqliteState(connection)
-        self.artifacts: ArtifactStore = FileArtifacts(directory / "artifacts", 0, clock)
+        self.artifacts: ArtifactStore = bucket or FileArtifacts(directory / "artifacts", 0, clock)
         self.tables: Sequence[tuple[str, Sequence[str]]] = [
             (table.name, [column.name for column in table.columns]) for table in ddl.tables("sqlite")
         ]
@@ -84,8 +86,11 @@ class Departure:
 
 
 @contextmanager
-def departing(directory: Path, clock: Clock) -> Iterator[Departure]:
-    """Yield a data directory that nobody else uses meanwhile. Raises `StoreLocked` while its server runs."""
+def departing(directory: Path, clock: Clock, bucket: ArtifactStore | None = None) -> Iterator[Departure]:
+    """Yield a data directory that nobody else uses meanwhile. Raises `StoreLocked` while its server runs.
+
+    Its artifacts lie in the `bucket`, if there is one.
+    """
     if not (directory / FILE).is_file():
         raise StoreError(f"{directory} holds no database; name the data directory of a server")
     descriptor = lock(directory)
@@ -96,7 +101,7 @@ def departing(directory: Path, clock: Clock) -> Iterator[Departure]:
             with translated():
                 connection.execute("BEGIN")
                 schema(connection)
-            yield Departure(directory, connection, clock)
+            yield Departure(directory, connection, clock, bucket)
         finally:
             connection.close()
     finally:

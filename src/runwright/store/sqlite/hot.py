@@ -106,7 +106,7 @@ ENDED = (
 )
 THINNED_ARTIFACTS = f"SELECT artifact FROM run_values WHERE artifact IS NOT NULL AND run_id IN {_IDS}"
 THIN_RECORDS = tuple(
-    f"DELETE FROM {table} WHERE run_id IN {_IDS}" for table in ("run_events", "run_values", "attempts")
+    f"DELETE FROM {table} WHERE run_id IN {_IDS}" for table in ("run_events", "run_values", "attempts", "approvals")
 )
 THIN = "UPDATE runs SET pruned_at = ?, pruned_way = ?, payload = NULL, result = NULL WHERE run_id = ?"
 FORGET = f"DELETE FROM runs WHERE run_id IN {_IDS}"

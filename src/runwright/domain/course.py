@@ -1,0 +1,97 @@
+"""How far a runtime run has come: a fold of its log that is kept beside the run, written in the same transaction.
+
+Who decides what is next, whoever has the run, and who shows where it stands, read this and nothing else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runwright.domain.verdict import GateStatus, Stop
+from runwright.domain.workspace import WorkspaceSnapshot
+
+STAGES_KEPT = 50
+"""So many of the stages that a run has come through are kept; a run with more steps tells the rest in its log."""
+
+
+class OpenStep(msgspec.Struct, frozen=True):
+    """A step that was begun under a lease and has not ended; its calls that have not ended, and what it asks."""
+
+    step_id: str
+    kind: str
+    lease_epoch: int
+    at: int
+    calls: tuple[str, ...] = ()
+    checkpoint_id: str | None = None
+
+
+class DoneStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step that has ended; one that `blocks` lets only gates and reports follow."""
+
+    step_id: str
+    kind: str
+    name: str
+    status: str
+    exit_code: int | None = None
+    duration_ms: int = 0
+    detail: str = ""
+    blocks: bool = False
+
+
+class GateStanding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a gate said last."""
+
+    gate_id: str
+    name: str
+    status: str
+    required: bool
+    detail: str = ""
+
+
+class Findings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many findings there are: open ones by severity, and what became of all. `scanned`: somebody looked."""
+
+    open: dict[str, int] = {}
+    opened: int = 0
+    new: int = 0
+    fixed: int = 0
+    suppressed: int = 0
+    scanned: bool = False
+
+
+class StageAt(msgspec.Struct, frozen=True, array_like=True):
+    """When a run came to a stage (µs)."""
+
+    stage: str
+    at: int
+
+
+class Course(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Where a runtime run stands. `pending` names the approvals that it waits for, `warned` the limits it told of."""
+
+    stage: str = "QUEUED"
+    stages: tuple[StageAt, ...] = ()
+    open: OpenStep | None = None
+    done: tuple[DoneStep, ...] = ()
+    gates: tuple[GateStanding, ...] = ()
+    findings: Findings = Findings()
+    tool_calls: int = 0
+    warned: tuple[str, ...] = ()
+    exhausted: str | None = None
+    denied: str | None = None
+    pending: tuple[str, ...] = ()
+    decided: dict[str, str] = {}
+    head_sha: str | None = None
+    snapshot: WorkspaceSnapshot | None = None
+    narrative: str = ""
+    stop: Stop | None = None
+    gate_status: GateStatus = "skipped"
+
+    def has_done(self, step_id: str) -> bool:
+        """Tell whether a step has ended, or was skipped."""
+        return any(step.step_id == step_id for step in self.done)
+
+    @property
+    def blocked(self) -> bool:
+        """Tell whether a step has failed, or a required gate is not green: only gates and reports follow."""
+        return any(step.blocks for step in self.done)

@@ -1,0 +1,195 @@
+"""Facts of ended runs, added up: by hour, day and 32 days, of an organization or a project, whole or by one label.
+
+Sums merge, so a window is the sum of the widest pieces that it is made of, and equals a recount of its facts exactly.
+A length of time, a cost and a count are kept within half a percent (`rounded`): each value with how often it was there,
+so that medians and other quantiles are those of the rounded values, exactly. Sums of money and counts are not rounded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from math import ceil
+
+import msgspec
+
+from runwright.domain.instants import DAY_US, HOUR_US
+from runwright.domain.kpi_facts import Fact
+from runwright.domain.kpi_metrics import RATES, SPREADS
+from runwright.domain.rollups import Born
+
+WHOLE = ""
+"""Stands for the project of an organization's total, and for the label of what is not grouped."""
+WIDTHS: dict[str, int] = {"block": 32 * DAY_US, "day": DAY_US, "hour": HOUR_US}
+"""The grains, widest first; each begins at a multiple of its width since the epoch, and holds whole finer ones."""
+DIMENSIONS = ("kind", "mode", "repo", "model")
+"""What runs are grouped by; a run without one is in no group of it."""
+
+_EXACT = 1000
+
+
+class Spread(msgspec.Struct, omit_defaults=True):
+    """Values: what they add up to, and how often each was there, `rounded`."""
+
+    total: int = 0
+    times: dict[int, int] = {}
+
+    @property
+    def n(self) -> int:
+        """Return how many values there are."""
+        return sum(self.times.values())
+
+    def take(self, value: int) -> None:
+        """Add a value."""
+        self.total += value
+        place = rounded(value)
+        self.times[place] = self.times.get(place, 0) + 1
+
+    def merge(self, other: Spread) -> None:
+        """Add the values of another."""
+        self.total += other.total
+        if not self.times:
+            self.times = dict(other.times)
+            return
+        mine = self.times
+        for place, count in other.times.items():
+            mine[place] = mine.get(place, 0) + count
+
+    def at(self, *ranks: int) -> list[int]:
+        """Return the values of ranks from 1 to n, smallest first."""
+        places = sorted(self.times)
+        through = list(accumulate(map(self.times.__getitem__, places)))
+        return [places[bisect_left(through, rank)] for rank in ranks]
+
+    def quantile(self, share: float) -> int | None:
+        """Return the smallest value that `share` of all do not exceed; None without any."""
+        n = self.n
+        return self.at(rank_of(share, n))[0] if n else None
+
+
+def rank_of(share: float, n: int) -> int:
+    """Return the rank of the smallest of `n` values that `share` of them do not exceed."""
+    return max(ceil(share * n), 1)
+
+
+class Rate(msgspec.Struct, array_like=True):
+    """How many of how many."""
+
+    hits: int = 0
+    of: int = 0
+
+
+class Sums(msgspec.Struct, omit_defaults=True):
+    """Ends of runs, added up; `born` counts those that were made."""
+
+    ended: int = 0
+    born: int = 0
+    rates: dict[str, Rate] = {}
+    spreads: dict[str, Spread] = {}
+
+    def take(self, fact: Fact) -> None:
+        """Add an ended run."""
+        self.ended += 1
+        for rate in RATES:
+            hits, of = rate.counts(fact.facts)
+            if of:
+                kept = self.rates.setdefault(rate.id, Rate())
+                kept.hits += hits
+                kept.of += of
+        for spread in SPREADS:
+            for value in spread.values(fact.facts):
+                self.spreads.setdefault(spread.id, Spread()).take(value)
+
+    def merge(self, other: Sums) -> None:
+        """Add other sums."""
+        self.ended += other.ended
+        self.born += other.born
+        for name, rate in other.rates.items():
+            kept = self.rates.setdefault(name, Rate())
+            kept.hits += rate.hits
+            kept.of += rate.of
+        for name, spread in other.spreads.items():
+            self.spreads.setdefault(name, Spread()).merge(spread)
+
+    def rate(self, name: str) -> Rate:
+        """Return one of its rates; nothing of nothing, where there is none."""
+        return self.rates.get(name) or Rate()
+
+    def spread(self, name: str) -> Spread:
+        """Return one of its spreads; without values, where there is none."""
+        return self.spreads.get(name) or Spread()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where sums are kept: whose they are, of which group, and of which piece of time, which begins `at`."""
+
+    org_id: str
+    project_id: str
+    dimension: str
+    label: str
+    grain: str
+    at: int
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Whole pieces of time of one grain, from the one that begins at `since` to that which ends at `until`."""
+
+    grain: str
+    since: int
+    until: int
+
+
+def rounded(value: int) -> int:
+    """Return a value within half a percent, a half up; smaller ones than 1000 are as they are.
+
+    Of its first three digits, 100 to 199 go in steps of 1, to 499 of 2, to 999 of 5: what people write is as they wrote
+    it, and a decade has 350 values.
+    """
+    if value < _EXACT:
+        return value
+    unit: int = 10 ** (len(str(value)) - 3)
+    digits = value // unit
+    step = unit * (1 if digits < 200 else 2 if digits < 500 else 5)
+    return (value + step // 2) // step * step
+
+
+def fold(facts: Iterable[Fact], born: Iterable[Born] = ()) -> dict[Place, Sums]:
+    """Add up ended runs, in every place that each of them counts in, and those that were made."""
+    # Each is taken once, in its hour; the wider pieces of time and the organizations are sums of those.
+    narrow: dict[tuple[str, str, str, str, int], Sums] = {}
+    for fact in facts:
+        for dimension, label in _labels(fact):
+            key = (fact.org_id, fact.project_id, dimension, label, fact.hour_at)
+            narrow.setdefault(key, Sums()).take(fact)
+    for birth in born:
+        key = (birth.org_id, birth.project_id, WHOLE, WHOLE, birth.hour_at)
+        narrow.setdefault(key, Sums()).born += birth.count
+    found: dict[Place, Sums] = {}
+    for key, sums in narrow.items():
+        for place in _places(*key):
+            found.setdefault(place, Sums()).merge(sums)
+    return found
+
+
+def _labels(fact: Fact) -> list[tuple[str, str]]:
+    named = ((name, getattr(fact, name)) for name in DIMENSIONS)
+    return [(WHOLE, WHOLE), *((name, label) for name, label in named if label is not None)]
+
+
+def _places(org_id: str, project_id: str, dimension: str, label: str, hour_at: int) -> Iterator[Place]:
+    for grain, width_us in WIDTHS.items():
+        for project in (WHOLE, project_id):
+            yield Place(org_id, project, dimension, label, grain, hour_at - hour_at % width_us)
+
+
+def pieces(since: int, until: int, grains: Sequence[str] = tuple(WIDTHS)) -> list[Piece]:
+    """Return what a time between two whole hours is made of, in the fewest pieces; in their order."""
+    if since >= until:
+        return []
+    grain, *finer = grains
+    width_us = WIDTHS[grain]
+    first, last = -(-since // width_us) * width_us, until // width_us * width_us
+    if first >= last:
+        return pieces(since, until, finer)
+    return [*pieces(since, first, finer), Piece(grain, first, last), *pieces(last, until, finer)]

@@ -1,0 +1,169 @@
+"""What the commands of one attempt print, on its way into the log: redacted by stream, in order, within bounds.
+
+Each stream of a command is redacted as one text, however its writer cut it. Pieces of one stream that arrive one after
+the other become one event; another stream's piece, or the end of the command, comes between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from runwright.domain.events import Draft
+from runwright.domain.redaction import Redactor, Stream, compose
+from runwright.domain.terminal_events import (
+    ENDED,
+    GAP,
+    OUTPUT,
+    STARTED,
+    CommandEnded,
+    CommandStarted,
+    TerminalOutput,
+    chunks,
+    spelled,
+)
+from runwright.errors import InvalidRequest
+
+MARK = "\0"
+"""What stands in the names that streams have here, and in no name that a caller may give to one."""
+_OF_TERMINAL = f"{MARK}terminal{MARK}"
+"""How the names of a terminal's streams begin; the command and the stream follow."""
+ON_TAPE = frozenset({STARTED, OUTPUT, ENDED})
+"""The events whose order among each other the tape keeps."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much of a command's output is kept, and of all commands of an attempt together."""
+
+    command_bytes: int = 64 << 20
+    attempt_bytes: int = 256 << 20
+
+
+USUAL = Limits()
+
+
+class _Command:
+    """What was printed by a command, and what the log holds of it."""
+
+    def __init__(self) -> None:
+        self.printed = 0
+        self.dropped = 0
+        self.held = 0
+        self.full = False
+        self.digest = sha256()
+
+
+class Tape:
+    """The commands of one attempt. `streams` are those of its buffer: whoever goes on with them finds them there."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.bytes = 0
+        self._limits = limits
+        self._printed = 0
+        self._commands: dict[str, _Command] = {}
+        self._pieces: list[tuple[str, bytes]] = []
+        self._drafts: list[Draft] = []
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing waits."""
+        return not (self._pieces or self._drafts)
+
+    def tell(self, type_: str, data: Mapping[str, Any], streams: dict[str, Stream], redactor: Redactor) -> None:
+        """Take how a command begins, what it prints, how it ends. Raises `InvalidRequest` for data of another shape."""
+        try:
+            if type_ == STARTED:
+                self._settle(redactor)
+                self._drafts.append(Draft(STARTED, redactor.data(msgspec.convert(data, CommandStarted))))
+            elif type_ == OUTPUT:
+                told = msgspec.convert(data, TerminalOutput)
+                self._print(told, told.bytes(), streams, redactor)
+            else:
+                self._end(msgspec.convert(data, CommandEnded), streams, redactor)
+        except ValueError as wrong:  # what msgspec raises is one, too
+            raise InvalidRequest(f"{type_}: {wrong}", code="events.data") from None
+
+    def _print(self, told: TerminalOutput, data: bytes, streams: dict[str, Stream], redactor: Redactor) -> None:
+        command = self._commands.setdefault(told.command_id, _Command())
+        if command.full:
+            command.dropped += len(data)
+            return
+        room = min(self._limits.command_bytes - command.printed, self._limits.attempt_bytes - self._printed)
+        kept = data[:room]
+        command.printed += len(kept)
+        self._printed += len(kept)
+        name = f"{_OF_TERMINAL}{told.command_id}{MARK}{told.stream}"
+        stream = streams[name] = redactor.carried(streams.get(name))
+        self._add(name, stream.take(kept))
+        if len(data) > room:
+            command.dropped = len(data) - room
+            self._cut(told.command_id, command, streams, redactor)
+
+    def _cut(self, command_id: str, command: _Command, streams: dict[str, Stream], redactor: Redactor) -> None:
+        """Say where the output of a command ends that goes on printing."""
+        command.full = True
+        self._close(command_id, streams, redactor)
+        self._settle(redactor)
+        limits = self._limits
+        own = command.printed >= limits.command_bytes
+        reason, most = ("command_limit", limits.command_bytes) if own else ("attempt_limit", limits.attempt_bytes)
+        gap = {"command_id": redactor.text(command_id), "reason": reason, "most": most}
+        self._drafts.append(Draft(GAP, compose(gap)))
+
+    def _end(self, told: CommandEnded, streams: dict[str, Stream], redactor: Redactor) -> None:
+        self._close(told.command_id, streams, redactor)
+        self._settle(redactor)
+        command = self._commands.pop(told.command_id, None) or _Command()
+        ended = msgspec.structs.replace(
+            told,
+            command_id=redactor.text(told.command_id),
+            signal=None if told.signal is None else redactor.text(told.signal),
+            output_bytes=command.held,
+            dropped_bytes=command.dropped,
+            sha256=command.digest.hexdigest(),
+        )
+        self._drafts.append(Draft(ENDED, compose(ended)))
+
+    def close(self, streams: dict[str, Stream], redactor: Redactor) -> None:
+        """Let go what all streams hold back: the attempt is over, and its commands were cut off with it."""
+        self._close(None, streams, redactor)
+
+    def _close(self, command_id: str | None, streams: dict[str, Stream], redactor: Redactor) -> None:
+        """Let go what streams hold back. They may have been cut anywhere: the larger part of a secret stays away."""
+        begin = _OF_TERMINAL if command_id is None else f"{_OF_TERMINAL}{command_id}{MARK}"
+        for name in [name for name in streams if name.startswith(begin)]:
+            self._add(name, redactor.cut_bytes(redactor.carried(streams.pop(name)).finish(b"")))
+
+    def _add(self, name: str, data: bytes) -> None:
+        if data:
+            self._pieces.append((name, data))
+            self.bytes += len(data)
+
+    def take(self, redactor: Redactor) -> list[Draft]:
+        """Return what was told so far as records, in order, and begin anew."""
+        self._settle(redactor)
+        drafts, self._drafts, self.bytes = self._drafts, [], 0
+        return drafts
+
+    def _settle(self, redactor: Redactor) -> None:
+        pieces, self._pieces = self._pieces, []
+        for name, group in groupby(pieces, key=_name):
+            command_id, stream = name.removeprefix(_OF_TERMINAL).split(MARK, 1)
+            command = self._commands.setdefault(command_id, _Command())
+            said = {"command_id": redactor.text(command_id)} if command_id else {}
+            said["stream"] = redactor.text(stream)
+            for data in chunks(b"".join(piece for _, piece in group)):
+                command.held += len(data)
+                command.digest.update(data)
+                text, encoding = spelled(data)
+                # It went through its stream's redaction; to look at it again, cut as it is, would find more.
+                how = {} if encoding == "utf-8" else {"encoding": encoding}
+                self._drafts.append(Draft(OUTPUT, compose({**said, **how, "chunk": text})))
+
+
+def _name(piece: tuple[str, bytes]) -> str:
+    return piece[0]

@@ -1,0 +1,136 @@
+"""Run the command of a step in the sandbox, and say what came of it.
+
+What a command changes is kept where the run may write; what a gate changes never is: its verdict is about the tree as
+it found it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runwright.agents.notes import Note
+from runwright.agents.tools.bounds import ToolBounds
+from runwright.agents.tools.workspace import RunWorkspace, Snapshot
+from runwright.domain import agent_events as a
+from runwright.domain import runtime_events as r
+from runwright.domain.agent_events import RUN_SCOPE, BudgetReached
+from runwright.domain.redaction import RedactedText, Redactor
+from runwright.domain.runtime_terms import CommandStep, GateStep
+from runwright.engine.attempt import Attempt
+from runwright.executors.terminal import Terminal
+from runwright.sandbox.command import Command, Ended
+from runwright.sandbox.sandbox import WORKSPACE
+from runwright.sandbox.snapshot import EMPTY, TreeRefused
+
+TOOL = "command"
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What came of a step: its status, why, and what is to be written beside it."""
+
+    status: r.StepStatus
+    detail: RedactedText | None = None
+    exit_code: int | None = None
+    snapshot: Snapshot | None = None
+    notes: tuple[Note, ...] = ()
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a step works."""
+
+    workspace: RunWorkspace
+    bounds: ToolBounds
+    redactor: Redactor
+    attempt: Attempt
+    tree_hash: str | None
+
+
+def call_of(step: CommandStep | GateStep) -> str:
+    """Return the id of the command of a step: there is one."""
+    return f"cmd_{step.ident}"
+
+
+async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | None) -> Done:
+    """Run the command of a step, for at most so long. Raises `NotStarted`."""
+    clock, bounds = place.attempt.clock, place.bounds
+    timeout_s = step.timeout_seconds if left_s is None else min(step.timeout_seconds, left_s)
+    command = Command(
+        words=step.command,
+        timeout_s=timeout_s,
+        memory_bytes=bounds.memory_bytes,
+        cpus=bounds.cpus,
+        output_max_bytes=bounds.output_max_bytes,
+        env={"RUNWRIGHT_RUN_ID": place.attempt.run.run_id, "RUNWRIGHT_STEP_ID": step.ident},
+    )
+    terminal = Terminal(place.attempt, call_of(step), clock.now)
+    began = clock.monotonic()
+    terminal.begin(step.command, cwd=WORKSPACE)
+    try:
+        ended = await place.workspace.run(command, terminal.heard)
+    except BaseException:
+        terminal.end(None)
+        raise
+    terminal.end(ended.status)
+    duration_ms = int((clock.monotonic() - began) * 1000)
+    why = _why(ended, timeout_s)
+    snapshot, refused = await _settled(step, place)
+    why = why or refused
+    detail = None if why is None else place.redactor.text(why)
+    result = a.ToolResult(
+        tool_call_id=call_of(step),
+        tool_name=TOOL,
+        result={"exit_code": ended.status},
+        error=None if ended.status is not None else {"code": "command.ended", "message": detail},
+        duration_ms=duration_ms,
+        truncated=ended.truncated,
+    )
+    notes = [Note("tool.result", result)]
+    if ended.status is None and ended.exceeded is None and left_s is not None and left_s <= step.timeout_seconds:
+        notes.append(Note("budget.exhausted", _out_of_time(place), "warning"))
+    if isinstance(step, GateStep):
+        notes.append(_verdict(step, place, ended, detail, duration_ms))
+    status: r.StepStatus = "succeeded" if why is None else "failed"
+    return Done(status, detail, ended.status, snapshot, tuple(notes))
+
+
+async def _settled(step: CommandStep | GateStep, place: Place) -> tuple[Snapshot | None, str | None]:
+    if not place.workspace.writable:
+        return None, None
+    if isinstance(step, GateStep):
+        await place.workspace.put_back()
+        return None, None
+    try:
+        return await place.workspace.settle(), None
+    except TreeRefused as why:
+        return None, f"the workspace cannot be kept, and is again as it was before: {why}"
+
+
+def _why(ended: Ended, timeout_s: float) -> str | None:
+    """Return why a command has not succeeded; None for one that has."""
+    if ended.exceeded is not None:
+        kind, used, most, _ = ended.exceeded
+        return f"it was killed at its limit of {kind}: it used {used}, and may use {most}"
+    if ended.status is None:
+        return f"it was ended after {timeout_s:g} s, with everything that it had started"
+    return None if ended.status == 0 else f"it ended with the exit code {ended.status}"
+
+
+def _out_of_time(place: Place) -> BudgetReached:
+    terms = place.attempt.run.spec.runtime
+    limit = (0 if terms is None else terms.budget.wall_s) or 0
+    return BudgetReached(scope=RUN_SCOPE, limit_name="wall_s", used=limit, limit=limit)
+
+
+def _verdict(step: GateStep, place: Place, ended: Ended, detail: RedactedText | None, duration_ms: int) -> Note:
+    status: r.GateResultStatus = "green" if ended.status == 0 else "red" if ended.status is not None else "not_run"
+    judged = r.GateJudged(
+        gate_id=step.ident,
+        name=step.title,
+        status=status,
+        required=step.required,
+        detail=detail or place.redactor.text("it ended with the exit code 0"),
+        exit_code=ended.status,
+        duration_ms=duration_ms,
+        tree_hash=place.tree_hash or EMPTY,
+    )
+    return Note("gate.result", judged, "info" if status == "green" else "warning")

@@ -1,0 +1,89 @@
+"""The steps that look: check the repository out, and look through what lies in the workspace."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from runwright.agents.notes import Note
+from runwright.agents.tools.workspace import RunWorkspace, Snapshot
+from runwright.clock import Clock
+from runwright.domain.course import Course
+from runwright.domain.inventory import Skipped
+from runwright.domain.redaction import Redactor
+from runwright.domain.repository_events import CheckedOut
+from runwright.domain.runtime_terms import RuntimeTerms
+from runwright.executors.orchestrated.commands import Done
+from runwright.sandbox.checkout import Checkout, Repositories
+from runwright.sandbox.ingest import examine
+from runwright.sandbox.scanner import ScanBounds
+from runwright.sandbox.snapshot import EMPTY
+
+CHECKED_OUT = "workspace.checked_out"
+TOLD_MAX = 200
+"""So many of the files that a checkout left out are told by name; the others are counted."""
+
+
+class Eyes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the looking steps work with. `told` reads what the log says of an event type, last of all."""
+
+    repositories: Repositories | None
+    bounds: ScanBounds
+    clock: Clock
+    told: Callable[[str], Awaitable[bytes | None]]
+
+
+async def check_out(terms: RuntimeTerms, course: Course, place: RunWorkspace, eyes: Eyes, redactor: Redactor) -> Done:
+    """Lay the files of the run's commit into its workspace, or none for a run without a repository.
+
+    Raises `CheckoutRefused`, `TreeRefused`, `NotStarted`.
+    """
+    if terms.repo is None or eyes.repositories is None:
+        return Done("succeeded", redactor.text("the workspace is empty"))
+    repositories, repo = eyes.repositories, terms.repo
+    found, snapshot = await place.lay(
+        lambda files: repositories.check_out(files, repo, terms.ref, head_sha=course.head_sha)
+    )
+    told = _told(terms.repo, found, snapshot)
+    said = redactor.text(f"{told.files} files of {found.head_sha or 'no commit'}")
+    return Done("succeeded", said, snapshot=snapshot, notes=(Note(CHECKED_OUT, told),))
+
+
+def _told(repo: str, found: Checkout, snapshot: Snapshot | None) -> CheckedOut:
+    return CheckedOut(
+        repo=repo,
+        ref=found.ref,
+        head_sha=found.head_sha,
+        tree_hash=EMPTY if snapshot is None else snapshot.tree_hash,
+        files=0 if snapshot is None else snapshot.files,
+        bytes=0 if snapshot is None else snapshot.bytes,
+        archive_sha256=None if snapshot is None else sha256(snapshot.archive).hexdigest(),
+        left_out=found.left_out[:TOLD_MAX],
+        left_out_by=dict(Counter(each.reason for each in found.left_out)),
+        hooks=found.hooks[:TOLD_MAX],
+    )
+
+
+async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor: Redactor) -> Done:
+    """Look through the workspace; findings are no failure of the step."""
+    data = await eyes.told(CHECKED_OUT)
+    out: dict[str, Any] = {} if data is None else msgspec.json.decode(data)
+    seen = await examine(
+        place,
+        redactor,
+        eyes.bounds,
+        eyes.clock,
+        left_out=msgspec.convert(out.get("left_out", []), tuple[Skipped, ...]),
+        hooks=out.get("hooks", []),
+        tree_hash=EMPTY if course.snapshot is None else course.snapshot.tree_hash,
+    )
+    notes = (
+        Note("workspace.ingested", seen.inventory),
+        *(Note("scan.completed", scan, "info" if scan.status == "completed" else "warning") for scan in seen.scans),
+        *(Note("finding.opened", found, "warning") for found in seen.findings),
+    )
+    return Done("succeeded", redactor.text(f"{len(seen.findings)} findings"), notes=notes)

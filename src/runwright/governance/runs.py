@@ -1,0 +1,165 @@
+"""Make runtime runs: from an order to the command that creates the run, with everything pinned that it will need."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from runwright import ids
+from runwright.agents.agents import Agents
+from runwright.domain.accounts import Project
+from runwright.domain.agent_terms import Budget
+from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.job_terms import project_limit
+from runwright.domain.repository import read_repository, require_ref
+from runwright.domain.run import ORCHESTRATED, RUNTIME, Spec
+from runwright.domain.runtime_terms import (
+    PIPELINES,
+    WRITES,
+    GateTerms,
+    IngestStep,
+    Mode,
+    RunPolicy,
+    RuntimeProfile,
+    RuntimeTerms,
+    Step,
+    pinned,
+)
+from runwright.domain.tenancy import Actor, Cause
+from runwright.engine.engine import Engine
+from runwright.engine.requests import Submitted
+from runwright.engine.values import encode
+from runwright.errors import Denied, InvalidRequest
+from runwright.governance.step_models import Models, with_model
+
+QUEUE = "runtime"
+DEFAULT = "audit"
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+
+
+class RuntimeOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks of a runtime run; what is not said is the least: look at an empty workspace, and report."""
+
+    mode: Mode = "audit_readonly"
+    runtime_profile: RuntimeProfile | None = None
+    repo: str | None = None
+    ref: str | None = None
+    objective: str = ""
+    steps: tuple[Step, ...] | None = None
+    pipeline: str | None = None
+    models: Models = Models()
+    budget: Budget = Budget()
+    warn_at_pct: int = 80
+    policy: RunPolicy = RunPolicy()
+    gate: GateTerms = GateTerms()
+    labels: dict[str, str] = {}
+    queue: str = QUEUE
+    priority: int = 0
+    idempotency_key: str | None = None
+
+
+class RuntimeRuns:
+    """Makes runtime runs."""
+
+    def __init__(self, engine: Engine, agents: Agents) -> None:
+        self._engine = engine
+        self._agents = agents
+
+    async def create(
+        self, actor: Actor, project: Project, order: RuntimeOrder, *, request_id: str | None, trace_id: str
+    ) -> Submitted:
+        """Make a run, or find the one that the idempotency key made.
+
+        Raises `InvalidRequest`, `Denied` (`runs.mode_not_allowed`) for a mode that this server makes no runs in,
+        `IdempotencyMismatch`, and what `with_model` raises.
+        """
+        engine = self._engine
+        terms = await with_model(self._agents, actor, project, self._terms(order), order.models)
+        await engine.values.ensure([project.project_id])
+        now = engine.clock.now()
+        encoded = encode({"objective": order.objective})
+        spec = Spec(
+            run_id=ids.new_id("run", now),
+            org_id=project.org_id,
+            project_id=project.project_id,
+            kind=RUNTIME,
+            executor=ORCHESTRATED,
+            queue=order.queue,
+            payload=engine.values.ref(project.project_id, encoded),
+            priority=order.priority,
+            weight=project.weight,
+            limits=project_limit(project),
+            tags=order.labels,
+            idempotency_key=order.idempotency_key,
+            runtime=terms,
+            trace_id=trace_id,
+            created_at=now,
+            created_by=actor.label,
+            created_by_user_id=actor.user_id,
+            created_by_user_name=actor.name,
+            created_by_email=actor.email,
+        )
+        opening, spec = engine.submitter.opened(spec)
+        submit = Submit(
+            spec=spec,
+            opening=opening,
+            payload=engine.values.seal_payload(spec, encoded),
+            cause=Cause(actor.label, None, request_id),
+            idempotency=_idempotency(project, order),
+        )
+        made: Submitted = await engine.commit.apply(submit)
+        return made
+
+    def _terms(self, order: RuntimeOrder) -> RuntimeTerms:
+        allowed = self._engine.settings.runtime_modes
+        if allowed and order.mode not in allowed:
+            detail = f"this server makes no runs in the mode {order.mode}"
+            raise Denied(detail, code="runs.mode_not_allowed", data={"allowed": list(allowed)})
+        profile = order.runtime_profile or ("container_write" if order.mode in WRITES else "container_readonly")
+        if profile == "container_write" and order.mode not in WRITES:
+            raise InvalidRequest.at("runtime_profile", f"the mode {order.mode} lets no run write")
+        if order.repo is not None:
+            private = self._engine.settings.repository_private
+            read_repository(order.repo, self._engine.settings.repository_roots, allow_private=private)
+        if order.ref is not None:
+            if order.repo is None:
+                raise InvalidRequest.at("ref", "is that of a repository; name one as repo")
+            require_ref(order.ref)
+        return RuntimeTerms(
+            mode=order.mode,
+            runtime_profile=profile,
+            repo=order.repo,
+            ref=order.ref,
+            objective=order.objective,
+            steps=_steps(order),
+            budget=order.budget,
+            warn_at_pct=order.warn_at_pct,
+            policy=order.policy,
+            gate=order.gate,
+        )
+
+
+def _steps(order: RuntimeOrder) -> tuple[Step, ...]:
+    if order.steps is not None and order.pipeline is not None:
+        raise InvalidRequest.at("pipeline", "say either steps or a pipeline")
+    if order.steps is None:
+        named = PIPELINES.get(order.pipeline or DEFAULT)
+        if named is None:
+            raise InvalidRequest.at("pipeline", f"is none of {', '.join(PIPELINES)}")
+        return named
+    steps = order.steps
+    if order.repo is not None and not any(isinstance(step, IngestStep) for step in steps):
+        steps = (IngestStep(), *steps)  # what works in a repository needs it
+    try:
+        return pinned(steps)
+    except ValueError as twice:
+        raise InvalidRequest.at("steps", str(twice)) from None
+
+
+def _idempotency(project: Project, order: RuntimeOrder) -> IdempotencyKey | None:
+    if order.idempotency_key is None:
+        return None
+    asked = msgspec.structs.replace(order, idempotency_key=None)
+    digest = sha256(_canonical(asked)).hexdigest()
+    return IdempotencyKey(f"{project.project_id}/runtime.create", order.idempotency_key, digest)

@@ -1,0 +1,4 @@
+-- works with: 25
+-- The route of the local model says what that takes, now that prompts are kept within it.
+UPDATE routes SET definition = convert_to('{"kind":"local","model":"smollm2-135m-instruct","provider":null,"price":{"input":0,"cached":null,"output":0},"max_output_tokens":512,"context_window":4096}', 'UTF8')
+WHERE definition = convert_to('{"kind":"local","model":"smollm2-135m-instruct","provider":null,"price":{"input":0,"cached":null,"output":0},"max_output_tokens":512,"context_window":8192}', 'UTF8');

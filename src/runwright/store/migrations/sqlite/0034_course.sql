@@ -1,0 +1,3 @@
+-- works with: 33
+-- How far a runtime run has come: what its log says, kept beside it.
+ALTER TABLE runs ADD COLUMN course BLOB;
