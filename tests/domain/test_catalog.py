@@ -18,6 +18,7 @@ from runwright.domain.catalog import (
     excluded,
     ranking,
 )
+from runwright.domain.histogram import histogram_of
 from runwright.domain.kpi_sums import Rate, Spread, Sums
 from runwright.domain.price import Price, Rates
 
@@ -30,7 +31,7 @@ def past(completed: int, runs: int, seconds: int = 10) -> Sums:
     return Sums(
         ended=runs,
         rates={"success_rate": Rate(completed, runs)},
-        spreads={"model_latency": Spread(0, {seconds * 1_000_000: runs})},
+        spreads={"model_latency": Spread(0, histogram_of([seconds * 1_000_000] * runs))},
     )
 
 

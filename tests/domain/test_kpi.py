@@ -1,17 +1,20 @@
 """KPIs add up: however facts are cut and merged, the sums are those of a recount, and quantiles those of the values."""
 
 import statistics
+from collections import Counter
 from math import ceil
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runwright.domain.histogram import Lanes, histogram_of, packed, place_of, unpacked, value_at
 from runwright.domain.instants import DAY_US, HOUR_US
 from runwright.domain.kpi import Counted, Window, compared, count_interval, median_ranks, wilson, windows
 from runwright.domain.kpi_facts import COUNTED, READ, Fact, Facts, Log, Told, read_log
 from runwright.domain.kpi_metrics import RATES, SPREADS
-from runwright.domain.kpi_sums import WHOLE, WIDTHS, Place, Spread, Sums, fold, pieces, rounded
+from runwright.domain.kpi_sums import WHOLE, WIDTHS, Place, Spread, Sums, fold, pieces
+from runwright.store.queries.kpi import decoded, encoded
 from tests.domain.specimens import T0
 
 HOUR = st.integers(0, 5_000).map(lambda hour: T0 // HOUR_US * HOUR_US + hour * HOUR_US)
@@ -64,7 +67,7 @@ def test_a_window_of_merged_pieces_equals_a_recount_of_its_runs(facts: list[Fact
         for fact in facts:
             mine = project in (WHOLE, fact.project_id) and (dimension == WHOLE or fact.model == label)
             if mine and since <= fact.ended_at < until:
-                recount.take(fact)
+                recount.take([fact])
         assert found == recount
 
 
@@ -83,15 +86,16 @@ def test_pieces_cover_every_hour_once_and_begin_where_their_grain_does(one: int,
 @given(st.lists(st.integers(0, 10**13), min_size=1, max_size=60), st.sampled_from([0.5, 0.9]))
 def test_a_quantile_is_that_of_the_values_within_half_a_percent(values: list[int], share: float):
     spread = Spread()
-    for value in values:
-        spread.take(value)
+    spread.take(values[: len(values) // 2])
+    for value in values[len(values) // 2 :]:
+        spread.take([value])
     exact = sorted(values)[ceil(share * len(values)) - 1]
     assert spread.quantile(share) == rounded(exact)
     assert abs(rounded(exact) - exact) <= exact / 200
     assert spread.total == sum(values)
     if share == 0.5:
         assert spread.quantile(0.5) == rounded(statistics.median_low(values))
-        low, high = spread.at(*median_ranks(len(values)))
+        low, high = Lanes(spread.histogram).at(*median_ranks(len(values)))
         assert low <= rounded(exact) <= high
 
 
@@ -100,6 +104,32 @@ def test_values_beneath_a_thousand_are_as_they_are_and_a_half_goes_up():
     kept = [0, 999, 1000, 1000, 1010, 1990, 3_500, 3_520, 9_950, 10_000, 123_000, 60_000_000]
     assert [rounded(each) for each in values] == kept
     assert len({rounded(value) for value in range(10_000, 100_000)}) == 351, "350 a decade, and the next one's first"
+    assert rounded(-1) == 0
+
+
+def rounded(value: int) -> int:
+    return value_at(place_of(value))
+
+
+@given(st.lists(st.integers(0, 2**63), max_size=30), st.lists(st.integers(0, 2**63), max_size=30))
+def test_histograms_are_added_up_exactly_and_come_back_from_their_lanes(some: list[int], others: list[int]):
+    both = histogram_of(some) + histogram_of(others)
+    assert both == histogram_of(some + others) == unpacked(*packed(both))
+    assert [*Lanes(both).pairs()] == sorted(Counter(map(rounded, some + others)).items())
+    assert Lanes(both).n == len(some) + len(others)
+
+
+@given(st.integers(0, 10**15))
+def test_larger_values_have_no_smaller_places_and_a_rounded_value_its_own(value: int):
+    assert place_of(value) <= place_of(value + 1) <= place_of(value) + 1
+    assert place_of(rounded(value)) == place_of(value)
+
+
+@settings(max_examples=25)
+@given(st.lists(ENDED, min_size=1, max_size=15))
+def test_sums_that_are_stored_come_back_as_they_were(facts: list[Fact]):
+    for sums in fold(facts).values():
+        assert decoded(encoded(sums)) == sums
 
 
 def test_an_interval_of_a_share_is_wilsons():
@@ -122,11 +152,9 @@ def test_no_difference_is_stated_of_fewer_than_five():
     compare, baseline = windows(T0 // HOUR_US * HOUR_US, 7, 28)
     four, five = Sums(), Sums()
     for sums, count in ((four, 4), (five, 5)):
-        for _ in range(count):
-            sums.take(ended("completed"))
+        sums.take([ended("completed")] * count)
     worse = Sums()
-    for _ in range(5):
-        worse.take(ended("failed"))
+    worse.take([ended("failed")] * 5)
     told = {}
     for name, sums in (("four", four), ("five", five)):
         made = compared(Counted(compare, sums), Counted(baseline, worse), baseline.since)

@@ -12,9 +12,10 @@ from typing import Literal
 
 import msgspec
 
+from runwright.domain.histogram import Lanes
 from runwright.domain.instants import DAY_US, HOUR_US
 from runwright.domain.kpi_metrics import PER, RATES, SPREADS, Direction, SpreadMetric, Unit
-from runwright.domain.kpi_sums import Spread, Sums, rank_of
+from runwright.domain.kpi_sums import Sums, rank_of
 
 Z = 1.959963984540054
 """The 97.5th percentile of the normal distribution: intervals are of 95 %."""
@@ -110,13 +111,13 @@ def median_ranks(n: int) -> tuple[int, int]:
     return max(int(n / 2 - half), 1), min(int(n / 2 + half) + 1, n)
 
 
-def mean_interval(spread: Spread) -> Interval | None:
+def mean_interval(total: int, lanes: Lanes) -> Interval | None:
     """Return the interval of a mean of what is never negative, by its standard error; None of fewer than two."""
-    n = spread.n
+    n = lanes.n
     if n < 2:
         return None
-    mean = spread.total / n
-    square = sum(count * (value - mean) ** 2 for value, count in spread.times.items()) / (n - 1)
+    mean = total / n
+    square = sum(count * (value - mean) ** 2 for value, count in lanes.pairs()) / (n - 1)
     half = Z * sqrt(square / n)
     return max(mean - half, 0.0), mean + half
 
@@ -161,11 +162,14 @@ def _share(sums: Sums, name: str) -> Value:
 
 def _spread(counted: Counted, metric: SpreadMetric) -> Value:
     spread, censored = counted.sums.spread(metric.id), _censored(counted, metric.id)
-    n, per = spread.n, PER.get(metric.unit, 1)
+    lanes, per = Lanes(spread.histogram), PER.get(metric.unit, 1)
+    n = lanes.n
     if n == 0:
         return Value(None, None, 0, None, censored)
-    median, p90, low, high = spread.at(rank_of(0.5, n), rank_of(0.9, n), *median_ranks(n))
-    value, interval = (median, (low, high)) if metric.is_length else (spread.total / n, mean_interval(spread))
+    median, p90, low, high = lanes.at(rank_of(0.5, n), rank_of(0.9, n), *median_ranks(n))
+    value, interval = (
+        (median, (low, high)) if metric.is_length else (spread.total / n, mean_interval(spread.total, lanes))
+    )
     told = None if interval is None else (interval[0] / per, interval[1] / per)
     return Value(value / per, p90 / per, n, told, censored)
 

@@ -1,19 +1,18 @@
 """Facts of ended runs, added up: by hour, day and 32 days, of an organization or a project, whole or by one label.
 
 Sums merge, so a window is the sum of the widest pieces that it is made of, and equals a recount of its facts exactly.
-A length of time, a cost and a count are kept within half a percent (`rounded`): each value with how often it was there,
-so that medians and other quantiles are those of the rounded values, exactly. Sums of money and counts are not rounded.
+A length of time, a cost and a count are kept within half a percent: each value with how often it was there, so that
+medians and other quantiles are those of the rounded values, exactly. Sums of money and counts are not rounded.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from math import ceil
 
 import msgspec
 
+from runwright.domain.histogram import Lanes, histogram_of
 from runwright.domain.instants import DAY_US, HOUR_US
 from runwright.domain.kpi_facts import Fact
 from runwright.domain.kpi_metrics import RATES, SPREADS
@@ -26,46 +25,32 @@ WIDTHS: dict[str, int] = {"block": 32 * DAY_US, "day": DAY_US, "hour": HOUR_US}
 DIMENSIONS = ("kind", "mode", "repo", "model")
 """What runs are grouped by; a run without one is in no group of it."""
 
-_EXACT = 1000
 
-
-class Spread(msgspec.Struct, omit_defaults=True):
-    """Values: what they add up to, and how often each was there, `rounded`."""
+class Spread(msgspec.Struct):
+    """Values: what they add up to, and the `histogram` of what they are `rounded` to."""
 
     total: int = 0
-    times: dict[int, int] = {}
+    histogram: int = 0
 
     @property
     def n(self) -> int:
         """Return how many values there are."""
-        return sum(self.times.values())
+        return Lanes(self.histogram).n
 
-    def take(self, value: int) -> None:
-        """Add a value."""
-        self.total += value
-        place = rounded(value)
-        self.times[place] = self.times.get(place, 0) + 1
+    def take(self, values: Sequence[int]) -> None:
+        """Add values."""
+        self.total += sum(values)
+        self.histogram += histogram_of(values)
 
     def merge(self, other: Spread) -> None:
         """Add the values of another."""
         self.total += other.total
-        if not self.times:
-            self.times = dict(other.times)
-            return
-        mine = self.times
-        for place, count in other.times.items():
-            mine[place] = mine.get(place, 0) + count
-
-    def at(self, *ranks: int) -> list[int]:
-        """Return the values of ranks from 1 to n, smallest first."""
-        places = sorted(self.times)
-        through = list(accumulate(map(self.times.__getitem__, places)))
-        return [places[bisect_left(through, rank)] for rank in ranks]
+        self.histogram += other.histogram
 
     def quantile(self, share: float) -> int | None:
         """Return the smallest value that `share` of all do not exceed; None without any."""
-        n = self.n
-        return self.at(rank_of(share, n))[0] if n else None
+        lanes = Lanes(self.histogram)
+        return lanes.at(rank_of(share, lanes.n))[0] if lanes.n else None
 
 
 def rank_of(share: float, n: int) -> int:
@@ -88,18 +73,18 @@ class Sums(msgspec.Struct, omit_defaults=True):
     rates: dict[str, Rate] = {}
     spreads: dict[str, Spread] = {}
 
-    def take(self, fact: Fact) -> None:
-        """Add an ended run."""
-        self.ended += 1
+    def take(self, facts: Sequence[Fact]) -> None:
+        """Add ended runs."""
+        self.ended += len(facts)
         for rate in RATES:
-            hits, of = rate.counts(fact.facts)
-            if of:
+            counts = [rate.counts(fact.facts) for fact in facts]
+            if of := sum(each[1] for each in counts):
                 kept = self.rates.setdefault(rate.id, Rate())
-                kept.hits += hits
+                kept.hits += sum(each[0] for each in counts if each[1])
                 kept.of += of
         for spread in SPREADS:
-            for value in spread.values(fact.facts):
-                self.spreads.setdefault(spread.id, Spread()).take(value)
+            if values := [value for fact in facts for value in spread.values(fact.facts)]:
+                self.spreads.setdefault(spread.id, Spread()).take(values)
 
     def merge(self, other: Sums) -> None:
         """Add other sums."""
@@ -140,28 +125,16 @@ class Piece(msgspec.Struct, frozen=True):
     until: int
 
 
-def rounded(value: int) -> int:
-    """Return a value within half a percent, a half up; smaller ones than 1000 are as they are.
-
-    Of its first three digits, 100 to 199 go in steps of 1, to 499 of 2, to 999 of 5: what people write is as they wrote
-    it, and a decade has 350 values.
-    """
-    if value < _EXACT:
-        return value
-    unit: int = 10 ** (len(str(value)) - 3)
-    digits = value // unit
-    step = unit * (1 if digits < 200 else 2 if digits < 500 else 5)
-    return (value + step // 2) // step * step
-
-
 def fold(facts: Iterable[Fact], born: Iterable[Born] = ()) -> dict[Place, Sums]:
     """Add up ended runs, in every place that each of them counts in, and those that were made."""
     # Each is taken once, in its hour; the wider pieces of time and the organizations are sums of those.
-    narrow: dict[tuple[str, str, str, str, int], Sums] = {}
+    together: dict[tuple[str, str, str, str, int], list[Fact]] = {}
     for fact in facts:
         for dimension, label in _labels(fact):
-            key = (fact.org_id, fact.project_id, dimension, label, fact.hour_at)
-            narrow.setdefault(key, Sums()).take(fact)
+            together.setdefault((fact.org_id, fact.project_id, dimension, label, fact.hour_at), []).append(fact)
+    narrow: dict[tuple[str, str, str, str, int], Sums] = {}
+    for key, ended in together.items():
+        narrow.setdefault(key, Sums()).take(ended)
     for birth in born:
         key = (birth.org_id, birth.project_id, WHOLE, WHOLE, birth.hour_at)
         narrow.setdefault(key, Sums()).born += birth.count
