@@ -4,7 +4,7 @@
 
     Error  .code (stable)  .detail (safe to show)  .retryable  .data (details)
     ├─ InvalidRequest (.fields)      AmbiguousRequest, UnsupportedMedia, MethodNotAllowed, RangeNotSatisfiable,
-    │                                InvalidSettings
+    │                                InvalidSettings, PolicyInvalid
     ├─ NotFound                      also: not yours
     ├─ Conflict                      InvalidTransition, StaleLease, Overtaken, IdempotencyMismatch, AlreadyExists
     │                                SubjectChanged, AlreadyDecided (to come: ThreadBusy)
@@ -46,6 +46,7 @@ from runwright.errors.tree import (
     OutcomeUnknown,
     Overloaded,
     Overtaken,
+    PolicyInvalid,
     QuotaExceeded,
     RangeNotSatisfiable,
     RateLimited,
@@ -90,6 +91,7 @@ __all__ = [
     "OutcomeUnknown",
     "Overloaded",
     "Overtaken",
+    "PolicyInvalid",
     "ProviderRejected",
     "ProviderUnavailable",
     "QuotaExceeded",

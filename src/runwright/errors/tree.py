@@ -81,6 +81,21 @@ class AmbiguousRequest(InvalidRequest):
     summary = "The request names what it means in two ways, or in none."
 
 
+class PolicyInvalid(InvalidRequest):
+    """Refuse a policy, a list of suppressions or a baseline that does not say what such a file may say."""
+
+    code = "policy.invalid"
+    summary = "The policy file is not valid."
+
+    @classmethod
+    def of(cls, name: str, place: str, line: int | None, message: str) -> Self:
+        """Refuse a file for what stands at a place of it, and in a line, as far as that is known."""
+        where = name if line is None else f"{name}:{line}"
+        detail = ": ".join(part for part in (where, place, message) if part)
+        data = {"file": name, "line": line, "place": place}
+        return cls(detail, fields=[FieldError(place, message)], data=data)
+
+
 class UnsupportedMedia(InvalidRequest):
     """Refuse a body that is not JSON."""
 
