@@ -84,18 +84,17 @@ def opened(fd: int, name: str, path: str) -> int:
     return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
 
 
-def replace(fd: int, name: str, path: str, content: bytes, owner: int | None) -> bool:
+def replace(fd: int, name: str, path: str, content: bytes, owner: int | None, *, program: bool | None = None) -> bool:
     """Write a whole file in an open directory, or nothing of it; return whether there was none before.
 
-    It keeps the right to be executed. Raises `Outside` for what is no ordinary file.
+    It keeps the right to be executed, unless `program` says. Raises `Outside` for what is no ordinary file.
     """
-    mode = 0o644
     new = _missing(fd, name)
     if not new:
-        found = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
-        if not stat.S_ISREG(found):
+        if not stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
             raise Outside(_why(fd, name, path))
-        mode |= 0o111 if found & stat.S_IXUSR else 0
+        program = is_program(fd, name) if program is None else program
+    mode = 0o755 if program else 0o644
     made = f".runwright-{os.urandom(8).hex()}"
     out = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=fd)
     try:
@@ -109,6 +108,11 @@ def replace(fd: int, name: str, path: str, content: bytes, owner: int | None) ->
         os.unlink(made, dir_fd=fd)
         raise
     return new
+
+
+def is_program(fd: int, name: str) -> bool:
+    """Tell whether what has a name in an open directory may be executed."""
+    return bool(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode & stat.S_IXUSR)
 
 
 def names(fd: int) -> list[str]:
