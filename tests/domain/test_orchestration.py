@@ -11,7 +11,7 @@ from runwright.domain import next_move as m
 from runwright.domain import runtime_events as r
 from runwright.domain.agent_events import BudgetReached
 from runwright.domain.agent_terms import Budget
-from runwright.domain.course import Course, DoneStep, Findings, GateStanding, OpenStep
+from runwright.domain.course import Course, DoneStep, Findings, OpenStep
 from runwright.domain.events import Draft
 from runwright.domain.orchestration import follow, gate_status, stop_of
 from runwright.domain.redaction import compose
@@ -26,7 +26,7 @@ from runwright.domain.runtime_terms import (
     RuntimeTerms,
     pinned,
 )
-from runwright.domain.verdict import STOPS, Stop, of_failure
+from runwright.domain.verdict import STOPS, GateStanding, Stop, of_failure
 from tests.domain.specimens import SECOND, SPECIMENS, T0, begun, done, text
 
 BUILD, TESTS, REPORT = (

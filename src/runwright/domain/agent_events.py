@@ -191,6 +191,14 @@ class ToolDenied(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     comment: RedactedText | None = None
 
 
+class UsageUnverified(msgspec.Struct, frozen=True, kw_only=True):
+    """`usage.unverified`: a provider answered, and said that it used no token at all; what was reserved counts."""
+
+    llm_call_id: str
+    provider: str
+    model: str
+
+
 class BudgetReached(msgspec.Struct, frozen=True, kw_only=True):
     """`budget.warning`, `budget.exhausted`: how much of which limit is used.
 
@@ -255,6 +263,7 @@ RECORDS: dict[str, tuple[Literal["output", "model", "tool", "budget"], type[msgs
     "llm.response": ("model", ModelAnswered),
     "llm.retry": ("model", ModelRetried),
     "usage.recorded": ("model", UsageRecorded),
+    "usage.unverified": ("model", UsageUnverified),
     "tool.call": ("tool", ToolCall),
     "tool.result": ("tool", ToolResult),
     "tool.denied": ("tool", ToolDenied),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from runwright.domain.verdict import GateStatus, Stop
+from runwright.domain.loop_course import LoopCourse
+from runwright.domain.verdict import GateStanding, GateStatus, Stop
 from runwright.domain.workspace import WorkspaceSnapshot
 
 STAGES_KEPT = 50
@@ -36,16 +37,6 @@ class DoneStep(msgspec.Struct, frozen=True, omit_defaults=True):
     duration_ms: int = 0
     detail: str = ""
     blocks: bool = False
-
-
-class GateStanding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a gate said last."""
-
-    gate_id: str
-    name: str
-    status: str
-    required: bool
-    detail: str = ""
 
 
 class Findings(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,6 +77,8 @@ class Course(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     narrative: str = ""
     stop: Stop | None = None
     gate_status: GateStatus = "skipped"
+    loop: LoopCourse | None = None
+    """Where its remediation loop stands, if it is one."""
 
     def has_done(self, step_id: str) -> bool:
         """Tell whether a step has ended, or was skipped."""

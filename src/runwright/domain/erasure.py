@@ -14,8 +14,10 @@ from msgspec.structs import replace
 
 from runwright.domain.chain import body, data_digest
 from runwright.domain.events import Event
+from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.redaction import RedactedText
 from runwright.domain.run import Spec, ValueRef
+from runwright.domain.runtime_terms import RuntimeTerms
 
 ACTION = "run.erased"
 _NO_VALUE = ValueRef("", 0, RedactedText(""))
@@ -58,9 +60,14 @@ def opening_without_data(opening: bytes) -> bytes:
         gather=None if was.gather is None else replace(was.gather, key=""),
         created_by_user_name=None,
         created_by_email=None,
-        runtime=None if was.runtime is None else replace(was.runtime, repo=None, ref=None, objective="", steps=()),
+        runtime=None if was.runtime is None else _anonymous(was.runtime),
     )
     return _encode(spec)
+
+
+def _anonymous(terms: RuntimeTerms) -> RuntimeTerms:
+    loop = None if terms.loop is None else LoopTerms()
+    return replace(terms, repo=None, ref=None, objective="", steps=(), loop=loop)
 
 
 def receipt(seq: int, head: bytes, genesis: bytes, opening: bytes) -> Erased:

@@ -13,12 +13,16 @@ import msgspec
 from msgspec.structs import replace
 
 from runwright.domain import agent_events as a
+from runwright.domain import loop_fold
 from runwright.domain import runtime_events as r
 from runwright.domain.commands import Decision
-from runwright.domain.course import STAGES_KEPT, Course, DoneStep, GateStanding, OpenStep, StageAt
+from runwright.domain.course import STAGES_KEPT, Course, DoneStep, OpenStep, StageAt
 from runwright.domain.events import Draft
+from runwright.domain.loop_course import LoopCourse
+from runwright.domain.loop_terms import LoopTerms
+from runwright.domain.progress import not_green
 from runwright.domain.runtime_terms import RuntimeTerms
-from runwright.domain.verdict import BY_LIMIT, GateStatus, Stop
+from runwright.domain.verdict import BY_LIMIT, GateStanding, GateStatus, Stop
 
 Told = TypeVar("Told")
 Follow = Callable[[Course, bytes, int], Course]
@@ -26,12 +30,18 @@ TURNS = "turns"
 """The limit of one step, not of the run: at its end the step has failed."""
 
 
+def course_of(terms: RuntimeTerms) -> Course:
+    """Return the course of a run that nothing has happened to."""
+    return Course(loop=None if terms.loop is None else LoopCourse())
+
+
 def follow(course: Course, drafts: Iterable[Draft], at: int) -> Course:
     """Return the course after these events, which happened at an instant (µs)."""
     for draft in drafts:
         step = _STEPS.get(draft.type)
-        if step is not None:
+        if step is not None and (course.loop is None or draft.type not in loop_fold.OWN):
             course = step(course, draft.data, at)
+        course = loop_fold.follow(course, draft.type, draft.data, at)
     return course
 
 
@@ -44,6 +54,8 @@ def gate_status(course: Course, terms: RuntimeTerms) -> GateStatus:
     """Return what the gates and the findings say together; what has not run is not green."""
     if course.pending:
         return "needs_approval"
+    if course.loop is not None and terms.loop is not None:
+        return _of_loop(course, course.loop, terms, terms.loop)
     if any(step.status == "failed" and step.kind != "gate" and step.blocks for step in course.done):
         return "error"
     required = [gate for gate in course.gates if gate.required]
@@ -53,6 +65,16 @@ def gate_status(course: Course, terms: RuntimeTerms) -> GateStatus:
     if any(course.findings.open.get(severity, 0) for severity in terms.gate.blocking):
         return "blocked"
     return "passed" if course.gates or course.findings.scanned else "skipped"
+
+
+def _of_loop(course: Course, loop: LoopCourse, terms: RuntimeTerms, asked: LoopTerms) -> GateStatus:
+    """Return what the last look at the kept tree says."""
+    if loop.standing is None:
+        return "skipped"
+    if not loop.standing.complete:
+        return "error"
+    left = any(loop.standing.findings.get(severity, 0) for severity in terms.gate.blocking)
+    return "blocked" if left or not_green(loop.gates, loop.terms or asked) else "passed"
 
 
 def gate_so_far(course: Course) -> GateStatus:

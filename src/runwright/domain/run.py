@@ -45,7 +45,10 @@ AGENT = "agent"
 RUNTIME, ORCHESTRATED = "runtime", "orchestrated"
 """The kind of a runtime run, and its executor."""
 
-CONVERSING: frozenset[str] = frozenset({AGENT, RUNTIME})
+LOOP, OMAR = "loop", "omar"
+"""The kind of a remediation loop, which is a runtime run, and its executor."""
+
+CONVERSING: frozenset[str] = frozenset({AGENT, RUNTIME, LOOP})
 """The kinds of runs whose executing side calls models itself, and whose log opens with `run.started`."""
 
 ENDPOINT = "endpoint"

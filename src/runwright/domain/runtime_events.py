@@ -18,7 +18,7 @@ from runwright.domain.verdict import GateStatus, StopClass
 from runwright.domain.workspace import WorkspaceSnapshot
 
 StepStatus = Literal["succeeded", "failed", "denied", "skipped", "outcome_unknown"]
-GateResultStatus = Literal["green", "red", "not_run", "error"]
+GateResultStatus = Literal["green", "red", "not_run", "error", "flaky"]
 
 
 class RuntimeStarted(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

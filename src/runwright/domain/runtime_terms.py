@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from runwright.domain.agent_terms import AgentTerms, Budget, Tool
 from runwright.domain.approval import DECIDERS, Excluded, Quorum, Risk, Roles, TtlSeconds
+from runwright.domain.loop_terms import LoopTerms
 
 Mode = Literal["advice", "audit_readonly", "edit_gated", "autonomous_gated"]
 MODES: tuple[Mode, ...] = ("advice", "audit_readonly", "edit_gated", "autonomous_gated")
@@ -193,6 +194,7 @@ class RuntimeTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     warn_at_pct: int = 80
     policy: RunPolicy = RunPolicy()
     gate: GateTerms = GateTerms()
+    loop: LoopTerms | None = None
 
     @property
     def tools(self) -> tuple[Tool, ...]:

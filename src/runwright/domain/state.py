@@ -19,9 +19,8 @@ from runwright.domain import events as e
 from runwright.domain import job_events as w
 from runwright.domain.amendments import Rescheduled
 from runwright.domain.chain import genesis
-from runwright.domain.course import Course
 from runwright.domain.ending import draft
-from runwright.domain.run import AGENT, CONVERSING, RUNTIME, Paused, Run, State, Usage
+from runwright.domain.run import AGENT, CONVERSING, Paused, Run, State, Usage
 from runwright.domain.schedule import inside
 from runwright.domain.tenancy import system
 from runwright.errors import AlreadyDecided, InvalidTransition, Overtaken, StaleLease
@@ -166,7 +165,9 @@ def _submit(command: c.Submit, at: int) -> c.Decision:
         return c.Decision(run, (answering.opening(run, command.opening, *waits, actor=actor), *command.drafts))
     if spec.runtime is not None:
         begun = draft("run.started", runtime_ends.started(run, command.opening, *waits), "created", actor=actor)
-        return orchestration.followed(c.Decision(run, (begun, *command.drafts)), Course(), at)
+        return orchestration.followed(
+            c.Decision(run, (begun, *command.drafts)), orchestration.course_of(spec.runtime), at
+        )
     data = e.Created(Raw(command.opening), run.state, run.due_at, run.expires_at, *waits)
     created = draft("run.created", data, "created", actor=actor)
     return c.Decision(run, (created, *command.drafts))
@@ -254,7 +255,7 @@ def _restart(run: Run, command: c.Restart, at: int) -> c.Decision:
         raise InvalidTransition(
             "an agent run is not restarted: pause and resume it, or cancel it and take its turn again with :retry"
         )
-    if run.spec.kind == RUNTIME:
+    if run.spec.runtime is not None:
         raise InvalidTransition("a runtime run is not restarted: pause and resume it, or cancel it and make another")
     if run.started_at is None and run.wait is not None:
         raise InvalidTransition(f"a run that never began cannot be restarted: it waits for its {run.wait.on}")

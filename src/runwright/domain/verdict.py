@@ -42,10 +42,13 @@ STOPS: dict[str, Row] = {
     "MAX_COST_EXCEEDED": Row("budget_exhausted", "completed", BY_GATE),
     "MAX_RUNTIME_EXCEEDED": Row("budget_exhausted", "completed", BY_GATE),
     "MAX_TOOL_CALLS_EXCEEDED": Row("budget_exhausted", "completed", BY_GATE),
+    "MAX_ITERATIONS": Row("budget_exhausted", "completed", BY_GATE),
+    "DIMINISHING_RETURNS": Row("budget_exhausted", "completed", BY_GATE),
     "PATH_OUT_OF_SCOPE": Row("blocked_by_policy", "completed", 1),
     "NETWORK_DOMAIN_VIOLATION": Row("blocked_by_policy", "completed", 1),
     "TOOL_DENIED": Row("blocked_by_policy", "completed", 1),
     "POLICY_DENIED": Row("blocked_by_policy", "completed", 1),
+    "FORK_BLOCKED": Row("blocked_by_policy", "completed", 12),
     "APPROVAL_DENIED": Row("blocked_by_policy", "completed", 13),
     "APPROVAL_EXPIRED": Row("awaiting_hitl", "completed", 13),
     "MANUAL_STOP": Row("manual_stop", "cancelled", 1),
@@ -72,6 +75,16 @@ _OF_FAILURES = {
 }
 
 
+class GateStanding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a gate said last."""
+
+    gate_id: str
+    name: str
+    status: str
+    required: bool
+    detail: str = ""
+
+
 class Stop(msgspec.Struct, frozen=True):
     """Why a run ended: a code of `STOPS`, and what there is to say beside it."""
 
@@ -93,6 +106,6 @@ def of_failure(code: str | None) -> str:
     """Return the stop code of a run that failed with an error's code."""
     if code is not None and code.startswith("providers."):
         return "LLM_UNAVAILABLE"
-    if code is not None and code.startswith(("repo.", "ref.")):
+    if code is not None and code.startswith(("repo.", "ref.", "policy.")):
         return "CONFIG_INVALID"
     return _OF_FAILURES.get(code or "", "INFRA_ERROR")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runwright.domain.commands import Debug, Reschedule
-from runwright.domain.run import AGENT, RUNTIME
+from runwright.domain.run import AGENT
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
 from runwright.engine.reader import Reader
@@ -44,7 +44,7 @@ class Amend:
         spec = (await reader.run(run_id)).run.spec
         if spec.kind == AGENT:
             raise Conflict("a run of an agent is not rescheduled; `:retry` its thread", code="runs.not_a_job")
-        if spec.kind == RUNTIME:
+        if spec.runtime is not None:
             raise Conflict("a runtime run is not rescheduled; make another", code="runs.not_a_job")
         sealed = described = None
         if payload is not None:
