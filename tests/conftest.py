@@ -1,4 +1,4 @@
-"""What every test shares: the event loop it runs on, its PostgreSQL, their order."""
+"""What every test shares: the event loop it runs on, its PostgreSQL, its limit of time, their order."""
 
 import gc
 import os
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import settings
 
-from tests import costs, postgres
+from tests import costs, deaths, patience, postgres
 from tests.store.observers import Observer
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
@@ -32,10 +32,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the processes of this session share a PostgreSQL, and tell what its tests cost."""
-    config.pluginmanager.register(costs)
+    """Let the processes of this session share a PostgreSQL, tell what its tests cost, and of which a process died."""
     if not hasattr(config, "workerinput"):
         postgres.begin_session()
+    for plugin in (costs, patience, deaths):
+        config.pluginmanager.register(plugin)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

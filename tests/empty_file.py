@@ -5,7 +5,6 @@ To apply the migrations takes longer than many a test; the tests of migrations d
 
 import asyncio
 import fcntl
-import os
 import shutil
 import threading
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from runwright.clock import FrozenClock
 from runwright.store.sqlite.connection import FILE
 from runwright.store.sqlite.store import SqliteStore
-from tests.postgres import SHARED
+from tests import shared
 
 
 def put_into(directory: Path) -> None:
@@ -25,11 +24,10 @@ def put_into(directory: Path) -> None:
 
 
 def _template() -> Path:
-    shared = Path(os.environ[SHARED])
-    template = shared / "empty"
+    template = shared.directory() / "empty"
     if (template / "made").exists():
         return template
-    with (shared / "empty-lock").open("w") as lock:
+    with (shared.directory() / "empty-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (template / "made").exists():
             making = threading.Thread(target=asyncio.run, args=(_make(template),))  # the caller's may have a loop

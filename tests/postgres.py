@@ -28,12 +28,11 @@ import asyncpg
 from runwright.clock import FrozenClock
 from runwright.store.postgres import row_security
 from runwright.store.postgres.store import PostgresStore
+from tests import shared
 
 GIVEN = "RUNWRIGHT_TEST_DATABASE_URL"
 SECURED = bool(os.environ.get("RUNWRIGHT_TEST_ROW_SECURITY"))
 """Whether the suites that run on both databases run on a PostgreSQL with row-level security."""
-SHARED = "RUNWRIGHT_TEST_SHARED"
-"""The environment variable that names the directory which the processes of a session share."""
 SETTINGS = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0",
     "max_connections=400", "shared_buffers=128MB", "autovacuum=off", "listen_addresses=127.0.0.1",
@@ -162,7 +161,7 @@ def begin_session() -> None:
     The guard hears that the session has ended when its input ends, however the session ended.
     """
     directory = tempfile.mkdtemp(prefix="runwright-test-")
-    os.environ[SHARED] = directory
+    os.environ[shared.NAME] = directory
     _guards.append(subprocess.Popen(["/bin/sh", "-c", GUARD, "guard", directory], stdin=subprocess.PIPE))
 
 
@@ -325,7 +324,7 @@ atexit.register(_let_go)
 
 def _server() -> tuple[str, str]:
     """Return the URL of the session's server and the name of its template; the first who asks makes both."""
-    directory = Path(os.environ[SHARED])
+    directory = shared.directory()
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         noted = directory / "url"

@@ -11,7 +11,8 @@ from tests.api.served import Served, ok, serving
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(tmp_path / "data") as server:
+    """Serve without anybody who works for agents: the models that are named here are not to be asked."""
+    async with serving(tmp_path / "data", agent_slots=0) as server:
         yield server
 
 
