@@ -342,7 +342,8 @@ async def housed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
     git(repository, "add", ".")
     git(repository, "commit", "-m", "first")
     root.chmod(0o755)
-    async with serving(tmp_path_factory.mktemp("housed"), repository_roots=(str(root),)) as served:
+    ours = {"repository_roots": (str(root),), "scanners": ("none",)}
+    async with serving(tmp_path_factory.mktemp("housed"), **ours) as served:
         yield served, repository, git(repository, "rev-parse", "HEAD").strip()
 
 

@@ -15,7 +15,7 @@ from runwright.domain.redaction import Redactor
 from runwright.domain.sighting import Sighting
 from runwright.sandbox.beneath import Beneath
 from runwright.sandbox.checkout import CheckoutBounds
-from runwright.sandbox.command import Command, Ended
+from runwright.sandbox.command import Command, Ended, Hear
 from runwright.sandbox.ingest import Examined, examine
 from runwright.sandbox.scanner import Ground, Report, ScanBounds, Scanner
 from runwright.sandbox.snapshot import Limits
@@ -36,7 +36,7 @@ class Tree:
         """Return its files."""
         return Beneath(self.root, None)
 
-    async def run(self, command: Command) -> Ended:
+    async def run(self, command: Command, heard: Hear | None = None) -> Ended:
         """Run nothing."""
         raise AssertionError(command)
 

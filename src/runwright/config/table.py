@@ -251,6 +251,15 @@ class Settings:
     scan_max_bytes: int = _setting(64 * MIB, "Bytes of one workspace that a scan looks into", 1, 1024 * MIB)
     scan_s: float = _setting(60.0, "Longest time of one scanner", 0.01, 86_400)
     scan_findings_max: int = _setting(250, "Findings of one scan that are told; the others are counted", 1, 10_000)
+    scan_memory_mb: int = _setting(1024, "Memory of one program that scans, in MiB", 64, 1_048_576)
+    scan_cpus: int = _setting(1, "CPUs of one program that scans", 1, 1024)
+    scan_report_max_bytes: int = _setting(16 * MIB, "Largest report of a program that scans", 1024, 256 * MIB)
+    scanners: tuple[str, ...] = _setting(
+        ("installed",),
+        "Scanners of runs beside those that come with Runwright; `installed` names all that are; one that is named and "
+        "not there has not run",
+        pattern=r"installed|none|[a-z][a-z0-9-]{0,40}",
+    )
     # --- agents and their tools
     runtime_slots: int = _setting(20, "Runtime runs that this server executes at a time; 0: it takes none", 0, 10_000)
     runtime_modes: tuple[str, ...] = _setting(

@@ -3,12 +3,15 @@
 The name of a finding (its fingerprint) is over the rule, the file, the symbol around it and its neighbouring code,
 without white space and with literals by class only: neither its line nor its severity nor its message. So lines that
 are inserted above, another indentation and another severity leave it the same finding (`omar/v2`).
+
+Two scanners that look for the same thing under different numbers have one name for it (`family`). Where they tell of
+the same statement by different lines of it, that is one place.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Literal
 
@@ -27,6 +30,10 @@ _SYMBOL = re.compile(
     r"(?P<indent>[ \t]*)(?:(?:export|default|public|private|protected|static|async|pub|abstract|final)\s+){0,4}"
     r"(?:class|def|function|func|fn|interface|struct|trait|impl|module|namespace)\s+(?P<name>[A-Za-z_]\w{0,120})"
 )
+_TWINS = re.compile(r"(?:bandit:B|ruff:S)(?P<number>\d{3})")
+"""Ruff has the rules of bandit under bandit's numbers."""
+_NEAR = 64
+"""With so many places before it in its file, of its family, is a match compared."""
 _HEADING = re.compile(r"(?P<marks>#{1,6})\s+(?P<name>[^\n]{1,120})")
 
 
@@ -51,8 +58,10 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`finding.opened`: something to be looked at. A `line` of 0 means the whole file, no `file` the whole tree.
 
-    `sources` are all who found it; `baseline_state` compares it with an earlier look.
-    """  # fmt: skip
+    `sources` are all who found it; `baseline_state` compares it with an earlier look. `content_key` is over the rule
+    and the neighbouring code alone: it is the same in a file that was renamed, or in another function. What has no
+    neighbourhood has none.
+    """
 
     finding_id: str
     fingerprint: str
@@ -66,6 +75,15 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     confidence: float
     baseline_state: BaselineState = "new"
     sources: tuple[str, ...] = ()
+    symbol: str = ""
+    content_key: str = ""
+
+
+class _Place(msgspec.Struct):
+    """Where one statement is told of, and by whom so far."""
+
+    first: Match
+    told: set[str]
 
 
 def findings(matches: Iterable[Match]) -> list[Finding]:
@@ -75,12 +93,12 @@ def findings(matches: Iterable[Match]) -> list[Finding]:
     """
     counts: dict[tuple[str, str, bytes], int] = {}
     found: dict[str, Finding] = {}
-    for each in sorted(matches, key=lambda match: (match.file, match.line, match.rule_id, match.tool)):
-        neighbourhood = _neighbourhood(each)
+    for each, place in _placed(sorted(matches, key=lambda match: (match.file, match.line, match.rule_id, match.tool))):
+        neighbourhood = _neighbourhood(place)
         key = (each.tool, each.rule_id, neighbourhood)
         counts[key] = counts.get(key, 0) + 1
         name = sha256(neighbourhood + b"\0" + str(counts[key]).encode()).hexdigest()
-        found[name] = _joined(found[name], each) if name in found else _finding(name, each)
+        found[name] = _joined(found[name], each) if name in found else _finding(name, each, _content_key(place))
     return sorted(found.values(), key=rank)
 
 
@@ -89,15 +107,48 @@ def rank(finding: Finding) -> tuple[str, str, int, str]:
     return (finding.severity, finding.file, finding.line, finding.rule_id)
 
 
+def _placed(matches: Iterable[Match]) -> Iterator[tuple[Match, Match]]:
+    """Yield each match with the first of its statement: of lines that overlap, each tool tells once for a family."""
+    before: dict[tuple[str, str], list[_Place]] = {}
+    for each in matches:
+        places = before.setdefault((each.file, family(each.rule_id)), [])
+        near = [
+            place
+            for place in places[-_NEAR:]
+            if each.line and each.tool not in place.told and each.line <= max(place.first.line, place.first.end_line)
+        ]
+        if near:
+            nearest = max(near, key=lambda place: place.first.line)
+            nearest.told.add(each.tool)
+            yield each, nearest.first
+        else:
+            places.append(_Place(each, {each.tool}))
+            yield each, each
+
+
 def family(rule_id: str) -> str:
-    """Return what a rule looks for, whoever has it: what stands behind the tool's name."""
+    """Return what a rule looks for, whoever has it: what stands behind the tool's name, or the name twins share."""
+    if twin := _TWINS.fullmatch(rule_id):
+        return f"S{twin['number']}"
     return rule_id.rpartition(":")[2]
 
 
 def _neighbourhood(match: Match) -> bytes:
+    return _scheme(family(match.rule_id), match.file, match.symbol, _window_hash(match))
+
+
+def _content_key(match: Match) -> str:
+    if not match.window.strip():
+        return ""
+    return sha256(_scheme(family(match.rule_id), _window_hash(match))).hexdigest()[:32]
+
+
+def _window_hash(match: Match) -> str:
     tokens = " ".join(_class(token) for token in _TOKEN.findall(match.window))
-    window = sha256(tokens.encode("utf-8", "surrogatepass")).hexdigest()
-    parts = (family(match.rule_id), match.file, match.symbol, window)
+    return sha256(tokens.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _scheme(*parts: str) -> bytes:
     return SCHEME + b"".join(b"\0" + part.encode("utf-8", "surrogatepass") for part in parts)
 
 
@@ -107,7 +158,7 @@ def _class(token: str) -> str:
     return "N" if token[0].isdigit() else token
 
 
-def _finding(name: str, match: Match) -> Finding:
+def _finding(name: str, match: Match, content_key: str) -> Finding:
     return Finding(
         finding_id=f"fnd_{name[:32]}",
         fingerprint=name,
@@ -120,6 +171,8 @@ def _finding(name: str, match: Match) -> Finding:
         tool=match.tool,
         confidence=match.confidence,
         sources=(match.tool,),
+        symbol=match.symbol,
+        content_key=content_key,
     )
 
 
@@ -127,7 +180,7 @@ def _joined(one: Finding, other: Match) -> Finding:
     """Return a finding that another scanner found, too: the graver severity counts, then the higher confidence."""
     sources = tuple(sorted({*one.sources, other.tool}))
     if (other.severity, -other.confidence) < (one.severity, -one.confidence):
-        one = _finding(one.fingerprint, other)
+        one = _finding(one.fingerprint, other, one.content_key)
     return msgspec.structs.replace(one, sources=sources)
 
 

@@ -12,6 +12,7 @@ import socket
 import sys
 import termios
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from runwright.clock import Clock
@@ -32,7 +33,7 @@ GONE_S = 5.0
 class Asked(NamedTuple):
     """What is started; what it reads is its payload, unless it is told to read something else.
 
-    The workspace of one that is not `writable` is there to be read.
+    The workspace of one that is not `writable` is there to be read; `programs` is a directory that it is shown.
     """
 
     command: tuple[str, ...]
@@ -44,6 +45,7 @@ class Asked(NamedTuple):
     limits: Mapping[str, int]
     reads: str | None = None
     writable: bool = True
+    programs: Path | None = None
 
 
 class NotStarted(Exception):
@@ -86,6 +88,7 @@ class Child:
                 writable=asked.writable,
                 memory_bytes=asked.memory_bytes,
                 fds=ends.options,
+                programs=asked.programs,
             ),
         }
         try:

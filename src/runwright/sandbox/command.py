@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from runwright.sandbox.child import Asked, Child, NotStarted
 from runwright.sandbox.means import Means
+from runwright.sandbox.programs import BIN
 from runwright.sandbox.reading import Reading
 from runwright.sandbox.relay import Relay
 from runwright.sandbox.sandbox import FILES
@@ -35,7 +36,8 @@ LEFT_OUT = re.compile(r"\n\[… \d+ bytes left out …\]\n")
 class Command(NamedTuple):
     """What is run, and its bounds. `files` lie in `FILES` while it runs; `/tmp` and the home there are its own.
 
-    One that is not `writable` has the tree read-only: the kernel refuses whatever would change it.
+    One that is not `writable` has the tree read-only: the kernel refuses whatever would change it. `programs` are those
+    of this installation that it finds by their names, before the system's.
     """
 
     words: tuple[str, ...]
@@ -46,6 +48,7 @@ class Command(NamedTuple):
     env: Mapping[str, str] = {}
     files: Mapping[str, str] = {}
     writable: bool = True
+    programs: tuple[str, ...] = ()
 
 
 class Ended(NamedTuple):
@@ -64,8 +67,9 @@ async def run_command(
 
     With `heard` its outputs come apart, and are heard while it runs; without, they share a pipe, in their exact order.
     `way` passes on what it sends to the one address that it may talk to; without it there is none. Raises `NotStarted`
-    when it could not begin.
+    when it could not begin, which is `ProgramMissing` for one of its `programs`.
     """
+    await means.programs.lay(command.programs)
     place = await means.workspaces.make("command", {}, None, work=tree)
     child = Child(means.clock)
     try:
@@ -124,8 +128,10 @@ class _Running:
         limits["NPROC"] = 2 * bounds.pids_max + _GROUP_SPARE
         env = {"PATH": _PATH, "HOME": "/tmp", "TMPDIR": "/tmp", "USER": "run", "LANG": "C.UTF-8"}
         words = self._command.words if self._hear else (*_MERGED, *self._command.words)
+        shown = self._means.programs.directory if self._command.programs else None
+        env |= {} if shown is None else {"PATH": f"{BIN}:{_PATH}"}
         env |= self._command.env
-        asked = Asked(words, env, False, False, cpus, memory, limits, os.devnull, self._command.writable)
+        asked = Asked(words, env, False, False, cpus, memory, limits, os.devnull, self._command.writable, shown)
         await self._child.start(sandbox, self._place, asked)
         if sandbox.cgroups is not None:
             try:

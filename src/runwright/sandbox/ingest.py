@@ -22,13 +22,13 @@ from msgspec.structs import replace
 
 from runwright.clock import Clock
 from runwright.domain import scan_rules
-from runwright.domain.finding import Finding, Match, Severity, Status, findings
+from runwright.domain.finding import Finding, Match, Severity, findings
 from runwright.domain.inventory import SKIPS, Counting, Inventory, Skip, Skipped
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import Scanned
 from runwright.sandbox import beneath
 from runwright.sandbox.beneath import Beneath
-from runwright.sandbox.scanner import Ground, Report, ScanBounds, Scanner
+from runwright.sandbox.scanner import Ground, Report, ScanBounds, Scanner, Seen, Text
 
 _LFS = "version https://git-lfs.github.com/spec/v1\n"
 _LFS_MAX = 1024
@@ -78,7 +78,8 @@ async def examine(
         look.stop()
         await asyncio.wait([looking])
         raise
-    reports = [*look.reports(), *[await _scanned(each, ground, bounds) for each in scanners]]
+    seen = Seen(ground, tuple(look.texts))
+    reports = [*look.reports(), *[look.bounded(await _scanned(each, seen, bounds)) for each in scanners]]
     clean = [(report, findings(_redacted(match, redactor) for match in report.matches)) for report in reports]
     joined = findings(_redacted(match, redactor) for report in reports for match in report.matches)
     told = joined[: bounds.findings_max]
@@ -101,7 +102,7 @@ async def examine(
     )
 
 
-async def _scanned(scanner: Scanner, ground: Ground, bounds: ScanBounds) -> Report:
+async def _scanned(scanner: Scanner, ground: Seen, bounds: ScanBounds) -> Report:
     try:
         async with asyncio.timeout(bounds.seconds):
             return await scanner.scan(ground, bounds)
@@ -149,6 +150,7 @@ class _Look:
 
     def __init__(self, files: Beneath, redactor: Redactor, bounds: ScanBounds, clock: Clock) -> None:
         self.counting = Counting()
+        self.texts: list[Text] = []
         self._files = files
         self._redactor = redactor
         self._bounds = bounds
@@ -186,20 +188,18 @@ class _Look:
 
     def reports(self) -> list[Report]:
         """Return what the scanners did that come with Runwright."""
-        why = self._why
-        reason = None if why is None else f"not all was looked into: {SKIPS[why]}"
-        status: Status = "completed" if why is None else "partial"
         return [
-            Report(
-                scanner=name,
-                status=status,
-                files=self._read,
-                matches=found.matches,
-                reason=reason,
-                more=found.more,
+            self.bounded(
+                Report(scanner=name, status="completed", files=self._read, matches=found.matches, more=found.more)
             )
             for name, found in ((scan_rules.SECRETS, self._secrets), (scan_rules.REPOSITORY, self._signs))
         ]
+
+    def bounded(self, report: Report) -> Report:
+        """Return a report as it is when the look itself ended at its bounds: then nobody has looked at everything."""
+        if self._why is None or report.status != "completed":
+            return report
+        return replace(report, status="partial", reason=f"not all was looked into: {SKIPS[self._why]}")
 
     def _walk(self) -> Iterator[tuple[tuple[str, ...], str, int]]:
         """Yield what is no directory: its directory's names, its name, and the directory, open."""
@@ -242,6 +242,7 @@ class _Look:
             return
         language = self.counting.read(self._shown(path), size, text)
         self._read += 1
+        self.texts.append(Text(path, language, size))
         self._secrets.add(scan_rules.secrets(path, language, text, self._redactor.sightings))
         self._signs.add(scan_rules.signs(path, language, text))
 

@@ -15,6 +15,7 @@ from runwright.sandbox import seccomp
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.cgroup import Cgroups, NotDelegated
 from runwright.sandbox.child import Asked, Child, NotStarted
+from runwright.sandbox.programs import Programs
 from runwright.sandbox.sandbox import NO_NAME_SERVER, UNPRIVILEGED, Sandbox, brought, bubblewraps
 from runwright.sandbox.workspace import Workspaces
 from runwright.telemetry import report
@@ -65,6 +66,7 @@ class Means:
         self.workspaces = workspaces
         self.bounds = bounds
         self.cpus = Cpus()
+        self.programs = Programs(workspaces.directory / "programs")
         self.clock = clock
 
     @classmethod

@@ -18,7 +18,7 @@ import msgspec
 from runwright.sandbox.cgroup import Cgroups
 from runwright.sandbox.workspace import Workspace
 
-WORKSPACE, FILES = "/workspace", "/run/runwright"
+WORKSPACE, FILES, PROGRAMS = "/workspace", "/run/runwright", "/run/programs"
 NO_NAME_SERVER = "192.0.2.1"
 """Of the network for documentation (RFC 5737): what is asked of it goes nowhere, and is counted as refused."""
 UNPRIVILEGED = 61184
@@ -53,8 +53,12 @@ class Sandbox(msgspec.Struct, frozen=True):
         writable: bool,
         memory_bytes: int,
         fds: dict[str, int],
+        programs: Path | None = None,
     ) -> list[str]:
-        """Return bubblewrap's command line for a command; `fds` by the names of its options."""
+        """Return bubblewrap's command line for a command; `fds` by the names of its options.
+
+        `programs` is where those lie that it asked for.
+        """
         shared = memory_bytes // SHARED_MEMORY_PART
         found = [self.bwrap, "--unshare-user", "--uid", str(INSIDE), "--gid", str(INSIDE), "--disable-userns"]
         found += ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "run"]
@@ -67,6 +71,7 @@ class Sandbox(msgspec.Struct, frozen=True):
         found += [word for name in place.etc(network=network) for word in ("--ro-bind", *name)]
         found += ["--bind" if writable else "--ro-bind", str(place.work), WORKSPACE, "--bind", str(place.tmp), "/tmp"]
         found += ["--bind", str(place.files), FILES]
+        found += [] if programs is None else ["--ro-bind", str(programs), PROGRAMS]
         found += [word for path in self._doors() for word in ("--perms", "0000", "--dir", path)]
         found += [word for path in self.paths for word in ("--ro-bind", path, path)]
         found += ["--remount-ro", "/", "--chdir", WORKSPACE]

@@ -1,11 +1,11 @@
 """The port of scanners: who looks at a workspace, within which bounds, and what is told of it.
 
-A scanner is given the ground: the files, which it reads as `beneath` does, and a way to run commands there, for the
-programs of others. It never writes; the runs of those whose mode says so could not.
+A scanner is given what was seen: the files, which it reads as `beneath` does, those of them that are texts within the
+bounds, and a way to run commands there, for the programs of others. It never writes.
 
-An adapter for a program (`ruff`, `bandit`) is a class with a `name` and a `scan`, which runs the program by
-`ground.run(Command(…, writable=False))`, reads its report, and returns a `Report` of `Match`es whose `rule_id` is
-`<tool>:<rule>`. A program that is not there is a report with the status `not_run` and a reason, never no findings.
+An adapter for a program (`ruff`, `bandit`) lies in `runwright.scanners`: it runs the program over `seen.texts`, reads
+its report, and returns a `Report` of `Match`es whose `rule_id` is `<tool>:<rule>`. A program that is not there is a
+report with the status `not_run` and a reason, never no findings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from runwright.config import Settings
 from runwright.domain.finding import Match, Status
 from runwright.sandbox.beneath import Beneath
-from runwright.sandbox.command import Command, Ended
+from runwright.sandbox.command import Command, Ended, Hear
 
 
 class ScanBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,9 @@ class ScanBounds(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 64 << 20
     seconds: float = 60.0
     findings_max: int = 250
+    memory_bytes: int = 1 << 30
+    cpus: int = 1
+    report_max_bytes: int = 16 << 20
 
     @property
     def matches_max(self) -> int:
@@ -43,6 +46,9 @@ class ScanBounds(msgspec.Struct, frozen=True, kw_only=True):
             bytes=settings.scan_max_bytes,
             seconds=settings.scan_s,
             findings_max=settings.scan_findings_max,
+            memory_bytes=settings.scan_memory_mb << 20,
+            cpus=settings.scan_cpus,
+            report_max_bytes=settings.scan_report_max_bytes,
         )
 
 
@@ -65,9 +71,34 @@ class Ground(Protocol):
         """Return its files."""
         ...
 
-    async def run(self, command: Command) -> Ended:
-        """Run a command in it."""
+    async def run(self, command: Command, heard: Hear | None = None) -> Ended:
+        """Run a command in it; `heard` hears its outputs apart. Raises `NotStarted`."""
         ...
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A file that was read and is a text: its path, its language and its size."""
+
+    path: str
+    language: str
+    bytes: int
+
+
+class Seen:
+    """A ground that was looked through: its texts are what every scanner is given, and nothing else."""
+
+    def __init__(self, ground: Ground, texts: tuple[Text, ...]) -> None:
+        self._ground = ground
+        self.texts = texts
+
+    @property
+    def files(self) -> Beneath:
+        """Return its files."""
+        return self._ground.files
+
+    async def run(self, command: Command, heard: Hear | None = None) -> Ended:
+        """Run a command that only reads. Raises `NotStarted`."""
+        return await self._ground.run(command._replace(writable=False), heard)
 
 
 class Scanner(Protocol):
@@ -75,6 +106,6 @@ class Scanner(Protocol):
 
     name: str
 
-    async def scan(self, ground: Ground, bounds: ScanBounds) -> Report:
+    async def scan(self, ground: Seen, bounds: ScanBounds) -> Report:
         """Look, within the bounds, and tell; whatever goes wrong is a report that says so."""
         ...

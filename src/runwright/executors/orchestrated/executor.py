@@ -18,6 +18,7 @@ from runwright.executors.orchestrated.turns import Turns
 from runwright.sandbox.checkout import Repositories
 from runwright.sandbox.scanner import ScanBounds
 from runwright.sandbox.snapshot import Limits
+from runwright.scanners.available import available
 from runwright.store.queries.events import OF_TYPE, event_of
 
 
@@ -67,6 +68,7 @@ class OrchestratedExecutor:
             turns=Turns(engine=engine, agents=self._agents, kit=kit, terms=terms, workspace=workspace),
             eyes=Eyes(
                 repositories=None if kit.means is None else Repositories.of(settings, kit.means),
+                scanners=available(settings.scanners),
                 bounds=ScanBounds.of(settings),
                 clock=engine.clock,
                 told=told,

@@ -19,9 +19,9 @@ from runwright.domain.repository_events import CheckedOut
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.executors.orchestrated.commands import Done
 from runwright.sandbox.checkout import Checkout, Repositories
-from runwright.sandbox.ingest import examine
-from runwright.sandbox.scanner import ScanBounds
+from runwright.sandbox.scanner import ScanBounds, Scanner
 from runwright.sandbox.snapshot import EMPTY
+from runwright.scanners.look import look
 
 CHECKED_OUT = "workspace.checked_out"
 TOLD_MAX = 200
@@ -32,6 +32,7 @@ class Eyes(msgspec.Struct, frozen=True, kw_only=True):
     """What the looking steps work with. `told` reads what the log says of an event type, last of all."""
 
     repositories: Repositories | None
+    scanners: tuple[Scanner, ...]
     bounds: ScanBounds
     clock: Clock
     told: Callable[[str], Awaitable[bytes | None]]
@@ -72,10 +73,11 @@ async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor
     """Look through the workspace; findings are no failure of the step."""
     data = await eyes.told(CHECKED_OUT)
     out: dict[str, Any] = {} if data is None else msgspec.json.decode(data)
-    seen = await examine(
+    seen = await look(
         place,
-        redactor,
+        eyes.scanners,
         eyes.bounds,
+        redactor,
         eyes.clock,
         left_out=msgspec.convert(out.get("left_out", []), tuple[Skipped, ...]),
         hooks=out.get("hooks", []),
@@ -83,7 +85,7 @@ async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor
     )
     notes = (
         Note("workspace.ingested", seen.inventory),
-        *(Note("scan.completed", scan, "info" if scan.status == "completed" else "warning") for scan in seen.scans),
+        *(Note("scan.completed", scan, "info" if scan.status == "completed" else "warning") for scan in seen.reports),
         *(Note("finding.opened", found, "warning") for found in seen.findings),
     )
     return Done("succeeded", redactor.text(f"{len(seen.findings)} findings"), notes=notes)

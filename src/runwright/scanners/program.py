@@ -1,0 +1,198 @@
+"""A program that scans: run in the sandbox over the files that were seen, in as many calls as its arguments need.
+
+It is given files by name, one by one, so that no list of its own and none of the tree decides what it looks at. What
+goes wrong is told: a program that is not there, ends badly, takes too long or writes what cannot be read has not run,
+or has run in part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from runwright.sandbox.child import NotStarted
+from runwright.sandbox.command import Command
+from runwright.sandbox.programs import ProgramMissing, found
+from runwright.sandbox.sandbox import WORKSPACE
+from runwright.sandbox.scanner import Report, ScanBounds, Seen, Text
+from runwright.scanners.told import Told, matches, plain, speakable
+
+ARGUMENTS_MAX = 64 << 10
+"""Bytes of names in one call: an order for the sandbox is one argument, which may have 128 KiB."""
+SAID_MAX = 64 << 10
+
+
+class BadReport(Exception):
+    """Say that a report is not what the program writes."""
+
+
+class Said(NamedTuple):
+    """What a program wrote: its report, its complaints, and how it ended."""
+
+    status: int | None
+    report: bytes
+    complaints: str
+    too_large: bool
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What a report says: what was found, and how many of the files the program could not look into."""
+
+    told: tuple[Told, ...]
+    unread: int = 0
+
+
+class Program(Protocol):
+    """A program that scans, for `looked`: what it is given, and how its report is read."""
+
+    name: str
+    tool: str
+    program: str
+    good: frozenset[int]
+
+    def words(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Return its command line for files, by their paths in the sandbox."""
+        ...
+
+    def files(self) -> dict[str, str]:
+        """Return what lies beside it while it runs, by name."""
+        ...
+
+    def read(self, said: Said, given: Sequence[Text]) -> Read:
+        """Read its report. Raises `BadReport`."""
+        ...
+
+
+async def looked(program: Program, seen: Seen, texts: Sequence[Text], bounds: ScanBounds) -> Report:
+    """Run a program over texts, and report."""
+    try:
+        found(program.program)
+    except ProgramMissing as why:
+        return Report(scanner=program.name, status="not_run", reason=str(why))
+    given = [text for text in texts if speakable(text.path)]
+    work = _Work(program, seen, bounds)
+    try:
+        await work.over(given)
+    except NotStarted as why:
+        work.failed(str(why), 0)
+    return await work.report(given, unspoken=len(texts) - len(given))
+
+
+class _Work:
+    def __init__(self, program: Program, seen: Seen, bounds: ScanBounds) -> None:
+        self._program = program
+        self._seen = seen
+        self._bounds = bounds
+        self._told: list[Told] = []
+        self._looked = 0
+        self._unread = 0
+        self._failures: list[str] = []
+
+    async def over(self, given: Sequence[Text]) -> None:
+        """Run over files, in batches; one whose report is too large is looked at in halves."""
+        waiting = list(reversed(_batches(given)))
+        while waiting:
+            batch = waiting.pop()
+            said = await self._run(batch)
+            if said.too_large and len(batch) > 1:
+                middle = len(batch) // 2
+                waiting += [batch[middle:], batch[:middle]]
+            else:
+                self._heard(said, batch)
+
+    async def _run(self, batch: Sequence[Text]) -> Said:
+        out, bounds = _Heard(self._bounds.report_max_bytes), self._bounds
+        command = Command(
+            self._program.words([f"{WORKSPACE}/{text.path}" for text in batch]),
+            timeout_s=bounds.seconds,
+            memory_bytes=bounds.memory_bytes,
+            cpus=bounds.cpus,
+            output_max_bytes=SAID_MAX,
+            env={"NO_COLOR": "1"},
+            files=self._program.files(),
+            programs=(self._program.program,),
+        )
+        ended = await self._seen.run(command, out.hear)
+        if ended.exceeded is not None:
+            return Said(None, b"", f"it was killed at its limit of {ended.exceeded.limit}", too_large=False)
+        return Said(ended.status, bytes(out.report), out.complaints.decode("utf-8", "replace"), out.too_large)
+
+    def _heard(self, said: Said, batch: Sequence[Text]) -> None:
+        if said.too_large:
+            self.failed(f"its report has more than {self._bounds.report_max_bytes} bytes", len(batch))
+        elif said.status is None:
+            self.failed(said.complaints or "it was ended, as it took too long", len(batch))
+        elif said.status not in self._program.good:
+            last = plain(said.complaints.strip().rpartition("\n")[2], 200)
+            self.failed(f"it ended with the exit code {said.status}{f': {last}' if last else ''}", len(batch))
+        else:
+            try:
+                read = self._program.read(said, batch)
+            except (BadReport, msgspec.DecodeError, RecursionError) as why:
+                self.failed(f"its report could not be read: {plain(str(why), 200)}", len(batch))
+                return
+            self._told += read.told
+            self._looked += len(batch) - read.unread
+            self._unread += read.unread
+
+    def failed(self, why: str, files: int) -> None:
+        """Note that files were not looked into."""
+        self._failures.append(f"{why} ({files} files)" if files else why)
+
+    async def report(self, given: Sequence[Text], *, unspoken: int) -> Report:
+        """Return what came of it."""
+        name, reasons = self._program.name, list(dict.fromkeys(self._failures))
+        if reasons and not self._looked:
+            return Report(scanner=name, status="not_run", reason=plain("; ".join(reasons)))
+        if self._unread:
+            reasons.append(f"{self._unread} files are none that it can read")
+        if unspoken:
+            reasons.append(f"{unspoken} files have names with unseen characters, and were not given to it")
+        gravest = sorted(self._told, key=lambda each: each.severity)[: self._bounds.matches_max]
+        found_here = await asyncio.to_thread(matches, self._program.tool, gravest, self._seen, given, self._bounds)
+        return Report(
+            scanner=name,
+            status="partial" if reasons else "completed",
+            files=self._looked,
+            matches=found_here,
+            reason=plain("; ".join(reasons)) if reasons else None,
+            more=len(self._told) - len(gravest),
+        )
+
+
+class _Heard:
+    """What a program says on its two outputs, within bounds."""
+
+    def __init__(self, most: int) -> None:
+        self.report = bytearray()
+        self.complaints = bytearray()
+        self.too_large = False
+        self._most = most
+
+    async def hear(self, stream: str, piece: bytes) -> None:
+        """Hear a piece."""
+        if stream == "stdout":
+            self.too_large = self.too_large or len(self.report) + len(piece) > self._most
+            self.report += b"" if self.too_large else piece
+        else:
+            self.complaints += piece[: SAID_MAX - len(self.complaints)]
+
+
+def _batches(given: Sequence[Text]) -> list[list[Text]]:
+    batches: list[list[Text]] = []
+    size = ARGUMENTS_MAX
+    for text in given:
+        size += len(text.path.encode("utf-8", "surrogateescape")) * 2 + len(WORKSPACE) + 8
+        if size >= ARGUMENTS_MAX:
+            batches.append([])
+            size = 0
+        batches[-1].append(text)
+    return batches
+
+
+def of_language(seen: Seen, *languages: str) -> list[Text]:
+    """Return the texts of languages."""
+    return [text for text in seen.texts if text.language in languages]
