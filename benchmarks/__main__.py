@@ -34,7 +34,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--runs",
         type=int,
-        help="finished runs behind `history` and `pg-history` (default 50000, 100000); held ones of `crowd`",
+        help="ended runs behind `history`, `pg-history`, `kpi` (50000, 100000, 1000000); held ones of `crowd`",
     )
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the peers, too")
     parser.add_argument("--budget-s", type=float, default=540.0, help="begin nothing after so many seconds")
@@ -88,7 +88,7 @@ def _parameters(name: str, asked: argparse.Namespace) -> dict[str, object]:
     chosen = dict(entry.quick if asked.quick else entry.usual)
     if asked.rounds is not None:
         chosen["rounds"] = asked.rounds
-    if asked.runs is not None and "runs" in chosen and name.removeprefix("pg-") in ("history", "crowd"):
+    if asked.runs is not None and "runs" in chosen and name.removeprefix("pg-") in ("history", "crowd", "kpi"):
         chosen["runs"] = asked.runs
     return chosen
 

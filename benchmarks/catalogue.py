@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import agents, crowd, evidence, held, history, inside, labour, stops, streams, triggers
+from benchmarks import agents, crowd, evidence, held, history, inside, kpi, labour, stops, streams, triggers
 from benchmarks.database import POSTGRESQL, SECURED
 from benchmarks.figures import Figure
 
@@ -76,6 +76,12 @@ CATALOGUE: dict[str, Entry] = {
         patience_s=400.0,
     ),
     "evidence": Entry(evidence.bundles, {"rounds": 3, "batches": 800}, {"rounds": 1, "batches": 4}),
+    "kpi": Entry(
+        kpi.asked,
+        {"rounds": 5, "runs": 1_000_000, "asks": 3},
+        {"rounds": 1, "runs": 2_000, "asks": 1},
+        patience_s=900.0,
+    ),
     "history": Entry(
         history.growth,
         {"rounds": 2, "runs": 50_000, "asks": 100},
@@ -144,6 +150,11 @@ CATALOGUE: dict[str, Entry] = {
             {"rounds": 4, "runs": 100_000, "asks": 200, "window_s": 2.5},
             {"rounds": 1, "runs": 2_000, "asks": 20, "window_s": 0.5},
         ),
+        patience_s=1800.0,
+    ),
+    "pg-kpi": Entry(
+        kpi.asked,
+        *_pg({"rounds": 5, "runs": 1_000_000, "asks": 3}, {"rounds": 1, "runs": 2_000, "asks": 1}),
         patience_s=1800.0,
     ),
     "pg-history": Entry(
