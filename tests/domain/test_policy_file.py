@@ -104,7 +104,7 @@ def test_an_explicit_behaviour_counts_before_the_older_word(rule: str, behavior:
 
 def test_ids_of_gates_are_spelled_one_way_and_unknown_ones_are_kept() -> None:
     policy = read("gates: [{id: static-analysis, enabled: false}, {id: my-own, config: {a: 1}, required: true}]")
-    assert not policy.scanner("ruff").enabled
+    assert not policy.scanner("ruff_lint").enabled
     assert policy.unknown_gates == ("my_own",)
     kept = next(gate for gate in policy.gates if gate.id == "my_own")
     assert (kept.config, kept.required) == ({"a": 1}, True)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from runwright.domain.globs import require_glob
 from runwright.domain.linear import linear
-from runwright.domain.policy_gates import JUDGE, POLICY, behavior_of, effective, scannings
+from runwright.domain.policy_gates import JUDGE, POLICY, behavior_of, effective, scanner_of, scannings
 from runwright.domain.policy_terms import (
     FLOORS,
     ApprovalRules,
@@ -119,7 +119,7 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def scanner(self, name: str) -> Scanning:
         """Return what it says of a scanner; one that it does not name looks, and need not have looked."""
-        return self.scanners.get(name) or Scanning(gate="security")
+        return self.scanners.get(name.replace("-", "_")) or Scanning(gate="security")
 
     def behavior(self, rule_id: str) -> Behavior:
         """Return what a finding of a rule does, whose id begins with its tool."""
@@ -127,7 +127,7 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):
         if tool == POLICY:
             own = next((each.behavior for each in self.forbid_patterns if each.rule_id == rule_id), None)
             return own or self.gate(POLICY).behavior
-        return self.scanner(tool).behavior
+        return self.gate(JUDGE).behavior if tool == JUDGE else self.scanner(scanner_of(rule_id)).behavior
 
     def approval(self, gate_id: str) -> ApprovalRules:
         """Return what it takes that people allow something."""

@@ -17,8 +17,9 @@ SCANNERS = {
     "semgrep": SECURITY,
     "zizmor": SECURITY,
     "dependencies": SECURITY,
-    "ruff": STATIC,
-    "ast_grep": STATIC,
+    "ruff": SECURITY,
+    "ast_grep": SECURITY,
+    "ruff_lint": STATIC,
 }
 """Scanner → the gate that it belongs to where no gate names it."""
 _TAKES = {"semgrep": {"rules"}, "ast_grep": {"rules"}, "dependencies": {"database"}}
@@ -29,6 +30,14 @@ def spelled(ident: str) -> str:
     """Return the id of a gate as we spell it."""
     ident = ident.strip().lower().replace("-", "_")
     return _ALIASES.get(ident, ident)
+
+
+def scanner_of(rule_id: str) -> str:
+    """Return the scanner whose rule it is; ruff is two of them, and its rules of security are those with an S."""
+    tool, _, rule = rule_id.partition(":")
+    if tool == "ruff":
+        return "ruff" if rule[:1] == "S" and rule[1:2].isdigit() else "ruff_lint"
+    return tool.replace("-", "_")
 
 
 def behavior_of(behavior: Behavior | None, hard: bool | None, default: Behavior = "deny") -> Behavior:

@@ -58,10 +58,10 @@ class Written(msgspec.Struct, frozen=True):
         return self.lines.get(place)
 
 
-def read_written(data: bytes, name: str) -> Written:
+def read_written(data: bytes, name: str, *, most_bytes: int = MAX_BYTES) -> Written:
     """Return what a file says; one whose name ends in .json is JSON, others are YAML. Raises `PolicyInvalid`."""
-    if len(data) > MAX_BYTES:
-        raise PolicyInvalid.of(name, "", None, f"it has more than {MAX_BYTES} bytes")
+    if len(data) > most_bytes:
+        raise PolicyInvalid.of(name, "", None, f"it has more than {most_bytes} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,0 +1,204 @@
+"""The verdict of a gate: which findings count under a policy, which commands are green, and what follows.
+
+A finding counts by its severity, its state against the baseline, the behaviour of its gate, who found it, and whether
+people have decided to live with it. What did not run is not green, and what nobody looked at is not clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from runwright.domain.finding import Finding
+from runwright.domain.policy_file import PolicyFile
+from runwright.domain.policy_gates import JUDGE
+from runwright.domain.suppressions import Suppression, Suppressions
+from runwright.domain.verdict import GateStatus
+
+Decision = Literal["blocks", "asks", "warns", "told", "known", "suppressed", "dropped"]
+"""`known`: the baseline has it; `dropped`: a model was not sure enough of it."""
+GateWord = Literal["green", "red", "flaky", "not_run"]
+CORROBORATED_WITHIN = 5
+"""A scanner found something within so many lines of what a model found."""
+_MODELS = ("llm", "llm_judge", "model", "persona")
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding, what it does, and why where that is not its severity alone."""
+
+    finding: Finding
+    decision: Decision
+    reason: str = ""
+    suppression: Suppression | None = None
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One time that a gate's command was run; the end of what it said."""
+
+    status: Literal["green", "red", "not_run"]
+    exit_code: int | None
+    duration_ms: int
+    detail: str
+    output: str = ""
+
+
+class GateOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gate says; `passed`: whether its status is good enough for the policy."""
+
+    gate_id: str
+    status: GateWord
+    passed: bool
+    required: bool
+    detail: str
+    tries: tuple[Tried, ...] = ()
+    coverage: float | None = None
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scanner looked at; `required`: whether it must have completed."""
+
+    scanner: str
+    gate: str
+    status: Literal["completed", "partial", "not_run"]
+    required: bool
+    findings: int = 0
+    files: int = 0
+    reason: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate says, why, and what a process that asked exits with."""
+
+    status: GateStatus
+    exit_code: int
+    reasons: tuple[str, ...]
+    judged: tuple[Judged, ...]
+    gates: tuple[GateOutcome, ...]
+    scans: tuple[Coverage, ...]
+
+
+def judge(findings: Sequence[Finding], policy: PolicyFile, suppressions: Suppressions) -> tuple[Judged, ...]:
+    """Return what each finding does, in their order; its `baseline_state` says whether it was known before."""
+    scanned = [each for each in findings if not _by_models(each)]
+    return tuple(_judged(each, policy, suppressions, scanned) for each in findings)
+
+
+def _judged(finding: Finding, policy: PolicyFile, suppressions: Suppressions, scanned: Sequence[Finding]) -> Judged:
+    hidden = suppressions.of(finding)
+    if hidden is not None:
+        return Judged(finding=finding, decision="suppressed", reason=hidden.reason, suppression=hidden)
+    if finding.baseline_state == "unchanged":
+        return Judged(finding=finding, decision="known", reason="the baseline has it")
+    severity = finding.severity
+    if _by_models(finding):
+        if finding.confidence < policy.confidence_floors[severity]:
+            return Judged(finding=finding, decision="dropped", reason="the model was not sure enough")
+        if not _may_block(finding, policy, scanned):
+            return Judged(finding=finding, decision="warns", reason="only a model found it")
+    behavior = policy.behavior(finding.rule_id)
+    if severity in policy.blocking:
+        if behavior == "deny":
+            return Judged(finding=finding, decision="blocks")
+        decision: Decision = "asks" if behavior == "ask" else "warns"
+        return Judged(finding=finding, decision=decision, reason=f"its gate says {behavior}")
+    return Judged(finding=finding, decision="warns" if severity in policy.warning else "told")
+
+
+def _by_models(finding: Finding) -> bool:
+    return all(source.partition(":")[0] in _MODELS for source in finding.sources or (finding.tool,))
+
+
+def _may_block(finding: Finding, policy: PolicyFile, scanned: Sequence[Finding]) -> bool:
+    if policy.llm_only_blocking == "never":
+        return False
+    if policy.llm_only_blocking == "confident":
+        return True
+    return any(
+        each.file == finding.file and abs(each.line - finding.line) <= CORROBORATED_WITHIN
+        for each in scanned
+        if each.file and each.line
+    )
+
+
+def coverage_gate(policy: PolicyFile, gates: Iterable[GateOutcome]) -> GateOutcome | None:
+    """Return what the least coverage of a policy says of the gates that measured it; None where it asks for none."""
+    if policy.coverage_min <= 0:
+        return None
+    measured = [each.coverage for each in gates if each.coverage is not None]
+    asked = f"{policy.coverage_min:.1%} is asked for"
+    if not measured:
+        told = f"no gate left a report of coverage, and {asked}; name one as coverage: {{file: …}}"
+        return GateOutcome(gate_id="coverage", status="not_run", passed=False, required=True, detail=told)
+    least = min(measured)
+    enough = least >= policy.coverage_min
+    return GateOutcome(
+        gate_id="coverage",
+        status="green" if enough else "red",
+        passed=enough,
+        required=True,
+        detail=f"{least:.1%} of the lines were run; {asked}",
+        coverage=least,
+    )
+
+
+def idle_gates(policy: PolicyFile) -> tuple[GateOutcome, ...]:
+    """Return the gates that are on and do nothing here: not run, and red where they are required."""
+    told = "there is no such gate here; it is kept, and did nothing"
+    return tuple(
+        GateOutcome(gate_id=gate.id, status="not_run", passed=False, required=gate.required, detail=told)
+        for gate in policy.gates
+        if gate.enabled and not gate.known
+    )
+
+
+def verdict(
+    policy: PolicyFile, judged: tuple[Judged, ...], gates: Sequence[GateOutcome], scans: Sequence[Coverage]
+) -> Verdict:
+    """Return what all of it says together; exit codes: 0, 1 blocked, 10 no model answers, 13 people are asked."""
+    measured = coverage_gate(policy, gates)
+    every = (*gates, *([] if measured is None else [measured]), *idle_gates(policy))
+    reasons = [*_of_findings(judged), *_of_gates(every), *_of_scans(scans)]
+    status: GateStatus = "passed"
+    code = 0
+    if reasons:
+        status, code = "blocked", 1
+    elif policy.gate(JUDGE).enabled and policy.llm_failure_policy == "block":
+        reasons.append("the gate llm_judge is on, and no model answers here (llm_failure_policy: block)")
+        status, code = "error", 10
+    elif policy.approval_mode != "none" and any(each.decision == "asks" for each in judged):
+        count = sum(each.decision == "asks" for each in judged)
+        reasons.append(f"{count} findings need a person's word (approval_mode: {policy.approval_mode})")
+        status, code = "needs_approval", 13
+    return Verdict(
+        status=status, exit_code=code, reasons=tuple(reasons), judged=judged, gates=every, scans=tuple(scans)
+    )
+
+
+def _of_findings(judged: Sequence[Judged]) -> list[str]:
+    blocking = [each.finding for each in judged if each.decision == "blocks"]
+    if not blocking:
+        return []
+    counts = {name: sum(each.severity == name for each in blocking) for name in ("P0", "P1", "P2", "P3")}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return [f"{len(blocking)} findings block: {told}"]
+
+
+def _of_gates(gates: Sequence[GateOutcome]) -> list[str]:
+    return [
+        f"the gate {each.gate_id} is {each.status.replace('_', ' ')}: {each.detail}"
+        for each in gates
+        if each.required and not each.passed
+    ]
+
+
+def _of_scans(scans: Sequence[Coverage]) -> list[str]:
+    if not any(each.status != "not_run" for each in scans):
+        return ["no scanner looked at anything"]
+    how = {"not_run": "did not run", "partial": "saw a part only"}
+    return [
+        f"the scanner {each.scanner} is required, and {how[each.status]}" + (f": {each.reason}" if each.reason else "")
+        for each in scans
+        if each.required and each.status != "completed"
+    ]
