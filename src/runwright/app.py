@@ -49,6 +49,7 @@ from runwright.executors.process.executor import ProcessExecutor
 from runwright.executors.python import PythonExecutor
 from runwright.governance.approvals import Approvals
 from runwright.governance.evidence import Evidence
+from runwright.governance.keyboard import Keyboard
 from runwright.governance.recordings import Digests
 from runwright.governance.runs import RuntimeRuns
 from runwright.observability import logging, tracing
@@ -213,6 +214,7 @@ def _services(
         ),
         tickets=Tickets(engine.store, settings, clock),
         approvals=Approvals(engine),
+        keyboard=Keyboard(engine),
         evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
         runtime=RuntimeRuns(engine, agents),
         digests=Digests(),

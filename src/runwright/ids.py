@@ -12,7 +12,7 @@ from random import Random, SystemRandom
 PREFIXES = (
     "run", "job", "jobv", "org", "proj", "user", "mem", "key", "batch", "req", "wrk", "blob", "move",
     "whs", "whd", "env", "sec", "dep", "sig", "wf", "wfv", "thr", "msg", "per", "route", "prov", "rq", "llm",
-    "bud", "apr",
+    "bud", "apr", "inp",
 )  # fmt: skip
 
 _HEADS = {prefix: f"{prefix}_" for prefix in PREFIXES}

@@ -27,6 +27,7 @@ from runwright.domain.run import Gather, On, Run, Spec, StopKind, Trace, ValueRe
 from runwright.domain.runtime_terms import CommandStep, GateStep, ReportStep, RuntimeTerms
 from runwright.domain.state import decide
 from runwright.domain.tenancy import Cause
+from runwright.domain.terminal_events import What
 from runwright.domain.verdict import Stop
 
 T0 = 1_800_000_000_000_000
@@ -156,6 +157,16 @@ STEPS = (
     ReportStep(step_id="report"),
 )
 RUN_TERMS = RuntimeTerms(steps=STEPS, objective="Look at it", budget=Budget(wall_s=60, tool_calls=5))
+
+
+READ = CommandStep(step_id="read", command=("sh",), tty=True, stdin=True)
+
+
+def typing(run_id: str, what: What = "keys", **more: Any) -> c.Touch:
+    """Return what a person does to the terminal of a command."""
+    usual: dict[str, Any] = {"size": 3, "sealed": b"sealed"} if what == "keys" else {}
+    usual |= {"cols": 100, "rows": 30} if what == "size" else {}
+    return c.Touch(**{"run_id": run_id, "what": what, "input_id": "inp_1", "cause": CAUSE, **usual, **more})
 
 
 def begun(step_id: str = "build", epoch: int = 1) -> tuple[Draft, ...]:
@@ -370,6 +381,10 @@ def _conducted(**given: Any) -> History:
     return history
 
 
+def _reading() -> History:
+    return _conducted(runtime=replace(RUN_TERMS, steps=(READ, *STEPS)))
+
+
 def _single() -> History:
     return _executing(max_attempts=1)
 
@@ -458,6 +473,10 @@ SPECIMENS: dict[str, Callable[[], History]] = {
     "runtime queued": _ordered,
     "runtime executing": _conducted,
     "runtime in a step": _then(_conducted, lambda h: h.append(*begun())),
+    "runtime that reads": _then(_reading, lambda h: h.append(*begun("read"))),
+    "runtime that is typed for": _then(
+        _reading, lambda h: h.append(*begun("read")), lambda h: h.apply(typing(h.standing.run_id))
+    ),
     "runtime with a step done": _then(_conducted, lambda h: h.append(*begun(), *done())),
     "runtime recovered": _then(_conducted, lambda h: h.append(*begun()), lambda h: h.lose()),
     "runtime paused": _then(_conducted, lambda h: h.stop("pause"), lambda h: h.finish(o.Stopped())),
@@ -523,6 +542,9 @@ def commands_for(history: History) -> dict[str, c.Command]:
             for out in (o.Completed(), failed(retryable=False, reason="rejected"), o.Stopped())
         },
         "wake for another": c.Wake(run_id=run_id, on="event", key="other", cause=CAUSE, delivery=GIVEN),
+        "type": typing(run_id, input_id="inp_2"),
+        "end what is typed": typing(run_id, "end"),
+        "resize": typing(run_id, "size"),
         "reschedule": c.Reschedule(run_id=run_id, scheduled_at=T0 + 2 * HOUR, cause=CAUSE),
         "reschedule to the past": c.Reschedule(run_id=run_id, scheduled_at=T0 - HOUR, cause=CAUSE),
         "debug": c.Debug(run_id, True, CAUSE),

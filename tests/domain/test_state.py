@@ -69,7 +69,13 @@ def answered(where: str, run: Run, command: c.Command, at: int) -> set[tuple[str
         return set()
     except InvalidTransition:
         begun = run.started_at is not None
-        late = {"join": True, "answer": True, "restart": not begun or run.spec.kind in CONVERSING, "reschedule": begun}
+        late = {
+            "join": True,
+            "answer": True,
+            "touch": True,
+            "restart": not begun or run.spec.kind in CONVERSING,
+            "reschedule": begun,
+        }
         assert allowed is None or late.get(name), where
         assert name not in FENCED, where
         return set()

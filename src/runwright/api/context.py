@@ -27,6 +27,7 @@ from runwright.engine.jobs import Jobs
 from runwright.errors import InvalidRequest, Unauthenticated
 from runwright.governance.approvals import Approvals
 from runwright.governance.evidence import Evidence
+from runwright.governance.keyboard import Keyboard
 from runwright.governance.recordings import Digests
 from runwright.governance.runs import RuntimeRuns
 
@@ -90,6 +91,7 @@ class Services:
     evidence: Evidence
     runtime: RuntimeRuns
     approvals: Approvals
+    keyboard: Keyboard
     digests: Digests
 
     @property
@@ -198,13 +200,18 @@ class Call:
         finally:
             watching.cancel()
 
-    async def recheck(self) -> None:
-        """Admit the caller again, as a long stream does from time to time; the actor stays the same."""
+    async def recheck(self, also: str | None = None) -> None:
+        """Admit the caller again, as a long stream does from time to time; the actor stays the same.
+
+        `also` is a scope that what the caller does now needs beside.
+        """
         if self.ticket is not None:
             await self.services.tickets.keep(self.ticket)
         actor = await self._authenticated()
         if self._demand not in (PUBLIC, ANYONE):
             actor.require(self._demand)
+        if also is not None:
+            actor.require(also)
 
     async def _authenticated(self) -> Actor:
         authenticator = self.services.authenticator

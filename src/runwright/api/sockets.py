@@ -88,9 +88,10 @@ class Socket:
         await self.tell(error)
         await self.close(code_of(type(error)), runtime_code(error.code))
 
-    async def tell(self, error: errors.Error) -> None:
-        """Say what is wrong, and go on."""
-        await self.send(_encode({"t": "error", "code": runtime_code(error.code), "message": error.detail}))
+    async def tell(self, error: errors.Error, ref: str | None = None) -> None:
+        """Say what is wrong, and go on; `ref` is what the peer called that."""
+        named = {} if ref is None else {"id": ref}
+        await self.send(_encode({"t": "error", "code": runtime_code(error.code), "message": error.detail, **named}))
 
     async def _sent(self, message: Message) -> None:
         try:

@@ -11,22 +11,41 @@ import re
 import msgspec
 
 from runwright.domain.events import Event
-from runwright.domain.terminal_events import COLUMNS, OUTPUT, ROWS, TerminalOutput
+from runwright.domain.terminal_events import (
+    COLUMNS,
+    OUTPUT,
+    RESIZED,
+    ROWS,
+    STARTED,
+    TYPED,
+    CommandStarted,
+    Resized,
+    TerminalOutput,
+    Typed,
+    typed,
+)
 
-TYPE = OUTPUT
+RECORDED = frozenset({STARTED, OUTPUT, TYPED, RESIZED})
+"""The events that a recording is made of."""
 _LINE_FEED = re.compile(r"(?<!\r)\n")
 
 _encode = msgspec.json.Encoder().encode
-_read = msgspec.json.Decoder(TerminalOutput).decode
+_output = msgspec.json.Decoder(TerminalOutput).decode
+_started = msgspec.json.Decoder(CommandStarted).decode
+_typed = msgspec.json.Decoder(Typed).decode
+_resized = msgspec.json.Decoder(Resized).decode
 
 
 class Cast:
-    """Writes one recording, line by line; both outputs are in it, in the order of their arrival."""
+    """Writes one recording, line by line; both outputs are in it, in the order of their arrival, and what was typed in
+    sight.
+    """  # fmt: skip
 
     def __init__(self, title: str, began_at: int) -> None:
         self._title = title
         self._began_at = began_at
         self._at = began_at
+        self._size = (COLUMNS, ROWS)
         self._returned = False
         self._decoders: dict[tuple[str, str], codecs.IncrementalDecoder] = {}
 
@@ -37,13 +56,28 @@ class Cast:
         return _encode(head) + b"\n"
 
     def line(self, event: Event) -> bytes:
-        """Return a `terminal.output` as a line: the seconds since the one before, and what was printed."""
-        told = _read(event.data or b"")
+        """Return an event of a terminal as a line: the seconds since the one before, and what happened.
+
+        What shows nothing makes no line.
+        """
+        data = event.data or b""
+        if event.type == OUTPUT:
+            told = _output(data)
+            chunk = self._text(told)
+            return self._line(event, b"o", chunk if told.stream == "tty" else self._with_returns(chunk))
+        if event.type == TYPED:
+            text = typed(_typed(data)).decode("utf-8", "replace")
+            return self._line(event, b"i", text) if text else b""
+        size = _started(data) if event.type == STARTED else _resized(data)
+        if (size.cols, size.rows) == self._size:
+            return b""
+        self._size = (size.cols, size.rows)
+        return self._line(event, b"r", f"{size.cols}x{size.rows}")
+
+    def _line(self, event: Event, code: bytes, text: str) -> bytes:
         passed = max(event.created_at - self._at, 0)
         self._at += passed
-        chunk = self._text(told)
-        text = chunk if told.stream == "tty" else self._with_returns(chunk)
-        return b'[%d.%06d,"o",%b]\n' % (passed // 1_000_000, passed % 1_000_000, _encode(text))
+        return b'[%d.%06d,"%b",%b]\n' % (passed // 1_000_000, passed % 1_000_000, code, _encode(text))
 
     def _text(self, told: TerminalOutput) -> str:
         """Return what a player shows: of bytes that are no UTF-8 it shows what stands for them."""

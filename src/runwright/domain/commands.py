@@ -14,6 +14,7 @@ from runwright.domain.question import Mode
 from runwright.domain.redaction import Redacted, RedactedText
 from runwright.domain.run import On, Run, Spec, StopKind, ValueRef, Wait
 from runwright.domain.tenancy import Cause
+from runwright.domain.terminal_events import What
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True):
@@ -223,6 +224,24 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True):
     idempotency: IdempotencyKey | None = None
 
 
+class Touch(msgspec.Struct, frozen=True, kw_only=True):
+    """Touch the terminal of the command that a run executes just now: type, end that, or change its size.
+
+    What was typed is `sealed`, under `input_id`. Of it at most `most_bytes` wait for the command.
+    """
+
+    run_id: str
+    what: What
+    input_id: str
+    cause: Cause
+    size: int = 0
+    sealed: bytes | None = None
+    cols: int | None = None
+    rows: int | None = None
+    ref: str | None = None
+    most_bytes: int = 65_536
+
+
 class Reschedule(msgspec.Struct, frozen=True, kw_only=True):
     """Let a run that has not begun begin at another time, perhaps with another payload: sealed, and described."""
 
@@ -279,6 +298,7 @@ Command = (
     | Wake
     | Answer
     | Vote
+    | Touch
     | Reschedule
     | Debug
     | Proceed

@@ -15,8 +15,17 @@ STAGES_KEPT = 50
 """So many of the stages that a run has come through are kept; a run with more steps tells the rest in its log."""
 
 
+class Untaken(msgspec.Struct, frozen=True, array_like=True):
+    """What a person typed and the command was not given yet."""
+
+    input_id: str
+    bytes: int
+
+
 class OpenStep(msgspec.Struct, frozen=True):
-    """A step that was begun under a lease and has not ended; its calls that have not ended, and what it asks."""
+    """A step that was begun under a lease and has not ended; its calls that have not ended, what it asks, and what
+    people typed for it that it was not given yet.
+    """  # fmt: skip
 
     step_id: str
     kind: str
@@ -24,6 +33,7 @@ class OpenStep(msgspec.Struct, frozen=True):
     at: int
     calls: tuple[str, ...] = ()
     checkpoint_id: str | None = None
+    untaken: tuple[Untaken, ...] = ()
 
 
 class DoneStep(msgspec.Struct, frozen=True, omit_defaults=True):

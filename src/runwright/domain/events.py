@@ -302,6 +302,9 @@ CATALOGUE: dict[str, EventType] = {
             (t.ENDED, t.CommandEnded),
         )
     },
+    t.INPUT: EventType("output", t.Touched),
+    t.TYPED: EventType("output", t.Typed, by_runtime=True),
+    t.RESIZED: EventType("output", t.Resized, by_runtime=True),
     "process.started": EventType("system", p.ProcessStarted, by_job=True),
     "process.limited": EventType("system", p.ProcessLimited, by_job=True, by_runtime=True),
     "process.ended": EventType("system", p.ProcessEnded, by_job=True),

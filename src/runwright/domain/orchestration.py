@@ -16,12 +16,13 @@ from runwright.domain import agent_events as a
 from runwright.domain import loop_fold
 from runwright.domain import runtime_events as r
 from runwright.domain.commands import Decision
-from runwright.domain.course import STAGES_KEPT, Course, DoneStep, OpenStep, StageAt
+from runwright.domain.course import STAGES_KEPT, Course, DoneStep, OpenStep, StageAt, Untaken
 from runwright.domain.events import Draft
 from runwright.domain.loop_course import LoopCourse
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.progress import not_green
 from runwright.domain.runtime_terms import RuntimeTerms
+from runwright.domain.terminal_events import INPUT, TYPED, Touched, Typed
 from runwright.domain.verdict import BY_LIMIT, GateStanding, GateStatus, Stop
 
 Told = TypeVar("Told")
@@ -153,6 +154,21 @@ def _answered(course: Course, data: bytes, at: int) -> Course:
     return course if told.snapshot is None else replace(course, snapshot=told.snapshot)
 
 
+def _touched(course: Course, data: bytes, at: int) -> Course:
+    told, step = _read(data, Touched), course.open
+    if step is None or told.what == "size":
+        return course
+    return replace(course, open=replace(step, untaken=(*step.untaken, Untaken(told.input_id, told.bytes))))
+
+
+def _typed(course: Course, data: bytes, at: int) -> Course:
+    ident, step = _read(data, Typed).input_id, course.open
+    names = [] if step is None else [each.input_id for each in step.untaken]
+    if step is None or ident not in names:
+        return course
+    return replace(course, open=replace(step, untaken=step.untaken[names.index(ident) + 1 :]))
+
+
 def _warned(course: Course, data: bytes, at: int) -> Course:
     told = _read(data, a.BudgetReached)
     return course if told.name == TURNS else replace(course, warned=(*course.warned, told.name))
@@ -253,6 +269,8 @@ _STEPS: dict[str, Follow] = {
     "gate.result": _judged,
     "tool.call": _called,
     "tool.result": _answered,
+    INPUT: _touched,
+    TYPED: _typed,
     "budget.warning": _warned,
     "budget.exhausted": _exhausted,
     "policy.denied": _denied,

@@ -78,20 +78,26 @@ class CommandStep(_Step, frozen=True, kw_only=True, tag="command"):
     """Run a command in the sandbox: an argument list, no shell, no network.
 
     `effect`: whether it may be made again where nobody knows how far it came; `on_failure`: whether the run goes on
-    when it fails.
+    when it fails. `tty`: it has a terminal in place of two pipes; `stdin`: people may type for it.
     """
 
     command: Words
     timeout_seconds: Seconds = 600.0
+    tty: bool = False
+    stdin: bool = False
     effect: Literal["idempotent", "unsafe"] = "idempotent"
     on_failure: Literal["stop", "continue"] = "stop"
 
 
 class GateStep(_Step, frozen=True, kw_only=True, tag="gate"):
-    """Run a command whose exit code is a verdict: 0 is green. A gate that did not run is not green."""
+    """Run a command whose exit code is a verdict: 0 is green. A gate that did not run is not green.
+
+    `tty`: it has a terminal in place of two pipes. Nobody types for it: what people decide is an approval.
+    """
 
     command: Words
     timeout_seconds: Seconds = 600.0
+    tty: bool = False
     required: bool = True
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from runwright.domain import amending, answering, approving, ending, gathering, orchestration, runtime_ends
+from runwright.domain import amending, answering, approving, ending, gathering, orchestration, runtime_ends, touching
 from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import job_events as w
@@ -57,6 +57,7 @@ TRANSITIONS: dict[tuple[State | None, str], tuple[State, ...]] = {
     ("executing", "fence"): ("queued", "paused", "cancelled"),
     ("executing", "lose"): ("scheduled", "queued", "failed", "paused", "cancelled"),
     ("executing", "answer"): ("executing",),
+    ("executing", "touch"): ("executing",),
     ("executing", "debug"): ("executing",),
     ("waiting", "due"): ("queued", "failed"),
     ("waiting", "wake"): ("queued",),
@@ -117,6 +118,8 @@ def decide(run: Run | None, command: c.Command, at: int) -> c.Decision:
             raise InvalidTransition(f"the run is {run.state}: it hears no more", code="runs.not_active")
         if name == "vote":
             raise AlreadyDecided
+        if name == "touch":
+            raise touching.closed()
         raise InvalidTransition(f"a run that is {run.state} cannot {_SPOKEN.get(name, name)}")
     decision = approving.superseded(run, _DECIDERS[name](run, command, max(at, run.at)))
     call = decision.run.usage.open
@@ -388,6 +391,7 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "wake": _wake,
     "answer": answering.answer,
     "vote": approving.vote,
+    "touch": touching.touch,
     "reschedule": amending.reschedule,
     "debug": amending.set_debug,
     "proceed": _proceed,

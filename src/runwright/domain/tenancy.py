@@ -30,6 +30,7 @@ SCOPES: dict[str, str] = {
     "models:read": "read personas, routes and providers, without keys",
     "usage:read": "read what models used and cost, and budgets",
     "approvals:decide": "approve or deny what runs ask for: people alone may, not services, not runs",
+    "terminal:write": "type for commands that take input, and resize their terminals: people alone may",
     "kpi:read": "compare windows of ended runs, and list the runs behind a number",
     "evidence:export": "export the evidence of runs in full, or for an auditor; what is public needs runs:read alone",
     "audit:read": "read and verify the audit log of the organization",
@@ -62,6 +63,7 @@ _OPERATOR = _VIEWER | {
     "agents:manage",
     "prompts:read",
     "evidence:export",
+    "terminal:write",
 }
 ROLES: dict[Role, frozenset[str]] = {
     "viewer": _VIEWER,

@@ -12,23 +12,32 @@ from msgspec import Meta
 
 STARTED, OUTPUT = "terminal.command_started", "terminal.output"
 GAP, ENDED = "terminal.gap", "terminal.command_ended"
-TYPES = frozenset({STARTED, OUTPUT, GAP, ENDED})
+INPUT, TYPED, RESIZED = "terminal.input", "terminal.typed", "terminal.resized"
+TYPES = frozenset({STARTED, OUTPUT, GAP, ENDED, INPUT, TYPED, RESIZED})
 COLUMNS, ROWS = 80, 24
-"""The size of every terminal."""
+"""The size that every terminal begins with."""
+SIDE_MAX = 1000
+"""The most columns, or rows, that a terminal has."""
 CHUNK_BYTES = 65_536
 """The most bytes that one event holds."""
 
 Encoding = Literal["utf-8", "base64"]
+What = Literal["keys", "end", "size"]
+"""What people do to a terminal: type, end what is typed, and change its size."""
 Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class CommandStarted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`terminal.command_started`: a command begins; with a terminal (`tty`), of `cols` by `rows`, or with pipes."""
+    """`terminal.command_started`: a command begins; with a terminal (`tty`), of `cols` by `rows`, or with pipes.
+
+    With `stdin` it reads what people type.
+    """
 
     command_id: Name
     command: tuple[str, ...] = ()
     cwd: str = ""
     tty: bool = False
+    stdin: bool = False
     cols: int = COLUMNS
     rows: int = ROWS
 
@@ -75,6 +84,51 @@ class CommandEnded(msgspec.Struct, frozen=True, omit_defaults=True):
     output_bytes: int = 0
     dropped_bytes: int = 0
     sha256: str = ""
+
+
+class Touched(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`terminal.input`: a person typed so many `bytes` for a command, ended that, or asks for another size.
+
+    The event's actor is that person. The bytes themselves are kept, sealed, under `input_id` until the command has been
+    given them; `ref` is what the person's program called this.
+    """
+
+    command_id: Name
+    what: What
+    input_id: str
+    bytes: int = 0
+    cols: int | None = None
+    rows: int | None = None
+    ref: str | None = None
+
+
+class Typed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`terminal.typed`: the command was given what `by` typed, up to and with `input_id`: so many `bytes`.
+
+    Only what its terminal `echoed` stands in `chunk`, redacted as one text with what came before; what redaction still
+    holds back comes later, in an event without an `input_id`.
+    """
+
+    command_id: Name
+    by: Name
+    input_id: str | None = None
+    bytes: int = 0
+    echoed: bool = False
+    chunk: str = ""
+    encoding: Encoding = "utf-8"
+
+
+class Resized(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`terminal.resized`: from here on the terminal of a command has this size."""
+
+    command_id: Name
+    cols: int
+    rows: int
+
+
+def typed(told: Typed) -> bytes:
+    """Return what was typed. Raises `ValueError` for what says base64 and is not."""
+    return TerminalOutput(chunk=told.chunk, encoding=told.encoding).bytes()
 
 
 def spelled(data: bytes) -> tuple[str, Encoding]:

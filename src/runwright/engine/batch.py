@@ -23,8 +23,9 @@ from runwright.domain.outcome import Completed, Parked, Said, said_by
 from runwright.domain.rollups import TOPIC, moves
 from runwright.domain.run import Run, timers
 from runwright.domain.state import decide
+from runwright.domain.touching import forgotten
 from runwright.engine.attempt_record import record_of
-from runwright.engine.values import INPUT, STEP
+from runwright.engine.values import INPUT, KEYS, STEP
 from runwright.engine.watched import Watched
 from runwright.store.base import Birth, ChangeSet, Held, Lease, Slots, StoredValue, Timer
 
@@ -85,6 +86,9 @@ class Batch:
         if old is not None and old.state == "executing" and new.state != "executing":
             self.changes.attempts.append(record_of(old, new))  # here, where nothing that follows can blur how it ended
         self._keep(command, new, changed=new is not old)
+        untyped = forgotten(old, new)
+        if untyped:
+            self._remove(run_id, tuple((KEYS, input_id) for input_id in untyped))
         return new
 
     def _keep(self, command: c.Command, run: Run, *, changed: bool) -> None:
@@ -111,6 +115,8 @@ class Batch:
                 self._results[run.run_id] = sealed
             case c.Answer() | c.Vote():
                 self._hear(command, run)
+            case c.Touch(sealed=sealed) if sealed is not None:
+                self._store(run.run_id, (c.Value(KEYS, command.input_id, sealed),))
             case c.Wake(delivery=given) if changed and given is not None:
                 kept = StoredValue(run.run_id, STEP, given.name, given.sealed, None, None, self.now)
                 self.changes.values.append(kept)

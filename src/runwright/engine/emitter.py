@@ -197,16 +197,17 @@ class Emitter:
 
         Raises `InvalidRequest` for what its `writer` may not append.
         """
-        entry = CATALOGUE.get(note.type)
-        if entry is None or not entry.may_be_by(writer):
-            raise InvalidRequest(
-                f"{_WRITERS[writer]} cannot append events of the type {note.type!r}", code="events.type"
-            )
+        self._require(note.type, writer)
         if note.level not in LEVELS:
             raise InvalidRequest(f"the level {note.level!r} is none of {', '.join(LEVELS)}", code="events.level")
         redactor = self.redactors.of(project_id)
         message = redactor.text(note.message) if note.message else RedactedText("")
         return Draft(note.type, redactor.data(note.data), message, note.level)
+
+    def _require(self, type_: str, writer: Writer) -> None:
+        entry = CATALOGUE.get(type_)
+        if entry is None or not entry.may_be_by(writer):
+            raise InvalidRequest(f"{_WRITERS[writer]} cannot append events of the type {type_!r}", code="events.type")
 
     def emit(self, buffer: Buffer, note: Note) -> None:
         """Keep a note for the next flush, which comes within the flush time.
@@ -226,6 +227,7 @@ class Emitter:
             self._emit_chunk(buffer, {"stream_id": name, "chunk": note.data["content"], "done": done})
             self._mark(buffer)
         elif note.type in ON_TAPE:
+            self._require(note.type, buffer.writer)
             buffer.tape.tell(note.type, note.data, buffer.streams, self.redactors.of(buffer.project_id))
             self._mark(buffer)
         else:

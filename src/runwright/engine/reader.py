@@ -22,7 +22,7 @@ from runwright.store.base import Attempt, Record, Store, StoredValue
 from runwright.store.queries import jobs as job_sql
 from runwright.store.queries import values as value_sql
 from runwright.store.queries import webhooks as webhook_sql
-from runwright.store.queries.events import LINK, OF_TYPE, event_of
+from runwright.store.queries.events import LINK, OF_TERMINAL, OF_TYPE, event_of
 from runwright.store.queries.evidence import BEGINNING
 from runwright.store.queries.runs import listing
 from runwright.store.queries.shapes import Slice, read
@@ -197,6 +197,18 @@ class Reader:
             if len(page) < page_size:
                 return
             beyond = Beyond(after_seq=page[-1].seq)
+
+    async def terminal(self, run_id: str, page_size: int) -> AsyncIterator[Event]:
+        """Yield all that the terminal of a run told, oldest first, read so many events at a time."""
+        after_seq = 0
+        while True:
+            rows = await self._store.fetch(OF_TERMINAL, run_id=run_id, after_seq=after_seq, limit=page_size)
+            page = [event_of(row) for row in rows]
+            for each in page:
+                yield each
+            if len(page) < page_size:
+                return
+            after_seq = page[-1].seq
 
     async def exchanges(self, run: Run) -> dict[int, list[Event]]:
         """Return what was recorded of the attempts of a run in debug mode, by lease epoch, in order."""

@@ -127,7 +127,7 @@ Recurring = c.Due | c.Expire | c.Lose | c.Fence
 """What loops ask for, of every process at once: one finds the run free and its hour come, the others pass it over."""
 
 RECURRING: tuple[type, ...] = get_args(Recurring)
-SLOTLESS = frozenset({c.Submit, c.Append, c.Debug, *get_args(OfMany)})
+SLOTLESS = frozenset({c.Submit, c.Append, c.Debug, c.Touch, *get_args(OfMany)})
 """What changes no slot of a run that is there already; appends are what there is most of."""
 
 UNLOCKED = frozenset({c.Submit, *get_args(OfMany), *RECURRING})

@@ -19,12 +19,17 @@ from runwright.domain.terminal_events import (
     ENDED,
     GAP,
     OUTPUT,
+    RESIZED,
     STARTED,
+    TYPED,
     CommandEnded,
     CommandStarted,
+    Resized,
     TerminalOutput,
+    Typed,
     chunks,
     spelled,
+    typed,
 )
 from runwright.errors import InvalidRequest
 
@@ -32,7 +37,9 @@ MARK = "\0"
 """What stands in the names that streams have here, and in no name that a caller may give to one."""
 _OF_TERMINAL = f"{MARK}terminal{MARK}"
 """How the names of a terminal's streams begin; the command and the stream follow."""
-ON_TAPE = frozenset({STARTED, OUTPUT, ENDED})
+_OF_PERSON = MARK
+"""How the name of a stream begins that a person typed; who that is follows."""
+ON_TAPE = frozenset({STARTED, OUTPUT, ENDED, TYPED, RESIZED})
 """The events whose order among each other the tape keeps."""
 
 
@@ -74,7 +81,10 @@ class Tape:
         return not (self._pieces or self._drafts)
 
     def tell(self, type_: str, data: Mapping[str, Any], streams: dict[str, Stream], redactor: Redactor) -> None:
-        """Take how a command begins, what it prints, how it ends. Raises `InvalidRequest` for data of another shape."""
+        """Take how a command begins, what it prints, what it is given, and how it ends.
+
+        Raises `InvalidRequest` for data of another shape.
+        """
         try:
             if type_ == STARTED:
                 self._settle(redactor)
@@ -82,6 +92,11 @@ class Tape:
             elif type_ == OUTPUT:
                 told = msgspec.convert(data, TerminalOutput)
                 self._print(told, told.bytes(), streams, redactor)
+            elif type_ == TYPED:
+                self._type(msgspec.convert(data, Typed), streams, redactor)
+            elif type_ == RESIZED:
+                self._settle(redactor)
+                self._drafts.append(Draft(RESIZED, redactor.data(msgspec.convert(data, Resized))))
             else:
                 self._end(msgspec.convert(data, CommandEnded), streams, redactor)
         except ValueError as wrong:  # what msgspec raises is one, too
@@ -102,6 +117,16 @@ class Tape:
         if len(data) > room:
             command.dropped = len(data) - room
             self._cut(told.command_id, command, streams, redactor)
+
+    def _type(self, told: Typed, streams: dict[str, Stream], redactor: Redactor) -> None:
+        """Take what the command was given: what one person typed is one text, too."""
+        self._settle(redactor)
+        data = typed(told)
+        if told.echoed:
+            name = f"{_OF_TERMINAL}{told.command_id}{MARK}{_OF_PERSON}{told.by}"
+            stream = streams[name] = redactor.carried(streams.get(name))
+            data = stream.take(data)
+        self._drafts.append(_typed(told, data if told.echoed else b"", redactor))
 
     def _cut(self, command_id: str, command: _Command, streams: dict[str, Stream], redactor: Redactor) -> None:
         """Say where the output of a command ends that goes on printing."""
@@ -153,6 +178,10 @@ class Tape:
         pieces, self._pieces = self._pieces, []
         for name, group in groupby(pieces, key=_name):
             command_id, stream = name.removeprefix(_OF_TERMINAL).split(MARK, 1)
+            if stream.startswith(_OF_PERSON):
+                rest = Typed(command_id=command_id, by=stream.removeprefix(_OF_PERSON), echoed=True)
+                self._drafts.append(_typed(rest, b"".join(piece for _, piece in group), redactor))
+                continue
             command = self._commands.setdefault(command_id, _Command())
             said = {"command_id": redactor.text(command_id)} if command_id else {}
             said["stream"] = redactor.text(stream)
@@ -163,6 +192,14 @@ class Tape:
                 # It went through its stream's redaction; to look at it again, cut as it is, would find more.
                 how = {} if encoding == "utf-8" else {"encoding": encoding}
                 self._drafts.append(Draft(OUTPUT, compose({**said, **how, "chunk": text})))
+
+
+def _typed(told: Typed, data: bytes, redactor: Redactor) -> Draft:
+    text, encoding = spelled(data)
+    said = msgspec.structs.replace(
+        told, command_id=redactor.text(told.command_id), by=redactor.text(told.by), chunk=text, encoding=encoding
+    )
+    return Draft(TYPED, compose(said))
 
 
 def _name(piece: tuple[str, bytes]) -> str:

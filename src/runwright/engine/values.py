@@ -24,6 +24,8 @@ STEP = "step"
 """The kind of value that a run's code finds again as the result of what it did, or waited for."""
 INPUT = "input"
 """The kind of value that is the exact answer to what a run asked, under the id of the request."""
+KEYS = "keys"
+"""The kind of value that is what a person typed for a command, under the id of that, until the command has it."""
 DEPTH_MAX = 200
 """Objects and arrays in one another: whoever reads a value walks down, and a stack has an end."""
 _LOOK_AHEAD = 4096  # a secret that begins inside the preview ends within this many bytes, or is no known secret

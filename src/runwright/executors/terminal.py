@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from runwright.client.session import Draft
-from runwright.domain.terminal_events import ENDED, OUTPUT, STARTED
+from runwright.domain.terminal_events import ENDED, OUTPUT, RESIZED, STARTED, TYPED, spelled
 
 DURABLE_BYTES = 262_144
 """After so many bytes the log must have taken what it was given, before more is heard."""
@@ -41,10 +41,10 @@ class Terminal:
         self._pending = 0
         self._begun: dict[str, bytes] = {}
 
-    def begin(self, command: Sequence[str], *, cwd: str = "", tty: bool = False) -> None:
+    def begin(self, command: Sequence[str], *, cwd: str = "", tty: bool = False, stdin: bool = False) -> None:
         """Say that the command begins."""
         self._began_at = self._now()
-        self._emit(STARTED, {"command": list(command), "cwd": cwd, "tty": tty})
+        self._emit(STARTED, {"command": list(command), "cwd": cwd, "tty": tty, "stdin": stdin})
 
     async def heard(self, stream: str, piece: bytes) -> None:
         """Write what came from `stdout`, `stderr` or the `tty`; it comes back from the log byte for byte."""
@@ -58,6 +58,16 @@ class Terminal:
         if self._pending >= DURABLE_BYTES:
             self._pending = 0
             await self._pen.save([])
+
+    def typed(self, by: str, input_id: str, size: int, echoed: bytes | None) -> None:
+        """Say that the command was given what a person typed; of it, the bytes that its terminal echoed."""
+        text, encoding = spelled(echoed or b"")
+        told = {"by": by, "input_id": input_id, "bytes": size, "echoed": echoed is not None}
+        self._emit(TYPED, {**told, "chunk": text, "encoding": encoding})
+
+    def resized(self, cols: int, rows: int) -> None:
+        """Say that the terminal of the command has another size."""
+        self._emit(RESIZED, {"cols": cols, "rows": rows})
 
     def end(self, status: int | None) -> None:
         """Say how the command ended: its exit status (128 + n for the signal n), None if it did not by itself."""

@@ -12,12 +12,13 @@ import msgspec
 
 from runwright.auth.signing_keys import Signer
 from runwright.domain import evidence as forms
-from runwright.domain.cast import TYPE, Cast
+from runwright.domain.cast import RECORDED, Cast
 from runwright.domain.events import Event
 from runwright.domain.evidence import Profile, SignedHead, document
 from runwright.domain.evidence_summary import Summary
 from runwright.domain.redaction import Redactor
 from runwright.domain.sarif import sarif
+from runwright.domain.terminal_events import OUTPUT
 from runwright.engine.kept_values import KeptValue
 from runwright.errors import StoreError
 from runwright.governance.heads import signed
@@ -73,7 +74,7 @@ class Contents:
             if why is not None:
                 self._withheld[why] += 1
             self._summary.take(event, shown=why is None)
-            self.printed += event.type == TYPE and why is None
+            self.printed += event.type == OUTPUT and why is None
             lines.append(forms.line(event, digest, withheld=why is not None))
         self._packer.write(b"".join(lines))
         return True
@@ -116,7 +117,9 @@ class Contents:
 
     def terminal(self, event: Event) -> None:
         """Write what was printed, in the file of the recording; what the timeline withholds is not in it either."""
-        if event.seq <= self.log.tree.size and event.data is not None and not self._holds_secret(event, event.data):
+        if event.type not in RECORDED or event.seq > self.log.tree.size or event.data is None:
+            return
+        if not self._holds_secret(event, event.data):
             self._packer.write(self.cast.line(event))
 
     def value(self, kept: KeptValue) -> None:

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from runwright.auth.signing_keys import SigningKeys
-from runwright.domain.cast import TYPE
 from runwright.domain.chain import genesis
 from runwright.domain.events import Event
 from runwright.domain.evidence import EXPORTED, Profile
@@ -108,7 +107,7 @@ class Evidence:
         if contents.printed:
             packer.begin("terminal/run.cast")
             packer.write(contents.cast.head())
-            async for event in reader.all_of_type(run.run_id, TYPE, RECORDING_PAGE):
+            async for event in reader.terminal(run.run_id, RECORDING_PAGE):
                 contents.terminal(event)
             packer.end()
         await self._values(reader, record, contents)

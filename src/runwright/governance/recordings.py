@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import msgspec
 
-from runwright.domain.cast import Cast
+from runwright.domain.cast import RECORDED, Cast
 from runwright.domain.run import Run
 from runwright.domain.terminal_events import OUTPUT, TerminalOutput
 from runwright.engine.reader import Reader
@@ -32,9 +32,11 @@ async def recorded(reader: Reader, run: Run) -> AsyncIterator[bytes]:
     """Yield an asciicast 3 of it, line by line."""
     cast = Cast(run.run_id, run.started_at or run.spec.created_at)
     yield cast.head()
-    async for event in reader.all_of_type(run.run_id, OUTPUT, PAGE):
-        if event.data is not None:
-            yield cast.line(event)
+    async for event in reader.terminal(run.run_id, PAGE):
+        if event.type in RECORDED:
+            line = cast.line(event)
+            if line:
+                yield line
 
 
 class Digests:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from runwright.clock import Clock
 from runwright.domain.terminal_events import COLUMNS, ROWS
 from runwright.sandbox import launch
 from runwright.sandbox.cgroup import Group
+from runwright.sandbox.grip import Grip
 from runwright.sandbox.reading import Reading
 from runwright.sandbox.relay import PORT
 from runwright.sandbox.sandbox import Sandbox
@@ -26,6 +28,10 @@ from runwright.sandbox.tree import send, tree
 from runwright.sandbox.workspace import PAYLOAD, Workspace
 
 LAUNCH = launch.__file__
+_PROGRAMS = "/usr/bin:/bin"
+"""Where the program lies that makes a command the leader of its terminal's session: what is typed to interrupt it
+reaches it then, and not the sandbox.
+"""
 START_S = 30.0
 GONE_S = 5.0
 
@@ -33,7 +39,8 @@ GONE_S = 5.0
 class Asked(NamedTuple):
     """What is started; what it reads is its payload, unless it is told to read something else.
 
-    The workspace of one that is not `writable` is there to be read; `programs` is a directory that it is shown.
+    With `stdin` it reads what is written to the child's `grip`. The workspace of one that is not `writable` is there to
+    be read; `programs` is a directory that it is shown.
     """
 
     command: tuple[str, ...]
@@ -46,6 +53,7 @@ class Asked(NamedTuple):
     reads: str | None = None
     writable: bool = True
     programs: Path | None = None
+    stdin: bool = False
 
 
 class NotStarted(Exception):
@@ -53,13 +61,17 @@ class NotStarted(Exception):
 
 
 class Child:
-    """A process tree. `streams` are what it writes, by name; `listener` is open inside a network without a way out."""
+    """A process tree. `streams` are what it writes, by name; `listener` is open inside a network without a way out.
+
+    `grip` holds what it reads, and its terminal, where it has one of them.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.streams: dict[str, Reading] = {}
         self.listener: socket.socket | None = None
         self.group: Group | None = None
+        self.grip: Grip | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._status: Reading | None = None
         self._told = b""
@@ -71,10 +83,11 @@ class Child:
     async def start(self, sandbox: Sandbox, place: Workspace, asked: Asked) -> None:
         """Start the process up to where it waits for `release`. Raises `NotStarted`."""
         ends = _Ends(asked, place, sandbox.filter)
+        leader = shutil.which("setsid", path=_PROGRAMS) if asked.tty else None
         order = {
             "parent": os.getpid(),
             "uid": sandbox.uid,
-            "tty": asked.tty,
+            "tty": asked.tty and leader is None,
             "network": asked.network,
             "cpus": asked.cpus,
             "limits": asked.limits,
@@ -82,7 +95,7 @@ class Child:
             "port": PORT,
             "command": sandbox.arguments(
                 place,
-                asked.command,
+                asked.command if leader is None else (leader, "--ctty", *asked.command),
                 tty=asked.tty,
                 network=asked.network,
                 writable=asked.writable,
@@ -110,6 +123,7 @@ class Child:
         finally:
             ends.close_theirs()
             self.streams, self._status, self._gate = ends.streams, ends.status, ends.gate
+            self.grip = ends.grip
         try:
             async with asyncio.timeout(START_S):
                 await self._begun(ends)
@@ -221,9 +235,9 @@ class Child:
             await self._silent()
         if self.group is not None:
             await self.group.close(self._clock)
-        for reading in [*self.streams.values(), self._status]:
-            if reading is not None:
-                reading.close()
+        for end in [*self.streams.values(), self._status, self.grip]:
+            if end is not None:
+                end.close()
         for file in self._counters:
             file.close()
         if self._pidfd is not None:
@@ -246,14 +260,20 @@ class _Ends:
             self._theirs.append(self.options["seccomp"])
         self.status = Reading(status)
         self.streams: dict[str, Reading] = {}
+        self.grip: Grip | None = None
         if asked.tty:
             controls, terminal = pty.openpty()
+            self.grip = Grip(os.dup(controls), tty=True)
             termios.tcsetwinsize(terminal, (ROWS, COLUMNS))
             self.stdin = self.stdout = self.stderr = terminal
             self._theirs.append(terminal)
             self.streams["tty"] = Reading(controls)
         else:
-            self.stdin = os.open(asked.reads or place.files / PAYLOAD, os.O_RDONLY | os.O_CLOEXEC)
+            if asked.stdin:
+                self.stdin, held = os.pipe()
+                self.grip = Grip(held, tty=False)
+            else:
+                self.stdin = os.open(asked.reads or place.files / PAYLOAD, os.O_RDONLY | os.O_CLOEXEC)
             self.stdout, self.stderr = self._pipe("stdout"), self._pipe("stderr")
             self._theirs.append(self.stdin)
         self.reception: socket.socket | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runwright.sandbox.child import Asked, Child, NotStarted
+from runwright.sandbox.grip import Grip
 from runwright.sandbox.means import Means
 from runwright.sandbox.programs import BIN
 from runwright.sandbox.reading import Reading
@@ -27,6 +28,8 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GROUP_SPARE = 8
 Hear = Callable[[str, bytes], Awaitable[None]]
 """Hears a piece of `stdout` or `stderr` as it comes; what is said next waits until it returns."""
+Hold = Callable[[Grip], Awaitable[None]]
+"""Gives a command what it reads, and its terminal its size, until it is cancelled: the command has ended."""
 Way = Callable[[socket.socket], Relay]
 """Makes a relay of what listens inside."""
 LEFT_OUT = re.compile(r"\n\[… \d+ bytes left out …\]\n")
@@ -37,7 +40,8 @@ class Command(NamedTuple):
     """What is run, and its bounds. `files` lie in `FILES` while it runs; `/tmp` and the home there are its own.
 
     One that is not `writable` has the tree read-only: the kernel refuses whatever would change it. `programs` are those
-    of this installation that it finds by their names, before the system's.
+    of this installation that it finds by their names, before the system's. With `tty` it has a terminal in place of two
+    pipes; with `stdin` it reads what it is given while it runs.
     """
 
     words: tuple[str, ...]
@@ -49,6 +53,8 @@ class Command(NamedTuple):
     files: Mapping[str, str] = {}
     writable: bool = True
     programs: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = False
 
 
 class Ended(NamedTuple):
@@ -61,11 +67,18 @@ class Ended(NamedTuple):
 
 
 async def run_command(
-    means: Means, tree: Path, command: Command, heard: Hear | None = None, *, way: Way | None = None
+    means: Means,
+    tree: Path,
+    command: Command,
+    heard: Hear | None = None,
+    *,
+    way: Way | None = None,
+    hold: Hold | None = None,
 ) -> Ended:
     """Run a command with `tree` as its workspace; no process of it is left, whoever cancels.
 
     With `heard` its outputs come apart, and are heard while it runs; without, they share a pipe, in their exact order.
+    `hold` is given the hand on one that has a terminal or reads.
     `way` passes on what it sends to the one address that it may talk to; without it there is none. Raises `NotStarted`
     when it could not begin, which is `ProgramMissing` for one of its `programs`.
     """
@@ -74,7 +87,7 @@ async def run_command(
     child = Child(means.clock)
     try:
         await asyncio.to_thread(_lay, place, command.files)
-        return await _Running(means, place, child, command, heard, way).to_the_end()
+        return await _Running(means, place, child, command, heard, way, hold).to_the_end()
     finally:
         await surely(_cleared(means, place, child))
 
@@ -92,9 +105,17 @@ def _lay(place: Workspace, files: Mapping[str, str]) -> None:
 
 class _Running:
     def __init__(
-        self, means: Means, place: Workspace, child: Child, command: Command, heard: Hear | None, way: Way | None
+        self,
+        means: Means,
+        place: Workspace,
+        child: Child,
+        command: Command,
+        heard: Hear | None,
+        way: Way | None,
+        hold: Hold | None,
     ) -> None:
         self._means = means
+        self._hold = hold
         self._way = way
         self._child = child
         self._place = place
@@ -130,8 +151,10 @@ class _Running:
         words = self._command.words if self._hear else (*_MERGED, *self._command.words)
         shown = self._means.programs.directory if self._command.programs else None
         env |= {} if shown is None else {"PATH": f"{BIN}:{_PATH}"}
+        tty, stdin = self._command.tty, self._command.stdin
+        env |= {"TERM": "xterm-256color"} if tty else {}
         env |= self._command.env
-        asked = Asked(words, env, False, False, cpus, memory, limits, os.devnull, self._command.writable, shown)
+        asked = Asked(words, env, tty, False, cpus, memory, limits, os.devnull, self._command.writable, shown, stdin)
         await self._child.start(sandbox, self._place, asked)
         if sandbox.cgroups is not None:
             try:
@@ -143,15 +166,20 @@ class _Running:
 
     async def _followed(self) -> int | None:
         streams = [asyncio.create_task(self._follow(*each)) for each in self._child.streams.items()]
-        watching = asyncio.create_task(self._watch.look(_nothing))
+        beside = [asyncio.create_task(self._watch.look(_nothing))]
+        if self._hold is not None and self._child.grip is not None:
+            beside.append(asyncio.create_task(_ending(self._hold(self._child.grip), self._child.kill)))
         try:
             self._child.release()
             in_time, status = await self._ended_in_time()
             await asyncio.gather(*streams)
         finally:
-            for task in (*streams, watching):
+            for task in (*streams, *beside):
                 task.cancel()
-            await asyncio.gather(*streams, watching, return_exceptions=True)
+            went = await asyncio.gather(*beside, *streams, return_exceptions=True)
+        broken = next((each for each in went[1 : len(beside)] if isinstance(each, Exception)), None)
+        if broken is not None:
+            raise broken
         if status is None and in_time and self._exceeded is None:
             raise NotStarted(self._heard.text().strip() or "the sandbox ended before the command began")
         return status if in_time else None
@@ -174,6 +202,15 @@ class _Running:
         if self._exceeded is None:
             self._exceeded = exceeded
             self._child.kill()
+
+
+async def _ending(work: Awaitable[None], end: Callable[[], None]) -> None:
+    """Do some work; where it breaks, what it is for is ended."""
+    try:
+        await work
+    except Exception:
+        end()
+        raise
 
 
 async def _nothing() -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from runwright.agents.tools.bounds import ToolBounds
 from runwright.sandbox.beneath import Beneath
-from runwright.sandbox.command import Command, Ended, Hear, run_command
+from runwright.sandbox.command import Command, Ended, Hear, Hold, run_command
 from runwright.sandbox.means import Means
 from runwright.sandbox.snapshot import EMPTY, Tree, TreeRefused, WorkspaceMismatch, pack, survey, unpack
 from runwright.sandbox.surely import surely, whole
@@ -103,11 +103,13 @@ class RunWorkspace:
             raise
         return filled, await self._settled(home, allowed=True)
 
-    async def run(self, command: Command, heard: Hear | None = None) -> Ended:
-        """Run a command in it, once it is open; `heard` hears what it says while it runs. Raises `NotStarted`."""
+    async def run(self, command: Command, heard: Hear | None = None, hold: Hold | None = None) -> Ended:
+        """Run a command in it, once it is open; `heard` hears what it says while it runs, and `hold` gives it what it
+        reads. Raises `NotStarted`.
+        """
         home, means = self._opened
         bound = command._replace(writable=command.writable and self.writable)
-        return await run_command(means, home.work, bound, heard)
+        return await run_command(means, home.work, bound, heard, hold=hold)
 
     async def settle(self) -> Snapshot | None:
         """Return the snapshot of what was changed since the last one, None where nothing was.

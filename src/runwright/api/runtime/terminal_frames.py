@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from runwright.api import instants
 from runwright.domain.events import Event
-from runwright.domain.terminal_events import COLUMNS, ENDED, GAP, OUTPUT, ROWS, STARTED, TYPES
+from runwright.domain.terminal_events import COLUMNS, ENDED, GAP, INPUT, OUTPUT, RESIZED, ROWS, STARTED, TYPED, TYPES
 from runwright.errors import InvalidRequest
 
 PROTOCOL = "senti.terminal.v1"
@@ -105,6 +105,7 @@ def _command_start(event: Event, data: dict[str, Any]) -> bytes:
         "argv_redacted": data.get("command", []),
         "cwd": data.get("cwd", ""),
         "tty": data.get("tty", False),
+        "stdin": data.get("stdin", False),
         "cols": data.get("cols", COLUMNS),
         "rows": data.get("rows", ROWS),
         "step_event_id": event.event_id,
@@ -140,7 +141,45 @@ def _limit(event: Event, data: dict[str, Any]) -> bytes:
     )
 
 
-_OTHERS = {STARTED: _command_start, ENDED: _command_end, GAP: _limit}
+def _input(event: Event, data: dict[str, Any]) -> bytes:
+    told = {
+        "command_id": data["command_id"],
+        "what": data["what"],
+        "by": event.actor,
+        "input_id": data["input_id"],
+        "bytes": data.get("bytes", 0),
+        "cols": data.get("cols"),
+        "rows": data.get("rows"),
+        "id": data.get("ref"),
+    }
+    return _line("input", event, told)
+
+
+def _typed(event: Event, data: dict[str, Any]) -> bytes:
+    told = {
+        "command_id": data["command_id"],
+        "by": data["by"],
+        "input_id": data.get("input_id"),
+        "bytes": data.get("bytes", 0),
+        "echoed": data.get("echoed", False),
+        "encoding": data.get("encoding", "utf-8"),
+        "data": data.get("chunk", ""),
+    }
+    return _line("typed", event, told)
+
+
+def _resize(event: Event, data: dict[str, Any]) -> bytes:
+    return _line("resize", event, {"command_id": data["command_id"], "cols": data["cols"], "rows": data["rows"]})
+
+
+_OTHERS = {
+    STARTED: _command_start,
+    ENDED: _command_end,
+    GAP: _limit,
+    INPUT: _input,
+    TYPED: _typed,
+    RESIZED: _resize,
+}
 
 
 def _gap(run_id: str, after: int, through: int, reason: Literal["retention", "erased"]) -> bytes:

@@ -16,10 +16,12 @@ import msgspec
 
 from runwright.api.context import Call
 from runwright.api.runtime import terminal_frames as frames
+from runwright.api.runtime.terminal_hand import End, Hand, Input, Resize
 from runwright.api.sockets import DONE, DRAINING, IDLE, Socket, reads
 from runwright.domain.pruning import last_event
+from runwright.domain.run import Run
 from runwright.engine.stream import Cut, Lagged
-from runwright.errors import Conflict, Denied, Error, Gone, InvalidRequest, TooSlow
+from runwright.errors import Denied, Error, Gone, InvalidRequest, TooSlow
 from runwright.governance.recordings import PAGE
 from runwright.store.base import Record
 
@@ -28,14 +30,6 @@ _log = logging.getLogger(__name__)
 
 class _Resume(msgspec.Struct, tag_field="t", tag="resume", forbid_unknown_fields=True):
     cursor: str
-
-
-class _Input(msgspec.Struct, tag_field="t", tag="input"):
-    pass
-
-
-class _Resize(msgspec.Struct, tag_field="t", tag="resize"):
-    pass
 
 
 class Viewer:
@@ -130,18 +124,19 @@ class Viewer:
         return DONE
 
     async def _listen(self) -> int:
+        hand = Hand(self._call, self._socket, self._standing)
         while True:
-            told = reads(await self._socket.receive(), _Resume | _Input | _Resize)
+            told = reads(await self._socket.receive(), _Resume | Input | End | Resize)
             if isinstance(told, _Resume):
                 after = frames.place(self._run_id, told.cursor)
                 self._record = await self._services.engine.reader(self._call.actor).run(self._run_id)
                 self._check(after)
                 self._show(after)
             else:
-                what = "input" if isinstance(told, _Input) else "size"
-                await self._socket.tell(
-                    Conflict(f"this terminal takes no {what}: it is for viewing", code="terminal.read_only")
-                )
+                await hand.do(told)
+
+    async def _standing(self) -> Run:
+        return (await self._services.engine.reader(self._call.actor).run(self._run_id)).run
 
     async def _beat(self) -> int:
         """Look from time to time whether the caller may still see it, and whether there is anything to see."""

@@ -17,6 +17,7 @@ from runwright.domain.agent_events import RUN_SCOPE, BudgetReached
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.runtime_terms import CommandStep, GateStep
 from runwright.engine.attempt import Attempt
+from runwright.executors.orchestrated.hands import Follow, Hands
 from runwright.executors.terminal import Terminal
 from runwright.sandbox.command import Command, Ended
 from runwright.sandbox.sandbox import WORKSPACE
@@ -43,6 +44,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     redactor: Redactor
     attempt: Attempt
     tree_hash: str | None
+    follow: Follow
+    seq: int
+    """Where the log stands at the beginning of the step."""
 
 
 def call_of(step: CommandStep | GateStep) -> str:
@@ -61,12 +65,16 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
         cpus=bounds.cpus,
         output_max_bytes=bounds.output_max_bytes,
         env={"RUNWRIGHT_RUN_ID": place.attempt.run.run_id, "RUNWRIGHT_STEP_ID": step.ident},
+        tty=step.tty,
+        stdin=isinstance(step, CommandStep) and step.stdin,
     )
     terminal = Terminal(place.attempt, call_of(step), clock.now)
     began = clock.monotonic()
-    terminal.begin(step.command, cwd=WORKSPACE)
+    hands = Hands(place.attempt, call_of(step), terminal, place.follow, place.seq)
+    held = hands.hold if command.tty or command.stdin else None
+    terminal.begin(step.command, cwd=WORKSPACE, tty=command.tty, stdin=command.stdin)
     try:
-        ended = await place.workspace.run(command, terminal.heard)
+        ended = await place.workspace.run(command, terminal.heard, held)
     except BaseException:
         terminal.end(None)
         raise

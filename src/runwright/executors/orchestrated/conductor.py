@@ -39,6 +39,7 @@ from runwright.domain.runtime_terms import (
 from runwright.engine.attempt import Attempt, Saving
 from runwright.executors.orchestrated import words
 from runwright.executors.orchestrated.commands import Done, Place, run_step
+from runwright.executors.orchestrated.hands import Follow
 from runwright.executors.orchestrated.looking import Eyes, check_out, look_through
 from runwright.executors.orchestrated.turns import Turns
 from runwright.sandbox.child import NotStarted
@@ -57,6 +58,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     workspace: Callable[[LastSnapshot | None], RunWorkspace]
     eyes: Eyes
     turns: Turns
+    follow: Follow
 
 
 class Conductor:
@@ -225,6 +227,8 @@ class Conductor:
             redactor=means.redactor(),
             attempt=self._attempt,
             tree_hash=None if snapshot is None else snapshot.tree_hash,
+            follow=means.follow,
+            seq=self._run.seq,
         )
 
     async def _load(self) -> bytes:

@@ -66,6 +66,7 @@ class OrchestratedExecutor:
             redactor=lambda: engine.vault.redactors.of(spec.project_id),
             workspace=workspace,
             turns=Turns(engine=engine, agents=self._agents, kit=kit, terms=terms, workspace=workspace),
+            follow=lambda after: engine.hub.events(spec.run_id, after),
             eyes=Eyes(
                 repositories=None if kit.means is None else Repositories.of(settings, kit.means),
                 scanners=available(settings.scanners),

@@ -31,6 +31,21 @@ OF_TYPE = (
 )
 """The events of one type between two seqs and two instants (µs), all exclusive: oldest first, newest first."""
 
+OF_TERMINAL = Query(
+    rows(
+        run_events,
+        Event,
+        run_events.c.run_id == bindparam("run_id"),
+        run_events.c.type >= "terminal.",
+        run_events.c.type < "terminal/",  # the character after the dot
+        run_events.c.data.is_not(None),
+        run_events.c.seq > bindparam("after_seq", type_=BigInteger),
+    )
+    .order_by(run_events.c.seq.asc())
+    .limit(_limit)
+)
+"""The events of a run's terminal, oldest first."""
+
 LINK = Query(
     select(run_events.c.hash).where(
         run_events.c.run_id == bindparam("run_id"), run_events.c.seq == bindparam("seq", type_=Integer)
