@@ -54,7 +54,7 @@ def sources() -> dict[str, str]:
 def _reached(texts: dict[str, str], *starts: str) -> list[str]:
     """Return the modules that these need, themselves too, and that are asynchronous or import one that is."""
     imported = {
-        name: [f"{found}.py" for found in re.findall(r"^from runwright\.client\.(\w+) import", text, re.MULTILINE)]
+        name: [f"{found}.py" for found in re.findall(r"^\s*from runwright\.client\.(\w+) import", text, re.MULTILINE)]
         for name, text in texts.items()
     }
     needed, waiting = set(starts), list(starts)
@@ -79,8 +79,8 @@ def translate(text: str, modules: frozenset[str]) -> str:
             lines[start[0] - 1 : end[0]] = [row[: start[1]] + new + lines[end[0] - 1][end[1] :]]
     text = "".join(lines)
     for module in sorted(modules):
-        found = re.compile(rf"^from runwright\.client\.{module} import", re.MULTILINE)
-        text = found.sub(f"from runwright.client.sync.{module} import", text)
+        found = re.compile(rf"^(\s*)from runwright\.client\.{module} import", re.MULTILINE)
+        text = found.sub(rf"\1from runwright.client.sync.{module} import", text)
     return text
 
 

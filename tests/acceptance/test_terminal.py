@@ -319,3 +319,12 @@ async def test_viewers_of_a_server_that_drains_come_back_and_miss_nothing(server
     await server.start()
     assert printed(await all_of(server, run["id"])) == b"one\ntwo\n"
     await stopped(api, held)
+
+
+async def test_the_command_types_what_comes_out_of_a_pipe_and_shows_what_comes_back(server: LiveServer, api: Speech):
+    script = "read name; echo hello $name; cat"
+    step = {"kind": "command", "step_id": "ask", "command": ["sh", "-c", script], "stdin": True}
+    run_id = (await said(api.client.post("/api/v1/runs", json={"steps": [step]}), 201))["run_id"]
+    env = environment(url=server.url, api_key=API_KEY)
+    ended = await command("terminal", run_id, "--input", env=env, stdin="Ada\nand more\n")
+    assert (ended.code, ended.out) == (0, "hello Ada\nand more\n"), ended

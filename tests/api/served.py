@@ -13,12 +13,13 @@ from tests import empty_file
 
 
 class Served:
-    """A server that was just started for the first time, and clients of it."""
+    """A server that was just started for the first time, or another one of the same database; and clients of it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, token: str | None = None) -> None:
         self.house = house
-        assert house.api_key is not None
-        self.admin_token: str = house.api_key
+        token = token or house.api_key
+        assert token is not None
+        self.admin_token = token
         self.admin = self.client(self.admin_token)
 
     def client(self, token: str | None) -> httpx2.AsyncClient:
@@ -48,6 +49,13 @@ async def serving(data_dir: Path | str, **settings: Any) -> AsyncIterator[Served
         empty_file.put_into(Path(data_dir))
     async with open_house(config.load({}, overrides={"data_dir": data_dir, **settings})) as house:
         yield Served(house)
+
+
+@asynccontextmanager
+async def serving_beside(first: Served, data_dir: Path, **settings: Any) -> AsyncIterator[Served]:
+    """Open another server over the database of the first."""
+    async with open_house(config.load({}, overrides={"data_dir": data_dir, **settings})) as house:
+        yield Served(house, first.admin_token)
 
 
 async def ok(call: Any, status: int = 200) -> Any:

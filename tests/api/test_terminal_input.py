@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runwright.engine.values import KEYS
+from tests.api import player
 from tests.api.served import Served, ok, serving
 from tests.api.test_runtime_orders import ended, made
 from tests.api.test_runtime_runs import ADDRESSES, drained
@@ -120,6 +121,32 @@ async def test_the_size_of_the_terminal_is_what_viewers_say(server: Served):
     assert "43 132" in viewer.printed
     cast = (await server.admin.get(f"/api/v1/runs/{run_id}/terminal")).text
     assert ',"r","132x43"]\n' in cast
+
+
+SHOW = r"""
+i=0; bar=
+while [ $i -le 100 ]; do printf '\r[%-10s] %3d %%' "$bar" $i; i=$((i + 10)); bar="$bar#"; done
+printf '\n\033[31mred\033[0m and \303\251\n\033[2A\033[20Cup\033[2B\r'
+read name; printf '\033[2J\033[Hgoodbye %s on %s\n' "$name" "$(stty size)"
+"""
+
+
+async def test_another_player_shows_of_the_recording_what_the_terminal_showed(server: Served):
+    run_id = await made(server, steps=[reading(SHOW)])
+    async with viewing(server, run_id) as viewer:
+        await viewer.shows("up\x1b[2B\r")
+        before = (await server.admin.get(f"/api/v1/runs/{run_id}/terminal")).text
+        viewer.do(t="resize", cols=60, rows=12)
+        await viewer.until(t="resize")
+        viewer.type("Ada\n")
+        await viewer.until(t="eof")
+    seen = [line.rstrip() for line in player.screen(before).display[:3]]
+    assert seen == ["[##########] 100 %  up", "red and é", ""]
+    after = (await server.admin.get(f"/api/v1/runs/{run_id}/terminal")).text
+    played = player.screen(after)
+    assert (played.columns, played.lines) == (60, 12)
+    assert [line.rstrip() for line in played.display[:2]] == ["goodbye Ada on 12 60", ""]
+    assert [(code, data) for _, code, data in player.lines(after)[1] if code != "o"] == [("r", "60x12"), ("i", "Ada\n")]
 
 
 @pytest.mark.parametrize(

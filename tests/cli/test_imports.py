@@ -9,7 +9,8 @@ PROGRAM = """
 import sys
 from runwright.cli.main import main
 main(sys.argv[1:])
-heavy = {"starlette", "uvicorn", "sqlalchemy", "apsw", "cryptography", "asyncio", "runwright.app", "runwright.serving"}
+heavy = {"starlette", "uvicorn", "sqlalchemy", "apsw", "cryptography", "asyncio", "runwright.app", "runwright.serving",
+         "websockets"}
 if sys.argv[-1] != "--help" and sys.argv[1] != "rnus":  # help and wrong usage are drawn with it
     heavy |= {"rich"}
 sys.exit(f"loaded {found}" if (found := heavy & set(sys.modules)) else 0)

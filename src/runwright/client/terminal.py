@@ -1,11 +1,14 @@
 """A run's terminal as it is printed: frames that lose and repeat nothing over cuts, restarts and overload."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from secrets import token_hex
+from typing import Any
 
 import msgspec
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
 
@@ -28,6 +31,10 @@ class TerminalStream:
     A connection that is cut, refused for now or too slow is made again from the last frame on, at most
     `backoff.attempts` times in a row without a new one. Frames arrive in order, each once. `cursor` is where the next
     connection, or another stream, goes on; `sha256`, once all was read, the digest of all that was printed.
+
+    `type`, `end` and `resize` reach the command while somebody iterates, and return an id: a frame `input` of that id
+    says that it was taken, a frame `error` that it was not. Of what was sent when a connection was cut nobody knows
+    before such a frame comes: it is not sent again.
     """
 
     def __init__(
@@ -47,6 +54,39 @@ class TerminalStream:
         self._on_cut = on_cut
         self._seq = 0
         self._ended = False
+        self._socket: ClientConnection | None = None
+        self._name = token_hex(4)  # who watches, too, is not to take an answer for their own
+        self._wishes = 0
+
+    async def close(self) -> None:
+        """End the iteration: the run goes on without this viewer."""
+        self._ended = True
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def type(self, data: bytes) -> str:
+        """Type for the run's command, at most 8 KiB at once. Raises `ServerUnreachable` without a connection."""
+        return await self._do({"t": "input", "data": b64encode(data).decode(), "encoding": "base64"})
+
+    async def end(self) -> str:
+        """Tell the run's command that no more is typed. Raises `ServerUnreachable` where there is no connection."""
+        return await self._do({"t": "eof"})
+
+    async def resize(self, cols: int, rows: int) -> str:
+        """Give the command's terminal another size. Raises `ServerUnreachable` where there is no connection."""
+        return await self._do({"t": "resize", "cols": cols, "rows": rows})
+
+    async def _do(self, wish: dict[str, Any]) -> str:
+        socket = self._socket
+        self._wishes += 1
+        ident = f"{self._name}.{self._wishes}"
+        try:
+            if socket is None:
+                raise ServerUnreachable(self._transport.url, "the terminal is not connected just now")
+            await socket.send(msgspec.json.encode({**wish, "id": ident}).decode())
+        except ConnectionClosed as closed:
+            raise ServerUnreachable(self._transport.url, str(closed)) from None
+        return ident
 
     async def __aiter__(self) -> AsyncIterator[TerminalFrame]:
         failures = 0
@@ -85,9 +125,10 @@ class TerminalStream:
                 compression=None,
                 max_size=FRAME_MAX_BYTES,
             ) as socket:
+                self._socket = socket
                 async for text in socket:
                     frame = self._read(text)
-                    if frame.t == "error":
+                    if frame.t == "error" and frame.id is None:
                         said = said or f"{frame.code} {frame.message}"
                     elif frame.t == "eof":
                         self._ended, self.sha256 = True, frame.sha256
@@ -102,6 +143,8 @@ class TerminalStream:
             code = 1006 if closed.rcvd is None else closed.rcvd.code
         except (OSError, InvalidHandshake, InvalidURI) as error:
             raise ServerUnreachable(self._transport.url, str(error) or type(error).__name__) from None
+        finally:
+            self._socket = None
         if code in _REFUSED:
             word, _, message = said.partition(" ")
             raise ApiError(_REFUSED[code], word or f"close.{code}", message or f"the terminal was closed with {code}")

@@ -1,7 +1,8 @@
 # Generated from runwright/client/runtime.py by `make docs`; change that one instead.
 """Calls to the runtime surface: runs of every kind, where they stand, and their events page by page."""
 
-from typing import Unpack
+from importlib import import_module
+from typing import TYPE_CHECKING, Unpack
 from urllib.parse import quote
 
 from runwright.client.backoff import Backoff
@@ -10,8 +11,10 @@ from runwright.client.runtime_fields import RuntimeOrder
 from runwright.client.runtime_models import EventsPage, RuntimeRun
 from runwright.client.sync.pages import Pages
 from runwright.client.sync.stream import OnCut
-from runwright.client.sync.terminal import TerminalStream
 from runwright.client.sync.transport import Transport
+
+if TYPE_CHECKING:
+    from runwright.client.sync.terminal import TerminalStream
 
 RUNS = "/api/v1/runs"
 STREAM_BACKOFF = Backoff(attempts=10)
@@ -58,10 +61,11 @@ class Runtime:
         cursor: str | None = None,
         backoff: Backoff = STREAM_BACKOFF,
         on_cut: OnCut | None = None,
-    ) -> TerminalStream:
+    ) -> "TerminalStream":
         """Return what the run's commands print as they print it, to its end; see `TerminalStream`."""
-        path = f"{_path(run_id)}/terminal"
-        return TerminalStream(self._transport, path, cursor=cursor, backoff=backoff, on_cut=on_cut)
+        # What speaks WebSocket takes its time to load: it is loaded for who needs it.
+        stream: type[TerminalStream] = import_module(f"{__package__}.terminal").TerminalStream
+        return stream(self._transport, f"{_path(run_id)}/terminal", cursor=cursor, backoff=backoff, on_cut=on_cut)
 
     def recording(self, run_id: str) -> bytes:
         """Return an asciicast of what the run's commands have printed so far."""
