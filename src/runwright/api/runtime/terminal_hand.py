@@ -118,7 +118,6 @@ class Hand:
 
     async def _admitted(self) -> None:
         """See that the caller may do this, looking again from time to time."""
-        self._call.actor.require(SCOPE)
         now_s = self._services.clock.monotonic()
         if now_s - self._checked_s >= self._services.settings.stream_keepalive_s:
             await self._call.recheck(SCOPE)
