@@ -25,6 +25,7 @@ from runwright.client.models import Record
 from runwright.client.pages import Pages
 from runwright.client.run_handle import AsyncRunHandle
 from runwright.client.tenancy import Collection
+from runwright.client.terminal import TerminalStream
 from tests.client.local_server import Answer, Request, serving
 
 ENDPOINTS = {endpoint.name: endpoint for table in TABLES for endpoint in table.endpoints if endpoint.listed}
@@ -109,10 +110,14 @@ async def both_clients(url: str) -> AsyncIterator[dict[str, Callable[..., Any]]]
         yield {**dict(methods(client)), **dict(methods(handle, "run."))}
 
 
+LATE = {"TerminalStream": TerminalStream}
+"""What the client loads when it is used, and names before."""
+
+
 def arguments(method: Callable[..., Any]) -> list[Any]:
     """Return something for each argument that a method requires."""
     samples: dict[Any, Any] = {str: "x", int: 1, datetime: datetime(2026, 1, 1, tzinfo=UTC), bytes: b"x"}
-    signature = inspect.signature(method, eval_str=True)
+    signature = inspect.signature(method, eval_str=True, locals=LATE)
     required = [each for each in signature.parameters.values() if each.default is each.empty]
     kinds = [each.annotation for each in required if each.kind in (each.POSITIONAL_OR_KEYWORD, each.POSITIONAL_ONLY)]
     return [samples.get(kind, {} if "Mapping" in str(kind) else []) for kind in kinds]
@@ -204,7 +209,7 @@ async def test_a_record_has_the_fields_of_what_the_api_answers(reached: list[Rea
 def taken(method: Callable[..., Any]) -> set[str]:
     """Return the names that a method takes; `*` where it takes any."""
     names: set[str] = set()
-    for name, parameter in inspect.signature(method, eval_str=True).parameters.items():
+    for name, parameter in inspect.signature(method, eval_str=True, locals=LATE).parameters.items():
         fields = get_args(parameter.annotation)[:1]
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.add(name)
@@ -218,7 +223,7 @@ def taken(method: Callable[..., Any]) -> set[str]:
 def returned(method: Callable[..., Any]) -> type[Record] | None:
     """Return the record that a method gives, or None if it gives none."""
     owner = getattr(method, "__self__", None)
-    kind = inspect.signature(method, eval_str=True).return_annotation
+    kind = inspect.signature(method, eval_str=True, locals=LATE).return_annotation
     if get_origin(kind) is Pages:
         (kind,) = get_args(kind)
     if isinstance(owner, Collection) and not isinstance(kind, type):
