@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -22,49 +22,6 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     message: str
     path: str = ""
     line: int = 0
-
-
-class _Scope(Protocol):
-    def allows(self, path: str) -> bool:
-        """Tell whether a path may be changed."""
-        ...
-
-
-class _Switches(Protocol):
-    @property
-    def forbid_test_deletion(self) -> bool: ...
-    @property
-    def forbid_new_suppressions(self) -> bool: ...
-    @property
-    def forbid_gate_edits(self) -> bool: ...
-    @property
-    def max_files(self) -> int: ...
-    @property
-    def max_changed_lines(self) -> int: ...
-
-
-class _Gate(Protocol):
-    @property
-    def command(self) -> tuple[str, ...]: ...
-
-
-class Guarded(Protocol):
-    """What guards ask of a policy."""
-
-    @property
-    def scope(self) -> _Scope:
-        """Return what may be changed."""
-        ...
-
-    @property
-    def tamper_guards(self) -> _Switches:
-        """Return what is guarded."""
-        ...
-
-    @property
-    def quality_gates(self) -> Sequence[_Gate]:
-        """Return the commands that must be green."""
-        ...
 
 
 class Edited(msgspec.Struct, frozen=True):
