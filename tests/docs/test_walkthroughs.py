@@ -21,6 +21,7 @@ GUESTS = (
     "docs/how-to/use-strait-python.md",
     "docs/how-to/verify-evidence.md",
     "docs/how-to/compare-windows-of-runs.md",
+    "docs/how-to/approve-what-a-run-does.md",
 )
 TROUBLES = (
     "docs/concepts/dead-letters.md",
