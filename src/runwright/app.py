@@ -42,12 +42,15 @@ from runwright.errors import InvalidSettings
 from runwright.executors.agent import AgentExecutor
 from runwright.executors.agent_kit import LazyKit
 from runwright.executors.courier import DispatchingCourier
+from runwright.executors.delivery.executor import DeliveryExecutor
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
 from runwright.executors.orchestrated.executor import OrchestratedExecutor
 from runwright.executors.process.executor import ProcessExecutor
 from runwright.executors.python import PythonExecutor
+from runwright.forges.registered import Forges
 from runwright.governance.approvals import Approvals
+from runwright.governance.deliveries import Deliveries
 from runwright.governance.evidence import Evidence
 from runwright.governance.keyboard import Keyboard
 from runwright.governance.recordings import Digests
@@ -101,7 +104,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         dispatcher = _dispatcher(settings, clock)
         dispatching = _dispatching(dispatcher, store, keyring)
         processes = await _processes(settings, store, keyring, watchers)
-        kit = LazyKit.of(settings, clock)
+        kit, forges = LazyKit.of(settings, clock), Forges(settings)
+        delivering = DeliveryExecutor(kit, forges)
         acting, conducting = await AgentExecutor.open(settings, kit, artifact_store), OrchestratedExecutor(kit)
         engine = Engine(
             store,
@@ -110,7 +114,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             sealer=keyring,
             artifacts=artifact_store,
             redactor=redactor,
-            executors=_executors(settings, dispatching, executor, processes, acting, conducting),
+            executors=_executors(settings, dispatching, executor, processes, acting, conducting, delivering),
             bus=_bus(settings, clock),
             courier=DispatchingCourier(dispatcher, clock),
         )
@@ -118,7 +122,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
         if executor is not None:
             await _register(engine, await tenants.resolve_project(owner, None), executor)
-        services = _services(settings, clock, engine, keyring, tenants, watchers)
+        services = _services(settings, clock, engine, keyring, tenants, forges, watchers)
+        delivering.attach(engine)
         for each in (conducting, acting):
             if each is not None:
                 each.attach(engine, services.agents)
@@ -192,6 +197,7 @@ def _services(
     engine: Engine,
     keyring: Keyring,
     tenants: Tenants,
+    forges: Forges,
     watchers: contextlib.ExitStack,
 ) -> Services:
     streams = Streams(settings)
@@ -217,6 +223,7 @@ def _services(
         keyboard=Keyboard(engine),
         evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
         runtime=RuntimeRuns(engine, agents),
+        deliveries=Deliveries(engine, forges),
         digests=Digests(),
     )
 
@@ -282,10 +289,12 @@ def _executors(
     processes: ProcessExecutor | None,
     agents: AgentExecutor | None,
     conducting: OrchestratedExecutor,
+    delivering: DeliveryExecutor,
 ) -> list[tuple[Executor, int]]:
     """Return what executes runs in this process, each with its slots."""
     found: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
     found += [(conducting, settings.runtime_slots)] if settings.runtime_slots else []
+    found += [(delivering, settings.delivery_slots)] if settings.delivery_slots else []
     found += [] if handlers is None else [(handlers, settings.slots)]
     found += [] if agents is None else [(agents, settings.agent_slots)]
     return found + ([] if processes is None else [(processes, settings.process_slots)])

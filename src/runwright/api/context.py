@@ -26,6 +26,7 @@ from runwright.engine.engine import Engine
 from runwright.engine.jobs import Jobs
 from runwright.errors import InvalidRequest, Unauthenticated
 from runwright.governance.approvals import Approvals
+from runwright.governance.deliveries import Deliveries
 from runwright.governance.evidence import Evidence
 from runwright.governance.keyboard import Keyboard
 from runwright.governance.recordings import Digests
@@ -92,6 +93,7 @@ class Services:
     runtime: RuntimeRuns
     approvals: Approvals
     keyboard: Keyboard
+    deliveries: Deliveries
     digests: Digests
 
     @property

@@ -256,6 +256,15 @@ class Settings:
     repository_timeout_s: float = _setting(300.0, "Longest time of one step of a checkout", 0.1, 86_400)
     runtime_workspace_max_bytes: int = _setting(64 * MIB, "Files of one runtime run's workspace", 1024, 1024 * MIB)
     runtime_workspace_max_files: int = _setting(20_000, "Files and directories of that workspace", 1, 1_000_000)
+    forges: tuple[str, ...] = _setting(
+        (),
+        "Forges that runs may be delivered to, as kind=origin#SECRET with the name of the project's secret",
+        pattern=r"(local|github|gitlab|gitea)=(/|https?://)[^,#\0\s]+(#[A-Za-z_][A-Za-z0-9_]{0,127})?",
+    )
+    delivery_slots: int = _setting(4, "Deliveries that this server executes at a time; 0: it takes none", 0, 10_000)
+    delivery_runs_max: int = _setting(50, "Runs of one call that delivers", 1, 1000)
+    delivery_wait_s: float = _setting(60.0, "Longest time that a call waits for its deliveries", 0.1, 600)
+    delivery_approval_s: int = _setting(86_400, "Time in which people must allow a delivery", 1, 31_536_000)
     scan_file_max_bytes: int = _setting(MIB, "Largest file that a scan looks into", 1, 64 * MIB)
     scan_line_max: int = _setting(5000, "Longest line of a file that a scan looks into, in characters", 80, 10_000_000)
     scan_max_bytes: int = _setting(64 * MIB, "Bytes of one workspace that a scan looks into", 1, 1024 * MIB)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runwright.domain.delivery_events import DeliveryCourse
 from runwright.domain.loop_course import LoopCourse
 from runwright.domain.verdict import GateStanding, GateStatus, Stop
 from runwright.domain.workspace import WorkspaceSnapshot
@@ -68,7 +69,9 @@ class StageAt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Course(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Where a runtime run stands. `pending` names the approvals that it waits for, `warned` the limits it told of."""
+    """Where a runtime run stands. `pending` names the approvals that it waits for, `warned` the limits it told of;
+    `laid_hash` is the tree that was checked out, of `ref` by its whole name.
+    """
 
     stage: str = "QUEUED"
     stages: tuple[StageAt, ...] = ()
@@ -89,6 +92,9 @@ class Course(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     gate_status: GateStatus = "skipped"
     loop: LoopCourse | None = None
     """Where its remediation loop stands, if it is one."""
+    laid_hash: str | None = None
+    ref: str | None = None
+    delivery: DeliveryCourse | None = None
 
     def has_done(self, step_id: str) -> bool:
         """Tell whether a step has ended, or was skipped."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runwright.domain.chain import body, data_digest
+from runwright.domain.delivery_terms import COMMITTER
 from runwright.domain.events import Event
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.redaction import RedactedText
@@ -66,8 +67,10 @@ def opening_without_data(opening: bytes) -> bytes:
 
 
 def _anonymous(terms: RuntimeTerms) -> RuntimeTerms:
-    loop = None if terms.loop is None else LoopTerms()
-    return replace(terms, repo=None, ref=None, objective="", steps=(), loop=loop)
+    loop, delivery = None if terms.loop is None else LoopTerms(), terms.delivery
+    if delivery is not None:
+        delivery = replace(delivery, message="", author=COMMITTER, branch="", base=None, pull_request=None)
+    return replace(terms, repo=None, ref=None, objective="", steps=(), loop=loop, delivery=delivery)
 
 
 def receipt(seq: int, head: bytes, genesis: bytes, opening: bytes) -> Erased:

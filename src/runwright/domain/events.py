@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from runwright.domain import agent_events as a
-from runwright.domain import approval, loop_events, repository_events, workflow_events
+from runwright.domain import approval, delivery_events, loop_events, repository_events, workflow_events
 from runwright.domain import job_events as w
 from runwright.domain import process_events as p
 from runwright.domain import runtime_events as r
@@ -18,7 +18,7 @@ from runwright.domain import terminal_events as t
 from runwright.domain.amendments import DebugSet, Exchanged, Rescheduled
 from runwright.domain.chain import Link, body
 from runwright.domain.redaction import Redacted, RedactedText
-from runwright.domain.run import AGENT, LOOP, RUNTIME, State, ValueRef
+from runwright.domain.run import AGENT, DELIVERY, LOOP, RUNTIME, State, ValueRef
 
 Kind = Literal[
     "lifecycle", "tool", "output", "governance", "model", "finding", "budget", "artifact", "checkpoint", "system"
@@ -27,7 +27,7 @@ Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 Writer = Literal["job", "agent", "runtime"]
 """Who executes a run, and appends records to its log."""
-_WRITERS: dict[str, Writer] = {AGENT: "agent", RUNTIME: "runtime", LOOP: "runtime"}
+_WRITERS: dict[str, Writer] = {AGENT: "agent", RUNTIME: "runtime", LOOP: "runtime", DELIVERY: "runtime"}
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -329,6 +329,7 @@ CATALOGUE: dict[str, EventType] = {
     **{name: EventType(kind, shape, by_runtime=True) for name, (kind, shape) in r.RECORDS.items()},
     **{name: EventType(kind, shape, by_runtime=True) for name, (kind, shape) in loop_events.RECORDS.items()},
     **{name: EventType("governance", shape) for name, shape in approval.RECORDS.items()},
+    **{name: EventType("checkpoint", shape, by_runtime=True) for name, shape in delivery_events.RECORDS.items()},
     **{name: EventType(kind, shape, by_runtime=True) for name, (kind, shape) in repository_events.RECORDS.items()},
     "debug.set": EventType("system", DebugSet),
     "debug.request": EventType("system", Exchanged),

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runwright.domain import agent_events as a
-from runwright.domain import loop_fold
+from runwright.domain import delivery_events, loop_fold
 from runwright.domain import runtime_events as r
 from runwright.domain.commands import Decision
 from runwright.domain.course import STAGES_KEPT, Course, DoneStep, OpenStep, StageAt, Untaken
@@ -134,7 +134,7 @@ def _ended(course: Course, data: bytes, at: int) -> Course:
 
 def _judged(course: Course, data: bytes, at: int) -> Course:
     told = _read(data, r.GateJudged)
-    gate = GateStanding(told.gate_id, told.name, told.status, told.required, told.detail)
+    gate = GateStanding(told.gate_id, told.name, told.status, told.required, told.detail, told.tree_hash)
     others = tuple(each for each in course.gates if each.gate_id != told.gate_id)
     return replace(course, gates=(*others, gate))
 
@@ -200,7 +200,8 @@ def _found(course: Course, data: bytes, at: int) -> Course:
 
 
 def _checked_out(course: Course, data: bytes, at: int) -> Course:
-    return replace(course, head_sha=_plain(data).get("head_sha"))
+    told = _plain(data)
+    return replace(course, head_sha=told.get("head_sha"), laid_hash=told.get("tree_hash"), ref=told.get("ref"))
 
 
 def _scanned(course: Course, data: bytes, at: int) -> Course:
@@ -254,6 +255,17 @@ def _cancelled(course: Course, data: bytes, at: int) -> Course:
     )
 
 
+def _delivered(type_: str) -> Follow:
+    go_on = delivery_events.follows(type_)
+
+    def follow_it(course: Course, data: bytes, at: int) -> Course:
+        came = go_on(course.delivery or delivery_events.DeliveryCourse(), data)
+        prepared = came.prepared
+        return replace(course, delivery=came, snapshot=course.snapshot if prepared is None else prepared.snapshot)
+
+    return follow_it
+
+
 def _read(data: bytes, shape: type[Told]) -> Told:
     return msgspec.json.decode(data, type=shape)
 
@@ -282,6 +294,7 @@ _STEPS: dict[str, Follow] = {
     "finding.suppressed": _closed("suppressed"),
     "approval.requested": _asked,
     **{f"approval.{word}": _decided(word) for word in ("approved", "denied", "expired", "superseded")},
+    **{name: _delivered(name) for name in delivery_events.RECORDS},
     "run.completed": _completed,
     "run.failed": _failed,
     "run.cancelled": _cancelled,

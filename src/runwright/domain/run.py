@@ -48,8 +48,11 @@ RUNTIME, ORCHESTRATED = "runtime", "orchestrated"
 LOOP, OMAR = "loop", "omar"
 """The kind of a remediation loop, which is a runtime run, and its executor."""
 
-CONVERSING: frozenset[str] = frozenset({AGENT, RUNTIME, LOOP})
-"""The kinds of runs whose executing side calls models itself, and whose log opens with `run.started`."""
+DELIVERY = "delivery"
+"""The kind of a run that hands over what another one made, and its executor."""
+
+CONVERSING: frozenset[str] = frozenset({AGENT, RUNTIME, LOOP, DELIVERY})
+"""The kinds of runs that go on after a lost worker where they were, and whose log opens with `run.started`."""
 
 ENDPOINT = "endpoint"
 """Who holds the lease of a run that an endpoint accepted and will finish by calls of its own."""

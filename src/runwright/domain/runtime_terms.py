@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from runwright.domain.agent_terms import AgentTerms, Budget, Tool
 from runwright.domain.approval import DECIDERS, Excluded, Quorum, Risk, Roles, TtlSeconds
+from runwright.domain.delivery_terms import DeliveryTerms
 from runwright.domain.loop_terms import LoopTerms
 
 Mode = Literal["advice", "audit_readonly", "edit_gated", "autonomous_gated"]
@@ -201,6 +202,7 @@ class RuntimeTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     policy: RunPolicy = RunPolicy()
     gate: GateTerms = GateTerms()
     loop: LoopTerms | None = None
+    delivery: DeliveryTerms | None = None
 
     @property
     def tools(self) -> tuple[Tool, ...]:

@@ -55,6 +55,13 @@ STOPS: dict[str, Row] = {
     "LLM_UNAVAILABLE": Row("infra_error", "failed", 10),
     "CONFIG_INVALID": Row("validation_error", "failed", 2),
     "WORKSPACE_MISSING": Row("validation_error", "failed", 2),
+    "APPROVAL_SUBJECT_MISMATCH": Row("blocked_by_policy", "completed", 13),
+    "NOTHING_TO_COMMIT": Row("validation_error", "completed", 1),
+    "PROTECTED_BRANCH": Row("blocked_by_policy", "completed", 1),
+    "PUSH_REJECTED": Row("blocked_by_policy", "completed", 1),
+    "BASE_MOVED": Row("validation_error", "completed", 1),
+    "FORGE_ERROR": Row("infra_error", "completed", 10),
+    "TOOL_FAILED": Row("infra_error", "completed", 2),
     "OUTCOME_UNKNOWN": Row("infra_error", "failed", 2),
     "INFRA_ERROR": Row("infra_error", "failed", 2),
 }
@@ -76,13 +83,14 @@ _OF_FAILURES = {
 
 
 class GateStanding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a gate said last."""
+    """What a gate said last, of which tree."""
 
     gate_id: str
     name: str
     status: str
     required: bool
     detail: str = ""
+    tree_hash: str | None = None
 
 
 class Stop(msgspec.Struct, frozen=True):

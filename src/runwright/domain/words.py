@@ -12,10 +12,10 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from runwright.domain.run import AGENT, LOOP, RUNTIME, STATES, Run, State
+from runwright.domain.run import AGENT, DELIVERY, LOOP, RUNTIME, STATES, Run, State
 
 Surface = Literal["jobs", "threads", "runtime"]
-KINDS: dict[Surface, tuple[str, ...]] = {"threads": (AGENT,), "runtime": (RUNTIME, LOOP, "delivery")}
+KINDS: dict[Surface, tuple[str, ...]] = {"threads": (AGENT,), "runtime": (RUNTIME, LOOP, DELIVERY)}
 """The kinds of runs that a surface makes; the surface of jobs makes all others."""
 _SURFACES = {kind: surface for surface, kinds in KINDS.items() for kind in kinds}
 

@@ -20,14 +20,15 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
 from runwright.config import Settings
 from runwright.domain.addresses import Url
+from runwright.domain.git_objects import Leaf
 from runwright.domain.inventory import Skip, Skipped
 from runwright.domain.repository import Local, is_sha, read_repository, require_ref
 from runwright.outbound.guard import Resolver, resolve
@@ -39,10 +40,11 @@ from runwright.sandbox.means import Means
 from runwright.sandbox.refusal import CheckoutRefused
 from runwright.sandbox.relay import Relay
 from runwright.sandbox.remote import Remotes
-from runwright.sandbox.snapshot import PATH_MAX_BYTES, TreeRefused, link_target
+from runwright.sandbox.snapshot import PATH_MAX_BYTES, TreeRefused, link_target, survey
 from runwright.sandbox.snapshot import Limits as TreeLimits
 from runwright.sandbox.surely import surely, whole
 
+T = TypeVar("T")
 PIECE_BYTES = 1 << 20
 _LINK, _PROGRAM, _SUBMODULE = "120000", "100755", "160000"
 _FORBIDDEN = frozenset({"", ".", "..", ".git"})
@@ -74,12 +76,29 @@ class CheckoutBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checkout(msgspec.Struct, frozen=True, kw_only=True):
-    """What was checked out: `ref` is a whole name. `left_out` is what the commit has and the workspace has not."""
+    """What was checked out: `ref` is a whole name. `left_out` is what the commit has and the workspace has not.
+
+    `leaves` is all that the commit has by its path, of which the workspace lacks what is `kept`; `root` is its tree. A
+    broken one has a name `twice`.
+    """
 
     ref: str | None
     head_sha: str | None
     left_out: tuple[Skipped, ...] = ()
     hooks: tuple[str, ...] = ()
+    leaves: Mapping[bytes, Leaf] = {}
+    kept: frozenset[bytes] = frozenset()
+    root: str | None = None
+    twice: bool = False
+
+
+class Base(NamedTuple):
+    """What a commit has, by its path; what of it a checkout leaves out; its tree; and the hash of what was laid."""
+
+    leaves: Mapping[bytes, Leaf]
+    kept: frozenset[bytes]
+    root: str | None
+    tree_hash: str
 
 
 class Repositories:
@@ -120,18 +139,32 @@ class Repositories:
                 uid = self._means.workspaces.uid
                 to = scratch.work / SOURCE
                 seen = await whole(asyncio.to_thread(copy_repository, where, to, uid, bounds.repository_max_bytes))
-                taken, left_out = await self._laid(
-                    Git(self._means, scratch.work, copied(), limits), into, head_sha or ref
-                )
-                return _told(taken, left_out, ref, seen.hooks)
-            taken, left_out = await self._fetched(where, limits, scratch.work, into, head_sha or ref)
-            return _told(taken, left_out, ref, ())
+                git = Git(self._means, scratch.work, copied(), limits)
+                return _told(*await self._laid(git, into, head_sha or ref), ref, seen.hooks)
+            return _told(*await self._fetched(where, limits, scratch.work, into, head_sha or ref), ref, ())
         finally:
             await surely(self._means.workspaces.remove(scratch))
 
+    async def look_back(self, repo: str, head_sha: str, see: Callable[[Base, Path], T]) -> T:
+        """Check a commit out once more, and return what `see` makes of it, in a thread, while its files lie there.
+
+        Raises what `check_out` and `see` raise.
+        """
+        place = await self._means.workspaces.make("base", {}, None)
+        try:
+            found = await self.check_out(Beneath(place.work, self._means.workspaces.uid), repo, None, head_sha=head_sha)
+            return await whole(asyncio.to_thread(self._seen, found, place.work, see))
+        finally:
+            await surely(self._means.workspaces.remove(place))
+
+    def _seen(self, found: Checkout, files: Path, see: Callable[[Base, Path], T]) -> T:
+        if found.twice:
+            raise CheckoutRefused("repo.broken", "the tree of the commit has a name twice; nothing is built upon it")
+        return see(Base(found.leaves, found.kept, found.root, survey(files, self._bounds.tree).digest), files)
+
     async def _fetched(
         self, url: Url, limits: Limits, scratch: Path, into: Beneath, ref: str | None
-    ) -> tuple[Taken, tuple[Skipped, ...]]:
+    ) -> tuple[Taken, _Plan]:
         remotes = Remotes(
             self._means.clock,
             allow_private=self._bounds.allow_private,
@@ -156,18 +189,27 @@ class Repositories:
                 raise CheckoutRefused("repo.too_large", message) from why
             raise
 
-    async def _laid(self, git: Git, into: Beneath, ref: str | None) -> tuple[Taken, tuple[Skipped, ...]]:
+    async def _laid(self, git: Git, into: Beneath, ref: str | None) -> tuple[Taken, _Plan]:
         taken = await git.take(ref)
         plan = _Plan(taken.listed(), self._bounds)
         if plan.wanted:
             contents = await git.contents(plan.oids)
             await whole(asyncio.to_thread(plan.lay, contents, into))
-        return taken, tuple(plan.left_out)
+        return taken, plan
 
 
-def _told(taken: Taken, left_out: tuple[Skipped, ...], ref: str | None, hooks: tuple[str, ...]) -> Checkout:
+def _told(taken: Taken, plan: _Plan, ref: str | None, hooks: tuple[str, ...]) -> Checkout:
     named = taken.ref if taken.ref is not None and not is_sha(taken.ref) else ref
-    return Checkout(ref=named, head_sha=taken.head_sha, left_out=left_out, hooks=hooks)
+    return Checkout(
+        ref=named,
+        head_sha=taken.head_sha,
+        left_out=tuple(plan.left_out),
+        hooks=hooks,
+        leaves=plan.leaves,
+        kept=plan.kept,
+        root=taken.root,
+        twice=plan.twice,
+    )
 
 
 class _Plan:
@@ -177,9 +219,13 @@ class _Plan:
         self._bounds = bounds
         self.wanted: dict[str, list[tuple[str, str]]] = {}
         self.left_out: list[Skipped] = []
+        self.leaves: dict[bytes, Leaf] = {}
+        self.twice = False
         self._bytes = 0
         directories: set[str] = set()
         for count, entry in enumerate(listed, 1):
+            self.twice = self.twice or entry.path in self.leaves
+            self.leaves[entry.path] = Leaf(entry.mode, entry.oid)
             path, reason = self._judged(entry)
             if reason is not None:
                 self.left_out.append(Skipped(path, reason, entry.size or 0))
@@ -198,6 +244,13 @@ class _Plan:
     def oids(self) -> list[str]:
         """Return the objects that are wanted, each once."""
         return list(self.wanted)
+
+    @property
+    def kept(self) -> frozenset[bytes]:
+        """Return the paths of what was not laid; complete once the files are written."""
+        out = {skipped.path for skipped in self.left_out}
+        laid = {path.encode() for places in self.wanted.values() for path, _ in places if path not in out}
+        return frozenset(self.leaves.keys() - laid)
 
     def _judged(self, entry: Listed) -> tuple[str, Skip | None]:
         try:

@@ -44,7 +44,7 @@ def copy_repository(local: Local, into: Path, owner: int | None, most_bytes: int
     for attempt in range(1, TRIES + 1):
         into.mkdir(mode=0o755)
         try:
-            with _opened(local) as fd:
+            with opened_repository(local) as fd:
                 return _Copy(fd, into, owner, most_bytes).made()
         except FileNotFoundError:
             if attempt == TRIES:
@@ -58,7 +58,7 @@ def copy_repository(local: Local, into: Path, owner: int | None, most_bytes: int
 
 
 @contextmanager
-def _opened(local: Local) -> Iterator[int]:
+def opened_repository(local: Local) -> Iterator[int]:
     """Open the directory in which git stores a repository."""
     root = Path(local.root).resolve()
     try:

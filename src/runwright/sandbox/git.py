@@ -73,6 +73,7 @@ git init --quiet --bare --template= --object-format="$1" taken || exit 93
 cd taken || exit 93
 git fetch --quiet --depth=1 --no-tags --no-recurse-submodules --no-write-fetch-head "$2" "+$3:refs/taken" || exit 91
 git rev-parse --verify --quiet "refs/taken^{commit}" > ../head || exit 92
+git rev-parse --verify --quiet "refs/taken^{tree}" > ../root || exit 92
 { git ls-tree -r -z -l --full-tree "$(cat ../head)"; echo "$?" > ../listed; } | head -c "$4" > ../listing
 """
 _READ = "exec git -C taken cat-file --batch --buffer < wanted > contents"
@@ -98,6 +99,7 @@ class Taken(msgspec.Struct, frozen=True):
     ref: str | None
     head_sha: str | None
     listing: bytes = b""
+    root: str | None = None
 
     def listed(self) -> Iterator[Listed]:
         """Yield what it holds, one by one: the list of a stranger may be long. Raises `CheckoutRefused`."""
@@ -147,7 +149,8 @@ class Git:
             raise CheckoutRefused(
                 "repo.too_large", "the tree of the commit cannot be listed: it is too large, or broken"
             )
-        return Taken(name, await self._text("head"), await self._bytes("listing", LISTING_MAX))
+        listing = await self._bytes("listing", LISTING_MAX)
+        return Taken(name, await self._text("head"), listing, await self._text("root"))
 
     async def contents(self, oids: list[str]) -> Path:
         """Have what these objects hold in a file, one after the other; return it. Raises `CheckoutRefused`."""

@@ -139,6 +139,32 @@ def unpack(archive: bytes, root: Path, limits: Limits, owner: int | None) -> Tre
         raise WorkspaceMismatch(f"the snapshot cannot be restored: {wrong}") from wrong
 
 
+def contents(archive: bytes, limits: Limits) -> Iterator[tuple[Entry, bytes]]:
+    """Yield what an archive holds, in order: each entry with the bytes of a file, or of a link's target.
+
+    Raises `WorkspaceMismatch` for what is no archive of a tree within the limits.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(expanded(archive, limits)), mode="r:") as members:
+            for member in members:
+                yield _read(member, members)
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError) as wrong:
+        raise WorkspaceMismatch(f"the snapshot cannot be read: {wrong}") from wrong
+
+
+def _read(member: tarfile.TarInfo, members: tarfile.TarFile) -> tuple[Entry, bytes]:
+    if member.isdir():
+        return Entry(member.name, DIRECTORY), b""
+    if member.issym():
+        return Entry(member.name, LINK, member.linkname), member.linkname.encode()
+    found = members.extractfile(member)
+    if found is None:
+        raise ValueError(f"{member.name} is no file, directory or link")
+    content = found.read()
+    kind = PROGRAM if member.mode & stat.S_IXUSR else FILE
+    return Entry(member.name, kind, hashlib.sha256(content).hexdigest(), len(content)), content
+
+
 def _walk(fd: int, parts: tuple[str, ...], left: list[int]) -> Iterator[Entry]:
     with os.scandir(fd) as entries:
         for each in entries:

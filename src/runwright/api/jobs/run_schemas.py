@@ -16,7 +16,7 @@ from runwright.domain.run import State
 
 Text256 = Annotated[str, Meta(min_length=1, max_length=256)]
 Seq = Annotated[int, Meta(ge=0, lt=10**18)]
-Kind = Literal["job", "workflow", "agent", "runtime", "all"]
+Kind = Literal["job", "workflow", "agent", "runtime", "delivery", "all"]
 TriggeredBy = Literal["manual", "cron", "spawn", "workflow", "retry", "event"]
 Word = Literal[
     "delayed", "queued", "dequeued", "executing", "waiting", "paused", "completed", "failed", "timed_out", "crashed",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from runwright.api.routing import Routes
-from runwright.api.runtime import approvals, artifacts, events, evidence, kpi, models, runs, terminal
+from runwright.api.runtime import approvals, artifacts, deliveries, events, evidence, kpi, models, runs, terminal
 
 TABLES: tuple[Routes, ...] = (
     runs.routes,
     events.routes,
     terminal.routes,
     approvals.routes,
+    deliveries.routes,
     evidence.routes,
     artifacts.routes,
     kpi.routes,

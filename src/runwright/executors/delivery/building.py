@@ -1,0 +1,169 @@
+"""Build the commit of a delivery out of its snapshot and its base, and show people what it changes.
+
+It is the same each time, so it is built anew wherever it is needed, and nothing of it has to be carried over.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from runwright.domain.approval import ApprovalRequest, digest_of
+from runwright.domain.commit_plan import NOWHERE, Change, Lies, NothingNew, Onto, Planned, planned
+from runwright.domain.delivery_terms import DeliveryTerms
+from runwright.domain.git_objects import Conflict
+from runwright.domain.runtime_terms import RuntimeTerms
+from runwright.forges.port import Refused
+from runwright.sandbox import beneath
+from runwright.sandbox.checkout import Base, Repositories
+from runwright.sandbox.child import NotStarted
+from runwright.sandbox.refusal import CheckoutRefused
+from runwright.sandbox.snapshot import DIRECTORY, EMPTY, Entry, Limits, Tree, TreeRefused, WorkspaceMismatch, contents
+
+GATES = {"commit": "commit", "push": "push", "open_pr": "open_pr"}
+DIFF_MAX = 98_304
+"""Characters of the diff that people are shown; beyond them they are shown which files change, and how much is left."""
+FILE_MAX, LINES_MAX, FILES_MAX = 262_144, 2_000, 500
+
+
+class Built(NamedTuple):
+    """A commit, and its diff as far as it is shown."""
+
+    plan: Planned
+    diff: str
+
+
+async def build(
+    terms: RuntimeTerms, load: Callable[[], Any], repositories: Repositories | None, limits: Limits
+) -> Built:
+    """Return the commit of a delivery; `load` gives the archive of its snapshot. Raises `Refused`."""
+    delivery = terms.delivery
+    assert delivery is not None
+    try:
+        files = list(lying(await load(), delivery, limits))
+        if delivery.base_sha is None or terms.repo is None:
+            return _built(delivery, files, None, None)
+        if repositories is None:
+            raise Refused("TOOL_FAILED", "no sandbox works on this server, in which git could read the repository")
+        return await repositories.look_back(
+            terms.repo, delivery.base_sha, lambda base, place: _built(delivery, files, base, place)
+        )
+    except NothingNew:
+        raise Refused("NOTHING_TO_COMMIT", "the tree is that of the commit that the run began with") from None
+    except Conflict as what:
+        message = f"{what} lies where the checkout had left something out; nothing is written over what no run has seen"
+        raise Refused("TOOL_FAILED", message, retryable=False) from None
+    except WorkspaceMismatch as why:
+        raise Refused("WORKSPACE_MISSING", str(why)) from None
+    except (CheckoutRefused, TreeRefused) as why:
+        again = isinstance(why, CheckoutRefused) and why.retryable
+        raise Refused("TOOL_FAILED", f"the commit that the run began with: {why}", retryable=again) from None
+    except NotStarted as why:
+        raise Refused("TOOL_FAILED", f"the sandbox: {why}", retryable=True) from None
+
+
+def lying(kept: str | bytes, delivery: DeliveryTerms, limits: Limits) -> Iterator[Lies]:
+    """Yield what a snapshot holds, once it is known to be the one that was named. Raises `WorkspaceMismatch`."""
+    archive = kept if isinstance(kept, bytes) else b64decode(kept)
+    if sha256(archive).hexdigest() != delivery.snapshot.archive_sha256:
+        raise WorkspaceMismatch("the run has another snapshot by now")
+    entries: list[Entry] = []
+    found: list[Lies] = []
+    for entry, content in contents(archive, limits):
+        entries.append(entry)
+        if entry.kind != DIRECTORY:
+            found.append(Lies(entry.path, entry.kind, content))
+    if Tree(tuple(entries)).digest != delivery.snapshot.tree_hash:
+        raise WorkspaceMismatch("the snapshot holds another tree than it was kept for")
+    yield from found
+
+
+def _built(delivery: DeliveryTerms, files: list[Lies], base: Base | None, place: Path | None) -> Built:
+    laid = EMPTY if base is None else base.tree_hash
+    if laid != delivery.laid_hash:
+        message = "the checkout leaves out other files of the commit than when the run began: its bounds were changed"
+        raise Refused("TOOL_FAILED", message, retryable=False)
+    onto = NOWHERE if base is None else Onto(base.leaves, base.kept, base.root)
+    plan = planned(delivery, onto, files)
+    return Built(plan, "".join(_diff(plan, place)))
+
+
+def _diff(plan: Planned, place: Path | None) -> Iterator[str]:
+    left = DIFF_MAX
+    for count, change in enumerate(plan.changes):
+        if left <= 0 or count >= FILES_MAX:
+            yield f"… {len(plan.changes) - count} more files change\n"
+            return
+        text = _shown(change, place)[:left]
+        left -= len(text)
+        yield text if text.endswith("\n") else f"{text}\n… the rest is left out\n"
+
+
+def _shown(change: Change, place: Path | None) -> str:
+    before = b"" if change.status == "added" else _before(change, place)
+    after = change.content or b""
+    name, head = change.path, f"{change.status} {change.path} ({change.mode})\n"
+    try:
+        old, new = before.decode().splitlines(keepends=True), after.decode().splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return f"{head}no text: {len(before)} bytes before, {len(after)} after\n"
+    if max(len(before), len(after)) > FILE_MAX or max(len(old), len(new)) > LINES_MAX:
+        return f"{head}too long to be shown: {len(old)} lines before, {len(new)} after\n"
+    names = (
+        "/dev/null" if change.status == "added" else f"a/{name}",
+        f"b/{name}" if change.content is not None else "/dev/null",
+    )
+    lines = difflib.unified_diff(old, new, *names)
+    return head + "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _before(change: Change, place: Path | None) -> bytes:
+    if place is None:
+        return b""
+    *parents, name = change.path.split("/")
+    try:
+        with beneath.directory(place, tuple(parents)) as fd:
+            with os.fdopen(beneath.opened(fd, name, change.path), "rb") as file:
+                return file.read(FILE_MAX + 1)
+    except (OSError, beneath.Outside):
+        return b""
+
+
+def asks(terms: RuntimeTerms, built: Built, ttl_s: int) -> ApprovalRequest:
+    """Return what people are asked: to allow this commit, and what is done with it."""
+    delivery, plan = terms.delivery, built.plan
+    assert delivery is not None
+    files = [{"path": each.path, "status": each.status} for each in plan.changes[:FILES_MAX]]
+    subject: dict[str, Any] = {
+        "kind": "diff",
+        "run_id": delivery.run_id,
+        "repo": terms.repo,
+        "base_sha": delivery.base_sha,
+        "head_sha": plan.commit,
+        "tree_sha": plan.tree,
+        "tree_hash": delivery.snapshot.tree_hash,
+        "branch": delivery.branch,
+        "actions": list(delivery.actions),
+        "pull_request": msgspec.to_builtins(delivery.pull_request),
+        "stats": msgspec.to_builtins(plan.counts()),
+        "files": files,
+    }
+    last, counts = delivery.actions[-1], plan.counts()
+    what = {"commit": "Commit", "push": "Commit and push", "open_pr": "Commit, push and open a pull request for"}[last]
+    told = f"{counts.added} added, {counts.changed} changed, {counts.deleted} deleted"
+    return ApprovalRequest(
+        gate_id=GATES[last],
+        summary=f"{what} the changes of {delivery.run_id} ({told}) as {delivery.branch}?",
+        subject_sha256=digest_of(subject),
+        subject={**subject, "diff": built.diff},
+        risk="medium" if last == "commit" else "high",
+        ttl_s=ttl_s,
+        evidence_refs=(delivery.run_id,),
+    )

@@ -1,0 +1,188 @@
+"""Deliver runs: make a run of the kind `delivery` for each, wait until it ends or asks people, and tell what came of it.
+
+A delivery is known by what it is: the tree, onto what, and what is done with it. A call that was made before finds it,
+whoever makes it: what has come about is told, what people are asked is asked once, and what failed is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+
+import msgspec
+from msgspec.structs import replace
+
+from runwright import ids
+from runwright.domain.accounts import Project
+from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.delivery_terms import DeliveryTerms, identity
+from runwright.domain.job_terms import project_limit
+from runwright.domain.run import DELIVERY, Run, Spec
+from runwright.domain.runtime_terms import RuntimeTerms
+from runwright.domain.tenancy import Actor, Cause
+from runwright.engine.engine import Engine
+from runwright.engine.reader import Filter, Reader
+from runwright.engine.stream import Cut, Lagged
+from runwright.engine.values import encode
+from runwright.errors import InvalidRequest, NotFound, Overloaded
+from runwright.forges.port import BUSY_S, Refused
+from runwright.forges.registered import Forges
+from runwright.governance.delivery_items import Batch, Item, failed, item_of, outcome_of, planned, skipped
+from runwright.governance.delivery_order import DeliveryOrder, Problem, Wanted, refused, require_wanted, terms_of
+
+QUEUE = "delivery"
+LOOKED_AT = 1
+ProjectOf = Callable[[str], Awaitable[Project]]
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Who asks, and by which request."""
+
+    actor: Actor
+    project: ProjectOf
+    request_id: str | None
+    trace_id: str
+
+
+class Deliveries:
+    """Delivers runs."""
+
+    def __init__(self, engine: Engine, forges: Forges) -> None:
+        self._engine = engine
+        self._forges = forges
+
+    async def deliver(self, asked: Asked, order: DeliveryOrder) -> Batch:
+        """Deliver runs, in the order in which they are named.
+
+        Raises `InvalidRequest` for an order that nobody could carry out, and `Overloaded` where all failed because the
+        forge does not answer.
+        """
+        self._require_runs([run_id for run_id, _ in order.runs])
+        order = replace(order, runs=tuple((run_id, require_wanted(wanted)) for run_id, wanted in order.runs))
+        items = await (self._in_turn(asked, order) if order.on_error == "fail_fast" else self._at_once(asked, order))
+        away = [item.error for item in items if item.error is not None and item.error.code == "FORGE_ERROR"]
+        if len(away) == len(items) and all(error.retryable for error in away):
+            wait_s = max(error.retry_after_s or BUSY_S for error in away)
+            raise Overloaded(away[0].message, code="forge.unavailable", retry_after_s=wait_s)
+        return Batch(f"dlb_{sha256(_canonical(order)).hexdigest()[:32]}", order.on_error, order.dry_run, tuple(items))
+
+    def _require_runs(self, run_ids: list[str]) -> None:
+        most = self._engine.settings.delivery_runs_max
+        if not run_ids:
+            raise InvalidRequest.at("run_ids", "name at least one run", code="run_ids.empty")
+        if len(run_ids) > most:
+            message = f"name at most {most} runs (RUNWRIGHT_DELIVERY_RUNS_MAX)"
+            raise InvalidRequest.at("run_ids", message, code="run_ids.too_many")
+        if len(set(run_ids)) < len(run_ids):
+            raise InvalidRequest.at("run_ids", "names a run twice", code="run_ids.duplicate")
+
+    async def _in_turn(self, asked: Asked, order: DeliveryOrder) -> list[Item]:
+        items: list[Item] = []
+        for run_id, wanted in order.runs:
+            if any(item.error is not None for item in items):
+                items.append(skipped(run_id, wanted))
+                continue
+            items.append(await self._one(asked, order, run_id, wanted))
+        return items
+
+    async def _at_once(self, asked: Asked, order: DeliveryOrder) -> list[Item]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._one(asked, order, *each)) for each in order.runs]
+        return [task.result() for task in tasks]
+
+    async def _one(self, asked: Asked, order: DeliveryOrder, run_id: str, wanted: Wanted) -> Item:
+        reader = self._engine.reader(asked.actor)
+        try:
+            run = (await reader.run(run_id)).run
+        except NotFound:
+            return failed(run_id, wanted, Problem("RUN_NOT_FOUND", f"there is no run {run_id}"))
+        problem = refused(run) or self._unreachable(run, wanted)
+        if problem is not None:
+            return failed(run_id, wanted, problem)
+        terms = terms_of(run, wanted)
+        if order.dry_run:
+            return planned(terms)
+        delivery_id = await self._begun(asked, reader, run, terms, ask_again=order.ask_again)
+        return item_of(await self._settled(reader, delivery_id), terms)
+
+    def _unreachable(self, run: Run, wanted: Wanted) -> Problem | None:
+        terms = run.spec.runtime
+        if "push" not in wanted.actions or terms is None or terms.repo is None:
+            return None
+        try:
+            self._forges.record(terms.repo)
+        except Refused as why:
+            return Problem(why.code, str(why), why.retryable)
+        return None
+
+    async def _begun(self, asked: Asked, reader: Reader, run: Run, terms: DeliveryTerms, *, ask_again: bool) -> str:
+        """Return the delivery of a run: the one that there is, unless it failed, or a new one."""
+        name = f"dlv_{identity(terms)}"
+        listed = await reader.runs(Filter(where={"batch_id": name}), bound=None, limit=LOOKED_AT)
+        former = listed.records[0].run if listed.records else None
+        if former is not None:
+            outcome = outcome_of(former)
+            if outcome in ("under_way", "succeeded") or (outcome == "denied" and not ask_again):
+                return former.run_id
+            if outcome == "failed" and former.course is not None:
+                given = [ident for ident, word in former.course.decided.items() if word == "approved"]
+                was = former.spec.runtime and former.spec.runtime.delivery
+                terms = replace(terms, allowed_by=given[0] if given else was and was.allowed_by)
+        return await self._made(asked, run, terms, name, "" if former is None else former.run_id)
+
+    async def _made(self, asked: Asked, run: Run, terms: DeliveryTerms, name: str, after: str) -> str:
+        engine, was = self._engine, run.spec.runtime
+        assert was is not None
+        project, actor, now = await asked.project(run.spec.project_id), asked.actor, engine.clock.now()
+        await engine.values.ensure([project.project_id])
+        encoded = encode({"run_id": run.run_id})
+        runtime = RuntimeTerms(
+            mode=was.mode, runtime_profile=was.runtime_profile, repo=was.repo, ref=was.ref, delivery=terms
+        )
+        spec = Spec(
+            run_id=ids.new_id("run", now),
+            org_id=project.org_id,
+            project_id=project.project_id,
+            kind=DELIVERY,
+            executor=DELIVERY,
+            queue=QUEUE,
+            payload=engine.values.ref(project.project_id, encoded),
+            weight=project.weight,
+            limits=project_limit(project),
+            batch_id=name,
+            triggered_by_run_id=run.run_id,
+            runtime=runtime,
+            trace_id=asked.trace_id,
+            created_at=now,
+            created_by=actor.label,
+            created_by_user_id=actor.user_id,
+            created_by_user_name=actor.name,
+            created_by_email=actor.email,
+        )
+        opening, spec = engine.submitter.opened(spec)
+        submit = Submit(
+            spec=spec,
+            opening=opening,
+            payload=engine.values.seal_payload(spec, encoded),
+            cause=Cause(actor.label, None, asked.request_id),
+            idempotency=IdempotencyKey(f"{project.project_id}/runtime.deliver", f"{name}/{after}", name),
+        )
+        return str((await engine.commit.apply(submit)).run_id)
+
+    async def _settled(self, reader: Reader, run_id: str) -> Run:
+        """Return a delivery once it has ended, waits for people, or has taken as long as a call waits."""
+        run = (await reader.run(run_id)).run
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._engine.settings.delivery_wait_s):
+                while not run.terminal and run.state not in ("waiting", "paused"):
+                    await self._moved(run)
+                    run = (await reader.run(run_id)).run
+        return run
+
+    async def _moved(self, run: Run) -> None:
+        with contextlib.suppress(Lagged, Cut):
+            async for _ in self._engine.hub.events(run.run_id, run.seq, live=True):
+                return

@@ -1,0 +1,173 @@
+"""What a caller asks of deliveries, and what each run's becomes of it: from an order to terms, or to why there are none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from runwright.domain import delivery_terms as t
+from runwright.domain.course import Course
+from runwright.domain.delivery_events import Code
+from runwright.domain.instants import SECOND_US
+from runwright.domain.run import Run
+from runwright.domain.runtime_terms import WRITES, RuntimeTerms
+from runwright.errors import InvalidRequest
+from runwright.sandbox.snapshot import EMPTY
+
+HEADS = "refs/heads/"
+
+
+class CommitOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """How the commit is to be; a message of None: what the run is about."""
+
+    message: str | None = None
+    author: t.Author = t.Author()
+    signoff: bool = False
+    trailers: dict[str, str] = {}
+
+
+class PullRequestOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """How the pull request is to be."""
+
+    title: str = t.TITLE
+    body_template: str = t.BODY
+    base: str | None = None
+    draft: bool = True
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to become of one run."""
+
+    actions: tuple[t.Action, ...] = ("commit",)
+    commit: CommitOrder = CommitOrder()
+    branch: str = t.BRANCH
+    pull_request: PullRequestOrder = PullRequestOrder()
+    if_base_moved: t.OnBaseMoved = "stop"
+
+
+class DeliveryOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to become of several runs; `ask_again`: also of those of which people have denied it before."""
+
+    runs: tuple[tuple[str, Wanted], ...]
+    on_error: str = "continue"
+    dry_run: bool = False
+    ask_again: bool = False
+
+
+class Problem(NamedTuple):
+    """Why a run is not delivered."""
+
+    code: Code
+    message: str
+    retryable: bool = False
+    retry_after_s: int | None = None
+
+
+def require_wanted(wanted: Wanted) -> Wanted:
+    """Return what is wanted of a run, its actions in order. Raises `InvalidRequest` for what nobody could do."""
+    places = dict.fromkeys(t.PLACES, "x")
+    t.require_branch(t.filled(t.require_template(wanted.branch, "branch.template"), places), "branch.template")
+    asked = wanted.pull_request
+    t.require_template(asked.title, "pr.title")
+    t.require_template(asked.body_template, "pr.body_template")
+    if asked.base is not None:
+        t.require_branch(asked.base, "pr.base")
+    if wanted.commit.message is not None:
+        if not wanted.commit.message.strip():
+            raise InvalidRequest.at("commit.message", "says nothing")
+        t.require_template(wanted.commit.message, "commit.message")
+    return msgspec.structs.replace(wanted, actions=t.require_actions(wanted.actions))
+
+
+def refused(run: Run) -> Problem | None:
+    """Return why a run cannot be delivered as it stands; None where it can."""
+    terms, course = run.spec.runtime, run.course
+    if terms is None or terms.delivery is not None:
+        return Problem("MODE_NOT_WRITE_CAPABLE", f"a run of the kind {run.spec.kind} has nothing to deliver")
+    if terms.mode not in WRITES or not terms.writable:
+        return Problem("MODE_NOT_WRITE_CAPABLE", f"the mode {terms.mode} ({terms.runtime_profile}) lets no run write")
+    if not run.terminal and run.state != "paused":
+        return Problem("RUN_NOT_TERMINAL_OR_PAUSED", f"the run is {run.state}; wait for its end, or pause it", True)
+    if course is None or terms.repo is None:
+        why = "its data were erased" if course is None else "it has no repository"
+        return Problem("WORKSPACE_MISSING", f"there is no workspace that could be committed: {why}")
+    if course.snapshot is None and course.laid_hash is None:
+        return Problem("WORKSPACE_MISSING", "the run never had a workspace: its repository was not checked out")
+    if course.snapshot is None or course.snapshot.tree_hash == course.laid_hash:
+        return Problem("NOTHING_TO_COMMIT", "the tree is that of the commit that the run began with")
+    return _not_green(run, course, terms)
+
+
+def _not_green(run: Run, course: Course, terms: RuntimeTerms) -> Problem | None:
+    """Return what is not green of the exact tree that would be delivered."""
+    assert course.snapshot is not None
+    for gate in course.gates:
+        if gate.required and gate.status != "green":
+            return Problem("GATE_NOT_GREEN", f"the gate {gate.name} is {gate.status}")
+        if gate.required and gate.tree_hash != course.snapshot.tree_hash:
+            return Problem("GATE_NOT_GREEN", f"the gate {gate.name} looked at another tree: something changed after it")
+    if run.terminal and course.gate_status not in ("passed", "skipped"):
+        stop = "" if course.stop is None else f" ({course.stop.code})"
+        return Problem("GATE_NOT_GREEN", f"the verdict over the run is {course.gate_status}{stop}")
+    missing = {step.ident for step in terms.steps if getattr(step, "required", False)}
+    missing -= {gate.gate_id for gate in course.gates}
+    if missing:
+        return Problem("GATE_NOT_GREEN", f"these gates have not run: {', '.join(sorted(missing))}")
+    return None
+
+
+def terms_of(run: Run, wanted: Wanted) -> t.DeliveryTerms:
+    """Return the terms of a run's delivery. Raises `InvalidRequest` for a branch that is no name of one."""
+    terms, course = run.spec.runtime, run.course
+    assert terms is not None
+    assert course is not None
+    assert course.snapshot is not None
+    objective = t.objective_of(run.run_id, terms.objective)
+    base_sha = course.head_sha or "no commit"
+    places = {
+        "run_id": run.run_id,
+        "objective": terms.objective.strip() or objective,
+        "base_sha": base_sha,
+        "tree_hash": course.snapshot.tree_hash,
+    }
+    title = {**places, "objective": objective}
+    order, asked = wanted.commit, wanted.pull_request
+    message = objective if order.message is None else t.filled(order.message, places)
+    pull_request = t.PullRequestTerms(
+        title=t.filled(asked.title, title),
+        body=t.filled(asked.body_template, places),
+        base=asked.base,
+        draft=asked.draft,
+        labels=asked.labels,
+        reviewers=asked.reviewers,
+    )
+    return t.DeliveryTerms(
+        run_id=run.run_id,
+        snapshot=course.snapshot,
+        laid_hash=course.laid_hash or EMPTY,
+        base_sha=course.head_sha,
+        actions=wanted.actions,
+        message=t.message_of(message, run.run_id, order.author, order.trailers, signoff=order.signoff),
+        author=order.author,
+        at_s=run.spec.created_at // SECOND_US,
+        branch=t.require_branch(t.filled(wanted.branch, places), "branch.template"),
+        base=_base(wanted, course),
+        if_base_moved=_stops(wanted, course),
+        pull_request=pull_request if "open_pr" in wanted.actions else None,
+    )
+
+
+def _base(wanted: Wanted, course: Course) -> str | None:
+    """Return the branch that a commit is for: the one that is named, or that the run was checked out from."""
+    ref = course.ref or ""
+    found = ref.removeprefix(HEADS) if ref.startswith(HEADS) else None
+    return wanted.pull_request.base or found
+
+
+def _stops(wanted: Wanted, course: Course) -> t.OnBaseMoved:
+    """Return whether a branch that has gone on is looked at: a tag or a commit is of none."""
+    of_branch = course.ref in (None, "HEAD") or _base(wanted, course) is not None
+    return wanted.if_base_moved if of_branch else "deliver"
