@@ -30,7 +30,6 @@ from runwright.auth.tickets import Tickets
 from runwright.client.worker import Worker, load_worker
 from runwright.clock import Clock, SystemClock
 from runwright.config import Settings
-from runwright.domain.accounts import Project
 from runwright.domain.ports import ArtifactStore, Bus
 from runwright.domain.redaction import Redactor
 from runwright.domain.tenancy import Actor
@@ -104,8 +103,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         dispatcher = _dispatcher(settings, clock)
         dispatching = _dispatching(dispatcher, store, keyring)
         processes = await _processes(settings, store, keyring, watchers)
-        kit, forges = LazyKit.of(settings, clock), Forges(settings)
-        delivering = DeliveryExecutor(kit, forges)
+        kit = LazyKit.of(settings, clock)
+        delivering = DeliveryExecutor(kit, Forges(settings))
         acting, conducting = await AgentExecutor.open(settings, kit, artifact_store), OrchestratedExecutor(kit)
         engine = Engine(
             store,
@@ -119,14 +118,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             courier=DispatchingCourier(dispatcher, clock),
         )
         tenants = _tenants(engine, keyring, clock)
-        owner = Actor(kind="system", id="server", org_id=founded.organization.org_id, scopes=frozenset({"admin"}))
         if executor is not None:
-            await _register(engine, await tenants.resolve_project(owner, None), executor)
-        services = _services(settings, clock, engine, keyring, tenants, forges, watchers)
-        delivering.attach(engine)
-        for each in (conducting, acting):
-            if each is not None:
-                each.attach(engine, services.agents)
+            await _register(engine, tenants, founded.organization.org_id, executor)
+        services = _services(settings, clock, engine, keyring, tenants, watchers)
+        _attach(engine, services.agents, delivering, conducting, acting)
         await engine.known.refresh()
         engine.start()
         try:
@@ -141,6 +136,19 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await store.close()
         report("process.stopped")
         watchers.close()
+
+
+def _attach(
+    engine: Engine,
+    agents: Agents,
+    delivering: DeliveryExecutor,
+    conducting: OrchestratedExecutor,
+    acting: AgentExecutor | None,
+) -> None:
+    delivering.attach(engine)
+    conducting.attach(engine, agents)
+    if acting is not None:
+        acting.attach(engine, agents)
 
 
 async def _close(dispatching: HttpExecutor, handlers: PythonExecutor | None, kit: LazyKit) -> None:
@@ -197,7 +205,6 @@ def _services(
     engine: Engine,
     keyring: Keyring,
     tenants: Tenants,
-    forges: Forges,
     watchers: contextlib.ExitStack,
 ) -> Services:
     streams = Streams(settings)
@@ -223,7 +230,7 @@ def _services(
         keyboard=Keyboard(engine),
         evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
         runtime=RuntimeRuns(engine, agents),
-        deliveries=Deliveries(engine, forges),
+        deliveries=Deliveries(engine, Forges(settings)),
         digests=Digests(),
     )
 
@@ -323,6 +330,8 @@ def _load(path: str) -> Worker:
         ) from broken
 
 
-async def _register(engine: Engine, project: Project, executor: PythonExecutor) -> None:
+async def _register(engine: Engine, tenants: Tenants, org_id: str, executor: PythonExecutor) -> None:
+    owner = Actor(kind="system", id="server", org_id=org_id, scopes=frozenset({"admin"}))
+    project = await tenants.resolve_project(owner, None)
     for handler in executor.handlers.values():
         await engine.jobs.register(project, handler.options.given())

@@ -76,6 +76,8 @@ class World(NamedTuple):
             "cancel_run_idempotent": {"reason": "why not"},
             "cancel_runtime_run": {"reason": "why not"},
             "create_runtime_run": {"objective": "look at it"},
+            "deliver_runs": {"run_ids": [self.idents["run_id"]]},
+            "deliver_run": {"dry_run": True},
             "decide_approval": {"checkpoint_id": "apr_none", "decision": "deny", "subject_sha256": "0" * 64},
             "bulk_cancel": {"run_ids": []},
             "bulk_cancel_all": {"dry_run": True},

@@ -1,6 +1,5 @@
 """Deliveries through the API: the trees of runs become commits, branches and pull requests of a local forge."""
 
-import asyncio
 import json
 import subprocess
 import tempfile
@@ -12,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.api.served import Served, ok, serving
-from tests.api.test_approvals import member, no
+from tests.api.test_approvals import member
 from tests.api.test_runtime_approvals import status
 from tests.sandbox.repositories import Repository
 
@@ -97,3 +96,209 @@ async def test_a_run_is_committed_pushed_and_has_a_pull_request_once_it_was_allo
     assert (told["base"], told["draft"], told["commit_sha"]) == ("main", True, done["commit_sha"])
     assert await delivered(server, run_id, actions=ALL) == answer
     assert len(git(repo, "for-each-ref", "refs/pull").splitlines()) == 2
+
+
+def codes(answer: dict[str, Any]) -> list[str | None]:
+    """Return what is said of each run, in order."""
+    return [None if each["error"] is None else each["error"]["code"] for each in answer["results"]]
+
+
+async def test_scenario_7_five_runs_in_one_call_each_have_their_own_result_and_a_second_call_changes_nothing(
+    server: Served, root: Path
+):
+    one, two = bare(root, "seven-a"), bare(root, "seven-b")
+    asked = await ran(server, one, "echo asked >> a.txt")
+    homeless = await ran(server, None, "echo nowhere > a.txt")
+    idle = await ran(server, one, "true")
+    good = [await ran(server, one, "echo good >> a.txt"), await ran(server, two, "echo good >> b.txt")]
+    five = [good[0], asked, homeless, idle, good[1]]
+    ada = await member(server, "Ada")
+    first = await delivered(server, *five, actions=ALL)
+    assert codes(first) == [*["APPROVAL_MISSING"] * 2, "WORKSPACE_MISSING", "NOTHING_TO_COMMIT", "APPROVAL_MISSING"]
+    for place in (0, 4):
+        await allow(server, first["results"][place], ada)
+
+    fast = await delivered(server, *five, actions=ALL, on_error="fail_fast")
+    assert codes(fast) == [None, "APPROVAL_MISSING", *["SKIPPED_FAIL_FAST"] * 3]
+    assert fast["counts"] == {"succeeded": 1, "failed": 1, "skipped": 3}
+    assert [each["run_id"] for each in fast["results"]] == five
+    assert {each["delivery_run_id"] for each in fast["results"][2:]} == {None}
+
+    answer = await delivered(server, *five, actions=ALL)
+    assert codes(answer) == [None, "APPROVAL_MISSING", "WORKSPACE_MISSING", "NOTHING_TO_COMMIT", None]
+    assert answer["counts"] == {"succeeded": 2, "failed": 3, "skipped": 0}
+    assert answer["results"][0] == fast["results"][0]
+    assert [each["pr"]["number"] for each in (answer["results"][0], answer["results"][4])] == [1, 1]
+    before = [git(repo, "for-each-ref") for repo in (one, two)]
+    assert await delivered(server, *five, actions=ALL) == answer
+    assert [git(repo, "for-each-ref") for repo in (one, two)] == before
+
+    clone = root / "seven-clone"
+    git(root, "clone", "--quiet", "--branch", f"omar/{good[1]}", str(two), str(clone))
+    assert (clone / "b.txt").read_text() == "two\ngood\n"
+    assert (clone / "a.txt").read_text() == "one\n"
+
+
+async def test_a_call_that_nobody_could_carry_out_is_refused_whole(server: Served, root: Path):
+    run_id = await ran(server, bare(root, "refused"), "echo x > a.txt")
+    for body, code in (
+        ({"run_ids": []}, "EMPTY_RUN_IDS"),
+        ({"run_ids": [run_id, run_id]}, "DUPLICATE_RUN_IDS"),
+        ({"run_ids": [f"run_{count}" for count in range(51)]}, "TOO_MANY_RUN_IDS"),
+        ({"run_ids": [run_id], "actions": ["push"]}, "VALIDATION"),
+        ({"run_ids": [run_id], "branch": {"template": "omar/{secret}"}}, "VALIDATION"),
+        ({"run_ids": [run_id], "branch": {"template": "a..b"}}, "VALIDATION"),
+        ({"run_ids": [run_id], "per_run": {"run_other": {}}}, "VALIDATION"),
+        ({"run_ids": [run_id], "commit": {"author": {"name": "A <x>", "email": "a@b"}}}, "VALIDATION"),
+    ):
+        answer = await server.admin.post(BATCH, json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, code), answer.text
+    viewer = await server.key("runs:read")
+    assert (await viewer.post(BATCH, json={"run_ids": [run_id]})).status_code == 403
+
+
+async def test_what_a_run_is_not_ready_for_is_said_of_it_and_nothing_is_made(server: Served, root: Path):
+    repo = bare(root, "unready")
+    gate = {"kind": "gate", "step_id": "tests", "command": ["false"]}
+    after = {"kind": "command", "command": ["sh", "-c", "echo later >> a.txt"]}
+    change = {"kind": "command", "command": ["sh", "-c", "echo x >> a.txt"]}
+    audit = await ran(server, repo, mode="audit_readonly", steps=[{"kind": "report"}])
+    red = await ran(server, repo, steps=[change, gate])
+    stale = await ran(server, repo, steps=[change, {**gate, "command": ["true"]}, after])
+    order = {"mode": "edit_gated", "repo": str(repo), "steps": [change, {"kind": "approval", "summary": "Go on?"}]}
+    open_ = (await ok(server.admin.post("/api/v1/runs", json=order), 201))["run_id"]
+    await status(server, open_, "awaiting_approval")
+    wanted = {"run_nobody": "RUN_NOT_FOUND", audit: "MODE_NOT_WRITE_CAPABLE", red: "GATE_NOT_GREEN"}
+    wanted |= {stale: "GATE_NOT_GREEN", open_: "RUN_NOT_TERMINAL_OR_PAUSED"}
+    answer = await delivered(server, *wanted)
+    assert codes(answer) == list(wanted.values())
+    assert all(each["delivery_run_id"] is None and each["error"]["message"] for each in answer["results"])
+    stranger = await server.neighbour("unready")
+    found = await ok(stranger.post(BATCH, json={"run_ids": [red]}))
+    assert codes(found) == ["RUN_NOT_FOUND"]
+
+
+async def test_a_dry_run_tells_what_would_be_done_and_makes_nothing(server: Served, root: Path):
+    run_id = await ran(server, bare(root, "dry"), "echo x > a.txt")
+    before = len(await ok(server.admin.get("/api/v1/runs?limit=500")))
+    (told,) = (await delivered(server, run_id, actions=ALL, dry_run=True))["results"]
+    assert (told["status"], told["branch"], told["delivery_run_id"]) == ("succeeded", f"omar/{run_id}", None)
+    assert {step["status"] for step in told["steps"]} == {"planned"}
+    assert len(await ok(server.admin.get("/api/v1/runs?limit=500"))) == before
+
+
+async def test_a_denial_stands_until_people_are_asked_again(server: Served, root: Path):
+    repo = bare(root, "denied")
+    run_id = await ran(server, repo, "echo x > a.txt")
+    path, ada = f"/api/v1/runs/{run_id}/git/pr", await member(server, "Ada")
+    await allow(server, await ok(server.admin.post(path, json={})), ada, "deny")
+    for _ in range(2):
+        answer = await ok(server.admin.post(path, json={}))
+        assert answer["error"]["code"] == "APPROVAL_DENIED"
+    again = await ok(server.admin.post(path, json={"ask_again": True}))
+    assert again["delivery_run_id"] != answer["delivery_run_id"]
+    await allow(server, again, ada)
+    done = await ok(server.admin.post(path, json={}))
+    assert (done["status"], done["pr"]) == ("succeeded", None)
+    assert git(repo, "for-each-ref", "refs/heads/omar") == "", "a commit alone goes nowhere"
+    values = await ok(server.admin.get(f"/api/v1/runs/{done['delivery_run_id']}/artifacts"))
+    assert [value["key"] for value in values if value["kind"] == "bundle"] == [done["commit_sha"]]
+
+
+async def test_k11_a_branch_that_went_on_since_the_run_began_stops_the_delivery_unless_it_is_told_not_to(
+    server: Served, root: Path
+):
+    repo = bare(root, "moved")
+    run_id = await ran(server, repo, "echo x > a.txt", ref="main")
+    (root / "moved-work" / "c.txt").write_text("later\n")
+    work = Repository(root / "moved-work")
+    now = work.commit(c="later\n")
+    work.git("push", "--quiet", str(repo), "main")
+    ada = await member(server, "Ada")
+    (asked,) = (await delivered(server, run_id, actions=ALL))["results"]
+    await allow(server, asked, ada)
+    (stopped,) = (await delivered(server, run_id, actions=ALL))["results"]
+    assert (stopped["error"]["code"], stopped["error"]["retryable"]) == ("BASE_MOVED", False)
+    assert now in stopped["error"]["message"]
+    (asked,) = (await delivered(server, run_id, actions=ALL, if_base_moved="deliver"))["results"]
+    await allow(server, asked, ada)
+    (done,) = (await delivered(server, run_id, actions=ALL, if_base_moved="deliver"))["results"]
+    assert (done["status"], done["pr"]["number"]) == ("succeeded", 1)
+
+
+async def test_k12_a_pull_request_that_is_open_for_the_branch_is_reused(server: Served, root: Path):
+    repo = bare(root, "reused")
+    run_id = await ran(server, repo, "echo x > a.txt")
+    ada = await member(server, "Ada")
+    for title, reused in (("First", False), ("Second", True)):
+        (asked,) = (await delivered(server, run_id, actions=ALL, pr={"title": title}))["results"]
+        await allow(server, asked, ada)
+        (done,) = (await delivered(server, run_id, actions=ALL, pr={"title": title}))["results"]
+        assert (done["pr"]["number"], done["pr"]["reused"]) == (1, reused)
+        assert done["steps"][1]["status"] == ("unchanged" if reused else "done")
+    assert json.loads(git(repo, "show", f"refs/pull/1/from/omar/{run_id}"))["title"] == "First"
+
+
+async def test_k13_a_push_to_a_branch_that_is_protected_is_that_runs_error_and_fails_no_run(server: Served, root: Path):
+    repo = bare(root, "protected")
+    run_id, ada = await ran(server, repo, "echo x > a.txt"), await member(server, "Ada")
+    git(repo, "branch", "taken")
+    before = git(repo, "for-each-ref")
+    for template, code in (("main", "PROTECTED_BRANCH"), ("taken", "PUSH_REJECTED"), ("taken/x", "PUSH_REJECTED")):
+        order: dict[str, Any] = {"actions": ["commit", "push"], "branch": {"template": template}}
+        (asked,) = (await delivered(server, run_id, **order))["results"]
+        await allow(server, asked, ada)
+        (stopped,) = (await delivered(server, run_id, **order))["results"]
+        assert stopped["error"]["code"] == code
+        for ident, stop in ((run_id, "NONE"), (stopped["delivery_run_id"], code)):
+            stands = await ok(server.admin.get(f"/api/v1/runs/{ident}/status"))
+            assert (stands["status"], stands["stop"]["code"]) == ("completed", stop)
+    assert git(repo, "for-each-ref") == before
+
+
+async def test_k10_what_a_checkout_left_out_is_in_the_commit_as_it_was_in_the_base(server: Served, root: Path):
+    work = Repository(root / "odd work with spaces")
+    work.write("crlf.txt", b"one\r\ntwo\r\n")
+    work.write("pointer.dat", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    work.write("empty", b"")
+    work.write("with space/file", "x\n", program=True)
+    (work.path / "inside").symlink_to("empty")
+    (work.path / "outside").symlink_to("/etc/passwd")
+    work.write("big.bin", b"\0" * (17 << 20))
+    work.git("-c", "core.autocrlf=false", "-c", "core.attributesFile=/dev/null", "add", "--all")
+    work.write(".gitattributes", "*.dat filter=lfs\n*.txt text eol=lf\n")
+    work.git("add", ".gitattributes")
+    odd = work.loose(b"blob", b"odd\n")
+    work.git("update-index", "-z", "--index-info", given=b"100644 " + odd.encode() + b"\tn\xffme\0")
+    work.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},module")
+    work.commit_index()
+    work.git("push", "--quiet", str(bare(root, "odd", **{"a.txt": "0\n"})), "HEAD:refs/heads/odd")
+    repo = root / "odd.git"
+    git(repo, "symbolic-ref", "HEAD", "refs/heads/odd")
+    shallow = root / "shallow with space.git"
+    git(root, "clone", "--quiet", "--bare", "--depth=1", f"file://{repo}", str(shallow))
+    for where in (repo, shallow):
+        before = git(where, "ls-tree", "-r", "HEAD").split("\n")
+        run_id = await ran(server, where, "printf 'three\\r\\n' >> crlf.txt; rm 'with space/file'; : > new")
+        (asked,) = (await delivered(server, run_id, actions=ALL))["results"]
+        await allow(server, asked, await member(server, f"Ada {where.name}"))
+        (done,) = (await delivered(server, run_id, actions=ALL))["results"]
+        assert done["status"] == "succeeded", done
+        after = git(where, "ls-tree", "-r", f"omar/{run_id}").split("\n")
+        paths = {line.partition("\t")[2] for line in set(before) ^ set(after)}
+        assert paths == {"crlf.txt", "with space/file", "new"}
+        assert git(where, "cat-file", "blob", f"omar/{run_id}:new") == ""
+        blob = git(where, "rev-parse", f"omar/{run_id}:crlf.txt")
+        assert blob == work.git("hash-object", "--no-filters", "--stdin", given=b"one\r\ntwo\r\nthree\r\n")
+
+
+async def test_k10_a_repository_without_a_commit_gets_its_first_one(server: Served, root: Path):
+    repo = root / "empty.git"
+    git(root, "init", "--quiet", "--bare", "--initial-branch=main", str(repo))
+    run_id = await ran(server, repo, "echo first > a.txt")
+    order = {"actions": ["commit", "push"]}
+    (asked,) = (await delivered(server, run_id, **order))["results"]
+    await allow(server, asked, await member(server, "Ada"))
+    (done,) = (await delivered(server, run_id, **order))["results"]
+    assert done["status"] == "succeeded", done
+    assert git(repo, "log", "--format=%P|%s", f"omar/{run_id}") == f"|Changes of the run {run_id}"

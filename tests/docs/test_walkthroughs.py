@@ -49,6 +49,7 @@ WALKS = {
     "run-a-process": ("docs/how-to/run-a-process.md",),
     "talk-to-an-agent": ("docs/how-to/talk-to-an-agent.md",),
     "decide-what-an-agent-does": ("docs/how-to/decide-what-an-agent-does.md",),
+    "deliver-a-run": ("docs/how-to/deliver-a-run.md",),
     "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,
     "troubles": TROUBLES,

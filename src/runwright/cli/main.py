@@ -32,6 +32,7 @@ COMMANDS = (
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
     ("runtime", "runtime:app", "See runs of every kind as the runtime surface shows them, and stop them."),
     ("approvals", "approvals:app", "List what runs ask people, show it with its subject, approve or deny it."),
+    ("checkpoint", "checkpoint:checkpoint", "Commit, push and open pull requests for what runs made."),
     ("terminal", "terminal:terminal", "Show what a run's commands print, as they print it."),
     ("dlq", "dlq:app", "List, replay and discard dead letters."),
     ("batches", "batches:app", "List and read bulk operations."),

@@ -8,6 +8,7 @@ from runwright.client.approvals import Approvals
 from runwright.client.artifacts import Artifacts
 from runwright.client.backoff import Backoff
 from runwright.client.dead_letters import BatchOperations, DeadLetters
+from runwright.client.deliveries import Deliveries
 from runwright.client.dependencies import Dependencies
 from runwright.client.events import Events
 from runwright.client.evidence import Evidence
@@ -56,6 +57,7 @@ class AsyncClient:
         self.runs = Runs(transport)
         self.runtime = Runtime(transport)
         self.approvals = Approvals(transport)
+        self.deliveries = Deliveries(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)

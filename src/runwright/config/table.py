@@ -263,7 +263,7 @@ class Settings:
     )
     delivery_slots: int = _setting(4, "Deliveries that this server executes at a time; 0: it takes none", 0, 10_000)
     delivery_runs_max: int = _setting(50, "Runs of one call that delivers", 1, 1000)
-    delivery_wait_s: float = _setting(60.0, "Longest time that a call waits for its deliveries", 0.1, 600)
+    delivery_wait_s: float = _setting(15.0, "Longest time that a call waits for its deliveries", 0.1, 600)
     delivery_approval_s: int = _setting(86_400, "Time in which people must allow a delivery", 1, 31_536_000)
     scan_file_max_bytes: int = _setting(MIB, "Largest file that a scan looks into", 1, 64 * MIB)
     scan_line_max: int = _setting(5000, "Longest line of a file that a scan looks into, in characters", 80, 10_000_000)

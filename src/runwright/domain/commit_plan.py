@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from runwright.domain.delivery_events import Changes
 from runwright.domain.delivery_terms import COMMITTER, DeliveryTerms
-from runwright.domain.git_objects import FILE, LINK, PROGRAM, Conflict, Leaf, Objects, Person, digest, format_of
+from runwright.domain.git_objects import FILE, LINK, PROGRAM, Conflict, Format, Leaf, Objects, Person, digest, format_of
 
 MODES = {"file": FILE, "program": PROGRAM, "link": LINK}
 Status = Literal["added", "changed", "deleted"]
@@ -67,15 +67,15 @@ class NothingNew(Exception):
 
 def planned(terms: DeliveryTerms, onto: Onto, files: Iterable[Lies]) -> Planned:
     """Return the commit of files on top of a base. Raises `NothingNew`, and `Conflict`."""
-    format = format_of(terms.base_sha)
-    made, blobs = Objects(format), dict[str, bytes]()
+    form = format_of(terms.base_sha)
+    made, blobs = Objects(form), dict[str, bytes]()
     leaves = {path: onto.leaves[path] for path in onto.kept}
     changes: list[Change] = []
     for file in files:
         path = file.path.encode()
         if path in leaves:
             raise Conflict(file.path)
-        leaf, was = _leaf(file, onto.leaves.get(path), format), onto.leaves.get(path)
+        leaf, was = _leaf(file, onto.leaves.get(path), form), onto.leaves.get(path)
         leaves[path] = leaf
         if leaf != was:
             blobs[leaf.oid] = file.content
@@ -86,7 +86,7 @@ def planned(terms: DeliveryTerms, onto: Onto, files: Iterable[Lies]) -> Planned:
         if path not in leaves
     ]
     tree = made.tree(leaves)
-    base = Objects(format)
+    base = Objects(form)
     if base.tree(onto.leaves) == tree:
         raise NothingNew
     known = set(base.made) if onto.root in base.made else set[str]()
@@ -94,15 +94,15 @@ def planned(terms: DeliveryTerms, onto: Onto, files: Iterable[Lies]) -> Planned:
     new = [(b"blob", content) for oid, content in blobs.items() if oid not in there]
     new += [each for oid, each in made.made.items() if oid not in known]
     author, committer = Person(terms.author.name, terms.author.email), Person(COMMITTER.name, COMMITTER.email)
-    last = Objects(format)
+    last = Objects(form)
     commit = last.commit(tree, terms.base_sha, author, committer, terms.at_s, terms.message)
     changed = tuple(sorted(changes, key=lambda change: change.path))
     return Planned(commit, tree, (*new, last.made[commit]), changed, len(onto.kept))
 
 
-def _leaf(file: Lies, was: Leaf | None, format: Literal["sha1", "sha256"]) -> Leaf:
+def _leaf(file: Lies, was: Leaf | None, form: Format) -> Leaf:
     """Return what a file is in a tree; one that did not change keeps its mode, also where git writes another today."""
-    mode, oid = MODES[file.kind], digest(b"blob", file.content, format)
+    mode, oid = MODES[file.kind], digest(b"blob", file.content, form)
     if was is not None and was.oid == oid and _kind(was.mode) == _kind(mode):
         return was
     return Leaf(mode, oid)

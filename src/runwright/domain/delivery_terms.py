@@ -61,9 +61,9 @@ class PullRequestTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class DeliveryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The terms of a delivery. `snapshot` is what is delivered, `laid_hash` the tree that the run began with, of the commit `base_sha` (None: of a
-    repository without any); `at_s` dates the commit; `allowed_by`: what people approved of an earlier delivery that was
-    the same, and did not come to its end.
+    """The terms of a delivery. `snapshot` is what is delivered, `laid_hash` the tree that the run began with, of the
+    commit `base_sha` (None: of a repository without any); `at_s` dates the commit; `allowed_by`: what people approved
+    of an earlier delivery that was the same, and did not come to its end.
     """
 
     run_id: str

@@ -1,7 +1,7 @@
-"""A repository on this machine that takes branches: objects and refs are written as git stores them, and nothing runs.
+"""A repository on this machine that takes branches: objects and refs are written as git stores them, nothing runs.
 
-No git is started and no hook is asked. Objects come first, each whole under its own name; a ref is made by a link, which
-fails where one is there: so whoever is killed in between has written nothing that anybody sees.
+No git is started and no hook is asked. Objects come first, each whole under its own name; a ref is made by a link,
+which fails where one is there: so whoever is killed in between has written nothing that anybody sees.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runwright.domain.git_objects import Format, digest
@@ -133,10 +133,8 @@ def _made(fd: int, parts: Sequence[str]) -> Iterator[int]:
     here = os.dup(fd)
     try:
         for part in parts:
-            try:
+            with suppress(FileExistsError):
                 os.mkdir(part, 0o755, dir_fd=here)
-            except FileExistsError:
-                pass
             inner = os.open(part, _DIRECTORY, dir_fd=here)
             os.close(here)
             here = inner

@@ -1,8 +1,9 @@
 """A forge without a service: its pull requests are refs of the repository itself, and last as long as it does.
 
 A pull request N is two refs: `refs/pull/N/head` is its commit, and takes the number; `refs/pull/N/from/BRANCH`, a file
-that tells the rest as JSON, makes it one. Where the second is missing, whoever opens it again goes on there. It is open as long as they are there; who merges or declines it removes them. So any git
-shows them: `git show refs/pull/1/from/omar/…`.
+that tells the rest as JSON, makes it one. Where the second is missing, whoever opens it again goes on there. It is open
+as long as they are there; who merges or declines it removes them. So any git shows
+them: `git show refs/pull/1/from/omar/…`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class LocalForge:
     async def open(self, wanted: Wanted) -> Opened:
         """Find the pull request of a branch, or open one under the next free number. Raises `Refused`."""
         told = _encode({"state": "open", **msgspec.to_builtins(wanted)}) + b"\n"
-        format = format_of(wanted.commit_sha)
+        form = format_of(wanted.commit_sha)
         for _ in range(TRIES):
             pulls = _pulls((await self.remote.refs()).oids)
             there = next((number for number, rest in pulls.items() if f"from/{wanted.branch}" in rest), None)
@@ -44,9 +45,9 @@ class LocalForge:
             begun = next((number for number, rest in pulls.items() if rest == {"head": wanted.commit_sha}), None)
             number = begun or max(pulls, default=0) + 1
             updates = [] if begun else [Update(f"refs/pull/{number}/head", wanted.commit_sha)]
-            updates.append(Update(f"refs/pull/{number}/from/{wanted.branch}", digest(b"blob", told, format)))
+            updates.append(Update(f"refs/pull/{number}/from/{wanted.branch}", digest(b"blob", told, form)))
             try:
-                await self.remote.push(updates, [(b"blob", told)], format)
+                await self.remote.push(updates, [(b"blob", told)], form)
             except Refused as why:
                 if why.code != "PUSH_REJECTED":
                     raise

@@ -1,4 +1,4 @@
-"""Deliver runs: make a run of the kind `delivery` for each, wait until it ends or asks people, and tell what came of it.
+"""Deliver runs: make a run of the kind `delivery` for each, wait until it ends or asks people, tell what came of it.
 
 A delivery is known by what it is: the tree, onto what, and what is done with it. A call that was made before finds it,
 whoever makes it: what has come about is told, what people are asked is asked once, and what failed is tried again.

@@ -254,6 +254,12 @@ EVIDENCE_REFUSED = Metric(
     "Evidence bundles that were not handed out: the log is broken, redaction failed, too large, too many at a time",
     ("code",),
 )
+DELIVERIES = Metric(
+    "runwright_deliveries_total",
+    "counter",
+    "Deliveries of runs that came to their end, by how far they were to go, and the stop code (NONE: it came about)",
+    ("action", "code"),
+)
 BUILD = Metric("runwright_build_info", "gauge", "1, with the version of the server", ("version",))
 
 METRICS: tuple[Metric, ...] = (
@@ -321,6 +327,7 @@ METRICS: tuple[Metric, ...] = (
     EVIDENCE_SECONDS,
     EVIDENCE_BYTES,
     EVIDENCE_REFUSED,
+    DELIVERIES,
     BUILD,
 )
 """Every metric of ours, in the order in which they are shown."""

@@ -82,6 +82,7 @@ class Metrics:
         self._evidence_seconds = self._show(Histogram(m.EVIDENCE_SECONDS))
         self._evidence_bytes = self._show(Histogram(m.EVIDENCE_BYTES))
         self._evidence_refused = self._show(Counter(m.EVIDENCE_REFUSED))
+        self._deliveries = self._show(Counter(m.DELIVERIES))
         self._processes, self._relations, self._agents = ProcessTallies(), RelationTallies(), AgentTallies()
         self._approvals = ApprovalTallies()
         self._shown += self._processes.shown + self._relations.shown + self._agents.shown + self._approvals.shown
@@ -177,6 +178,7 @@ class Metrics:
             "bus.lost": lambda **_: self._bus_losses.add(),
             "bus.heard": self._heard,
             "evidence.exported": self._exported,
+            "delivery.ended": lambda action, code: self._deliveries.add((action, code)),
             "evidence.refused": lambda code, **_: self._evidence_refused.add((code,)),
             "stream.lagged": lambda **_: self._lagged.add(),
             "socket.closed": lambda code, **_: self._sockets_closed.add((str(code),)),

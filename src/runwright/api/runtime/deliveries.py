@@ -1,4 +1,4 @@
-"""The routes of deliveries: the trees of runs become commits, branches and pull requests, once people have allowed it."""
+"""The routes of deliveries: trees of runs become commits, branches and pull requests, once people have allowed it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ AWAY = {503: "The forge does not answer, for any of them (`FORGE_UNAVAILABLE`)"}
     "/git/pr/checkpoints",
     scope="runs:write",
     answers=AWAY
-    | {
-        422: "No runs, too many, or one twice (`EMPTY_RUN_IDS`, `TOO_MANY_RUN_IDS`, `DUPLICATE_RUN_IDS`), or `VALIDATION`"
-    },
+    | {422: "Also: no runs, too many, or one twice (`EMPTY_RUN_IDS`, `TOO_MANY_RUN_IDS`, `DUPLICATE_RUN_IDS`)"},
     summary="Commit, push and open pull requests for what runs made",
 )
 async def deliver_runs(call: Call, body: wire.DeliverRunsRequest) -> wire.DeliveredRuns:

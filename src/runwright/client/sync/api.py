@@ -9,6 +9,7 @@ from runwright.client.backoff import Backoff
 from runwright.client.sync.approvals import Approvals
 from runwright.client.sync.artifacts import Artifacts
 from runwright.client.sync.dead_letters import BatchOperations, DeadLetters
+from runwright.client.sync.deliveries import Deliveries
 from runwright.client.sync.dependencies import Dependencies
 from runwright.client.sync.events import Events
 from runwright.client.sync.evidence import Evidence
@@ -57,6 +58,7 @@ class Client:
         self.runs = Runs(transport)
         self.runtime = Runtime(transport)
         self.approvals = Approvals(transport)
+        self.deliveries = Deliveries(transport)
         self.dlq = DeadLetters(transport)
         self.batches = BatchOperations(transport)
         self.dependencies = Dependencies(transport)

@@ -129,9 +129,11 @@ def _before(change: Change, place: Path | None) -> bytes:
         return b""
     *parents, name = change.path.split("/")
     try:
-        with beneath.directory(place, tuple(parents)) as fd:
-            with os.fdopen(beneath.opened(fd, name, change.path), "rb") as file:
-                return file.read(FILE_MAX + 1)
+        with (
+            beneath.directory(place, tuple(parents)) as fd,
+            os.fdopen(beneath.opened(fd, name, change.path), "rb") as file,
+        ):
+            return file.read(FILE_MAX + 1)
     except (OSError, beneath.Outside):
         return b""
 

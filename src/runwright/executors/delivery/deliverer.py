@@ -175,8 +175,8 @@ class Deliverer:
 
     async def _commit(self, checkpoint_id: str) -> None:
         plan, terms = (await self._built()).plan, self._terms
-        format = format_of(terms.base_sha)
-        packed = bundle(plan.commit, terms.base_sha, terms.branch, pack(plan.objects, format), format)
+        form = format_of(terms.base_sha)
+        packed = bundle(plan.commit, terms.base_sha, terms.branch, pack(plan.objects, form), form)
         data = d.Committed(
             commit_sha=plan.commit,
             tree_sha=plan.tree,

@@ -1,0 +1,50 @@
+# Generated from runwright/client/deliveries.py by `make docs`; change that one instead.
+"""Calls that deliver what runs made: commits, branches and pull requests."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict, Unpack
+from urllib.parse import quote
+
+from runwright.client.delivery_models import Delivered, DeliveredRuns
+from runwright.client.sync.transport import Transport
+
+Action = Literal["commit", "push", "open_pr"]
+
+
+class DeliveryOptions(TypedDict, total=False):
+    """What is to become of a run; see the specification for what `commit`, `branch` and `pr` hold."""
+
+    actions: Sequence[Action]
+    commit: Mapping[str, Any]
+    branch: Mapping[str, Any]
+    pr: Mapping[str, Any]
+    if_base_moved: Literal["stop", "deliver"]
+    dry_run: bool
+    ask_again: bool
+
+
+class Deliveries:
+    """Deliver runs. A call that is made again finds what it made: no second commit, branch or pull request."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        run_ids: Sequence[str],
+        *,
+        on_error: Literal["continue", "fail_fast"] | None = None,
+        per_run: Mapping[str, Any] | None = None,
+        **options: Unpack[DeliveryOptions],
+    ) -> DeliveredRuns:
+        """Deliver several runs, and return what became of each; `APPROVAL_MISSING` says what people must allow."""
+        body: dict[str, Any] = {"run_ids": list(run_ids), **options}
+        body |= {} if on_error is None else {"on_error": on_error}
+        body |= {} if per_run is None else {"per_run": per_run}
+        path = "/api/v1/runs/git/pr/checkpoints"
+        return self._transport.one(DeliveredRuns, "POST", path, body=body, repeatable=True)
+
+    def of_run(self, run_id: str, **options: Unpack[DeliveryOptions]) -> Delivered:
+        """Deliver a run, and return what became of it."""
+        path = f"/api/v1/runs/{quote(run_id, safe='')}/git/pr"
+        return self._transport.one(Delivered, "POST", path, body=dict(options), repeatable=True)
