@@ -277,6 +277,7 @@ async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
             dispatch_slots=3,
             agent_slots=2,
             runtime_slots=4,
+            delivery_slots=5,
         ) as served,
     ):
         await ok(served.admin.post("/v1/jobs/hold/trigger", json={"payload": {"gate": gate.port}}), 201)
@@ -286,10 +287,12 @@ async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
         workers = served.house.services.engine.workers
         await until(lambda: all(worker.busy == 0 for worker in workers))
         idle = Scrape((await served.admin.get("/metrics")).text)
-    assert busy.series("runwright_worker_slots") == {("agent",): 2, ("http",): 3, ("orchestrated",): 4, ("worker",): 7}
+    slots = {("agent",): 2, ("http",): 3, ("orchestrated",): 4, ("delivery",): 5, ("worker",): 7}
+    assert busy.series("runwright_worker_slots") == slots
     assert busy.series("runwright_worker_slots_busy") == {
         ("agent",): 0,
         ("http",): 0,
+        ("delivery",): 0,
         ("orchestrated",): 0,
         ("worker",): 1,
     }
