@@ -10,6 +10,8 @@ import platformdirs
 from runwright.config.setting import MIB, Setting
 from runwright.config.setting import setting as _setting
 
+_FORGE = r"(local|github|gitlab|gitea)=(/|https?://)[^,#\0\s]+(#[A-Za-z_][A-Za-z0-9_]{0,127})?"
+
 
 def _data_dir() -> Path:
     return platformdirs.user_data_path("runwright")
@@ -171,9 +173,7 @@ class Settings:
     artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)
     # --- terminals
     terminal_command_max_bytes: int = _setting(64 * MIB, "Output of one command that is kept", 1, 1024 * MIB)
-    terminal_attempt_max_bytes: int = _setting(
-        256 * MIB, "Output of all commands of one attempt that is kept", 1, 4096 * MIB
-    )
+    terminal_attempt_max_bytes: int = _setting(256 * MIB, "Kept output of one attempt's commands", 1, 4096 * MIB)
     terminal_viewers_max: int = _setting(1000, "Viewers of one run's terminal at one server", 1, 1_000_000)
     terminal_idle_s: float = _setting(
         3600.0, "Time after which a terminal is closed that showed its viewer nothing", 0.05, 604_800
@@ -182,9 +182,7 @@ class Settings:
     terminal_input_bytes_s: int = _setting(
         32_768, "Bytes a second that one viewer types; who types faster is heard later", 1, 1024 * MIB
     )
-    terminal_input_untaken_max_bytes: int = _setting(
-        65_536, "Bytes that were typed and wait for their command", 1, 16 * MIB
-    )
+    terminal_input_untaken_max_bytes: int = _setting(65_536, "Typed bytes that wait for their command", 1, 16 * MIB)
     terminal_input_patience_s: float = _setting(
         10.0, "Time that input waits for a command that reads nothing, before it is refused", 0, 3600
     )
@@ -237,9 +235,7 @@ class Settings:
     process_output_max_bytes: int = _setting(
         64 * MIB, "Output of one process job's command; what prints more is killed", 1, 1024 * MIB
     )
-    process_workspace_max_bytes: int = _setting(
-        1024 * MIB, "Files of one command, all together", MIB, 1024 * 1024 * MIB
-    )
+    process_workspace_max_bytes: int = _setting(1024 * MIB, "All files of one command", MIB, 1024 * 1024 * MIB)
     process_value_max_bytes: int = _setting(MIB, "Largest result and checkpoint of a command", 1, MIB)
     process_sample_ms: float = _setting(
         100.0, "Interval of the look at a command's processes; its files are looked at every tenth time", 5, 10_000
@@ -248,19 +244,13 @@ class Settings:
     repository_roots: tuple[str, ...] = _setting(
         (), "Directories of this server beneath which runs may name repositories", pattern=r"/[^,\0]+"
     )
-    repository_private: bool = _setting(
-        False, "Whether repositories are fetched from private networks and this machine"
-    )
+    repository_private: bool = _setting(False, "Whether repositories of private networks and this machine are fetched")
     repository_max_bytes: int = _setting(256 * MIB, "What is read of one repository", 1024, 65_536 * MIB)
     repository_file_max_bytes: int = _setting(16 * MIB, "Largest file that is checked out", 1, 1024 * MIB)
     repository_timeout_s: float = _setting(300.0, "Longest time of one step of a checkout", 0.1, 86_400)
     runtime_workspace_max_bytes: int = _setting(64 * MIB, "Files of one runtime run's workspace", 1024, 1024 * MIB)
     runtime_workspace_max_files: int = _setting(20_000, "Files and directories of that workspace", 1, 1_000_000)
-    forges: tuple[str, ...] = _setting(
-        (),
-        "Forges that runs may be delivered to, as kind=origin#SECRET with the name of the project's secret",
-        pattern=r"(local|github|gitlab|gitea)=(/|https?://)[^,#\0\s]+(#[A-Za-z_][A-Za-z0-9_]{0,127})?",
-    )
+    forges: tuple[str, ...] = _setting((), "Forges that runs are delivered to: kind=origin#SECRET", pattern=_FORGE)
     delivery_slots: int = _setting(4, "Deliveries that this server executes at a time; 0: it takes none", 0, 10_000)
     delivery_runs_max: int = _setting(50, "Runs of one call that delivers", 1, 1000)
     delivery_wait_s: float = _setting(15.0, "Longest time that a call waits for its deliveries", 0.1, 600)
