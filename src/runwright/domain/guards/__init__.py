@@ -12,13 +12,12 @@ from collections.abc import Callable
 from runwright.domain.guards.gates import edited
 from runwright.domain.guards.paths import binaries, outside, policy_edits, sizes
 from runwright.domain.guards.suppressions import suppressed
-from runwright.domain.guards.terms import Edited, Guard, Held, Refusal, text_of
+from runwright.domain.guards.terms import Edited, Guard, Guarded, Held, Refusal, text_of
 from runwright.domain.guards.tests import weakened
 from runwright.domain.guards.thresholds import lowered
-from runwright.domain.policy_file import PolicyFile
 from runwright.domain.policy_terms import TamperGuards
 
-__all__ = ["SWITCHES", "Guard", "Refusal", "refusals"]
+__all__ = ["SWITCHES", "Guard", "Guarded", "Refusal", "refusals"]
 
 SWITCHES: dict[Guard, Callable[[TamperGuards], bool]] = {
     "test_deleted": lambda guards: guards.forbid_test_deletion,
@@ -32,7 +31,7 @@ SWITCHES: dict[Guard, Callable[[TamperGuards], bool]] = {
 
 
 def refusals(
-    before: Held, after: Held, policy: PolicyFile, *, max_files: int | None = None, max_lines: int | None = None
+    before: Held, after: Held, policy: Guarded, *, max_files: int | None = None, max_lines: int | None = None
 ) -> tuple[Refusal, ...]:
     """Return why a patch is refused, in the order of the paths; nothing of one that may go on.
 

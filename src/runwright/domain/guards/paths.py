@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runwright.domain.guards.terms import Edited, Refusal
+from runwright.domain.guards.terms import Edited, Guarded, Refusal
 from runwright.domain.line_diff import spans
 from runwright.domain.patch import lines_of
-from runwright.domain.policy_file import PolicyFile
 
 _OURS = (".runwright/", ".sentinelayer/")
 _SUPPRESSIONS = ".runwright/suppressions."
 
 
-def outside(paths: Sequence[str], policy: PolicyFile) -> Iterator[Refusal]:
+def outside(paths: Sequence[str], policy: Guarded) -> Iterator[Refusal]:
     """Refuse what the policy's scope does not allow."""
     for path in paths:
         if not policy.scope.allows(path):

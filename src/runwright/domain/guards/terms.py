@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 import msgspec
+
+from runwright.domain.policy_terms import Scope, TamperGuards
 
 Guard = Literal[
     "test_deleted", "test_skipped", "assertions_removed", "threshold_lowered", "suppression_added", "gate_edited",
@@ -22,6 +24,30 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     message: str
     path: str = ""
     line: int = 0
+
+
+class _Gate(Protocol):
+    @property
+    def command(self) -> tuple[str, ...]: ...
+
+
+class Guarded(Protocol):
+    """What guards ask of a policy, or of what holds in its place."""
+
+    @property
+    def scope(self) -> Scope:
+        """Return what may be changed."""
+        ...
+
+    @property
+    def tamper_guards(self) -> TamperGuards:
+        """Return what is guarded."""
+        ...
+
+    @property
+    def quality_gates(self) -> Sequence[_Gate]:
+        """Return the commands that must be green."""
+        ...
 
 
 class Edited(msgspec.Struct, frozen=True):
