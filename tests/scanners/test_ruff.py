@@ -20,7 +20,7 @@ async def test_security_and_lint_are_told_apart_with_place_and_severity(tree: Tr
     ]
     assert [(each.scanner, each.status, each.files, each.findings) for each in seen.reports[2:]] == [
         ("ruff", "completed", 2, 2),
-        ("ruff-lint", "completed", 2, 2),
+        ("ruff_lint", "completed", 2, 2),
     ]
     shell = next(each for each in seen.findings if each.rule_id == "ruff:S602")
     assert (shell.symbol, shell.tool, shell.sources) == ("run", "ruff", ("ruff",))

@@ -267,7 +267,7 @@ class Settings:
         ("installed",),
         "Scanners of runs beside those that come with Runwright; `installed` names all that are; one that is named and "
         "not there has not run",
-        pattern=r"installed|none|[a-z][a-z0-9-]{0,40}",
+        pattern=r"installed|none|[a-z][a-z0-9_-]{0,40}",
     )
     # --- agents and their tools
     runtime_slots: int = _setting(20, "Runtime runs that this server executes at a time; 0: it takes none", 0, 10_000)

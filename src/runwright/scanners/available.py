@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from runwright.sandbox.programs import ProgramMissing, found
 from runwright.sandbox.scanner import Report, ScanBounds, Scanner, Seen
 from runwright.scanners import ruff
+from runwright.scanners.ast_grep import AstGrep
+from runwright.scanners.bandit import Bandit
+from runwright.scanners.zizmor import Zizmor
 
 INSTALLED, NONE = "installed", "none"
 
@@ -32,7 +35,10 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "ruff": Kind(ruff.security, "ruff"),
-    "ruff-lint": Kind(ruff.lint, "ruff"),
+    "ruff_lint": Kind(ruff.lint, "ruff"),
+    "bandit": Kind(Bandit, "bandit"),
+    "zizmor": Kind(Zizmor, "zizmor"),
+    "ast_grep": Kind(AstGrep, "ast-grep"),
 }
 """The scanners that a setting or a policy may name."""
 

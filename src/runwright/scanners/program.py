@@ -12,17 +12,20 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from runwright.sandbox.child import NotStarted
-from runwright.sandbox.command import Command
+from runwright.sandbox.command import Command, inside
 from runwright.sandbox.programs import ProgramMissing, found
 from runwright.sandbox.sandbox import WORKSPACE
 from runwright.sandbox.scanner import Report, ScanBounds, Seen, Text
-from runwright.scanners.told import Told, matches, plain, speakable
+from runwright.scanners.told import Told, matches, plain, read, speakable
 
 ARGUMENTS_MAX = 64 << 10
 """Bytes of names in one call: an order for the sandbox is one argument, which may have 128 KiB."""
 SAID_MAX = 64 << 10
+_ELSEWHERE = ("/bin/sh", "-c", 'cd /tmp && exec "$@"', "sh")
+"""No program starts in the tree: what lies there is looked at, and is nobody's configuration."""
 
 
 class BadReport(Exception):
@@ -53,6 +56,11 @@ class Program(Protocol):
     program: str
     good: frozenset[int]
 
+    @property
+    def silencer(self) -> str | None:
+        """Return the word of a comment that silences it, where no option switches that off."""
+        ...
+
     def words(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Return its command line for files, by their paths in the sandbox."""
         ...
@@ -82,6 +90,8 @@ async def looked(program: Program, seen: Seen, texts: Sequence[Text], bounds: Sc
 
 
 class _Work:
+    """One program at work, batch after batch."""
+
     def __init__(self, program: Program, seen: Seen, bounds: ScanBounds) -> None:
         self._program = program
         self._seen = seen
@@ -89,6 +99,7 @@ class _Work:
         self._told: list[Told] = []
         self._looked = 0
         self._unread = 0
+        self._instead: dict[str, str] = {}
         self._failures: list[str] = []
 
     async def over(self, given: Sequence[Text]) -> None:
@@ -105,14 +116,17 @@ class _Work:
 
     async def _run(self, batch: Sequence[Text]) -> Said:
         out, bounds = _Heard(self._bounds.report_max_bytes), self._bounds
+        outspoken = await asyncio.to_thread(self._outspoken, batch)
+        self._instead |= {inside(name): path for path, (name, _) in outspoken.items()}
+        names = [inside(outspoken[text.path][0]) if text.path in outspoken else _shown(text.path) for text in batch]
         command = Command(
-            self._program.words([f"{WORKSPACE}/{text.path}" for text in batch]),
+            (*_ELSEWHERE, *self._program.words(names)),
             timeout_s=bounds.seconds,
             memory_bytes=bounds.memory_bytes,
             cpus=bounds.cpus,
             output_max_bytes=SAID_MAX,
             env={"NO_COLOR": "1"},
-            files=self._program.files(),
+            files=self._program.files() | dict(outspoken.values()),
             programs=(self._program.program,),
         )
         ended = await self._seen.run(command, out.hear)
@@ -120,23 +134,33 @@ class _Work:
             return Said(None, b"", f"it was killed at its limit of {ended.exceeded.limit}", too_large=False)
         return Said(ended.status, bytes(out.report), out.complaints.decode("utf-8", "replace"), out.too_large)
 
+    def _outspoken(self, batch: Sequence[Text]) -> dict[str, tuple[str, str]]:
+        """Return what is given instead of files that would silence the program: a name and a text, by path."""
+        word, found = self._program.silencer, dict[str, tuple[str, str]]()
+        for text in batch if word is not None else ():
+            says = read(self._seen.files, text.path, self._bounds.file_max_bytes)
+            if says is not None and word is not None and word in says:
+                name = f"stand-in-{len(found)}.{text.path.rpartition('.')[2][:20].replace('/', '')}"
+                found[text.path] = (name, says.replace(word, word[:-1] + "_"))
+        return found
+
     def _heard(self, said: Said, batch: Sequence[Text]) -> None:
         if said.too_large:
             self.failed(f"its report has more than {self._bounds.report_max_bytes} bytes", len(batch))
         elif said.status is None:
             self.failed(said.complaints or "it was ended, as it took too long", len(batch))
         elif said.status not in self._program.good:
-            last = plain(said.complaints.strip().rpartition("\n")[2], 200)
-            self.failed(f"it ended with the exit code {said.status}{f': {last}' if last else ''}", len(batch))
+            first = plain(said.complaints.strip().partition("\n")[0], 200)
+            self.failed(f"it ended with the exit code {said.status}{f': {first}' if first else ''}", len(batch))
         else:
             try:
-                read = self._program.read(said, batch)
+                understood = self._program.read(said, batch)
             except (BadReport, msgspec.DecodeError, RecursionError) as why:
                 self.failed(f"its report could not be read: {plain(str(why), 200)}", len(batch))
                 return
-            self._told += read.told
-            self._looked += len(batch) - read.unread
-            self._unread += read.unread
+            self._told += [replace(each, path=self._instead.get(each.path, each.path)) for each in understood.told]
+            self._looked += len(batch) - understood.unread
+            self._unread += understood.unread
 
     def failed(self, why: str, files: int) -> None:
         """Note that files were not looked into."""
@@ -179,6 +203,10 @@ class _Heard:
             self.report += b"" if self.too_large else piece
         else:
             self.complaints += piece[: SAID_MAX - len(self.complaints)]
+
+
+def _shown(path: str) -> str:
+    return f"{WORKSPACE}/{path}"
 
 
 def _batches(given: Sequence[Text]) -> list[list[Text]]:

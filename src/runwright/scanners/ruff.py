@@ -41,6 +41,7 @@ class Ruff:
     tool = TOOL
     program = TOOL
     good = frozenset({0})
+    silencer = None
 
     def __init__(self, name: str, rules: str) -> None:
         self.name = name
@@ -76,7 +77,7 @@ def security() -> Ruff:
 
 def lint() -> Ruff:
     """Return what is most likely an error in any code."""
-    return Ruff("ruff-lint", "E4,E7,E9,F")
+    return Ruff("ruff_lint", "E4,E7,E9,F")
 
 
 def _is_syntax(each: _Diagnostic) -> bool:
