@@ -42,9 +42,9 @@ class Tree:
         for directory, _, _ in os.walk(self.root):
             Path(directory).chmod(0o755)
 
-    async def look(self, *scanners: Scanner, bounds: ScanBounds = BOUNDS) -> Look:
+    async def look(self, *scanners: Scanner, bounds: ScanBounds = BOUNDS, without: tuple[str, ...] = ()) -> Look:
         """Look through it with scanners."""
-        return await look(self, scanners, bounds, Redactor(), SystemClock())
+        return await look(self, scanners, bounds, Redactor(), SystemClock(), without=without)
 
 
 def told(seen: Look, tool: str) -> list[tuple[str, str, str, int]]:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from runwright.scanners import ruff
-from runwright.scanners.available import Absent, available
+from runwright.scanners.available import Absent, Scanners
 from tests.scanners.ground import BOUNDS, Tree, told
 
 SHELL = "import subprocess\n\n\ndef run(words):\n    return subprocess.call(words, shell=True)\n"
@@ -89,7 +89,7 @@ async def test_too_little_memory_or_time_is_not_run(tree: Tree):
 
 async def test_who_is_not_there_says_so_and_who_is_named_by_nobody_is_silent(tree: Tree):
     tree.write({"a.py": SHELL})
-    named = available(["ruff", "no-such"])
+    named = Scanners(("ruff", "no-such")).chosen()
     assert [each.name for each in named] == ["ruff", "no-such"]
     seen = await tree.look(*named, Absent("other", "it is not installed"))
     assert [(each.scanner, each.status, each.reason) for each in seen.reports[3:]] == [
@@ -97,5 +97,5 @@ async def test_who_is_not_there_says_so_and_who_is_named_by_nobody_is_silent(tre
         ("other", "not_run", "it is not installed"),
     ]
     assert [each.scanner for each in seen.not_whole()] == ["no-such", "other"]
-    assert available(["none"]) == ()
-    assert "ruff" in [each.name for each in available()]
+    assert Scanners(("none",)).chosen() == ()
+    assert {"ruff", "bandit", "zizmor", "ast_grep"} <= {each.name for each in Scanners().chosen()}

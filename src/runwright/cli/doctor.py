@@ -28,6 +28,7 @@ from runwright.config import Settings, load
 from runwright.errors import Error, InvalidSettings
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means, NoSandbox
+from runwright.scanners.available import BUILT_IN, KINDS, Scanners
 
 SQLITE_LEAST = (3, 51, 3)
 """Earlier ones can corrupt a database in WAL mode."""
@@ -81,6 +82,7 @@ def _all(connection: Connection) -> Iterator[Check]:
         yield _database(settings)
     yield from _bucket(settings)
     yield asyncio.run(_sandbox(settings))
+    yield _scanners(settings)
     yield _local_model(settings)
     for check in _server(connection, settings):
         yield check
@@ -95,6 +97,16 @@ async def _sandbox(settings: Settings) -> Check:
         return Check("sandbox", "fail" if wanted else "warn", f"none works: {missing}", advice)
     means.close()
     return Check("sandbox", "ok", means.described())
+
+
+def _scanners(settings: Settings) -> Check:
+    known = Scanners.of(settings)
+    missing = {name: why for name in KINDS if (why := known.missing(name)) is not None}
+    there = [*BUILT_IN, *(name for name in KINDS if name not in missing)]
+    absent = [f"{name} not: {why}" for name, why in missing.items()]
+    wanted = [name for name in settings.scanners if name in missing]
+    advice = f"RUNWRIGHT_SCANNERS names {', '.join(wanted)}: install the extra `scanners`." if wanted else ""
+    return Check("scanners", "warn" if wanted else "ok", "; ".join((f"{', '.join(there)} can run", *absent)), advice)
 
 
 def _local_model(settings: Settings) -> Check:

@@ -267,7 +267,13 @@ class Settings:
         ("installed",),
         "Scanners of runs beside those that come with Runwright; `installed` names all that are; one that is named and "
         "not there has not run",
-        pattern=r"installed|none|[a-z][a-z0-9_-]{0,40}",
+        pattern=r"[a-z][a-z0-9_-]{0,40}",
+    )
+    scan_commands: tuple[str, ...] = _setting(
+        (), "Commands that write SARIF 2.1.0 and scan, too, as name=command", pattern=r"[a-z][a-z0-9_-]{0,40}=[^\0]+"
+    )
+    scan_advisories: str | None = _setting(
+        None, "Directory or zip of OSV records in which dependencies are looked up", 1, 4096
     )
     # --- agents and their tools
     runtime_slots: int = _setting(20, "Runtime runs that this server executes at a time; 0: it takes none", 0, 10_000)

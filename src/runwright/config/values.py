@@ -11,6 +11,7 @@ from runwright.config.setting import Setting
 _SHAPES = {
     "database_url": "an address like postgresql://user:password@host:5432/database",
     "worker": "module:app",
+    "scan_commands": "name=command",
     "oidc_roles": "value=role",
 }
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}

@@ -42,6 +42,7 @@ class Scanned(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     told: int
     reason: str | None = None
     tree_hash: str | None = None
+    duration_ms: int = 0
 
 
 RECORDS: dict[str, tuple[Literal["checkpoint", "finding"], type[msgspec.Struct]]] = {

@@ -210,6 +210,15 @@ SOCKETS_CLOSED = Metric(
     "Viewers of terminals that went or were let go, by close code",
     ("code",),
 )
+SCANS = Metric(
+    "runwright_scans_total",
+    "counter",
+    "Looks of scanners at workspaces: completed, partial or not run; `other` is who is no scanner of Runwright's",
+    ("scanner", "status"),
+)
+SCAN_SECONDS = Metric(
+    "runwright_scan_duration_seconds", "histogram", "Time of one scanner's look at a workspace", ("scanner",), _LONG
+)
 CONNECTIONS = Metric(
     "runwright_database_busy_connections", "gauge", "Connections to PostgreSQL that are in use", ("pool",)
 )
@@ -313,6 +322,8 @@ METRICS: tuple[Metric, ...] = (
     STREAMS_OPEN,
     STREAMS_LAGGED,
     SOCKETS_CLOSED,
+    SCANS,
+    SCAN_SECONDS,
     CONNECTIONS,
     CONNECTIONS_MAX,
     CONNECTIONS_WANTED,

@@ -27,6 +27,7 @@ from runwright.observability.approvals import ApprovalTallies
 from runwright.observability.catalogue import Metric
 from runwright.observability.processes import OF_PROCESSES, ProcessTallies
 from runwright.observability.relations import RelationTallies
+from runwright.observability.scans import SCANNED, ScanTallies
 from runwright.observability.tallies import Counter, Gauge, Histogram, Labels
 
 _PHASES = ("dns", "tcp", "tls", "ttfb", "transfer")
@@ -84,8 +85,9 @@ class Metrics:
         self._evidence_refused = self._show(Counter(m.EVIDENCE_REFUSED))
         self._deliveries = self._show(Counter(m.DELIVERIES))
         self._processes, self._relations, self._agents = ProcessTallies(), RelationTallies(), AgentTallies()
-        self._approvals = ApprovalTallies()
+        self._approvals, self._scans = ApprovalTallies(), ScanTallies()
         self._shown += self._processes.shown + self._relations.shown + self._agents.shown + self._approvals.shown
+        self._shown += self._scans.shown
         self._show_gauges(streams_open)
         self._registry = CollectorRegistry()
         self._registry.register(_Ours(self._shown))
@@ -206,6 +208,8 @@ class Metrics:
                     self._queue_wait.observe(run.queue_wait_us / 1e6, (run.spec.executor,))
                 elif kind in OF_PROCESSES:
                     self._processes.count(kind, event.data)
+                elif kind == SCANNED:
+                    self._scans.count(event.data)
                 elif kind == EXHAUSTED:
                     self._agents.exhausted(event.data)
             self._relations.moved(batch.before.get(run_id), runs[run_id])

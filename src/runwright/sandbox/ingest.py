@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -33,6 +33,7 @@ from runwright.sandbox.scanner import Ground, Report, ScanBounds, Scanner, Seen,
 _LFS = "version https://git-lfs.github.com/spec/v1\n"
 _LFS_MAX = 1024
 _MARKS = frozenset({"HEAD", "config", "objects"})
+_LARGE = frozenset({"too_large", "long_line"})
 _STRANGE = 20
 """One of so many characters may be no UTF-8 in a text of another alphabet; of more it is no text."""
 
@@ -63,11 +64,13 @@ async def examine(
     left_out: Sequence[Skipped] = (),
     hooks: Sequence[str] = (),
     tree_hash: str | None = None,
+    without: Collection[str] = (),
 ) -> Examined:
     """Look through an open workspace, and let each scanner look, one after the other.
 
     `left_out` and `hooks` are what a checkout told: they belong to what the repository holds. A scanner that fails by
-    itself has not run. No path and no message of the findings holds what the redactor knows.
+    itself has not run; `without` names those of ours that are not asked. No path and no message of the findings holds
+    what the redactor knows.
     """
     look = _Look(ground.files, redactor, bounds, clock)
     look.told(left_out, hooks)
@@ -78,8 +81,9 @@ async def examine(
         look.stop()
         await asyncio.wait([looking])
         raise
-    seen = Seen(ground, tuple(look.texts))
-    reports = [*look.reports(), *[look.bounded(await _scanned(each, seen, bounds)) for each in scanners]]
+    seen = Seen(ground, tuple(look.texts), tuple(look.large))
+    reports = [report for report in look.reports() if report.scanner not in without]
+    reports += [look.bounded(await _timed(each, seen, bounds, clock)) for each in scanners]
     clean = [(report, findings(_redacted(match, redactor) for match in report.matches)) for report in reports]
     joined = findings(_redacted(match, redactor) for report in reports for match in report.matches)
     told = joined[: bounds.findings_max]
@@ -95,11 +99,17 @@ async def examine(
                 told=sum(each.finding_id in names for each in found),
                 reason=None if report.reason is None else redactor.text(report.reason),
                 tree_hash=tree_hash,
+                duration_ms=int(report.seconds * 1000),
             )
             for report, found in clean
         ),
         findings=tuple(told),
     )
+
+
+async def _timed(scanner: Scanner, ground: Seen, bounds: ScanBounds, clock: Clock) -> Report:
+    began = clock.monotonic()
+    return replace(await _scanned(scanner, ground, bounds), seconds=clock.monotonic() - began)
 
 
 async def _scanned(scanner: Scanner, ground: Seen, bounds: ScanBounds) -> Report:
@@ -151,6 +161,7 @@ class _Look:
     def __init__(self, files: Beneath, redactor: Redactor, bounds: ScanBounds, clock: Clock) -> None:
         self.counting = Counting()
         self.texts: list[Text] = []
+        self.large: list[str] = []
         self._files = files
         self._redactor = redactor
         self._bounds = bounds
@@ -161,6 +172,7 @@ class _Look:
         self._why: Skip | None = None
         self._read = 0
         self._stopped = False
+        self._seconds = 0.0
 
     def told(self, left_out: Sequence[Skipped], hooks: Sequence[str]) -> None:
         """Hear what a checkout left out."""
@@ -174,6 +186,13 @@ class _Look:
 
     def through(self) -> None:
         """Look at everything; once a bound is reached, at names only."""
+        began = self._clock.monotonic()
+        try:
+            self._through()
+        finally:
+            self._seconds = self._clock.monotonic() - began
+
+    def _through(self) -> None:
         for parts, name, fd in self._walk():
             if self._stopped:
                 return
@@ -190,7 +209,14 @@ class _Look:
         """Return what the scanners did that come with Runwright."""
         return [
             self.bounded(
-                Report(scanner=name, status="completed", files=self._read, matches=found.matches, more=found.more)
+                Report(
+                    scanner=name,
+                    status="completed",
+                    files=self._read,
+                    matches=found.matches,
+                    more=found.more,
+                    seconds=self._seconds,
+                )
             )
             for name, found in ((scan_rules.SECRETS, self._secrets), (scan_rules.REPOSITORY, self._signs))
         ]
@@ -248,6 +274,8 @@ class _Look:
 
     def _skip(self, path: str, reason: Skip, size: int = 0) -> None:
         self.counting.skip(self._shown(path), reason, size)
+        if reason in _LARGE:
+            self.large.append(path)
         sign = scan_rules.passed_over(path, reason)
         if sign is not None:
             self._signs.add([sign])

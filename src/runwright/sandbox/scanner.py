@@ -53,7 +53,10 @@ class ScanBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scanner did, and what it found; `reason` says why it was not all, `more` were found and not kept."""
+    """What a scanner did, and what it found; `reason` says why it was not all, `more` were found and not kept.
+
+    How many `seconds` it took, is found out by who asks it.
+    """
 
     scanner: str
     status: Status
@@ -61,6 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     matches: tuple[Match, ...] = ()
     reason: str | None = None
     more: int = 0
+    seconds: float = 0.0
 
 
 class Ground(Protocol):
@@ -85,11 +89,19 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Seen:
-    """A ground that was looked through: its texts are what every scanner is given, and nothing else."""
+    """A ground that was looked through: its texts are what every scanner is given, and nothing else.
 
-    def __init__(self, ground: Ground, texts: tuple[Text, ...]) -> None:
+    `large` are paths of files that were passed over because they, or lines of them, are larger than people write.
+    """
+
+    def __init__(self, ground: Ground, texts: tuple[Text, ...], large: tuple[str, ...] = ()) -> None:
         self._ground = ground
         self.texts = texts
+        self.large = large
+
+    def paths(self) -> tuple[str, ...]:
+        """Return the paths of all that may be a text, also of what programs write."""
+        return (*(text.path for text in self.texts), *self.large)
 
     @property
     def files(self) -> Beneath:

@@ -2,14 +2,14 @@
 
 Use, over an open `RunWorkspace` (or any `Ground`)::
 
-    seen = await look(place, available(settings.scanners), ScanBounds.of(settings), redactor, clock)
+    seen = await look(place, Scanners.of(settings).chosen(), ScanBounds.of(settings), redactor, clock)
     seen.findings  # the gravest first, each with all its sources
     seen.reports   # of each scanner `completed`, `partial` or `not_run`, with the reason
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -49,9 +49,21 @@ async def look(
     left_out: Sequence[Skipped] = (),
     hooks: Sequence[str] = (),
     tree_hash: str | None = None,
+    without: Collection[str] = (),
 ) -> Look:
-    """Look through an open workspace: first by ourselves (secrets, signs of harm), then by each scanner in turn."""
+    """Look through an open workspace: first by ourselves (secrets, signs of harm), then by each scanner in turn.
+
+    `left_out` and `hooks` are what a checkout told; `without` names those of ours that a policy does not want.
+    """
     seen = await examine(
-        ground, redactor, bounds, clock, scanners=scanners, left_out=left_out, hooks=hooks, tree_hash=tree_hash
+        ground,
+        redactor,
+        bounds,
+        clock,
+        scanners=scanners,
+        left_out=left_out,
+        hooks=hooks,
+        tree_hash=tree_hash,
+        without=without,
     )
     return Look(inventory=seen.inventory, findings=seen.findings, reports=seen.scans)

@@ -115,7 +115,7 @@ class _Work:
                 self._heard(said, batch)
 
     async def _run(self, batch: Sequence[Text]) -> Said:
-        out, bounds = _Heard(self._bounds.report_max_bytes), self._bounds
+        out, bounds = Heard(self._bounds.report_max_bytes), self._bounds
         outspoken = await asyncio.to_thread(self._outspoken, batch)
         self._instead |= {inside(name): path for path, (name, _) in outspoken.items()}
         names = [inside(outspoken[text.path][0]) if text.path in outspoken else _shown(text.path) for text in batch]
@@ -187,7 +187,7 @@ class _Work:
         )
 
 
-class _Heard:
+class Heard:
     """What a program says on its two outputs, within bounds."""
 
     def __init__(self, most: int) -> None:

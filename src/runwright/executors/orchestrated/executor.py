@@ -18,7 +18,7 @@ from runwright.executors.orchestrated.turns import Turns
 from runwright.sandbox.checkout import Repositories
 from runwright.sandbox.scanner import ScanBounds
 from runwright.sandbox.snapshot import Limits
-from runwright.scanners.available import available
+from runwright.scanners.available import Scanners
 from runwright.store.queries.events import OF_TYPE, event_of
 
 
@@ -69,7 +69,7 @@ class OrchestratedExecutor:
             follow=lambda after: engine.hub.events(spec.run_id, after),
             eyes=Eyes(
                 repositories=None if kit.means is None else Repositories.of(settings, kit.means),
-                scanners=available(settings.scanners),
+                scanners=Scanners.of(settings).chosen(),
                 bounds=ScanBounds.of(settings),
                 clock=engine.clock,
                 told=told,

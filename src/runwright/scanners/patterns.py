@@ -1,0 +1,73 @@
+"""The texts that a policy forbids: its expressions over the files they are for, in time linear in the text."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+
+from runwright.domain.globs import matches as of_glob
+from runwright.domain.linear import linear
+from runwright.domain.policy_terms import ForbidPattern
+from runwright.sandbox.scanner import Report, ScanBounds, Seen, Text
+from runwright.scanners.told import Told, matches, read
+
+TOOL = "policy"
+_A_FILE_MAX = 1000
+"""Matches of one expression in one file that are told; more of them say nothing new."""
+
+
+class Patterns:
+    """Looks for what a policy forbids."""
+
+    name = TOOL
+
+    def __init__(self, patterns: Sequence[ForbidPattern]) -> None:
+        self._patterns = tuple(patterns)
+
+    async def scan(self, ground: Seen, bounds: ScanBounds) -> Report:
+        """Look at the files that an expression is for."""
+        given = [text for text in ground.texts if any(of_glob((each.files,), text.path) for each in self._patterns)]
+        stop = threading.Event()
+        try:
+            return await asyncio.to_thread(self._looked, ground, given, bounds, stop)
+        finally:
+            stop.set()
+
+    def _looked(self, ground: Seen, given: Sequence[Text], bounds: ScanBounds, stop: threading.Event) -> Report:
+        told: list[Told] = []
+        unread = 0
+        for text in given:
+            if stop.is_set():
+                break
+            says = read(ground.files, text.path, bounds.file_max_bytes)
+            unread += says is None
+            told += self._told(text.path, says or "")
+        gravest = sorted(told, key=lambda each: each.severity)[: bounds.matches_max]
+        return Report(
+            scanner=self.name,
+            status="partial" if unread else "completed",
+            files=len(given) - unread,
+            matches=matches(TOOL, gravest, ground, given, bounds),
+            reason=f"{unread} files could not be read" if unread else None,
+            more=len(told) - len(gravest),
+        )
+
+    def _told(self, path: str, says: str) -> Iterator[Told]:
+        content = says.encode("utf-8", "surrogatepass")
+        for each in self._patterns:
+            if not of_glob((each.files,), path):
+                continue
+            line, at = 1, 0
+            for count, found in enumerate(linear(each.pattern).finditer(content)):
+                if count == _A_FILE_MAX:
+                    break
+                line, at = line + content.count(b"\n", at, found.start()), found.start()
+                yield Told(
+                    rule=each.rule_id.partition(":")[2],
+                    severity=each.severity,
+                    message=each.told,
+                    path=path,
+                    line=line,
+                    end_line=line,
+                )
