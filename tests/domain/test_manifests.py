@@ -82,7 +82,7 @@ click === 8.0
         ("pylock.toml", '[[packages]]\nname = "a"\nversion = "1.0"\n[[packages]]\nname = "b"\n', [("a", "1.0", 2)], 1),
         (
             "pyproject.toml",
-            '[project]\ndependencies = ["a==1.0", "b>=2"]\n[dependency-groups]\ndev = ["c==3", {include-group = "x"}]\n',
+            '[project]\ndependencies = ["a==1.0", "b>2"]\n[dependency-groups]\ndev = ["c==3", {include-group="x"}]\n',
             [("a", "1.0", 2), ("c", "3", 4)],
             1,
         ),

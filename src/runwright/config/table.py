@@ -7,10 +7,9 @@ from typing import get_type_hints
 
 import platformdirs
 
+from runwright.config.repositories import RepositorySettings
 from runwright.config.setting import MIB, Setting
 from runwright.config.setting import setting as _setting
-
-_FORGE = r"(local|github|gitlab|gitea)=(/|https?://)[^,#\0\s]+(#[A-Za-z_][A-Za-z0-9_]{0,127})?"
 
 
 def _data_dir() -> Path:
@@ -18,7 +17,7 @@ def _data_dir() -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(RepositorySettings):
     """Hold the checked settings of one process; nothing changes them afterwards."""
 
     # --- where it lives
@@ -240,41 +239,6 @@ class Settings:
     process_sample_ms: float = _setting(
         100.0, "Interval of the look at a command's processes; its files are looked at every tenth time", 5, 10_000
     )
-    # --- repositories, and looks at what they hold
-    repository_roots: tuple[str, ...] = _setting(
-        (), "Directories of this server beneath which runs may name repositories", pattern=r"/[^,\0]+"
-    )
-    repository_private: bool = _setting(False, "Whether repositories of private networks and this machine are fetched")
-    repository_max_bytes: int = _setting(256 * MIB, "What is read of one repository", 1024, 65_536 * MIB)
-    repository_file_max_bytes: int = _setting(16 * MIB, "Largest file that is checked out", 1, 1024 * MIB)
-    repository_timeout_s: float = _setting(300.0, "Longest time of one step of a checkout", 0.1, 86_400)
-    runtime_workspace_max_bytes: int = _setting(64 * MIB, "Files of one runtime run's workspace", 1024, 1024 * MIB)
-    runtime_workspace_max_files: int = _setting(20_000, "Files and directories of that workspace", 1, 1_000_000)
-    forges: tuple[str, ...] = _setting((), "Forges that runs are delivered to: kind=origin#SECRET", pattern=_FORGE)
-    delivery_slots: int = _setting(4, "Deliveries that this server executes at a time; 0: it takes none", 0, 10_000)
-    delivery_runs_max: int = _setting(50, "Runs of one call that delivers", 1, 1000)
-    delivery_wait_s: float = _setting(15.0, "Longest time that a call waits for its deliveries", 0.1, 600)
-    delivery_approval_s: int = _setting(86_400, "Time in which people must allow a delivery", 1, 31_536_000)
-    scan_file_max_bytes: int = _setting(MIB, "Largest file that a scan looks into", 1, 64 * MIB)
-    scan_line_max: int = _setting(5000, "Longest line of a file that a scan looks into, in characters", 80, 10_000_000)
-    scan_max_bytes: int = _setting(64 * MIB, "Bytes of one workspace that a scan looks into", 1, 1024 * MIB)
-    scan_s: float = _setting(60.0, "Longest time of one scanner", 0.01, 86_400)
-    scan_findings_max: int = _setting(250, "Findings of one scan that are told; the others are counted", 1, 10_000)
-    scan_memory_mb: int = _setting(1024, "Memory of one program that scans, in MiB", 64, 1_048_576)
-    scan_cpus: int = _setting(1, "CPUs of one program that scans", 1, 1024)
-    scan_report_max_bytes: int = _setting(16 * MIB, "Largest report of a program that scans", 1024, 256 * MIB)
-    scanners: tuple[str, ...] = _setting(
-        ("installed",),
-        "Scanners of runs beside those that come with Runwright; `installed` names all that are; one that is named and "
-        "not there has not run",
-        pattern=r"[a-z][a-z0-9_-]{0,40}",
-    )
-    scan_commands: tuple[str, ...] = _setting(
-        (), "Commands that write SARIF 2.1.0 and scan, too, as name=command", pattern=r"[a-z][a-z0-9_-]{0,40}=[^\0]+"
-    )
-    scan_advisories: str | None = _setting(
-        None, "Directory or zip of OSV records in which dependencies are looked up", 1, 4096
-    )
     # --- agents and their tools
     runtime_slots: int = _setting(20, "Runtime runs that this server executes at a time; 0: it takes none", 0, 10_000)
     runtime_modes: tuple[str, ...] = _setting(
@@ -397,7 +361,8 @@ class Settings:
 
 def _table() -> tuple[Setting, ...]:
     types = get_type_hints(Settings)
-    return tuple(Setting(name=each.name, type=types[each.name], **each.metadata) for each in fields(Settings))
+    ordered = sorted(fields(Settings), key=lambda each: each.name not in Settings.__annotations__)
+    return tuple(Setting(name=each.name, type=types[each.name], **each.metadata) for each in ordered)
 
 
 SETTINGS: tuple[Setting, ...] = _table()
