@@ -7,7 +7,7 @@ from tests.house.tree import SRC, Module, everything, source
 
 HEAVY = {"apsw", "asyncpg", "sqlalchemy", "starlette", "uvicorn"}
 BANNED = {"httpx", "sqlite3"}
-PURE = {"msgspec", "ahocorasick_rs", "cronsim", "jsonschema_rs", "re2", "yaml"}
+PURE = {"msgspec", "ahocorasick_rs", "cronsim", "cvss", "jsonschema_rs", "packaging", "re2", "semver", "yaml"}
 HOUSE_LINT = {"PLC0415": "imports inside functions", "TID251": "banned imports", "D1": "missing docstrings"}
 
 
