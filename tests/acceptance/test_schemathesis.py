@@ -91,9 +91,9 @@ async def house(
     """Serve with an issuer whose keys lie in a file."""
     directory = tmp_path_factory.mktemp("schemathesis")
     (directory / "jwks.json").write_bytes(issuer.jwks())
-    live = LiveServer(
-        directory, module_database, oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks=directory / "jwks.json"
-    )
+    logins: dict[str, Any] = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks": directory / "jwks.json"}
+    # A secret waits for what other servers may believe: dozens are made here.
+    live = LiveServer(directory, module_database, bus_poll_s=0.1, **logins)
     await live.start()
     yield live
     await live.close()
@@ -161,7 +161,7 @@ def campaign(schema: BaseSchema, endpoint: Endpoint, ask: Callable[..., None], b
         config=HypothesisTestConfig(
             project=schema.config,
             modes=list(many if by == "key" else many[:1]),
-            settings=settings(
+            explicit_settings=settings(  # else the profile of these tests says how many there are
                 max_examples=1 if by == "nobody" else SOAK or 5,
                 derandomize=not SOAK,
                 database=None,

@@ -84,8 +84,9 @@ async def all_of(server: LiveServer, run_id: str, query: str = "", **options: An
 
 
 async def stopped(api: Speech, run: Json) -> None:
-    """Cancel a run that executes."""
-    assert (await said(api.client.delete(f"/v1/runs/{run['id']}")))["status"] == "canceled"
+    """Cancel a run, and see it end: one that was just given to a worker hears of it before it does."""
+    await said(api.client.delete(f"/v1/runs/{run['id']}"))
+    assert (await api.ended(run["id"]))["status"] == "canceled"
 
 
 def printed(frames: list[Json], stream: str | None = None) -> bytes:

@@ -117,8 +117,8 @@ def page(part: str) -> str:
 
 
 def url_of(*addresses: str) -> str:
-    """Return the URL of the database on these hosts, of which one can be written."""
-    return f"postgresql://postgres@{','.join(addresses)}/{DATABASE}"
+    """Return the URL of the database on these hosts, of which one can be written: TLS is asked for, as by default."""
+    return f"postgresql://postgres@{','.join(addresses)}/{DATABASE}?sslmode=prefer"
 
 
 @asynccontextmanager

@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.xdist_group("faults-workers"), pytest.mark.slow]
 
 LEASE_S = 1.5
 SHORT: dict[str, Any] = {"lease_s": LEASE_S, "heartbeat_s": LEASE_S / 3, "reaper_s": 0.25}
-LONG: dict[str, Any] = {"lease_s": 15, "heartbeat_s": 0.5}
 PATIENCE_S = 60.0
+LONG: dict[str, Any] = {"lease_s": 2 * PATIENCE_S, "heartbeat_s": 0.5}
 LABOURERS = "tests.faults.labour:app"
 
 
