@@ -174,6 +174,29 @@ def test_tests_are_not_hidden_by_where_they_lie() -> None:
     assert guards({}, {"app.py": "import os\nFAST = 'PYTEST_CURRENT_TEST' in os.environ\n"}) == {"test_skipped"}
 
 
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("    assert run()\n", "    assert True\n"),
+        ("    assert run()\n", "    assert (run(), 1)\n"),
+        ("    assert run()\n", "    if True:\n        pass\n    else:\n        assert run()\n"),
+        ("    assert run()\n", "    while False:\n        assert run()\n"),
+        ("    run()\n    run(1)\n", "    run()\n"),
+    ],
+)
+def test_the_least_that_a_test_asserts_stays(was, now) -> None:
+    before, after = ({"test_a.py": f"def test_it_runs():\n{body}"} for body in (was, now))
+    assert guards(before, after) & {"test_skipped", "assertions_removed"}
+
+
+def test_a_file_of_tests_that_is_too_large_to_be_read_is_refused() -> None:
+    large = TESTS + "# more\n" * 60_000
+    assert said({"tests/test_app.py": TESTS}, {"tests/test_app.py": large}) == {
+        ("test_deleted", "tests/test_app.py"),
+        ("diff_too_large", ""),
+    }
+
+
 HONEST = [
     TESTS + "\n\ndef test_another():\n    assert run(3) == 4\n",
     changed("[1, 2, 3]", "[1, 2, 3, 4]"),
