@@ -1,8 +1,10 @@
 """Ruff looks at Python: what it finds is a finding, what it cannot do is told, and no tree talks it out of it."""
 
+import pytest
 from msgspec.structs import replace
 
-from runwright.scanners import ruff
+from runwright.sandbox.command import Command, Ended, Hear
+from runwright.scanners import program, ruff
 from runwright.scanners.available import Absent, Scanners
 from tests.scanners.ground import BOUNDS, Tree, told
 
@@ -81,10 +83,28 @@ async def test_a_report_too_large_is_asked_for_in_parts_and_what_stays_too_large
     assert [file for _, _, file, _ in told(seen, "ruff")] == ["a.py", "c.py"]
 
 
-async def test_too_little_memory_or_time_is_not_run(tree: Tree):
+async def test_too_little_time_is_not_run(tree: Tree):
     tree.write({"a.py": SHELL})
-    late = (await tree.look(ruff.security(), bounds=replace(BOUNDS, seconds=0.01))).reports[2]
-    assert (late.status, late.reason) == ("not_run", "it took longer than 0.01 s")
+    late = (await tree.look(ruff.security(), bounds=replace(BOUNDS, seconds=0.05))).reports[2]
+    assert late.status == "not_run"
+    assert str(late.reason).startswith("it took")
+
+
+async def test_what_was_found_before_the_time_was_up_is_told(tree: Tree, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(program, "FILES_MAX", 1)
+    tree.write({"a.py": SHELL, "b.py": SHELL, "c.py": SHELL})
+    really = tree.run
+
+    async def slow_after_one(command: Command, heard: Hear | None = None) -> Ended:
+        if tree.commands:
+            return Ended(None, "", truncated=False, exceeded=None)
+        return await really(command, heard)
+
+    monkeypatch.setattr(tree, "run", slow_after_one)
+    seen = await tree.look(ruff.security())
+    report = seen.reports[2]
+    assert (report.status, report.files, report.reason) == ("partial", 1, "it took too long (2 files)")
+    assert [file for _, _, file, _ in told(seen, "ruff")] == ["a.py"]
 
 
 async def test_who_is_not_there_says_so_and_who_is_named_by_nobody_is_silent(tree: Tree):

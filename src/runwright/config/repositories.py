@@ -29,7 +29,7 @@ class RepositorySettings:
     scan_file_max_bytes: int = _setting(MIB, "Largest file that a scan looks into", 1, 64 * MIB)
     scan_line_max: int = _setting(5000, "Longest line of a file that a scan looks into, in characters", 80, 10_000_000)
     scan_max_bytes: int = _setting(64 * MIB, "Bytes of one workspace that a scan looks into", 1, 1024 * MIB)
-    scan_s: float = _setting(60.0, "Longest time of one scanner", 0.01, 86_400)
+    scan_s: float = _setting(300.0, "Longest time of one scanner", 0.01, 86_400)
     scan_findings_max: int = _setting(250, "Findings of one scan that are told; the others are counted", 1, 10_000)
     scan_memory_mb: int = _setting(1024, "Memory of one program that scans, in MiB", 64, 1_048_576)
     scan_cpus: int = _setting(1, "CPUs of one program that scans", 1, 1024)

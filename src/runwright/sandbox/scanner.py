@@ -26,7 +26,7 @@ class ScanBounds(msgspec.Struct, frozen=True, kw_only=True):
     file_max_bytes: int = 1 << 20
     line_max: int = 5_000
     bytes: int = 64 << 20
-    seconds: float = 60.0
+    seconds: float = 300.0
     findings_max: int = 250
     memory_bytes: int = 1 << 30
     cpus: int = 1

@@ -86,6 +86,11 @@ class Scanners(msgspec.Struct, frozen=True):
         return [_commanded(text, (*taken, *BUILT_IN)) for text in self.commands]
 
 
+def available(names: Sequence[str] = (INSTALLED,)) -> tuple[Scanner, ...]:
+    """Return the scanners of these names, without rules or advisories of anybody's."""
+    return Scanners(tuple(names)).chosen()
+
+
 class Absent:
     """Stands for a scanner that cannot be: it says so whenever it is asked to look."""
 

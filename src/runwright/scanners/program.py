@@ -8,6 +8,7 @@ or has run in part.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -23,9 +24,16 @@ from runwright.scanners.told import Told, matches, plain, read, speakable
 
 ARGUMENTS_MAX = 64 << 10
 """Bytes of names in one call: an order for the sandbox is one argument, which may have 128 KiB."""
+FILES_MAX = 250
+"""Files in one call: so much is lost when it takes too long."""
+_OF_THE_TIME = 0.9
+"""Of the time of a scanner its calls may use so much: what they found is to be told, too."""
 SAID_MAX = 64 << 10
 _ELSEWHERE = ("/bin/sh", "-c", 'cd /tmp && exec "$@"', "sh")
 """No program starts in the tree: what lies there is looked at, and is nobody's configuration."""
+
+
+_TOO_LATE = "it took too long"
 
 
 class BadReport(Exception):
@@ -39,6 +47,7 @@ class Said(NamedTuple):
     report: bytes
     complaints: str
     too_large: bool
+    killed: str = ""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -96,32 +105,38 @@ class _Work:
         self._program = program
         self._seen = seen
         self._bounds = bounds
+        self._now = asyncio.get_running_loop().time
+        self._until = self._now() + bounds.seconds * _OF_THE_TIME
         self._told: list[Told] = []
         self._looked = 0
         self._unread = 0
         self._instead: dict[str, str] = {}
-        self._failures: list[str] = []
+        self._failures: Counter[str] = Counter()
 
     async def over(self, given: Sequence[Text]) -> None:
         """Run over files, in batches; one whose report is too large is looked at in halves."""
         waiting = list(reversed(_batches(given)))
         while waiting:
             batch = waiting.pop()
-            said = await self._run(batch)
+            left_s = self._until - self._now()
+            if left_s <= 0:
+                self.failed(_TOO_LATE, len(batch) + sum(map(len, waiting)))
+                return
+            said = await self._run(batch, left_s)
             if said.too_large and len(batch) > 1:
                 middle = len(batch) // 2
                 waiting += [batch[middle:], batch[:middle]]
             else:
                 self._heard(said, batch)
 
-    async def _run(self, batch: Sequence[Text]) -> Said:
+    async def _run(self, batch: Sequence[Text], left_s: float) -> Said:
         out, bounds = Heard(self._bounds.report_max_bytes), self._bounds
         outspoken = await asyncio.to_thread(self._outspoken, batch)
         self._instead |= {inside(name): path for path, (name, _) in outspoken.items()}
         names = [inside(outspoken[text.path][0]) if text.path in outspoken else _shown(text.path) for text in batch]
         command = Command(
             (*_ELSEWHERE, *self._program.words(names)),
-            timeout_s=bounds.seconds,
+            timeout_s=left_s,
             memory_bytes=bounds.memory_bytes,
             cpus=bounds.cpus,
             output_max_bytes=SAID_MAX,
@@ -131,7 +146,7 @@ class _Work:
         )
         ended = await self._seen.run(command, out.hear)
         if ended.exceeded is not None:
-            return Said(None, b"", f"it was killed at its limit of {ended.exceeded.limit}", too_large=False)
+            return Said(None, b"", "", too_large=False, killed=f"it was killed at its limit of {ended.exceeded.limit}")
         return Said(ended.status, bytes(out.report), out.complaints.decode("utf-8", "replace"), out.too_large)
 
     def _outspoken(self, batch: Sequence[Text]) -> dict[str, tuple[str, str]]:
@@ -148,7 +163,7 @@ class _Work:
         if said.too_large:
             self.failed(f"its report has more than {self._bounds.report_max_bytes} bytes", len(batch))
         elif said.status is None:
-            self.failed(said.complaints or "it was ended, as it took too long", len(batch))
+            self.failed(said.killed or _TOO_LATE, len(batch))
         elif said.status not in self._program.good:
             first = plain(said.complaints.strip().partition("\n")[0], 200)
             self.failed(f"it ended with the exit code {said.status}{f': {first}' if first else ''}", len(batch))
@@ -164,11 +179,11 @@ class _Work:
 
     def failed(self, why: str, files: int) -> None:
         """Note that files were not looked into."""
-        self._failures.append(f"{why} ({files} files)" if files else why)
+        self._failures[why] += files
 
     async def report(self, given: Sequence[Text], *, unspoken: int) -> Report:
         """Return what came of it."""
-        name, reasons = self._program.name, list(dict.fromkeys(self._failures))
+        name, reasons = self._program.name, [_told(why, files) for why, files in self._failures.items()]
         if reasons and not self._looked:
             return Report(scanner=name, status="not_run", reason=plain("; ".join(reasons)))
         if self._unread:
@@ -185,6 +200,10 @@ class _Work:
             reason=plain("; ".join(reasons)) if reasons else None,
             more=len(self._told) - len(gravest),
         )
+
+
+def _told(why: str, files: int) -> str:
+    return f"{why} ({files} files)" if files else why
 
 
 class Heard:
@@ -214,7 +233,7 @@ def _batches(given: Sequence[Text]) -> list[list[Text]]:
     size = ARGUMENTS_MAX
     for text in given:
         size += len(text.path.encode("utf-8", "surrogateescape")) * 2 + len(WORKSPACE) + 8
-        if size >= ARGUMENTS_MAX:
+        if size >= ARGUMENTS_MAX or len(batches[-1]) >= FILES_MAX:
             batches.append([])
             size = 0
         batches[-1].append(text)
