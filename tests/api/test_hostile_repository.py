@@ -51,7 +51,8 @@ async def server(root: Path, trap: Repository) -> AsyncIterator[Served]:
     roots, places = (str(root / "allowed"),), root / "places"
     places.mkdir()
     places.chmod(0o711)
-    async with serving(root / "data", repository_roots=roots, repository_private=True, process_dir=places) as served:
+    settings: dict[str, Any] = {"repository_private": True, "repository_retry_s": 0, "process_dir": places}
+    async with serving(root / "data", repository_roots=roots, **settings) as served:
         yield served
 
 
@@ -119,6 +120,23 @@ async def test_a_run_over_an_address_checks_out_the_commit_that_it_names_and_say
         status = await ended(server, repo=f"{forge.url}/r/.git", ref=first, steps=[{"kind": "ingest"}, gate])
     assert (status["status"], status["gate_status"]) == ("completed", "passed"), status
     assert status["ref"] == first
+
+
+@pytest.mark.parametrize(("away", "ends"), [(2, "completed"), (3, "failed")])
+async def test_an_address_that_does_not_answer_just_now_is_asked_again(
+    server: Served, tmp_path: Path, away: int, ends: str
+):
+    Repository(tmp_path / "r").commit(a="1\n")
+    left = [b"HTTP/1.1 503 away\r\ncontent-length: 0\r\n\r\n"] * away
+    async with forge_serving(Forge(tmp_path, lambda _: left.pop() if left else None)) as forge:
+        status = await ended(server, repo=f"{forge.url}/r/.git", steps=[{"kind": "ingest"}])
+    assert (status["status"], left) == (ends, []), status
+    events = await drained(server, RUNS, status["run_id"], 500)
+    told = [event["payload"] for event in events if event["type"] == "log"]
+    assert [each["attempt"] for each in told] == [1, 2], "the third is the last"
+    assert {each["code"] for each in told} == {"repo.unreachable"}
+    if ends == "failed":
+        assert (events[-1]["payload"]["code"], events[-1]["payload"]["retryable"]) == ("repo.unreachable", True)
 
 
 async def test_repositories_that_are_not_taken_and_refs_that_are_none_are_refused_at_once(server: Served, root: Path):

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from runwright import config
 from runwright.clock import SystemClock
 from runwright.domain.finding import Match
+from runwright.domain.inventory import Skipped
 from runwright.domain.redaction import Redactor
 from runwright.domain.sighting import Sighting
 from runwright.sandbox.beneath import Beneath
@@ -327,3 +328,12 @@ async def test_k8_what_two_scanners_find_is_one_finding_with_both_as_its_sources
 
     (finding,) = (await tree.look(BOUNDS, scanner("ruff", "P2"), scanner("bandit", "P1"))).findings
     assert (finding.severity, finding.sources, finding.tool) == ("P1", ("bandit", "ruff"), "bandit")
+
+
+async def test_what_a_checkout_left_out_is_counted_though_only_the_first_of_it_are_named(tree: Tree):
+    named = [Skipped("a", "too_large", 5), Skipped("b", "submodule")]
+    by = {"too_large": 300, "submodule": 1, "name_not_utf8": 7}
+    seen = await examine(tree, REDACTOR, BOUNDS, SystemClock(), left_out=named, left_out_by=by)
+    assert seen.inventory.skipped_by == by
+    assert (seen.inventory.skipped_files, seen.inventory.files) == (308, 308)
+    assert seen.inventory.skipped == tuple(named)

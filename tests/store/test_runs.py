@@ -1,15 +1,16 @@
 """Runs, their heads, events, attempts and values: everything that a change set writes comes back as it was."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from runwright import ids
 from runwright.domain import outcome as o
-from runwright.domain.events import Event
+from runwright.domain.events import Draft, Event
 from runwright.domain.run import Run
 from runwright.store.base import Attempt, ChangeSet, Lease, Store, StoredValue
 from runwright.store.queries.events import OF_TYPE, event_of
-from tests.domain.specimens import HOUR, SPECIMENS, T0, failed
+from tests.domain.specimens import HOUR, SPECIMENS, T0, failed, redactor
 from tests.store.rows_of import born, history, lease, value, within, write
 
 
@@ -157,6 +158,19 @@ async def test_seqs_that_no_log_has_may_be_asked_for(store: Store):
         found = await store.fetch(query, type="run.created", after_seq=0, before_seq=far, **around)
         assert [event_of(row) for row in found] == made.events[:1]
         assert not await store.fetch(query, type="run.created", after_seq=far, before_seq=far, **around)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, 1), (100, 1), (101, 2), (250, 3), (10_000, 4)])
+async def test_a_page_ends_where_it_holds_so_many_bytes(store: Store, most: int, expected: int):
+    made = SPECIMENS["executing"]()
+    line = Draft("log", redactor.raw(msgspec.json.encode("x" * 98)))
+    made.append(*[line] * 6)
+    await write(store, born(made))
+    run_id, before = made.standing.run_id, made.standing.seq - 6
+    assert len(made.events[-1].data or b"") == 100
+    found = await store.events(run_id, before, 4, most)
+    assert found == made.events[before : before + expected]
+    assert await store.events(run_id, made.standing.seq, 4, most) == []
 
 
 # --- attempts and values ----------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ class RepositorySettings:
     repository_private: bool = _setting(False, "Whether repositories of private networks and this machine are fetched")
     repository_max_bytes: int = _setting(256 * MIB, "What is read of one repository", 1024, 65_536 * MIB)
     repository_file_max_bytes: int = _setting(16 * MIB, "Largest file that is checked out", 1, 1024 * MIB)
+    repository_attempts_max: int = _setting(3, "How often a run asks for a repository that is away", 1, 100)
+    repository_retry_s: float = _setting(2.0, "Time before it asks again; each time twice as long", 0, 3600)
     repository_timeout_s: float = _setting(300.0, "Longest time of one step of a checkout", 0.1, 86_400)
     runtime_workspace_max_bytes: int = _setting(64 * MIB, "Files of one runtime run's workspace", 1024, 1024 * MIB)
     runtime_workspace_max_files: int = _setting(20_000, "Files and directories of that workspace", 1, 1_000_000)

@@ -119,6 +119,10 @@ class Counting:
         if len(self._skipped) < LISTED_MAX:
             self._skipped.append(Skipped(path, reason, size))
 
+    def pass_over(self, reason: str, count: int) -> None:
+        """Count more of what was not, without their names."""
+        self._by[reason] = self._by.get(reason, 0) + count
+
     @property
     def read_bytes(self) -> int:
         """Return how many bytes were looked into so far."""

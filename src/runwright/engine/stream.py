@@ -27,7 +27,7 @@ Part = TypeVar("Part", bytes, Sequence[Event])
 """What a follower is given at a time."""
 
 PART_BYTES = 1 << 20
-"""After so many bytes a part of the window is handed over, and the rest with the next."""
+"""After so many bytes a part of the window, or of the backlog, is handed over, and the rest with the next."""
 RUNS_AT_ONCE = 500
 """In how many runs one statement reads on."""
 
@@ -310,7 +310,7 @@ class Hub:
                     if was_live:
                         observe("stream.lagged", run_id=run_id)
                         raise Lagged(seq)
-                    events = await self._store.events(run_id, seq, page)
+                    events = await self._store.events(run_id, seq, page, PART_BYTES)
                     if not events and channel.end is not None and await self._ended(run_id, seq, channel):
                         return
                     chunk = pack(events)

@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -62,18 +63,19 @@ async def examine(
     *,
     scanners: Sequence[Scanner] = (),
     left_out: Sequence[Skipped] = (),
+    left_out_by: Mapping[str, int] | None = None,
     hooks: Sequence[str] = (),
     tree_hash: str | None = None,
     without: Collection[str] = (),
 ) -> Examined:
     """Look through an open workspace, and let each scanner look, one after the other.
 
-    `left_out` and `hooks` are what a checkout told: they belong to what the repository holds. A scanner that fails by
-    itself has not run; `without` names those of ours that are not asked. No path and no message of the findings holds
-    what the redactor knows.
+    `left_out`, of which `left_out_by` counts all, and `hooks` are what a checkout told: they belong to what the
+    repository holds. A scanner that fails by itself has not run; `without` names those of ours that are not asked. No
+    path and no message of the findings holds what the redactor knows.
     """
     look = _Look(ground.files, redactor, bounds, clock)
-    look.told(left_out, hooks)
+    look.told(left_out, hooks, left_out_by or {})
     looking = asyncio.ensure_future(asyncio.to_thread(look.through))
     try:
         await asyncio.shield(looking)
@@ -174,10 +176,13 @@ class _Look:
         self._stopped = False
         self._seconds = 0.0
 
-    def told(self, left_out: Sequence[Skipped], hooks: Sequence[str]) -> None:
-        """Hear what a checkout left out."""
+    def told(self, left_out: Sequence[Skipped], hooks: Sequence[str], by: Mapping[str, int]) -> None:
+        """Hear what a checkout left out: the first of it by name, and how much it is `by` reason."""
         for each in left_out:
             self._skip(each.path, each.reason, each.bytes)
+        named = Counter[str](each.reason for each in left_out)
+        for reason, count in by.items():
+            self.counting.pass_over(reason, max(count - named[reason], 0))
         self._signs.add(scan_rules.hooks(hooks))
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ Use, over an open `RunWorkspace` (or any `Ground`)::
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -47,6 +47,7 @@ async def look(
     clock: Clock,
     *,
     left_out: Sequence[Skipped] = (),
+    left_out_by: Mapping[str, int] | None = None,
     hooks: Sequence[str] = (),
     tree_hash: str | None = None,
     without: Collection[str] = (),
@@ -62,6 +63,7 @@ async def look(
         clock,
         scanners=scanners,
         left_out=left_out,
+        left_out_by=left_out_by,
         hooks=hooks,
         tree_hash=tree_hash,
         without=without,

@@ -299,8 +299,10 @@ class Readings(Protocol):
     async def records_of(self, run_ids: Sequence[str]) -> list[Record]:
         """Return those of the runs that exist, in any order."""
 
-    async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
-        """Return up to `limit` events of a run with a larger seq, in order."""
+    async def events(self, run_id: str, after_seq: int, limit: int, most_bytes: int | None = None) -> list[Event]:
+        """Return up to `limit` events of a run with a larger seq, in order; with `most_bytes`, no more of them than it
+        takes to hold so many bytes of data, one at least.
+        """
 
     async def events_after(self, seqs: Mapping[str, int], limit: int) -> dict[str, list[Event]]:
         """Return run → up to `limit` of its events with a larger seq than the one given, in order; nothing for none."""

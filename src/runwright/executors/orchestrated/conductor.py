@@ -87,7 +87,7 @@ class Conductor:
         except WorkspaceMismatch as why:
             return self._attempt.failed("WorkspaceMismatch", str(why), retryable=False, code=WorkspaceMismatch.code)
         except CheckoutRefused as why:
-            return self._attempt.failed("CheckoutRefused", str(why), retryable=False, code=why.code)
+            return self._attempt.failed("CheckoutRefused", str(why), retryable=why.retryable, code=why.code)
         except TreeRefused as why:
             return self._attempt.failed("CheckoutRefused", str(why), retryable=False, code="repo.too_large")
         except NotStarted as why:
@@ -182,7 +182,12 @@ class Conductor:
                 await self._save(opening)
                 place = await self._place()
                 done = await check_out(
-                    self._means.terms, self._course, place.workspace, self._means.eyes, self._means.redactor()
+                    self._means.terms,
+                    self._course,
+                    place.workspace,
+                    self._means.eyes,
+                    self._means.redactor(),
+                    say=self._attempt.emit,
                 )
             case ScanStep():
                 await self._save(opening)

@@ -73,6 +73,8 @@ class OrchestratedExecutor:
                 bounds=ScanBounds.of(settings),
                 clock=engine.clock,
                 told=told,
+                attempts_max=settings.repository_attempts_max,
+                retry_s=settings.repository_retry_s,
             ),
         )
         return await Conductor(attempt, means).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from runwright.domain.repository_events import CheckedOut
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.executors.orchestrated.commands import Done
 from runwright.sandbox.checkout import Checkout, Repositories
+from runwright.sandbox.refusal import CheckoutRefused
 from runwright.sandbox.scanner import ScanBounds, Scanner
 from runwright.sandbox.snapshot import EMPTY
 from runwright.scanners.look import look
@@ -36,19 +38,38 @@ class Eyes(msgspec.Struct, frozen=True, kw_only=True):
     bounds: ScanBounds
     clock: Clock
     told: Callable[[str], Awaitable[bytes | None]]
+    attempts_max: int
+    retry_s: float
 
 
-async def check_out(terms: RuntimeTerms, course: Course, place: RunWorkspace, eyes: Eyes, redactor: Redactor) -> Done:
+async def check_out(
+    terms: RuntimeTerms,
+    course: Course,
+    place: RunWorkspace,
+    eyes: Eyes,
+    redactor: Redactor,
+    *,
+    say: Callable[[Note], None],
+) -> Done:
     """Lay the files of the run's commit into its workspace, or none for a run without a repository.
 
-    Raises `CheckoutRefused`, `TreeRefused`, `NotStarted`.
+    One that cannot be reached just now is asked again. Raises `CheckoutRefused`, `TreeRefused`, `NotStarted`.
     """
     if terms.repo is None or eyes.repositories is None:
         return Done("succeeded", redactor.text("the workspace is empty"))
     repositories, repo = eyes.repositories, terms.repo
-    found, snapshot = await place.lay(
-        lambda files: repositories.check_out(files, repo, terms.ref, head_sha=course.head_sha)
-    )
+    for number in count(1):
+        try:
+            found, snapshot = await place.lay(
+                lambda files: repositories.check_out(files, repo, terms.ref, head_sha=course.head_sha)
+            )
+            break
+        except CheckoutRefused as why:
+            if not why.retryable or number >= eyes.attempts_max:
+                raise
+            rest_s = eyes.retry_s * 2 ** (number - 1)
+            say(Note("log", {"code": why.code, "attempt": number}, "warning", f"{why}; again in {rest_s:g} s"))
+            await eyes.clock.sleep(rest_s)
     told = _told(terms.repo, found, snapshot)
     said = redactor.text(f"{told.files} files of {found.head_sha or 'no commit'}")
     return Done("succeeded", said, snapshot=snapshot, notes=(Note(CHECKED_OUT, told),))
@@ -80,6 +101,7 @@ async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor
         redactor,
         eyes.clock,
         left_out=msgspec.convert(out.get("left_out", []), tuple[Skipped, ...]),
+        left_out_by=out.get("left_out_by", {}),
         hooks=out.get("hooks", []),
         tree_hash=EMPTY if course.snapshot is None else course.snapshot.tree_hash,
     )

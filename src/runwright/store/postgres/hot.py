@@ -50,6 +50,13 @@ RECORDS = (
 SPECS = f"SELECT r.run_id, r.opening FROM runs r WHERE {_THESE}"
 PAYLOADS = f"SELECT r.run_id, r.payload FROM runs r WHERE {_THESE}"
 EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = $1 AND seq > $2::bigint ORDER BY seq LIMIT $3"
+EVENTS_FITTING = (
+    f"SELECT {_columns(Event)} FROM run_events WHERE run_id = $1 AND seq > $2::bigint AND seq <= (SELECT max(seq) FROM"
+    " (SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (SELECT seq,"
+    " coalesce(octet_length(data), 0) AS bytes FROM run_events WHERE run_id = $1 AND seq > $2::bigint ORDER BY seq"
+    " LIMIT $3) s) f WHERE before < $4::bigint) ORDER BY seq"
+)
+"""The sizes are added up without reading what is large; what does not fit is not read at all."""
 EVENTS_AFTER = (
     f"SELECT {_prefixed('f.', Event.__struct_fields__)} FROM unnest($1::text[], $2::bigint[]) AS n(run_id, seq)"
     f" CROSS JOIN LATERAL (SELECT {_columns(Event)} FROM run_events e WHERE e.run_id = n.run_id AND e.seq > n.seq"

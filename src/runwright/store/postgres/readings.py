@@ -39,9 +39,13 @@ class PostgresReadings(ABC):
         """Return those of the runs that exist, in any order."""
         return [rows.record_from(row) for row in await self._read(hot.RECORDS, *spanned(run_ids))] if run_ids else []
 
-    async def events(self, run_id: str, after_seq: int, limit: int) -> list[Event]:
-        """Return up to `limit` events of a run with a larger seq, in order."""
-        return [Event(*row) for row in await self._read(hot.EVENTS, run_id, after_seq, limit)]
+    async def events(self, run_id: str, after_seq: int, limit: int, most_bytes: int | None = None) -> list[Event]:
+        """Return up to `limit` events of a run with a larger seq, in order; with `most_bytes`, no more of them than it
+        takes to hold so many bytes of data, one at least.
+        """
+        if most_bytes is None:
+            return [Event(*row) for row in await self._read(hot.EVENTS, run_id, after_seq, limit)]
+        return [Event(*row) for row in await self._read(hot.EVENTS_FITTING, run_id, after_seq, limit, most_bytes)]
 
     async def events_after(self, seqs: Mapping[str, int], limit: int) -> dict[str, list[Event]]:
         """Return run → up to `limit` of its events with a larger seq than the one given, in order; nothing for none."""

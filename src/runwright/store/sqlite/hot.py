@@ -49,6 +49,11 @@ RECORDS = (
 )
 
 EVENTS = f"SELECT {_columns(Event)} FROM run_events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+EVENTS_FITTING = (
+    f"SELECT {_columns(Event)} FROM run_events WHERE run_id = ?1 AND seq > ?2 AND seq <= (SELECT max(seq) FROM"
+    " (SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (SELECT seq, coalesce(octet_length(data), 0)"
+    " AS bytes FROM run_events WHERE run_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3)) WHERE before < ?4) ORDER BY seq"
+)
 SPECS = f"SELECT run_id, opening FROM runs WHERE run_id IN {_IDS}"
 PAYLOADS = f"SELECT run_id, payload FROM runs WHERE run_id IN {_IDS}"
 DEAD_LETTERS = (
