@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from runwright.domain import outcome as o
-from runwright.engine.attempt import HELD_BACK
 from runwright.engine.calls import Said
+from runwright.engine.carrying import HELD_BACK
 from runwright.errors import RunEnded, StaleLease
 from tests.engine.world import World
 

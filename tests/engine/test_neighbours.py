@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -396,6 +397,30 @@ async def test_the_pieces_of_a_stream_may_come_by_any_node(cluster: Cluster):
         events = await a.store.events(run_id, 0, 1000)
         chunks = [msgspec.json.decode(event.data or b"{}")["chunk"] for event in events if event.type == "stream.chunk"]
         assert "".join(chunks).replace("[redacted:known]", "*") == "before * after hunt and hunter2-the-"
+
+
+async def test_what_a_command_prints_by_any_node_has_one_digest_one_count_and_one_limit(cluster: Cluster):
+    async with cluster((), (), terminal_command_max_bytes=40) as (a, b):
+        run_id = await a.submit(a_job())
+        await a.taken()
+
+        async def tell(node: Node, type_: str, **data: Any) -> None:
+            attempt = await node.engine.fleet.attempt(run_id, 1)
+            await node.engine.fleet.append(attempt, [Saving([Said(type_, {"command_id": "c", **data})])])
+
+        await tell(a, "terminal.command_started", command=["sh"])
+        text = "one hunter2-the-secret two three four five six seven eight"
+        for place, at in enumerate(range(0, len(text), 7)):
+            await tell((a, b)[place % 2], "terminal.output", chunk=text[at : at + 7])
+        await tell(b, "terminal.command_ended", exit_code=0)
+        events = await a.store.events(run_id, 0, 1000)
+        told = [(event.type, msgspec.json.decode(event.data or b"{}")) for event in events]
+        printed = "".join(data["chunk"] for type_, data in told if type_ == "terminal.output")
+        (ended,) = [data for type_, data in told if type_ == "terminal.command_ended"]
+        assert printed == text[:40].replace("hunter2-the-secret", "[redacted:known]")
+        assert ended["sha256"] == sha256(printed.encode()).hexdigest()
+        assert (ended["output_bytes"], ended["dropped_bytes"]) == (len(printed), len(text) - 40)
+        assert [type_ for type_, _ in told].count("terminal.gap") == 1
 
 
 async def test_an_append_under_an_old_number_of_the_log_is_refused(quick: Cluster):

@@ -13,15 +13,15 @@ from runwright import ids
 from runwright.clock import Clock
 from runwright.domain import outcome as o
 from runwright.domain.approval import ApprovalRequest, ask
-from runwright.domain.commands import Finish, Submit, Value
+from runwright.domain.commands import Finish, Submit
 from runwright.domain.events import CATALOGUE, Draft
 from runwright.domain.lane import Lane
 from runwright.domain.redaction import Redactor, compose
 from runwright.domain.run import Run, StopKind, ValueRef, Wait
-from runwright.domain.scan import Undecided
 from runwright.domain.secrets import Provision
 from runwright.engine.annotations import require_annotations
 from runwright.engine.captures import Way, captured
+from runwright.engine.carrying import Carried
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import RETRY_S, STREAMED, Described, Emitter, Note, Packed
 from runwright.engine.reach import Reach
@@ -48,10 +48,6 @@ class Executor(Protocol):
     async def execute(self, attempt: Attempt) -> o.Outcome:
         """Run to the end. Raises `AttemptLost` when the lease is over, and `CancelledError` when cancelled."""
         ...
-
-
-HELD_BACK = "held-back"
-"""The kind of value that keeps the ends of an attempt's streams which redaction holds back, by the lease's epoch."""
 
 
 class Kept(Protocol):
@@ -124,8 +120,8 @@ class Attempt:
         self._schemas = schemas
         self._lost: Error | None = None
         self._stop: StopKind | None = run.stop
-        self._held_back = False
         self._buffer = emitter.buffer(run, self.lose)
+        self.carried = Carried(self._buffer, values, store, emitter.redactors)
 
     def payload(self) -> Any:
         """Return the payload, exact."""
@@ -233,29 +229,10 @@ class Attempt:
             self.lose(refusal)
             raise AttemptLost from refusal
 
-    def held_back(self) -> Value | None:
-        """Return the ends of its streams that redaction holds back, sealed; None when there were and are none.
-
-        Stored with the records that they follow, they let any process take the next piece.
-        """
-        if not self._buffer.streams and not self._held_back:
-            return None
-        left = {stream_id: stream.undecided for stream_id, stream in self._buffer.streams.items()}
-        self._held_back = bool(left)
-        spec, key = self.run.spec, str(self.run.lease_epoch)
-        if not left:
-            return Value(HELD_BACK, key, None)
-        name = f"{HELD_BACK}/{key}"
-        return Value(HELD_BACK, key, self._values.seal(spec.project_id, spec.run_id, name, msgspec.json.encode(left)))
-
-    def go_on(self, sealed: bytes | None) -> None:
-        """Take up the streams again as `held_back` left them."""
-        spec = self.run.spec
-        name = f"{HELD_BACK}/{self.run.lease_epoch}"
-        left = self._values.open(spec.project_id, spec.run_id, name, sealed) or {}
-        streams = {key: self._redactor.stream(msgspec.convert(state, Undecided)) for key, state in left.items()}
-        self._buffer.streams = streams
-        self._held_back = bool(streams)
+    def wrote(self, run: Run) -> None:
+        """Hear how the run stands after a write that no other came between."""
+        self.place = run.place
+        self.carried.confirm(run)
 
     async def stored(self, kind: str, *, look: bool = False) -> dict[str, Any]:
         """Return the values of a kind that the run has kept, by key, of checkpoints the last one.
@@ -378,7 +355,7 @@ class Attempt:
         if self.run.spec.checks_result and isinstance(outcome, o.Completed):
             outcome = await self._schemas.judged(self.run.spec, outcome, self._values, self.failed)
         drafts = self._emitter.close(self._buffer)
-        wiped = self.held_back()  # its streams were closed with the last records
+        wiped = self.carried.left(self.run)  # its streams were closed with the last records
         values = () if wiped is None else (wiped,)
         if child is not None:
             drafts = (*drafts, child[1])

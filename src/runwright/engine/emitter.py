@@ -314,6 +314,7 @@ class Emitter:
     def close(self, buffer: Buffer) -> tuple[Draft, ...]:
         """Return the last records of an attempt, its streams' held-back ends included, for its finish to carry."""
         if buffer.empty:
+            buffer.tape.over()
             return ()
         redactor = self.redactors.of(buffer.project_id)
         buffer.tape.close(buffer.streams, redactor)

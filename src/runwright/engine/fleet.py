@@ -21,9 +21,10 @@ from runwright.domain.hints import Asked
 from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import ENDPOINT, Run
 from runwright.domain.workforce import Introduction
-from runwright.engine.attempt import HELD_BACK, Attempt, AttemptLost, Saving
+from runwright.engine.attempt import Attempt, AttemptLost, Saving
 from runwright.engine.batch import lease_until
 from runwright.engine.captures import Way
+from runwright.engine.carrying import HELD_BACK
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter, Packed
 from runwright.engine.known_attempts import KnownAttempts, stand
@@ -282,12 +283,12 @@ class Fleet:
                 self._known.forget(attempt.run.run_id)
                 raise _cause(lost) from None
             attempt.received = number if number is not None else attempt.received
-            attempt.place = run.place
+            attempt.wrote(run)
             return run
 
     async def _packed(self, attempt: Attempt, savings: Sequence[Saving], number: int | None) -> Packed:
         packed = await attempt.pack(savings)
-        held_back = attempt.held_back()
+        held_back = attempt.carried.left(attempt.run)
         if held_back is not None:
             packed.values.append(held_back)
         if number is not None:
@@ -313,7 +314,7 @@ class Fleet:
                 kept = await self._store.values(attempt.run.run_id, kind)
                 found[kind] = next((value for value in kept if value.key == epoch), None)
             held_back, receipt = found[HELD_BACK], found[RECEIPT]
-            attempt.go_on(None if held_back is None else held_back.sealed)
+            await attempt.carried.take_up(attempt.run, None if held_back is None else held_back.sealed)
             attempt.received = int(receipt.note) if receipt is not None and receipt.note is not None else 0
         return attempt.received
 

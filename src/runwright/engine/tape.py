@@ -53,15 +53,32 @@ class Limits(msgspec.Struct, frozen=True):
 USUAL = Limits()
 
 
+class Counted(msgspec.Struct, array_like=True):
+    """How much a command printed, how much of it was dropped, and whether it came to its limit."""
+
+    printed: int = 0
+    dropped: int = 0
+    full: bool = False
+
+
 class _Command:
     """What was printed by a command, and what the log holds of it."""
 
-    def __init__(self) -> None:
-        self.printed = 0
-        self.dropped = 0
+    def __init__(self, counted: Counted | None = None) -> None:
+        self.counted = counted or Counted()
         self.held = 0
-        self.full = False
         self.digest = sha256()
+
+    def take(self, data: bytes) -> None:
+        """Count what the log holds."""
+        self.held += len(data)
+        self.digest.update(data)
+
+    def copy(self) -> _Command:
+        """Return one that stands where this does."""
+        other = _Command(msgspec.structs.replace(self.counted))
+        other.held, other.digest = self.held, self.digest.copy()
+        return other
 
 
 class Tape:
@@ -74,6 +91,37 @@ class Tape:
         self._commands: dict[str, _Command] = {}
         self._pieces: list[tuple[str, bytes]] = []
         self._drafts: list[Draft] = []
+        self._closed = False
+        self._sure: tuple[int, dict[str, _Command]] = (0, {})
+
+    @property
+    def counted(self) -> dict[str, Counted]:
+        """Return how much each command printed that has not ended, for whoever goes on with them elsewhere."""
+        return {} if self._closed else {name: command.counted for name, command in self._commands.items()}
+
+    def confirm(self, seq: int) -> None:
+        """Hear that all that was taken is in the log, which now ends at a seq."""
+        self._sure = (seq, {name: command.copy() for name, command in self._commands.items()})
+
+    def rewind(self, counted: Mapping[str, Counted]) -> int:
+        """Go back to what was confirmed; return after which seq the log is to be told (`recall`), as others wrote.
+
+        `counted` is what they left.
+        """
+        seq, sure = self._sure
+        self._closed = False
+        self._commands = {name: sure[name].copy() if name in sure else _Command() for name in counted}
+        for name, command in self._commands.items():
+            command.counted = counted[name]
+        self._printed = max(self._printed, sum(each.printed for each in counted.values()))
+        self._pieces, self._drafts, self.bytes = [], [], 0
+        return seq
+
+    def recall(self, output: TerminalOutput) -> None:
+        """Take note of what the log holds of a command that goes on here."""
+        command = self._commands.get(output.command_id)
+        if command is not None:
+            command.take(output.bytes())
 
     @property
     def empty(self) -> bool:
@@ -104,18 +152,19 @@ class Tape:
 
     def _print(self, told: TerminalOutput, data: bytes, streams: dict[str, Stream], redactor: Redactor) -> None:
         command = self._commands.setdefault(told.command_id, _Command())
-        if command.full:
-            command.dropped += len(data)
+        counted = command.counted
+        if counted.full:
+            counted.dropped += len(data)
             return
-        room = min(self._limits.command_bytes - command.printed, self._limits.attempt_bytes - self._printed)
+        room = min(self._limits.command_bytes - counted.printed, self._limits.attempt_bytes - self._printed)
         kept = data[:room]
-        command.printed += len(kept)
+        counted.printed += len(kept)
         self._printed += len(kept)
         name = f"{_OF_TERMINAL}{told.command_id}{MARK}{told.stream}"
         stream = streams[name] = redactor.carried(streams.get(name))
         self._add(name, stream.take(kept))
         if len(data) > room:
-            command.dropped = len(data) - room
+            counted.dropped = len(data) - room
             self._cut(told.command_id, command, streams, redactor)
 
     def _type(self, told: Typed, streams: dict[str, Stream], redactor: Redactor) -> None:
@@ -130,11 +179,11 @@ class Tape:
 
     def _cut(self, command_id: str, command: _Command, streams: dict[str, Stream], redactor: Redactor) -> None:
         """Say where the output of a command ends that goes on printing."""
-        command.full = True
+        command.counted.full = True
         self._close(command_id, streams, redactor)
         self._settle(redactor)
         limits = self._limits
-        own = command.printed >= limits.command_bytes
+        own = command.counted.printed >= limits.command_bytes
         reason, most = ("command_limit", limits.command_bytes) if own else ("attempt_limit", limits.attempt_bytes)
         gap = {"command_id": redactor.text(command_id), "reason": reason, "most": most}
         self._drafts.append(Draft(GAP, compose(gap)))
@@ -148,7 +197,7 @@ class Tape:
             command_id=redactor.text(told.command_id),
             signal=None if told.signal is None else redactor.text(told.signal),
             output_bytes=command.held,
-            dropped_bytes=command.dropped,
+            dropped_bytes=command.counted.dropped,
             sha256=command.digest.hexdigest(),
         )
         self._drafts.append(Draft(ENDED, compose(ended)))
@@ -156,6 +205,11 @@ class Tape:
     def close(self, streams: dict[str, Stream], redactor: Redactor) -> None:
         """Let go what all streams hold back: the attempt is over, and its commands were cut off with it."""
         self._close(None, streams, redactor)
+        self.over()
+
+    def over(self) -> None:
+        """Count nothing any more: nobody goes on with these commands."""
+        self._closed = True
 
     def _close(self, command_id: str | None, streams: dict[str, Stream], redactor: Redactor) -> None:
         """Let go what streams hold back. They may have been cut anywhere: the larger part of a secret stays away."""
@@ -186,8 +240,7 @@ class Tape:
             said = {"command_id": redactor.text(command_id)} if command_id else {}
             said["stream"] = redactor.text(stream)
             for data in chunks(b"".join(piece for _, piece in group)):
-                command.held += len(data)
-                command.digest.update(data)
+                command.take(data)
                 text, encoding = spelled(data)
                 # It went through its stream's redaction; to look at it again, cut as it is, would find more.
                 how = {} if encoding == "utf-8" else {"encoding": encoding}
