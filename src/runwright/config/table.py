@@ -178,13 +178,9 @@ class Settings(RepositorySettings):
         3600.0, "Time after which a terminal is closed that showed its viewer nothing", 0.05, 604_800
     )
     terminal_input_max_bytes: int = _setting(8_192, "Most bytes that are typed into a terminal at once", 1, MIB)
-    terminal_input_bytes_s: int = _setting(
-        32_768, "Bytes a second that one viewer types; who types faster is heard later", 1, 1024 * MIB
-    )
+    terminal_input_bytes_s: int = _setting(32_768, "Bytes a second that a viewer types; more is heard later", 1, MIB)
     terminal_input_untaken_max_bytes: int = _setting(65_536, "Typed bytes that wait for their command", 1, 16 * MIB)
-    terminal_input_patience_s: float = _setting(
-        10.0, "Time that input waits for a command that reads nothing, before it is refused", 0, 3600
-    )
+    terminal_input_patience_s: float = _setting(10.0, "Time that input waits for a command that reads none", 0, 3600)
     socket_frame_max_bytes: int = _setting(16_384, "Largest frame that a viewer sends", 256, 16 * MIB)
     # --- artifacts in a bucket
     s3_bucket: str | None = _setting(
