@@ -104,7 +104,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         dispatching = _dispatching(dispatcher, store, keyring)
         processes = await _processes(settings, store, keyring, watchers)
         kit = LazyKit.of(settings, clock)
-        delivering = DeliveryExecutor(kit, Forges(settings))
+        delivering = DeliveryExecutor(kit, Forges(settings, clock))
         acting, conducting = await AgentExecutor.open(settings, kit, artifact_store), OrchestratedExecutor(kit)
         engine = Engine(
             store,
@@ -230,7 +230,7 @@ def _services(
         keyboard=Keyboard(engine),
         evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
         runtime=RuntimeRuns(engine, agents),
-        deliveries=Deliveries(engine, Forges(settings)),
+        deliveries=Deliveries(engine, Forges(settings, clock)),
         digests=Digests(),
     )
 

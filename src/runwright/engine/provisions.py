@@ -81,6 +81,20 @@ class Provisions:
         }
         return Provision(secrets, variables)
 
+    async def named(self, project_id: str, environment: str, name: str) -> str | None:
+        """Return a secret of a project for the server's own use, first of all that of an environment, if it is there.
+
+        It is the project's own: whoever is given it must not be led by what a run says.
+        """
+        await self.ensure([project_id])
+        found = await self._store.fetch(q.ENVIRONMENT_BY_NAME, project_id=project_id, name=environment)
+        environment_id = q.environment(found[0]).environment_id if found else EVERYWHERE
+        rows = await self._store.fetch(q.GIVEN, project_id=project_id, environment_id=environment_id)
+        for given, _, secret_id, version, sealed in reversed(rows):  # those of the environment come last
+            if given == name:
+                return self.open(project_id, secret_id, version, sealed)
+        return None
+
     async def _look(self, project_id: str) -> None:
         """Read what is new; everybody who wants that meanwhile waits for the one answer."""
         looking = self._looking.get(project_id)

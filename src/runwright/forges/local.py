@@ -15,6 +15,7 @@ import msgspec
 
 from runwright.domain.git_objects import digest, format_of
 from runwright.forges.port import Opened, Refs, Refused, Remote, Update, Wanted
+from runwright.forges.wire import Wire
 
 TRIES = 20
 _PULL = re.compile(r"refs/pull/(?P<number>[1-9]\d{0,8})/(?P<rest>head|from/.+)")
@@ -26,9 +27,10 @@ class LocalForge:
 
     provider = "local"
 
-    def __init__(self, remote: Remote, place: str) -> None:
+    def __init__(self, remote: Remote, place: str, wire: Wire | None = None) -> None:
         self.remote = remote
         self._place = place
+        self._wire = wire
 
     async def require_free(self, branch: str, refs: Refs) -> None:
         """Let every branch be made: the one that others build upon is refused before."""
@@ -56,7 +58,9 @@ class LocalForge:
         raise Refused("FORGE_ERROR", "others open pull requests all the time; try again")
 
     async def close(self) -> None:
-        """Keep nothing open."""
+        """Close its connections, if it has any."""
+        if self._wire is not None:
+            await self._wire.close()
 
     def _opened(self, number: int, *, reused: bool) -> Opened:
         return Opened(number, f"{self._place}#refs/pull/{number}/head", reused)

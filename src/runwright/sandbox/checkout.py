@@ -20,7 +20,8 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -45,6 +46,8 @@ from runwright.sandbox.snapshot import Limits as TreeLimits
 from runwright.sandbox.surely import surely, whole
 
 T = TypeVar("T")
+Authorize = Callable[[str], Awaitable[str | None]]
+"""Returns the header by which a repository is opened; None for one that everybody may read."""
 PIECE_BYTES = 1 << 20
 _LINK, _PROGRAM, _SUBMODULE = "120000", "100755", "160000"
 _FORBIDDEN = frozenset({"", ".", "..", ".git"})
@@ -111,16 +114,18 @@ class Repositories:
         *,
         resolver: Resolver = resolve,
         certificates: ssl.SSLContext | None = None,
+        authorize: Authorize | None = None,
     ) -> None:
         self._means = means
+        self._authorize = authorize
         self._bounds = bounds
         self._resolver = resolver
         self._certificates = certificates
 
     @classmethod
-    def of(cls, settings: Settings, means: Means) -> Repositories:
-        """Return the repositories that the settings let be read."""
-        return cls(means, CheckoutBounds.of(settings))
+    def of(cls, settings: Settings, means: Means, authorize: Authorize | None = None) -> Repositories:
+        """Return the repositories that the settings let be read; `authorize` opens those that not everybody may."""
+        return cls(means, CheckoutBounds.of(settings), authorize=authorize)
 
     async def check_out(self, into: Beneath, repo: str, ref: str | None, *, head_sha: str | None = None) -> Checkout:
         """Lay the files of a commit into an empty directory: that of `head_sha`, of `ref`, or of the default branch.
@@ -141,7 +146,8 @@ class Repositories:
                 seen = await whole(asyncio.to_thread(copy_repository, where, to, uid, bounds.repository_max_bytes))
                 git = Git(self._means, scratch.work, copied(), limits)
                 return _told(*await self._laid(git, into, head_sha or ref), ref, seen.hooks)
-            return _told(*await self._fetched(where, limits, scratch.work, into, head_sha or ref), ref, ())
+            shown = None if self._authorize is None else await self._authorize(repo)
+            return _told(*await self._fetched(where, limits, scratch.work, into, head_sha or ref, shown), ref, ())
         finally:
             await surely(self._means.workspaces.remove(scratch))
 
@@ -163,7 +169,7 @@ class Repositories:
         return see(Base(found.leaves, found.kept, found.root, survey(files, self._bounds.tree).digest), files)
 
     async def _fetched(
-        self, url: Url, limits: Limits, scratch: Path, into: Beneath, ref: str | None
+        self, url: Url, limits: Limits, scratch: Path, into: Beneath, ref: str | None, shown: str | None
     ) -> tuple[Taken, _Plan]:
         remotes = Remotes(
             self._means.clock,
@@ -171,12 +177,14 @@ class Repositories:
             resolver=self._resolver,
             certificates=self._certificates,
         )
-        way, to = await remotes.find(url)
+        way, to = await remotes.find(url, shown)
+        shown = shown if to.origin == url.origin else None  # another origin hears no secret of this one
         left = [self._bounds.repository_max_bytes]
         relays: list[Relay] = []
 
         def relay(listener: socket.socket) -> Relay:
-            made = Relay(listener, way.origin, connect=lambda: remotes.connect(to), most_bytes=left[0])
+            connect = partial(remotes.connect, to)
+            made = Relay(listener, way.origin, connect=connect, most_bytes=left[0], authorization=shown)
             relays.append(made)
             return made
 

@@ -23,7 +23,8 @@ class Relay:
     """Listens inside the sandbox; every request there, at `URL`, becomes one to `api_url`, under that host's name.
 
     A connection carries one request: its head is what names the host, and only the first is looked for. `connect` is
-    how that host is reached, where it is not the server itself; of its answers at most `most_bytes` come in.
+    how that host is reached, where it is not the server itself; of its answers at most `most_bytes` come in. What
+    `authorization` says is added here, on the way out: who is inside neither has it nor sees it.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class Relay:
         *,
         connect: Connect | None = None,
         most_bytes: int | None = None,
+        authorization: str | None = None,
     ) -> None:
+        self._authorization = authorization
         self._listener = listener
         self._to = urlsplit(api_url)
         self._secure = ssl.create_default_context() if connect is None and self._to.scheme == "https" else None
@@ -71,7 +74,7 @@ class Relay:
         head = await reader.readuntil(_END)
         theirs, ours = await self._connect()
         try:
-            ours.write(addressed(head, self._to.netloc.rpartition("@")[2]))
+            ours.write(addressed(head, self._to.netloc.rpartition("@")[2], self._authorization))
             sending = asyncio.create_task(_pump(reader, ours))
             try:
                 await _pump(theirs, writer, self._takes)
@@ -101,11 +104,12 @@ def inside(api_url: str) -> str:
     return URL + urlsplit(api_url).path.rstrip("/")
 
 
-def addressed(head: bytes, host: str) -> bytes:
+def addressed(head: bytes, host: str, authorization: str | None = None) -> bytes:
     """Return the head of a request as it goes to `host`: under that name, and as the only one of its connection."""
     start, *fields = head.removesuffix(_END).split(b"\r\n")
-    dropped = (b"host", b"connection", b"keep-alive")
+    dropped = (b"host", b"connection", b"keep-alive", *([b"authorization"] if authorization else []))
     kept = [field for field in fields if field.partition(b":")[0].strip().lower() not in dropped]
+    kept += [b"Authorization: " + authorization.encode()] if authorization else []
     return b"\r\n".join([start, b"Host: " + host.encode(), *kept, b"Connection: close"]) + _END
 
 

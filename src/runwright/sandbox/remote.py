@@ -52,14 +52,17 @@ class Remotes:
         self._guard = Guard(clock, allow_private=allow_private, resolver=resolver)
         self._certificates = certificates or httpcore2.default_ssl_context()
 
-    async def find(self, url: Url) -> tuple[Way, Url]:
-        """Return the way to a repository, and where it was found. Raises `CheckoutRefused`."""
+    async def find(self, url: Url, authorization: str | None = None) -> tuple[Way, Url]:
+        """Return the way to a repository, and where it was found. Raises `CheckoutRefused`.
+
+        The `authorization` is shown to the origin of the address alone, not to where that sends on.
+        """
         pool = httpcore2.AsyncConnectionPool(
             ssl_context=self._certificates, max_keepalive_connections=0, network_backend=self._guard
         )
         try:
             async with asyncio.timeout(ANSWER_S):
-                return await self._found(pool, url)
+                return await self._found(pool, url, authorization)
         except TimeoutError:
             raise CheckoutRefused("repo.timeout", f"{url.origin} did not answer within {ANSWER_S:g} s") from None
         except AddressRefused:
@@ -72,18 +75,20 @@ class Remotes:
         finally:
             await pool.aclose()
 
-    async def _found(self, pool: httpcore2.AsyncConnectionPool, url: Url) -> tuple[Way, Url]:
+    async def _found(self, pool: httpcore2.AsyncConnectionPool, url: Url, authorization: str | None) -> tuple[Way, Url]:
         at = f"{url.origin}{_asked(url)}"
         for _ in range(REDIRECTS_MAX + 1):
             to = self._vetted(at)
-            status, headers = await _head(pool, to)
+            shown = authorization if to.origin == url.origin else None
+            status, headers = await _head(pool, to, shown)
             if status not in _MOVED or not headers.get("location"):
                 break
             at = _sent_on(to, headers["location"])
         else:
             raise CheckoutRefused("repo.not_found", f"{url.origin} sends it on more than {REDIRECTS_MAX} times")
         if status in (401, 403, 404, 410):
-            message = f"there is no repository at {url.origin} under this path that everybody may read ({status})"
+            who = "everybody" if authorization is None else "the project's token"
+            message = f"there is no repository at {url.origin} under this path that {who} may read ({status})"
             raise CheckoutRefused("repo.not_found", message)
         if status >= 500 or status == 429:
             raise CheckoutRefused("repo.unreachable", f"{url.origin} answers {status}; try again later")
@@ -120,11 +125,12 @@ class Remotes:
         raise OSError(f"{to.origin} has no address")
 
 
-async def _head(pool: httpcore2.AsyncConnectionPool, to: Url) -> tuple[int, dict[str, str]]:
+async def _head(pool: httpcore2.AsyncConnectionPool, to: Url, authorization: str | None) -> tuple[int, dict[str, str]]:
+    shown = [] if authorization is None else [("Authorization", authorization)]
     sent = httpcore2.Request(
         "GET",
         httpcore2.URL(scheme=to.scheme, host=to.host.strip("[]"), port=to.port, target=to.target),
-        headers=[("Host", to.authority), *_HEADERS],
+        headers=[("Host", to.authority), *_HEADERS, *shown],
         extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S}},
     )
     response = await pool.handle_async_request(sent)

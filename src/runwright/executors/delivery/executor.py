@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from runwright.agents.notes import LAST, SNAPSHOT
 from runwright.domain import outcome as o
+from runwright.domain.forge import ENVIRONMENT
 from runwright.domain.lane import Lane
 from runwright.domain.run import DELIVERY
 from runwright.engine.attempt import Attempt
@@ -56,11 +57,17 @@ class DeliveryExecutor:
             raise Refused("WORKSPACE_MISSING", "the snapshot of the run is gone")
 
         async def built(load: Callable[[], Awaitable[str]]) -> Built:
-            repositories = None if kit.means is None else Repositories.of(settings, kit.means)
+            repositories = None if kit.means is None else Repositories.of(settings, kit.means, authorize)
             return await build(terms, load, repositories, limits)
 
+        async def secret(name: str) -> str | None:
+            return await engine.vault.provisions.named(spec.project_id, ENVIRONMENT, name)
+
+        async def authorize(repo: str) -> str | None:
+            return await self._forges.authorization(repo, secret)
+
         async def forge() -> Forge:
-            return self._forges.open(terms.repo or "")
+            return await self._forges.open(terms.repo or "", secret)
 
         means = Means(
             terms=terms,

@@ -1,0 +1,64 @@
+"""Gitea and Forgejo, by version 1 of their API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runwright.forges.hosted import Found, HostedForge, quoted
+from runwright.forges.port import Wanted
+from runwright.forges.wire import Answer
+
+DRAFT = "WIP: "
+LABELS_MAX = 50
+
+
+class Gitea(HostedForge):
+    """A repository on Gitea or Forgejo."""
+
+    provider = "gitea"
+
+    async def is_protected(self, branch: str) -> bool:
+        """Tell whether a branch is protected; one that is not there is judged by the push."""
+        answer = await self.api.get(f"/repos/{self.path}/branches/{quoted(branch)}")
+        if answer.status == 404:
+            return False
+        if answer.status != 200:
+            raise self.api.refusal(answer, "the branch cannot be looked at")
+        return bool(answer.json().get("protected"))
+
+    async def find(self, wanted: Wanted) -> Found | None:
+        """Return the open request of a branch."""
+        answer = await self.api.get(f"/repos/{self.path}/pulls/{quoted(wanted.base)}/{quoted(wanted.branch)}")
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise self.api.refusal(answer, "pull requests cannot be listed")
+        told: dict[str, Any] = answer.json()
+        return self.read(told) if told.get("state") == "open" else None
+
+    async def create(self, wanted: Wanted) -> Answer:
+        """Ask for a request to be opened."""
+        title = f"{DRAFT}{wanted.title}" if wanted.draft else wanted.title
+        body = {"title": title, "head": wanted.branch, "base": wanted.base, "body": wanted.body}
+        return await self.api.post(f"/repos/{self.path}/pulls", body)
+
+    async def adorn(self, found: Found, wanted: Wanted) -> list[str]:
+        """Add labels and reviewers; return what the forge did not take."""
+        missing: list[str] = []
+        if wanted.labels:
+            path = f"/repos/{self.path}/issues/{found.number}/labels"
+            known, unknown = await self._labels(wanted.labels)
+            missing += [f"there is no label {name}" for name in unknown]
+            missing += await self.taken(path, {"labels": known}, "the labels were not taken") if known else []
+        if wanted.reviewers:
+            path = f"/repos/{self.path}/pulls/{found.number}/requested_reviewers"
+            missing += await self.taken(path, {"reviewers": wanted.reviewers}, "the reviewers were not taken")
+        return missing
+
+    async def _labels(self, names: tuple[str, ...]) -> tuple[list[int], list[str]]:
+        """Return the ids of labels by their names, and the names that none has."""
+        answer = await self.api.get(f"/repos/{self.path}/labels", limit=str(LABELS_MAX))
+        if answer.status != 200:
+            raise self.api.refusal(answer, "labels cannot be listed")
+        ids = {str(each["name"]): int(each["id"]) for each in answer.json()}
+        return [ids[name] for name in names if name in ids], [name for name in names if name not in ids]

@@ -1,0 +1,125 @@
+"""A forge behind an API: its open pull request for a branch is found, or one is opened.
+
+What comes after the opening, labels and reviewers, is asked for again whenever the request is found: it may be missing
+because a server died. Where the forge does not take it, the request is open all the same, and it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from runwright.forges.port import Opened, Refs, Refused, Remote, Wanted
+from runwright.forges.wire import Answer, Wire
+
+
+class Found(NamedTuple):
+    """A pull request of a forge."""
+
+    number: int
+    url: str
+
+
+class Api:
+    """The API of a forge at an address, asked with a token."""
+
+    def __init__(self, wire: Wire, url: str, headers: Mapping[str, str]) -> None:
+        self._wire = wire
+        self._url = url
+        self._headers = {"Accept": "application/json", **headers}
+
+    async def get(self, path: str, **query: str) -> Answer:
+        """Ask for something."""
+        asked = f"?{urlencode(query)}" if query else ""
+        return await self._wire.ask("GET", f"{self._url}{path}{asked}", self._headers)
+
+    async def post(self, path: str, body: Any) -> Answer:
+        """Make something."""
+        headers = {**self._headers, "Content-Type": "application/json"}
+        return await self._wire.ask("POST", f"{self._url}{path}", headers, msgspec.json.encode(body))
+
+    def refusal(self, answer: Answer, what: str) -> Refused:
+        """Return why the forge does not do something."""
+        return self._wire.refusal(answer, what)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._wire.close()
+
+
+class HostedForge:
+    """What the forges have in common; each says how its API finds and opens. `path` is OWNER/NAME."""
+
+    provider = ""
+    exists: tuple[int, ...] = (409,)
+    """The statuses by which it says that there is a request already."""
+
+    def __init__(self, remote: Remote, api: Api, path: str) -> None:
+        self.remote = remote
+        self.api = api
+        self.path = path
+
+    async def require_free(self, branch: str, refs: Refs) -> None:
+        """Raise `Refused` (`PROTECTED_BRANCH`) for a branch that is not for everybody to write."""
+        if await self.is_protected(branch):
+            raise Refused("PROTECTED_BRANCH", f"{branch} is protected; nothing is pushed to it")
+
+    async def open(self, wanted: Wanted) -> Opened:
+        """Find the open pull request of a branch, or open one. Raises `Refused`."""
+        found = await self.find(wanted)
+        reused = found is not None
+        if found is None:
+            answer = await self.create(wanted)
+            if answer.status in self.exists:
+                found, reused = await self.find(wanted), True  # somebody opened it meanwhile
+            if found is None:
+                if answer.status not in (200, 201):
+                    raise self.api.refusal(answer, "the pull request was not opened")
+                found = self.read(answer.json())
+        missing = await self.adorn(found, wanted)
+        return Opened(found.number, found.url, reused, "; ".join(missing) or None)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.api.close()
+
+    async def is_protected(self, branch: str) -> bool:
+        """Tell whether a branch is protected."""
+        raise NotImplementedError
+
+    async def find(self, wanted: Wanted) -> Found | None:
+        """Return the open request of a branch."""
+        raise NotImplementedError
+
+    async def create(self, wanted: Wanted) -> Answer:
+        """Ask for a request to be opened."""
+        raise NotImplementedError
+
+    async def adorn(self, found: Found, wanted: Wanted) -> list[str]:
+        """Add labels and reviewers; return what the forge did not take."""
+        raise NotImplementedError
+
+    def read(self, told: Mapping[str, Any]) -> Found:
+        """Return a request as the forge tells it."""
+        try:
+            return Found(int(told["number"]), str(told["html_url"]))
+        except (KeyError, TypeError, ValueError):
+            raise Refused("FORGE_ERROR", "the forge tells of a pull request in a way that nobody reads") from None
+
+    async def taken(self, path: str, body: Any, what: str) -> list[str]:
+        """Ask for something beside the request; return what was not taken. Raises `Refused` for another time."""
+        answer = await self.api.post(path, body)
+        if answer.status in (200, 201):
+            return []
+        why = self.api.refusal(answer, what)
+        if why.retryable:
+            raise why
+        return [str(why)]
+
+
+def quoted(name: str) -> str:
+    """Return a name as one part of a path."""
+    return quote(name, safe="")
