@@ -50,7 +50,7 @@ def git(path: Path, *words: str) -> str:
     return told.stdout.strip()
 
 
-async def ran(server: Served, repo: Path | None, *commands: str, **order: Any) -> str:
+async def ran(server: Served, repo: Path | str | None, *commands: str, **order: Any) -> str:
     """Return a run that has done these commands, and ended."""
     steps = [{"kind": "command", "command": ["sh", "-c", each]} for each in commands]
     body = {"mode": "edit_gated", "steps": steps, **order} | ({} if repo is None else {"repo": str(repo)})

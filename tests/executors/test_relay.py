@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from runwright.sandbox.relay import HEAD_MAX, URL, Relay, addressed, inside
+from runwright.sandbox.relay import HEAD_MAX, URL, Credential, Relay, addressed, inside
 from tests.engine.world import until
 from tests.executors.endpoint import always, answer, certificate, serving
 
@@ -90,3 +90,23 @@ def test_the_head_names_the_host_of_the_api_and_nothing_else_is_changed():
 def test_a_command_is_told_the_path_of_the_api_too():
     assert inside("https://example.org/runwright/") == f"{URL}/runwright"
     assert inside("https://example.org:8443") == URL
+
+
+def test_a_credential_is_added_to_the_requests_that_it_is_for_and_to_no_other():
+    shown = Credential("Basic dDp0", frozenset({"/r.git/info/refs", "/r.git/git-upload-pack"}))
+
+    def sent(line: str, *fields: str) -> list[bytes]:
+        head = "\r\n".join([line, *fields, "", ""]).encode()
+        told = addressed(head, "h", shown).split(b"\r\n")
+        return [each for each in told if each.lower().startswith(b"authorization:")]
+
+    for line in ("GET /r.git/info/refs?service=git-upload-pack HTTP/1.1", "POST /r.git/git-upload-pack HTTP/1.1"):
+        assert sent(line, "Authorization: Basic c29tZXRoaW5n") == [b"Authorization: Basic dDp0"]
+    for line in (
+        "POST /r.git/git-receive-pack HTTP/1.1",
+        "GET /other.git/info/refs HTTP/1.1",
+        "GET /r.git/info/refs/../../api HTTP/1.1",
+        "GET http://h/r.git/info/refs HTTP/1.1",
+        "GET  /r.git/info/refs HTTP/1.1",
+    ):
+        assert sent(line, "Authorization: Basic c29tZXRoaW5n") == []

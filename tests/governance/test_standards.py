@@ -18,7 +18,9 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer._key import SSlibKey
 
 from runwright.domain.chain import genesis, verify
+from runwright.domain.delivery_events import Committed
 from runwright.domain.events import Draft
+from runwright.domain.evidence import Profile
 from runwright.domain.evidence_summary import Summary
 from runwright.domain.redaction import compose
 from runwright.domain.sarif import sarif
@@ -131,6 +133,40 @@ def test_scenario_9_the_envelope_verifies_with_securesystemslib_and_states_what_
         {"name": "manifest.json", "digest": {"sha256": sha256(files["manifest.json"]).hexdigest()}}
     ]
     assert told["predicate"]["root"] == json.loads(files["chain.json"])["root"]
+
+
+COMMITTED = Committed(
+    commit_sha="c" * 40,
+    tree_sha="d" * 40,
+    base_sha="b" * 40,
+    branch="omar/run_1",
+    repo="https://example.org/r.git",
+    run_id="run_1",
+    checkpoint_id="apr_1",
+    bundle_sha256="e" * 64,
+    bundle_bytes=100,
+)
+
+
+@pytest.mark.parametrize("profile", ["full", "auditor", "public"])
+def test_a_commit_that_was_made_is_attested_with_what_it_came_from_where_the_profile_shows_it(profile: Profile):
+    files = files_of(bundle(lived(Draft("delivery.committed", compose(COMMITTED))), profile))
+    name = f"attestations/commit-{COMMITTED.commit_sha}.dsse.json"
+    assert (name in files) is (profile != "public")
+    if profile == "public":
+        return
+    envelope = Envelope.from_dict(json.loads(files[name]))
+    public = signer().keys[-1]
+    key = SSlibKey(public.key_id, "ed25519", "ed25519", {"public": public.public_key.hex()})
+    envelope.verify([key], 1)
+    told = json.loads(envelope.payload)
+    assert (told["_type"], told["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://slsa.dev/provenance/v1",
+    )
+    assert told["subject"] == [{"name": COMMITTED.repo, "digest": {"gitCommit": COMMITTED.commit_sha}}]
+    built = told["predicate"]["buildDefinition"]
+    assert built["resolvedDependencies"] == [{"uri": COMMITTED.repo, "digest": {"gitCommit": COMMITTED.base_sha}}]
 
 
 def test_the_log_of_a_bundle_is_the_chain_of_the_run():

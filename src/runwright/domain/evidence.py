@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from runwright.domain.chain import body, data_digest
+from runwright.domain.delivery_events import Committed
 from runwright.domain.events import CATALOGUE, Event, Kind
 from runwright.domain.tree import Tree
 
@@ -27,6 +28,9 @@ FORMAT = "runwright-evidence/1"
 TREE_HEAD_TYPE = "application/vnd.runwright.tree-head+json"
 STATEMENT_TYPE = "application/vnd.in-toto+json"
 RUN_PREDICATE = "urn:runwright:predicate:run:v1"
+PROVENANCE = "https://slsa.dev/provenance/v1"
+DELIVERED = "urn:runwright:build:delivery:v1"
+"""How a commit came about, to SLSA: a delivery made it of the tree of a run."""
 
 SIGNED = "evidence.signed"
 """The entry of the audit log that a tree head was signed: it holds the head."""
@@ -90,6 +94,27 @@ def statement(subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> byte
             "predicate": dict(predicate),
         }
     )
+
+
+def provenance(delivery_id: str, told: Committed) -> bytes:
+    """Return the in-toto statement (v1) of a commit that a delivery made: SLSA's provenance."""
+    base = [] if told.base_sha is None else [{"uri": told.repo, "digest": {"gitCommit": told.base_sha}}]
+    predicate = {
+        "buildDefinition": {
+            "buildType": DELIVERED,
+            "externalParameters": {"run_id": told.run_id, "branch": told.branch},
+            "internalParameters": {"tree_sha": told.tree_sha, "checkpoint_id": told.checkpoint_id},
+            "resolvedDependencies": base,
+        },
+        "runDetails": {
+            "builder": {"id": "urn:runwright"},
+            "metadata": {"invocationId": delivery_id},
+            "byproducts": [{"name": "bundle", "digest": {"sha256": told.bundle_sha256}}],
+        },
+    }
+    subject = [{"name": told.repo, "digest": {"gitCommit": told.commit_sha}}]
+    about = {"_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": PROVENANCE}
+    return _encode(about | {"predicate": predicate})
 
 
 def document(value: Any) -> bytes:

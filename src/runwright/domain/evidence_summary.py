@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from runwright.domain.delivery_events import Committed
 from runwright.domain.events import Event
 from runwright.domain.sarif import LEVELS
 
 USED = frozenset({"usage.reported", "usage.recorded"})
-GATE, SCAN = "gate.result", "scan.completed"
+GATE, SCAN, COMMIT = "gate.result", "scan.completed", "delivery.committed"
 _DONE = {"finding.fixed": "fixed", "finding.suppressed": "suppressed"}
 
 
@@ -61,6 +62,8 @@ class Summary:
         self._gates: dict[str, dict[str, Any]] = {}
         self._approvals: list[dict[str, Any]] = []
         self.scanned = False
+        self.commits: list[Committed] = []
+        """What a delivery made, as far as the bundle shows it."""
 
     def take(self, event: Event, *, shown: bool) -> None:
         """Take an event whose data the bundle shows, or does not."""
@@ -75,6 +78,8 @@ class Summary:
             self._gates[str(data.get("gate_id", event.seq))] = _row(event, data, shown=shown)
         elif event.type.startswith("approval."):
             self._approvals.append(_row(event, _read(event.data), shown=shown))
+        elif event.type == COMMIT:
+            self.commits += [msgspec.json.decode(event.data, type=Committed)] if shown else []
         elif event.type == SCAN:
             self.scanned = self.scanned or _read(event.data).get("status") != "not_run"
         elif event.type.startswith("finding."):

@@ -58,6 +58,7 @@ class Contents:
         self._held: set[str] = set()
         self._documents: dict[str, Any] = {}
         self._manifest = self._envelope = b""
+        self._provenance: list[bytes] = []
         self.cast = Cast(record.run.run_id, record.run.started_at or record.run.spec.created_at)
         self.printed = 0
         """How many events the recording of the terminal is made of."""
@@ -170,6 +171,11 @@ class Contents:
         self._packer.add("VERIFY.md", _GUIDE.read_bytes())
         self._packer.add("verify.py", verifier_source())
         signers = {signer.key_id, head.key_id, *(each["key_id"] for each in earlier)}
+        for commit in self._summary.commits:
+            payload = forms.provenance(run.run_id, commit)
+            signature = signer.sign(forms.signed_bytes(forms.STATEMENT_TYPE, payload))
+            self._provenance.append(forms.envelope(payload, signer.key_id, signature))
+            self._packer.add(f"attestations/commit-{commit.commit_sha}.dsse.json", self._provenance[-1])
         self._sign(signer, signers, [entry.number for entry, _ in told])
 
     def _sign(self, signer: Signer, key_ids: set[str], numbers: list[int]) -> None:
@@ -270,7 +276,10 @@ class Contents:
             "approvals": told["approvals.json"]["approvals"],
             "usage": told["usage.json"],
             "artifacts": [_linked(run_id, each) for each in self._artifacts],
-            "attestations": [{"predicateType": forms.RUN_PREDICATE, "envelope": _decode(self._envelope)}],
+            "attestations": [
+                {"predicateType": forms.RUN_PREDICATE, "envelope": _decode(self._envelope)},
+                *({"predicateType": forms.PROVENANCE, "envelope": _decode(each)} for each in self._provenance),
+            ],
             "audit": manifest["audit"],
             "zip_href": f"/api/v1/runs/{run_id}/evidence?format=zip&profile={self.profile}",
         }

@@ -82,6 +82,8 @@ def outcome_of(run: Run) -> Literal["under_way", "succeeded", "denied", "failed"
 
 def item_of(run: Run, terms: DeliveryTerms) -> Item:
     """Return the item of a delivery, as it stands."""
+    own = run.spec.runtime
+    terms = own.delivery if own is not None and own.delivery is not None else terms
     course = run.course
     came = DeliveryCourse() if course is None or course.delivery is None else course.delivery
     error = _problem(run, came)

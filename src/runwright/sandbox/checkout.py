@@ -39,8 +39,8 @@ from runwright.sandbox.copying import copy_repository
 from runwright.sandbox.git import SOURCE, Git, Limits, Listed, Taken, copied
 from runwright.sandbox.means import Means
 from runwright.sandbox.refusal import CheckoutRefused
-from runwright.sandbox.relay import Relay
-from runwright.sandbox.remote import Remotes
+from runwright.sandbox.relay import URL, Credential, Relay
+from runwright.sandbox.remote import Remotes, Way
 from runwright.sandbox.snapshot import PATH_MAX_BYTES, TreeRefused, link_target, survey
 from runwright.sandbox.snapshot import Limits as TreeLimits
 from runwright.sandbox.surely import surely, whole
@@ -178,13 +178,13 @@ class Repositories:
             certificates=self._certificates,
         )
         way, to = await remotes.find(url, shown)
-        shown = shown if to.origin == url.origin else None  # another origin hears no secret of this one
+        credential = None if shown is None or to.origin != url.origin else _reading(way, shown)
         left = [self._bounds.repository_max_bytes]
         relays: list[Relay] = []
 
         def relay(listener: socket.socket) -> Relay:
             connect = partial(remotes.connect, to)
-            made = Relay(listener, way.origin, connect=connect, most_bytes=left[0], authorization=shown)
+            made = Relay(listener, way.origin, connect=connect, most_bytes=left[0], credential=credential)
             relays.append(made)
             return made
 
@@ -204,6 +204,12 @@ class Repositories:
             contents = await git.contents(plan.oids)
             await whole(asyncio.to_thread(plan.lay, contents, into))
         return taken, plan
+
+
+def _reading(way: Way, shown: str) -> Credential:
+    """Return a credential for what git asks when it reads a repository."""
+    path = way.inside.removeprefix(URL)
+    return Credential(shown, frozenset({f"{path}/info/refs", f"{path}/git-upload-pack"}))
 
 
 def _told(taken: Taken, plan: _Plan, ref: str | None, hooks: tuple[str, ...]) -> Checkout:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 PORT = 8642
@@ -19,12 +20,19 @@ _END = b"\r\n\r\n"
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
+class Credential(NamedTuple):
+    """What is shown in requests to these paths, and in no others."""
+
+    authorization: str
+    paths: frozenset[str]
+
+
 class Relay:
     """Listens inside the sandbox; every request there, at `URL`, becomes one to `api_url`, under that host's name.
 
     A connection carries one request: its head is what names the host, and only the first is looked for. `connect` is
-    how that host is reached, where it is not the server itself; of its answers at most `most_bytes` come in. What
-    `authorization` says is added here, on the way out: who is inside neither has it nor sees it.
+    how that host is reached, where it is not the server itself; of its answers at most `most_bytes` come in. A
+    `credential` is added here, on the way out: who is inside neither has it, nor uses it for anything else.
     """
 
     def __init__(
@@ -34,9 +42,9 @@ class Relay:
         *,
         connect: Connect | None = None,
         most_bytes: int | None = None,
-        authorization: str | None = None,
+        credential: Credential | None = None,
     ) -> None:
-        self._authorization = authorization
+        self._credential = credential
         self._listener = listener
         self._to = urlsplit(api_url)
         self._secure = ssl.create_default_context() if connect is None and self._to.scheme == "https" else None
@@ -74,7 +82,7 @@ class Relay:
         head = await reader.readuntil(_END)
         theirs, ours = await self._connect()
         try:
-            ours.write(addressed(head, self._to.netloc.rpartition("@")[2], self._authorization))
+            ours.write(addressed(head, self._to.netloc.rpartition("@")[2], self._credential))
             sending = asyncio.create_task(_pump(reader, ours))
             try:
                 await _pump(theirs, writer, self._takes)
@@ -104,13 +112,19 @@ def inside(api_url: str) -> str:
     return URL + urlsplit(api_url).path.rstrip("/")
 
 
-def addressed(head: bytes, host: str, authorization: str | None = None) -> bytes:
+def addressed(head: bytes, host: str, credential: Credential | None = None) -> bytes:
     """Return the head of a request as it goes to `host`: under that name, and as the only one of its connection."""
     start, *fields = head.removesuffix(_END).split(b"\r\n")
-    dropped = (b"host", b"connection", b"keep-alive", *([b"authorization"] if authorization else []))
+    dropped = (b"host", b"connection", b"keep-alive", *([b"authorization"] if credential else []))
     kept = [field for field in fields if field.partition(b":")[0].strip().lower() not in dropped]
-    kept += [b"Authorization: " + authorization.encode()] if authorization else []
+    if credential is not None and _asked(start) in credential.paths:
+        kept.append(b"Authorization: " + credential.authorization.encode())
     return b"\r\n".join([start, b"Host: " + host.encode(), *kept, b"Connection: close"]) + _END
+
+
+def _asked(start: bytes) -> str:
+    """Return the path of a request, as it was written."""
+    return start.decode("latin-1").split(" ")[1].partition("?")[0] if start.count(b" ") == 2 else ""
 
 
 async def _pump(
