@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,3 +112,25 @@ async def test_a_key_counts_only_what_it_may_see(server: Served) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "PROJECTS_NOT_FOUND")
     stranger = await server.key("runs:read")
     assert (await stranger.get(PATH)).status_code == 403
+
+
+async def test_an_erasure_takes_the_repository_of_a_run_out_of_the_list_whether_it_was_counted_or_not(tmp_path: Path):
+    async with serving(tmp_path, outbox_s=600, repository_roots="/srv") as served:
+        early, late = [await refused_checkout(served) for _ in range(2)]
+        await ok(served.admin.post(f"/v1/runs/{early}/erase"))
+        await served.house.services.engine.operations.outbox.loop._once()
+        assert await repositories(served) == {early: None, late: "/srv/customer"}
+        await ok(served.admin.post(f"/v1/runs/{late}/erase"))
+        assert await repositories(served) == {early: None, late: None}
+
+
+async def repositories(served: Served) -> dict[str, str | None]:
+    return {row["run_id"]: row["repo"] for row in await ok(served.admin.get(f"{PATH}/runs"))}
+
+
+async def refused_checkout(served: Served) -> str:
+    """Return a run that has ended for want of its repository."""
+    made = await ok(served.admin.post("/api/v1/runs", json={"repo": "/srv/customer"}), 201)
+    while (await ok(served.admin.get(f"/api/v1/runs/{made['run_id']}/status")))["ended_at"] is None:
+        await asyncio.sleep(0)
+    return str(made["run_id"])

@@ -15,8 +15,11 @@ from runwright.domain import outcome as o
 from runwright.domain.events import Draft
 from runwright.domain.instants import DAY_US, EPOCH, HOUR_US
 from runwright.domain.kpi import Metric, Window, hour_after
+from runwright.domain.kpi_sums import Place, Sums
 from runwright.domain.redaction import Redactor
 from runwright.engine.kpi import Order, Report
+from runwright.store.base import Transaction
+from runwright.store.queries import kpi as sql
 from tests.domain import kpi_golden as golden
 from tests.engine.agents import agent_run
 from tests.engine.world import PROJECT, World, failed
@@ -281,3 +284,28 @@ async def test_the_windows_lie_side_by_side_and_end_with_the_hour_that_runs(open
     assert found.compare.until > now
     assert (found.compare.days, found.baseline.days, found.baseline.until) == (3, 5, found.compare.since)
     assert found.history_from is None
+
+
+async def test_an_answer_with_many_groups_is_added_up_beside_the_event_loop(open_world):
+    world = await open_world()
+    await play_one(world, 1)
+    await settle(world)
+    asked, loop = order(world, group_by="repo"), asyncio.get_running_loop()
+    (one,) = await world.engine.operations.kpi.runs(asked, Window(asked.as_of - DAY_US, asked.as_of), {}, 10)
+    sums = Sums()
+    sums.take([one])
+
+    async def many(tx: Transaction) -> None:
+        for number in range(300):
+            place = Place("org_1", "", "repo", f"/srv/{number}", "hour", one.hour_at)
+            await tx.fetch(sql.INSERT_SUMS, **msgspec.structs.asdict(place), sums=sql.encoded(sums))
+
+    await world.store.write(many)
+    answering = asyncio.create_task(world.engine.operations.kpi.report(asked))
+    began = last = loop.time()
+    longest = 0.0
+    while not answering.done():
+        await asyncio.sleep(0)
+        longest, last = max(longest, loop.time() - last), loop.time()
+    assert (await answering).groups_total == 300
+    assert longest < (last - began) / 3, "nobody else was served meanwhile"

@@ -13,7 +13,7 @@ from runwright.engine.reader import Reader
 from runwright.errors import Conflict
 from runwright.store import audit
 from runwright.store.base import Record, Store, Transaction
-from runwright.store.queries import approvals
+from runwright.store.queries import approvals, kpi
 from runwright.store.queries import erasure as sql
 from runwright.store.queries.memory import FORGET_RUN
 
@@ -88,6 +88,7 @@ class Eraser:
             await tx.fetch(sql.ERASE_DELIVERIES, row=run_id)
             await tx.fetch(sql.DELETE_VALUES, row=run_id)
             await tx.fetch(approvals.ERASE, row=run_id)
+            await tx.fetch(kpi.ERASE, row=run_id, row_org_id=spec.org_id, row_ended_at=record.run.finished_at)
             await tx.fetch(FORGET_RUN, row=run_id)
             entry = msgspec.structs.asdict(receipt(seq, head, root, left))
             await audit.append(tx, spec.org_id, actor.label, ACTION, run_id, entry)

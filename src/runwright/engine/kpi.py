@@ -6,11 +6,13 @@ is kept as one row (so that every number leads to its runs) and added up in the 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
 import msgspec
+from msgspec.structs import replace
 
 from runwright.clock import Clock
 from runwright.domain import kpi
@@ -20,11 +22,13 @@ from runwright.domain.kpi_facts import Fact, Log, fact, read_log, wants_log
 from runwright.domain.kpi_sums import WHOLE, WIDTHS, Place, Sums, fold, pieces
 from runwright.domain.rollups import End, Moves
 from runwright.domain.run import LIVE
-from runwright.store.base import Readings, Store, Transaction
+from runwright.store.base import Readings, Row, Store, Transaction
 from runwright.store.queries import kpi as sql
 from runwright.store.queries.auth import PROJECT_IDS
 from runwright.store.queries.rollups import DEPTHS_OF_ORGANIZATION, DEPTHS_OF_PROJECT
 
+AT_ONCE = 32
+"""So many sums are added up on the event loop; more go beside it: there may be one for each repository and hour."""
 ENDS = {f"run.{state}": state for state in ("completed", "failed", "cancelled", "expired")}
 
 
@@ -135,8 +139,11 @@ class Kpi:
         found: dict[str, Sums] = {}
         for piece in pieces(window.since, window.until):
             named = _named(order, dimension, piece.grain)
-            for label, stored in await own.fetch(sql.SUMS, **named, since=piece.since, until=piece.until):
-                found.setdefault(label, Sums()).merge(sql.decoded(stored))
+            rows = await own.fetch(sql.SUMS, **named, since=piece.since, until=piece.until)
+            if len(rows) > AT_ONCE:
+                await asyncio.to_thread(_merge, found, rows)
+            else:
+                _merge(found, rows)
         return found
 
     async def _groups(
@@ -148,19 +155,13 @@ class Kpi:
         labels = sorted({*compare, *baseline})
         ended = {label: sum(each[label].ended for each in (compare, baseline) if label in each) for label in labels}
         shown = sorted(labels, key=lambda label: (-ended[label], label))[: self._groups_max]
-        groups = [
-            Group(
-                label,
-                ended[label],
-                kpi.compared(
-                    Counted(windows[0], compare.get(label, Sums())),
-                    Counted(windows[1], baseline.get(label, Sums())),
-                    history_from,
-                ),
-            )
-            for label in shown
-        ]
-        return groups, len(labels)
+
+        def group(label: str) -> Group:
+            now, before = compare.get(label, Sums()), baseline.get(label, Sums())
+            counted = Counted(windows[0], now), Counted(windows[1], before)
+            return Group(label, ended[label], kpi.compared(*counted, history_from))
+
+        return await asyncio.to_thread(lambda: [group(label) for label in shown]), len(labels)
 
     async def _history_from(self, own: Readings, order: Order) -> int | None:
         rows = await own.fetch(sql.FIRST_AT, **_named(order, WHOLE, "hour"), limit=1)
@@ -180,6 +181,11 @@ class Kpi:
         return sum(count for state, count in rows if state in LIVE)
 
 
+def _merge(found: dict[str, Sums], rows: Sequence[Row]) -> None:
+    for label, stored in rows:
+        found.setdefault(label, Sums()).merge(sql.decoded(stored))
+
+
 def _named(order: Order, dimension: str, grain: str) -> dict[str, str]:
     return {
         "row_org_id": order.org_id,
@@ -195,7 +201,19 @@ async def _facts(tx: Transaction, ends: Sequence[End]) -> list[Fact]:
     wanted |= dict.fromkeys(name for end in ends if end.replay_of for name in (end.run_id, end.replay_of))
     logs = await _logs(tx, [*wanted])
     formers = await _formers(tx, [end.replay_of for end in ends if end.replay_of], logs)
-    return [fact(end, logs.get(end.run_id, Log()), formers.get(end.replay_of or "")) for end in ends]
+    erased = await _erased(tx, [end.run_id for end in ends if end.repo is not None])
+    known = [replace(end, repo=None) if end.run_id in erased else end for end in ends]
+    return [fact(end, logs.get(end.run_id, Log()), formers.get(end.replay_of or "")) for end in known]
+
+
+async def _erased(tx: Transaction, run_ids: Sequence[str]) -> set[str]:
+    """Return the runs whose data were erased before they were counted; no other is erased until this is committed."""
+    found: set[str] = set()
+    for first in range(0, len(run_ids), sql.TOGETHER):
+        part = run_ids[first : first + sql.TOGETHER]
+        rows = await tx.fetch(sql.erased(len(part)), **sql.named(part))
+        found |= {run_id for run_id, erased_at in rows if erased_at is not None}
+    return found
 
 
 async def _logs(tx: Transaction, run_ids: Sequence[str]) -> dict[str, Log]:

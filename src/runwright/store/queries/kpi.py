@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     insert,
     literal_column,
+    null,
     or_,
     select,
     update,
@@ -31,7 +32,7 @@ from runwright.store.base import Row
 from runwright.store.kpi_tables import kpi_runs, kpi_sums
 from runwright.store.queries.shapes import inserting
 from runwright.store.query import Query
-from runwright.store.tables import run_events
+from runwright.store.tables import run_events, runs
 
 TOGETHER = 50
 """Most runs that one statement reads or writes."""
@@ -175,6 +176,26 @@ def event(row: Row) -> Told:
     """Return what a row of `told` tells."""
     return Told(*row)
 
+
+@lru_cache(maxsize=TOGETHER)
+def erased(count: int) -> Query:
+    """Return the statement that reads when the data of so many runs were erased, and holds up who would erase them."""
+    of_these = runs.c.run_id.in_([bindparam(f"run_{number}", type_=Text) for number in range(count)])
+    return Query(
+        select(runs.c.run_id, runs.c.erased_at).where(of_these).order_by(runs.c.run_id).with_for_update(read=True)
+    )
+
+
+ERASE = Query(
+    update(kpi_runs)
+    .where(
+        _r.org_id == bindparam("row_org_id"),
+        _r.ended_at == bindparam("row_ended_at"),
+        _r.run_id == bindparam("row"),
+    )
+    .values(repo=null())
+)
+"""Forget the repository of a run that is counted: it is the one thing there that a person wrote."""
 
 END_OF_LOG = Query(
     select(_e.type, _e.data).where(_e.run_id == bindparam("run_id")).order_by(_e.seq.desc()).limit(literal_column("1"))
