@@ -50,6 +50,8 @@ async def test_scenario_6_of_two_approvers_one_denies_and_the_run_ends_denied(se
     assert (await ok(deciding(grace, found, "deny", **seen)))["status"] == "denied"
     ended = await status(server, found["run_id"], "completed", "failed")
     assert (ended["status"], ended["stop"]["code"], ended["gate_status"]) == ("completed", "APPROVAL_DENIED", "blocked")
+    assert [step["status"] for step in ended["summaries"]["steps"]] == ["denied", "pending"]
+    assert "0 of 2 steps were done" in ended["summaries"]["narrative"]
 
 
 async def test_scenario_6_nobody_decides_in_time_and_the_run_ends_expired(server: Served):
@@ -72,6 +74,30 @@ async def test_scenario_6_an_approval_is_for_the_steps_that_it_showed_and_the_ne
     await no(deciding(ada, second, subject_sha256=first["subject_sha256"]), 409, "SUBJECT_CHANGED")
     await ok(deciding(ada, second, subject_sha256=second["subject_sha256"]))
     assert (await status(server, first["run_id"], "completed", "failed"))["stop"]["code"] == "NONE"
+
+
+async def test_steps_that_people_could_not_be_shown_are_refused_before_anything_is_done(server: Served):
+    many = [{"kind": "command", "command": ["echo", "x" * 32_000]} for _ in range(8)]
+    answer = await server.admin.post("/api/v1/runs", json={"steps": [ASK, *many]})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["details"]["fields"][0]["path"]) == (422, "VALIDATION", "steps")
+    await ok(server.admin.post("/api/v1/runs", json={"steps": [*many, ASK]}), 201)
+
+
+async def test_an_order_that_people_are_just_still_shown_is_asked(server: Served):
+    almost = [{"kind": "command", "command": ["echo", "\x01" * 4_000]} for _ in range(10)]
+    assert (await asking(server, *almost))["status"] == "pending"
+
+
+async def test_who_waits_with_an_older_etag_is_answered_at_once(server: Served):
+    run_id = (await asking(server))["run_id"]
+    path = f"/api/v1/runs/{run_id}/status"
+    async with asyncio.timeout(20):
+        older = await server.admin.get(f"{path}?wait=60", headers={"if-none-match": 'W/"1"'})
+    assert (older.status_code, older.json()["status"]) == (200, "awaiting_approval")
+    held = {"if-none-match": older.headers["etag"]}
+    assert (await server.admin.get(f"{path}?wait=0.01", headers=held)).status_code == 304
+    assert (await server.admin.get(path, headers={"if-none-match": "*"})).status_code == 304
 
 
 async def test_k4_an_approval_after_the_cancel_of_a_runtime_run_is_refused_and_its_evidence_is_sealed(server: Served):

@@ -10,6 +10,7 @@ from runwright import ids
 from runwright.agents.agents import Agents
 from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import Budget
+from runwright.domain.approval import SUBJECT_MAX_BYTES
 from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.job_terms import project_limit
 from runwright.domain.repository import read_repository, require_ref
@@ -17,6 +18,7 @@ from runwright.domain.run import ORCHESTRATED, RUNTIME, Spec
 from runwright.domain.runtime_terms import (
     PIPELINES,
     WRITES,
+    ApprovalStep,
     GateTerms,
     IngestStep,
     Mode,
@@ -35,6 +37,8 @@ from runwright.governance.step_models import Models, with_model
 
 QUEUE = "runtime"
 DEFAULT = "audit"
+SHOWN_MAX_BYTES = SUBJECT_MAX_BYTES - 16_384
+"""How large the steps behind an approval may be: people are shown all of them, with the repository and the tree."""
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -152,9 +156,14 @@ def _steps(order: RuntimeOrder) -> tuple[Step, ...]:
     if order.repo is not None and not any(isinstance(step, IngestStep) for step in steps):
         steps = (IngestStep(), *steps)  # what works in a repository needs it
     try:
-        return pinned(steps)
+        steps = pinned(steps)
     except ValueError as twice:
         raise InvalidRequest.at("steps", str(twice)) from None
+    for place, step in enumerate(steps, 1):
+        if isinstance(step, ApprovalStep) and len(_canonical(steps[place:])) > SHOWN_MAX_BYTES:
+            told = f"the steps behind the approval {step.title} are too large to be shown to people: "
+            raise InvalidRequest.at("steps", f"{told}they may have {SHOWN_MAX_BYTES} bytes")
+    return steps
 
 
 def _idempotency(project: Project, order: RuntimeOrder) -> IdempotencyKey | None:
