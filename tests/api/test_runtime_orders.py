@@ -223,6 +223,7 @@ async def test_a_cancel_ends_what_runs(server: Served):
     status = await ended(server, run_id)
     assert (status["status"], status["stop"]["code"]) == ("cancelled", "MANUAL_STOP")
     assert status["evidence"]["sealed"] is True
+    assert [step["status"] for step in status["summaries"]["steps"]] == ["interrupted"]
 
 
 # --- approvals --------------------------------------------------------------------------------------------------------

@@ -188,7 +188,9 @@ def narrative(run: Run) -> str:
     assert terms is not None
     assert course is not None
     done = [step.step_id for step in course.done if step.status != "skipped"]
-    done += [] if course.open is None else [course.open.step_id]  # the report, which tells this
+    done += (
+        [course.open.step_id] if course.open is not None and course.open.kind == "report" else []
+    )  # which tells this
     where = "an empty workspace" if terms.repo is None else f"{terms.repo} at {course.head_sha or terms.ref or 'HEAD'}"
     told = [f"In the mode {terms.mode}, over {where}: {len(done)} of {len(terms.steps)} steps were done."]
     told += [

@@ -239,7 +239,7 @@ def _decided(word: str) -> Follow:
 
 def _completed(course: Course, data: bytes, at: int) -> Course:
     told = _read(data, r.RuntimeCompleted)
-    done = replace(_to(course, "DONE", at), open=None, gate_status=told.gate_status)
+    done = replace(_to(course, "DONE", at), gate_status=told.gate_status)
     return replace(done, stop=Stop(told.stop_code, told.detail or ""))
 
 

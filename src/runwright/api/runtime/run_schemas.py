@@ -95,7 +95,7 @@ class GateSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a step stands: `pending`, `running`, or how it ended."""
+    """Where a step stands: `pending`, `running`, or how it ended; `interrupted`: the run ended in the middle of it."""
 
     id: str
     kind: str
@@ -225,7 +225,8 @@ class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     wait: Annotated[float, Meta(ge=0, le=60, description="Wait at most so many seconds for something new.")] = 0
     since_seq: Annotated[
-        Annotated[int, Meta(ge=0, le=10**15)] | None, Meta(description="What is new comes after this; default: now.")
+        Annotated[int, Meta(ge=0, le=10**15)] | None,
+        Meta(description="What is new comes after this; default: after `If-None-Match`, or now."),
     ] = None
 
 

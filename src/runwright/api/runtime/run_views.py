@@ -93,7 +93,7 @@ def run_view(run: Run, now: int) -> wire.RuntimeRun:
         summaries=wire.Summaries(
             findings=_findings(course),
             gates=_gates(course, terms),
-            steps=_steps(course, terms),
+            steps=_steps(run, course),
             usage=_usage(run),
             budget=_budget(run, course, now),
             narrative=course.narrative,
@@ -143,22 +143,32 @@ def _gates(course: Course, terms: RuntimeTerms | None) -> list[wire.GateSummary]
     ]
 
 
-def _steps(course: Course, terms: RuntimeTerms | None) -> list[wire.StepSummary]:
-    return [_step(course, step) for step in (terms.steps if terms else ())]
+def _steps(run: Run, course: Course) -> list[wire.StepSummary]:
+    terms = run.spec.runtime
+    return [_step(run, course, step) for step in (terms.steps if terms else ())]
 
 
-def _step(course: Course, step: Step) -> wire.StepSummary:
+def _step(run: Run, course: Course, step: Step) -> wire.StepSummary:
     done = next((each for each in course.done if each.step_id == step.ident), None)
-    running = course.open is not None and course.open.step_id == step.ident
     return wire.StepSummary(
         id=step.ident,
         kind=kind_of(step),
         name=step.title,
-        status=done.status if done is not None else "running" if running else "pending",
+        status=_undone(run, course, step) if done is None else done.status,
         exit_code=None if done is None else done.exit_code,
         duration_ms=None if done is None else done.duration_ms,
         detail="" if done is None else done.detail,
     )
+
+
+def _undone(run: Run, course: Course, step: Step) -> str:
+    """Return where a step stands that has not ended: what people refused, and what an ended run left, goes no more."""
+    if course.open is None or course.open.step_id != step.ident:
+        return "pending"
+    if not run.terminal:
+        return "running"
+    word = course.decided.get(course.open.checkpoint_id or "")
+    return word if word in ("denied", "expired") else "interrupted"
 
 
 def _usage(run: Run) -> wire.UsageSummary:

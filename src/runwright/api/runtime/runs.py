@@ -7,6 +7,7 @@ import contextlib
 from typing import Any
 
 from runwright.api.context import Call
+from runwright.api.files import is_held
 from runwright.api.idempotency import HEADERS, idempotency_key
 from runwright.api.pages import Page
 from runwright.api.routing import Reply, Routes
@@ -97,17 +98,19 @@ async def list_runtime_runs(call: Call, query: wire.RuntimeRunsQuery) -> Page[wi
 async def get_runtime_status(call: Call, run_id: str, query: wire.StatusQuery) -> Reply[wire.RuntimeRun] | Reply[None]:
     """Return where a run of any kind stands; its status is in the words of the surface that made it.
 
-    With `wait` it answers when something has happened after `since_seq`, or so many seconds have passed.
+    With `wait` it answers when something has happened after `since_seq`, or so many seconds have passed. Who names an
+    ETag and no `since_seq` waits for what comes after that.
     """
     reader = call.services.engine.reader(call.actor)
     run = (await reader.run(run_id)).run
-    since = run.seq if query.since_seq is None else query.since_seq
-    if query.wait and not run.terminal and run.seq <= since:
+    asked, since = call.header("if-none-match"), query.since_seq
+    new = run.seq > since if since is not None else asked is not None and not is_held(asked, str(run.seq))
+    if query.wait and not run.terminal and not new:
         async with call.departure() as gone:
             await _moved(call, run, query.wait, gone)
         run = (await reader.run(run_id)).run
     etag = {"etag": f'W/"{run.seq}"'}
-    if etag["etag"] in (call.header("if-none-match") or ""):
+    if is_held(asked, str(run.seq)):
         return Reply(None, status=304, headers=etag)
     return Reply(run_view(run, call.services.clock.now()), headers=etag)
 
