@@ -71,6 +71,22 @@ def test_scenario_8_an_edit_around_a_finding_leaves_it_unchanged(change) -> None
     assert (states(compared), compared.fixed) == (["unchanged"], ())
 
 
+def test_scenario_8_lines_above_the_first_line_of_a_file_leave_its_finding_unchanged() -> None:
+    top = "os.system(command)\n\nX = 1\nY = 2\n"
+    compared = compare(look(("a.py", "# a line\n" * 50 + top)), baseline_of(("a.py", top)))
+    assert (states(compared), compared.fixed) == (["unchanged"], ())
+
+
+def test_a_secret_in_the_place_of_another_is_new() -> None:
+    def found(near: str) -> list[Finding]:
+        match = Match(rule_id="secrets:aws_key_id", severity="P0", message="m", tool="secrets", file="a.py", line=3)
+        return findings([msgspec.structs.replace(match, window=near, symbol="f")])
+
+    known = renewed(compare(found("old = [redacted:aws_key_id]"), Baseline()))
+    assert states(compare(found("old = [redacted:aws_key_id]"), known)) == ["unchanged"]
+    assert states(compare(found("other = [redacted:aws_key_id]"), known)) == ["new"]
+
+
 def test_scenario_8_what_is_fixed_is_fixed_and_what_comes_back_is_a_regression() -> None:
     first = baseline_of(("a.py", CODE))
     fixed = compare(look(("a.py", CODE.replace("os.system(command)", "run(path)"))), first)

@@ -48,6 +48,11 @@ def test_scenario_8_fifty_lines_above_another_indentation_and_another_literal_ar
     assert named(replace(match(), severity="P3", message="other words")).fingerprint == before.fingerprint
 
 
+def test_a_comment_is_no_heading_but_in_a_document() -> None:
+    lines = ["# a title", "x = 1"]
+    assert (symbol(lines, 2, "a.py"), symbol(lines, 2, "a.md")) == ("", "a title")
+
+
 def test_scenario_8_a_renamed_file_keeps_the_key_of_its_content_and_the_symbol():
     before, after = named(match()), named(match(file="b/c.py"))
     assert after.fingerprint != before.fingerprint

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from runwright.domain.finding import Finding, Match, findings
+from runwright.domain.finding import Finding, Match, findings, rules_of
 from runwright.domain.gating import Coverage, GateOutcome, Judged, Verdict, judge, verdict
 from runwright.domain.policy_file import PolicyFile, read_policy
 from runwright.domain.suppressions import Suppressions, read_suppressions
@@ -50,6 +50,14 @@ def test_a_finding_counts_by_its_severity(severity: str, decision: str) -> None:
 @pytest.mark.parametrize(("behavior", "decision"), [("deny", "blocks"), ("ask", "asks"), ("allow", "warns")])
 def test_the_behaviour_of_its_gate_counts(behavior: str, decision: str) -> None:
     assert decide(found(), f"gates: [{{id: security, behavior: {behavior}}}]").decision == decision
+
+
+def test_of_two_gates_whose_scanners_found_it_the_stricter_counts() -> None:
+    gates = "gates: [{id: security, behavior: allow}, {id: static_analysis, config: {ruff: true}, behavior: ask}]"
+    both = found("P1", "bandit:B602", sources=("bandit", "ruff"))
+    assert rules_of(both) == {"bandit:B602", "ruff:S602"}
+    assert decide(both, gates).decision == "asks"
+    assert decide(found("P1", "bandit:B602"), gates).decision == "warns"
 
 
 @pytest.mark.parametrize(("state", "decision"), [("new", "blocks"), ("regressed", "blocks"), ("unchanged", "known")])

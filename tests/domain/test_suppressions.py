@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from runwright.domain.finding import Finding, Match, findings
 from runwright.domain.suppressions import Suppressions, read_suppressions
@@ -30,6 +31,12 @@ def test_one_covers_what_has_all_that_it_names() -> None:
     assert read(f"  - {{path: src/**, {WHOLE}}}").of(found) is not None
     assert read(f"  - {{path: src/**, rule: bandit:B101, {WHOLE}}}").of(found) is None
     assert read(f"  - {{fingerprint: {'0' * 64}, {WHOLE}}}").of(found) is None
+
+
+def test_a_rule_is_named_as_any_of_those_who_found_it_call_it() -> None:
+    both = replace(finding(), sources=("bandit", "ruff"))
+    assert read(f"  - {{rule: 'ruff:S608', {WHOLE}}}").of(both) is not None
+    assert read(f"  - {{rule: 'ruff:S608', {WHOLE}}}").of(finding()) is None
 
 
 def test_one_that_covers_nothing_is_told() -> None:

@@ -11,7 +11,8 @@ from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
-from runwright.cli.exits import CommandError, UsageError
+from runwright.cli.exits import UsageError
+from runwright.cli.written import write_whole
 from runwright.governance.verifier.report import NotABundle
 from runwright.governance.verifier.verify import told as told_of
 from runwright.governance.verifier.verify import verify as verify_bundle
@@ -161,14 +162,4 @@ def _written(pieces: Iterable[bytes], output: Path | None, *, binary: bool = Tru
         for piece in pieces:
             sys.stdout.buffer.write(piece)
         return
-    beside = output.with_name(f".{output.name}.partial")
-    try:
-        with beside.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-        beside.replace(output)
-    except OSError as failure:
-        raise CommandError(f"{output} cannot be written: {failure.strerror}", "Name another file.") from None
-    finally:
-        beside.unlink(missing_ok=True)
-    printing.note(f"{output} is written")
+    write_whole(output, pieces)

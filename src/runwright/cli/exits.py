@@ -12,7 +12,8 @@ BY_STATE: dict[str, int] = {"completed": OK, "failed": FAILED, "cancelled": CANC
 
 TABLE = """
 Exit codes: 0 done · 1 it failed (the server refused, a run that was followed failed, a check failed) · 2 wrong usage or
-settings · 3 a run that was followed was cancelled · 4 it expired · 130 interrupted
+settings · 3 a run that was followed was cancelled · 4 it expired · 130 interrupted; of `gate run` also 10 no model
+answers · 12 a fork is blocked · 13 people must approve
 """
 
 

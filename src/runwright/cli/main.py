@@ -52,6 +52,8 @@ COMMANDS = (
     ("usage", "usage:usage", "Show what the models of agent runs used and cost."),
     ("kpi", "kpi:app", "Compare two windows of ended runs, and list the runs behind a number."),
     ("budgets", "budgets:app", "List, read, set and remove the budgets that agent runs share."),
+    ("gate", "gate:app", "Judge a repository here, by its own policy, without a server."),
+    ("baseline", "baseline:app", "Write, compare and show the findings that were there before."),
     ("evidence", "evidence:app", "Export, verify and inspect the evidence of runs."),
     ("artifacts", "artifacts:app", "Upload bytes, and download them by their digest."),
     ("keys", "keys:app", "List, make, rotate and revoke API keys."),

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from runwright.domain.finding import BaselineState, Finding, Severity, family
 from runwright.domain.policy_terms import Part
 from runwright.domain.policy_text import read_written
+from runwright.domain.scan_rules import SECRETS
 
 FILE = ".runwright/baseline.json"
 VERSION = 1
@@ -118,8 +119,13 @@ def _around(rule_id: str, content_key: str, *where: str) -> Key:
 
 
 def _within(rule_id: str, symbol: str, content_key: str, file: str) -> Key:
-    """Return what a finding of a function has in common with another; one of a whole file has its file alone."""
-    return (family(rule_id), symbol, file) if symbol or not content_key else None
+    """Return what a finding has in common with another of its function, or of no function of its file.
+
+    A secret has nothing: another one in the same place is another one.
+    """
+    if content_key and rule_id.startswith(f"{SECRETS}:"):
+        return None
+    return (family(rule_id), symbol, file)
 
 
 def _matched(

@@ -32,8 +32,10 @@ _SYMBOL = re.compile(
 )
 _TWINS = re.compile(r"(?:bandit:B|ruff:S)(?P<number>\d{3})")
 """Ruff has the rules of bandit under bandit's numbers."""
+_LETTERS = {"bandit": "B", "ruff": "S"}
 _NEAR = 64
 """With so many places before it in its file, of its family, is a match compared."""
+_WITH_HEADINGS = (".md", ".markdown", ".mdx")
 _HEADING = re.compile(r"(?P<marks>#{1,6})\s+(?P<name>[^\n]{1,120})")
 
 
@@ -133,6 +135,16 @@ def family(rule_id: str) -> str:
     return rule_id.rpartition(":")[2]
 
 
+def rules_of(finding: Finding) -> frozenset[str]:
+    """Return the rules by which it was found: its own, and what its other sources call the same."""
+    twin = _TWINS.fullmatch(finding.rule_id)
+    if twin is None:
+        rule = family(finding.rule_id)
+        return frozenset({finding.rule_id, *(f"{source}:{rule}" for source in finding.sources)})
+    named = {tool: f"{tool}:{letter}{twin['number']}" for tool, letter in _LETTERS.items()}
+    return frozenset({finding.rule_id, *(named[source] for source in finding.sources if source in named)})
+
+
 def _neighbourhood(match: Match) -> bytes:
     return _scheme(family(match.rule_id), match.file, match.symbol, _window_hash(match))
 
@@ -191,12 +203,13 @@ def window(lines: Sequence[str], first: int, last: int) -> str:
     return "\n".join((*before, *lines[first - 1 : last], *after))
 
 
-def symbol(lines: Sequence[str], line: int) -> str:
-    """Return what the line stands in: classes and functions around it by their indentation, else its heading.
+def symbol(lines: Sequence[str], line: int, file: str = "") -> str:
+    """Return what the line stands in: classes and functions around it by their indentation; in Markdown its heading.
 
     It is read from the lines alone, as a parser is more than a stranger's file should be given.
     """
     names: list[str] = []
+    headings = file.lower().endswith(_WITH_HEADINGS)  # elsewhere it is a comment, which comes and goes
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     depth = len(here) - len(here.lstrip()) if here.strip() else 1 << 30
     for each in reversed(lines[max(0, line - _LINES_BACK) : line]):
@@ -206,6 +219,6 @@ def symbol(lines: Sequence[str], line: int) -> str:
             depth = len(found["indent"])
             if depth == 0:
                 break
-        elif not names and (title := _HEADING.match(each)):
+        elif headings and not names and (title := _HEADING.match(each)):
             return title["name"].strip()
     return ".".join(reversed(names))

@@ -11,9 +11,10 @@ from typing import Literal
 
 import msgspec
 
-from runwright.domain.finding import Finding
+from runwright.domain.finding import Finding, rules_of
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.policy_gates import JUDGE
+from runwright.domain.policy_terms import Behavior
 from runwright.domain.suppressions import Suppression, Suppressions
 from runwright.domain.verdict import GateStatus
 
@@ -97,13 +98,20 @@ def _judged(finding: Finding, policy: PolicyFile, suppressions: Suppressions, sc
             return Judged(finding=finding, decision="dropped", reason="the model was not sure enough")
         if not _may_block(finding, policy, scanned):
             return Judged(finding=finding, decision="warns", reason="only a model found it")
-    behavior = policy.behavior(finding.rule_id)
+    behavior = _strictest(finding, policy)
     if severity in policy.blocking:
         if behavior == "deny":
             return Judged(finding=finding, decision="blocks")
         decision: Decision = "asks" if behavior == "ask" else "warns"
         return Judged(finding=finding, decision=decision, reason=f"its gate says {behavior}")
     return Judged(finding=finding, decision="warns" if severity in policy.warning else "told")
+
+
+def _strictest(finding: Finding, policy: PolicyFile) -> Behavior:
+    """Return what the gates of all who found it say: the strictest counts."""
+    said = {policy.behavior(rule) for rule in rules_of(finding)}
+    order: tuple[Behavior, ...] = ("deny", "ask", "allow")
+    return next(each for each in order if each in said)
 
 
 def _by_models(finding: Finding) -> bool:

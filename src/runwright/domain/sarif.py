@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"P0": "error", "P1": "error", "P2": "warning", "P3": "note"}
@@ -12,11 +13,18 @@ _BASELINES = {"new": "new", "unchanged": "unchanged", "fixed": "absent", "regres
 
 
 def sarif(
-    run_id: str, version: str, findings: Sequence[Mapping[str, Any]], *, succeeded: bool, scanned: bool
+    run_id: str,
+    version: str,
+    findings: Sequence[Mapping[str, Any]],
+    *,
+    succeeded: bool,
+    scanned: bool,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the log of one run; `scanned` tells whether anything looked for findings."""
-    rules = sorted({_rule(each) for each in findings})
+    """Return the log of one run; `scanned` tells whether anything looked, `warnings` what did not look or see all."""
+    rules = {rule: index for index, rule in enumerate(sorted({_rule(each) for each in findings}))}
     notes = [] if scanned else [{"level": "note", "message": {"text": "No scanner ran in this run."}}]
+    notes += [{"level": "warning", "message": {"text": text}} for text in warnings]
     driver = {
         "name": "Runwright",
         "semanticVersion": version,
@@ -31,7 +39,7 @@ def sarif(
                 "automationDetails": {"id": run_id},
                 "columnKind": "unicodeCodePoints",
                 "invocations": [{"executionSuccessful": succeeded, "toolExecutionNotifications": notes}],
-                "results": [_result(each, rules.index(_rule(each))) for each in findings],
+                "results": [_result(each, rules[_rule(each)]) for each in findings],
             }
         ],
     }
@@ -67,7 +75,7 @@ def _result(finding: Mapping[str, Any], index: int) -> dict[str, Any]:
 def _locations(finding: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not finding.get("file"):
         return []
-    place: dict[str, Any] = {"artifactLocation": {"uri": str(finding["file"])}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(str(finding["file"]), safe="/")}}
     line = finding.get("line")
     if isinstance(line, int) and line > 0:
         place["region"] = {"startLine": line}

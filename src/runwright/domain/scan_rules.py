@@ -91,7 +91,7 @@ def secrets(path: str, language: str, text: str, look: Callable[[str], list[Sigh
             end_line=last,
             confidence=confidence,
             window=window(lines, line, line) if count < _DESCRIBED_MAX else "",
-            symbol=symbol(lines, line) if count < _DESCRIBED_MAX else "",
+            symbol=symbol(lines, line, path) if count < _DESCRIBED_MAX else "",
         )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from runwright.domain.finding import Finding
+from runwright.domain.finding import Finding, rules_of
 from runwright.domain.globs import matches, require_glob
 from runwright.domain.policy_terms import Part
 from runwright.domain.policy_text import Written, read_written
@@ -45,7 +45,7 @@ class Suppression(Part, frozen=True):
         name = None if self.fingerprint is None else self.fingerprint.removeprefix("fnd_")
         return (
             (name is None or finding.fingerprint.startswith(name))
-            and (self.rule is None or finding.rule_id == self.rule)
+            and (self.rule is None or self.rule in rules_of(finding))
             and (self.path is None or matches((self.path,), finding.file))
         )
 

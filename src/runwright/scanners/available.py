@@ -56,7 +56,7 @@ class Scanners(msgspec.Struct, frozen=True):
         found: list[Scanner] = []
         for name, said in policy.scanners.items():
             if said.enabled and name not in BUILT_IN:
-                found += [self._with(each, said, base) for each in (name, *_MORE.get(name, ()))]
+                found.append(self._with(name, said, base))
         if policy.forbid_patterns:
             found.append(Patterns(policy.forbid_patterns))
         return (*found, *self._commanded([each.name for each in found]))
@@ -119,8 +119,6 @@ _PLAIN: Mapping[str, Callable[[], Scanner]] = {
     "bandit": Bandit,
     "zizmor": Zizmor,
 }
-_MORE = {"ruff": ("ruff_lint",)}
-"""To a policy, the two sorts of ruff's rules are one scanner."""
 _RULE_ENDS = (".yml", ".yaml")
 
 

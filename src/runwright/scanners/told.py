@@ -81,7 +81,7 @@ def _match(tool: str, told: Told, lines: list[str]) -> Match:
         end_line=min(max(told.end_line, line), len(lines)) if line else 0,
         confidence=told.confidence,
         window=window(lines, line, line) if line else "",
-        symbol=symbol(lines, line) if line else "",
+        symbol=symbol(lines, line, told.path) if line else "",
     )
 
 

@@ -1,0 +1,1 @@
+"""The commands that a policy asks of a tree, beside what scanners look for."""

@@ -1,0 +1,149 @@
+"""The commands of a policy, run over a tree: what each says, twice where it says no, and what its report measured.
+
+A verdict is about the tree as it was found: after each try the tree is put back. A red gate is run once more; if it is
+green then, it is flaky, which the policy takes for red unless it says otherwise. What could not run is not green.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from runwright.clock import Clock
+from runwright.domain.coverage_report import REPORT_MAX_BYTES, NoCoverage, line_coverage
+from runwright.domain.gating import GateOutcome, Tried
+from runwright.domain.policy_file import PolicyFile
+from runwright.domain.policy_terms import CoverageReport, QualityGate
+from runwright.domain.redaction import Redactor
+from runwright.sandbox import beneath
+from runwright.sandbox.child import NotStarted
+from runwright.sandbox.command import Command, Ended
+from runwright.sandbox.scanner import Ground
+
+NOT_FOUND = (126, 127)
+"""What a shell ends with where there is no such program, or none that may be run."""
+TOLD_MAX = 4_000
+Status = Literal["green", "red", "not_run"]
+
+
+class Bench(Ground, Protocol):
+    """A workspace in which commands may do what they like, and that can be put back as it was."""
+
+    async def put_back(self) -> None:
+        """Forget what was changed."""
+        ...
+
+
+class GateBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command of a gate may use, and what it is given."""
+
+    memory_bytes: int
+    cpus: int
+    output_max_bytes: int = 1 << 20
+    env: Mapping[str, str] = {}
+    programs: Mapping[str, tuple[str, ...]] = {}
+
+
+async def run_gates(
+    policy: PolicyFile, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
+) -> tuple[GateOutcome, ...]:
+    """Run the quality gates of a policy, one after the other."""
+    return tuple([await run_gate(each, policy, bench, bounds, redactor, clock) for each in policy.quality_gates])
+
+
+async def run_gate(
+    gate: QualityGate, policy: PolicyFile, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
+) -> GateOutcome:
+    """Run one gate, and once more if it is red; both are recorded. The tree is as it was, then."""
+    if not policy.commands.allows(gate.command):
+        return _outcome(gate, [_untried(redactor, "the policy lets this program not be run")], None, "")
+    tried: list[Tried] = []
+    while len(tried) < 2:
+        one, share, why = await _try(gate, bench, bounds, redactor, clock)
+        tried.append(one)
+        if one.status != "red":
+            break
+    return _outcome(gate, tried, share, why)
+
+
+def _outcome(gate: QualityGate, tried: Sequence[Tried], share: float | None, why: str) -> GateOutcome:
+    last = tried[-1]
+    flaky = len(tried) > 1 and last.status == "green"
+    passed = last.status == "green" and (not flaky or gate.flaky == "green")
+    detail = f"it failed and then did not ({tried[0].detail}; {last.detail})" if flaky else last.detail
+    return GateOutcome(
+        gate_id=gate.id,
+        status="flaky" if flaky else last.status,
+        passed=passed,
+        required=gate.required,
+        detail=f"{detail}; {why}" if why else detail,
+        tries=tuple(tried),
+        coverage=share,
+    )
+
+
+async def _try(
+    gate: QualityGate, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
+) -> tuple[Tried, float | None, str]:
+    command = Command(
+        words=gate.command,
+        timeout_s=gate.timeout,
+        memory_bytes=bounds.memory_bytes,
+        cpus=bounds.cpus,
+        output_max_bytes=bounds.output_max_bytes,
+        env=bounds.env,
+        programs=bounds.programs.get(gate.command[0], ()),
+    )
+    began = clock.monotonic()
+    try:
+        ended = await bench.run(command)
+    except NotStarted as missing:
+        return _untried(redactor, str(missing)), None, ""
+    else:
+        share, why = (None, "") if gate.coverage is None else _measured(gate.coverage, bench)
+    finally:
+        await bench.put_back()
+    status, detail = _said(ended, gate)
+    tried = Tried(
+        status=status,
+        exit_code=ended.status,
+        duration_ms=int((clock.monotonic() - began) * 1000),
+        detail=redactor.text(detail),
+        output=redactor.text(ended.output[-TOLD_MAX:]),
+    )
+    return tried, share, why
+
+
+def _untried(redactor: Redactor, why: str) -> Tried:
+    return Tried(status="not_run", exit_code=None, duration_ms=0, detail=redactor.text(why))
+
+
+def _said(ended: Ended, gate: QualityGate) -> tuple[Status, str]:
+    if ended.exceeded is not None:
+        kind, used, most, _ = ended.exceeded
+        return "not_run", f"it was killed at its limit of {kind}: it used {used}, and may use {most}"
+    if ended.status is None:
+        return "not_run", f"it was ended after {gate.timeout:g} s"
+    if ended.status in NOT_FOUND:
+        return "not_run", f"{gate.command[0]} is not there in the sandbox, or cannot be run ({ended.status})"
+    return ("green" if ended.status == 0 else "red"), f"it ended with the exit code {ended.status}"
+
+
+def _measured(report: CoverageReport, bench: Bench) -> tuple[float | None, str]:
+    try:
+        parts = beneath.parts_of(report.file)
+        with (
+            beneath.directory(bench.files.root, parts[:-1]) as fd,
+            os.fdopen(beneath.opened(fd, parts[-1], report.file), "rb") as file,
+        ):
+            content = file.read(REPORT_MAX_BYTES + 1)
+        if len(content) > REPORT_MAX_BYTES:
+            return None, f"its report of coverage has more than {REPORT_MAX_BYTES} bytes"
+        return line_coverage(content, report.file, report.format), ""
+    except (OSError, beneath.Outside):
+        return None, f"it left no report of coverage as {report.file}"
+    except NoCoverage as why:
+        return None, str(why)

@@ -1,0 +1,311 @@
+"""`runwright gate run` and `baseline`: a repository is judged here, by its base, with no server and no network."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from sarif.loader import load_sarif_file
+
+from runwright.sandbox import means
+from tests.cli.conftest import Call, Ended
+
+CODE = "import subprocess\n\n\ndef run(x):\n    subprocess.call(x, shell=True)\n    return eval(x)\n"
+POLICY = """
+severity_gate: {block_on: [P0, P1], soft_warn: [P2]}
+policy: {forbid_patterns: [{id: no-eval, pattern: 'eval\\(', in: '*.py', severity: P1, message: no eval}]}
+quality_gates: [{id: tests, command: [sh, check.sh]}]
+"""
+SCHEMA = Path(__file__).parents[1] / "governance/fixtures/sarif-schema-2.1.0.json"
+IDENTITY = {f"GIT_{who}_{what}": "x@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """Make a directory that others may pass, as those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="runwright-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+class Repository:
+    """A repository of the tests, and the commands that judge it."""
+
+    def __init__(self, root: Path, call: Call) -> None:
+        self.root = root
+        self._call = call
+        self.git("init", "--quiet", "--initial-branch", "main")
+
+    def git(self, *words: str) -> str:
+        """Ask git."""
+        done = subprocess.run(
+            ["git", "-C", str(self.root), *words], check=True, capture_output=True, env=os.environ | IDENTITY
+        )
+        return done.stdout.decode().strip()
+
+    def write(self, files: dict[str, str]) -> None:
+        """Write files."""
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def commit(self, files: dict[str, str] | None = None) -> str:
+        """Write files, commit all there is, and return the commit."""
+        self.write(files or {})
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "m")
+        return self.git("rev-parse", "HEAD")
+
+    def gate(self, *words: str) -> Ended:
+        """Judge it."""
+        return self._call("gate", "run", "--path", str(self.root), *words)
+
+    def judged(self, *words: str) -> dict[str, Any]:
+        """Judge it; return what programs read, and see that the exit code is the same."""
+        ended = self.gate("--format", "json", *words)
+        told: dict[str, Any] = json.loads(ended.out)
+        assert told["exit_code"] == ended.code
+        return told
+
+    def baseline(self, *words: str) -> Ended:
+        """Ask for its baseline."""
+        return self._call("baseline", *words, "--path", str(self.root))
+
+
+@pytest.fixture
+def repository(tmp_path: Path, call: Call) -> Repository:
+    """Return an empty repository, in a directory with a space."""
+    root = tmp_path / "a repository"
+    root.mkdir()
+    return Repository(root, call)
+
+
+def rules(told: dict[str, Any], decision: str) -> list[str]:
+    """Return the rules of the findings that do something, whoever of the twins bandit and ruff names them."""
+    return sorted(
+        each["rule_id"].replace("bandit:B", "ruff:S") for each in told["findings"] if each["decision"] == decision
+    )
+
+
+def test_a_repository_is_judged_by_its_policy_and_blocked_for_what_it_says(repository: Repository) -> None:
+    repository.commit({"app.py": CODE, ".runwright/policy.yaml": POLICY, "check.sh": "exit 0"})
+    told = repository.judged()
+    assert (told["status"], told["exit_code"]) == ("blocked", 1)
+    assert rules(told, "blocks") == ["policy:no-eval", "ruff:S602"]
+    assert [(gate["gate_id"], gate["status"]) for gate in told["gates"]] == [("tests", "green")]
+    scanners = {scan["scanner"]: scan["status"] for scan in told["scanners"]}
+    assert (scanners["ruff"], scanners["policy"], scanners["secrets"]) == ("completed",) * 3
+    assert told["policy"]["file"] == ".runwright/policy.yaml"
+    shown = repository.gate()
+    assert shown.code == 1
+    assert "BLOCKED" in shown.out
+    assert "policy:no-eval" in shown.out
+
+
+def test_what_is_clean_and_green_passes(repository: Repository) -> None:
+    repository.commit({"app.py": "X = 1\n", ".runwright/policy.yaml": POLICY, "check.sh": "exit 0"})
+    assert repository.gate().code == 0
+
+
+def test_a_change_is_judged_by_the_policy_of_its_base_and_its_own_is_reported(repository: Repository) -> None:
+    repository.commit({"app.py": "X = 1\n", ".runwright/policy.yaml": POLICY, "check.sh": "exit 0"})
+    weak = {
+        "app.py": CODE,
+        ".runwright/policy.yaml": "severity_gate: {block_on: [], soft_warn: []}",
+        ".runwright/suppressions.yaml": "suppressions: [{path: '**', reason: r, owner: ana, expires_at: 2099-01-01}]",
+    }
+    repository.write(weak)
+    told = repository.judged()
+    assert rules(told, "blocks") == ["policy:no-eval", "ruff:S602"]
+    assert "policy:policy-changed" in rules(told, "warns")
+    assert any("suppressions.yaml differs from the base" in note for note in told["notes"])
+    repository.git("checkout", "--quiet", "-b", "change")
+    repository.commit()
+    assert repository.judged("--base", "main")["status"] == "blocked"
+    assert repository.judged("--base", "HEAD")["status"] == "passed"
+
+
+def test_with_diff_only_what_changed_is_judged(repository: Repository) -> None:
+    repository.commit({"old.py": CODE, "app.py": "X = 1\n"})
+    assert repository.judged("--diff")["status"] == "passed"
+    repository.write({"new.py": CODE})
+    told = repository.judged("--diff")
+    assert {each["file"] for each in told["findings"]} == {"new.py"}
+    assert told["status"] == "blocked"
+
+
+def test_the_severity_from_which_it_fails_can_be_named(repository: Repository) -> None:
+    repository.commit({"app.py": "eval(input())\n"})
+    assert repository.gate().code == 0
+    assert repository.gate("--fail-severity", "P2").code == 1
+    repository.commit({"app.py": CODE})
+    assert repository.gate("--fail-severity", "none").code == 0
+
+
+def test_a_baseline_lets_a_gate_judge_what_is_new(repository: Repository) -> None:
+    repository.commit({"app.py": CODE})
+    assert repository.baseline("set").code == 0
+    repository.commit({"app.py": "# a line\n" * 50 + CODE})
+    states = repository.judged()["baseline"]
+    known = states.pop("unchanged")
+    assert (known > 1, states) == (True, {"new": 0, "regressed": 0, "fixed": 0})
+    assert (repository.gate().code, repository.baseline("diff").code) == (0, 0)
+    repository.git("mv", "app.py", "moved.py")
+    assert repository.judged()["counts"]["known"] == known
+    repository.write({"moved.py": "X = 1\n"})
+    assert repository.judged()["baseline"]["fixed"] == known
+    repository.baseline("set")
+    repository.commit()
+    repository.write({"moved.py": CODE})
+    told = repository.judged()
+    assert (told["baseline"]["regressed"], told["status"]) == (known, "blocked")
+    diff = repository.baseline("diff", "--json")
+    assert (diff.code, [row["state"] for row in json.loads(diff.out)]) == (1, ["regressed"] * known)
+    assert "fixed" in repository.baseline("show").out
+
+
+def test_a_suppression_of_the_base_counts_until_it_ends(repository: Repository) -> None:
+    hide = "suppressions: [{rule: 'ruff:S602', reason: 'no user input', owner: ana, expires_at: 2099-01-01}]"
+    repository.commit({"app.py": CODE, ".runwright/suppressions.yaml": hide})
+    told = repository.judged()
+    assert (told["status"], rules(told, "suppressed")) == ("passed", ["ruff:S602"])
+    repository.commit({".runwright/suppressions.yaml": hide.replace("2099", "2019")})
+    told = repository.judged()
+    assert told["status"] == "blocked"
+    assert any("it ended on 2019-01-01" in note for note in told["notes"])
+
+
+def test_what_a_gate_changes_is_put_back_and_what_cannot_run_is_not_green(repository: Repository) -> None:
+    gates = """
+quality_gates:
+  - {id: writes, command: [sh, -c, 'touch made; rm a.py'], required: false}
+  - {id: finds, command: [sh, -c, 'test ! -e made && test -e a.py'], required: false}
+  - {id: missing, command: [no-such-program]}
+  - {id: late, command: [sleep, '60'], timeout: 0.2, required: false}
+  - {id: net, command: [sh, -c, 'exec 3<>/dev/tcp/192.0.2.1/80'], required: false}
+"""
+    repository.commit({"a.py": "", ".runwright/policy.yaml": gates})
+    told = repository.judged()
+    assert {gate["gate_id"]: (gate["status"], len(gate["tries"])) for gate in told["gates"]} == {
+        "writes": ("green", 1),
+        "finds": ("green", 1),
+        "missing": ("not_run", 1),
+        "late": ("not_run", 1),
+        "net": ("red", 2),
+    }
+    assert told["status"] == "blocked"
+    assert not (repository.root / "made").exists()
+
+
+def test_coverage_is_read_from_where_the_gate_says_and_enforced(repository: Repository) -> None:
+    policy = """
+policy: {coverage_min: 80}
+quality_gates: [{id: tests, command: [sh, t.sh], coverage: {file: out/coverage.xml}}]
+"""
+    report = 'mkdir out; echo "<coverage lines-valid=\\"100\\" lines-covered=\\"80\\">" > out/coverage.xml'
+    repository.commit({".runwright/policy.yaml": policy, "t.sh": report})
+    assert repository.gate().code == 0
+    repository.write({"t.sh": report.replace("80", "79")})
+    told = repository.judged()
+    assert [gate["gate_id"] for gate in told["gates"] if not gate["passed"]] == ["coverage"]
+    repository.write({"t.sh": "ln -s /etc/passwd coverage.xml"})
+    assert repository.judged()["gates"][-1]["status"] == "not_run"
+
+
+@pytest.mark.parametrize(
+    ("policy", "words", "code"),
+    [
+        ("gates: [{id: llm_judge}]", [], 10),
+        ("gates: [{id: llm_judge}]\nllm_failure_policy: ignore", [], 0),
+        ("forks: block", ["--from-fork"], 12),
+        ("forks: limited", ["--from-fork"], 0),
+        ("gates: [{id: security, behavior: ask}]\napproval_mode: manual\nseverity_gate: {block_on: [P2], soft_warn: []}", [], 13),  # noqa: E501
+        ("severity_gate: {block_on: [P7]}", [], 2),
+        ("gates: [{id: security, required: true, config: {semgrep: true}}]", [], 1),
+    ],
+)  # fmt: skip
+def test_the_exit_code_says_how_it_ended(repository: Repository, policy: str, words: list[str], code: int) -> None:
+    repository.commit({"app.py": "eval(input())\n", ".runwright/policy.yaml": policy})
+    assert repository.gate(*words).code == code
+
+
+def test_an_invalid_policy_is_named_with_its_place_and_nothing_is_judged(repository: Repository) -> None:
+    repository.commit({".runwright/policy.yaml": "version: 1\nscope:\n  allowed: []\n"})
+    ended = repository.gate()
+    assert (ended.code, ended.out) == (2, "")
+    assert ".runwright/policy.yaml:3: scope.allowed: there is no such key" in ended.err
+    explicit = repository.root / "other.json"
+    explicit.write_text("{")
+    assert "other.json:1: it is no JSON" in repository.gate("--policy", str(explicit)).err
+
+
+def test_where_no_sandbox_works_nothing_is_judged(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository.commit({"app.py": CODE})
+    monkeypatch.setattr(means, "bubblewraps", list)
+    ended = repository.gate()
+    assert (ended.code, ended.out) == (2, "")
+    assert "no sandbox works here" in ended.err
+    assert "Nothing was judged" in ended.err
+
+
+def test_scenario_9_the_findings_are_sarif_that_other_tools_read(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a b.py": CODE, "gone.py": "import os\nos.system(input())\nexec(input())\n"})
+    repository.baseline("set")
+    repository.commit({"gone.py": "X = 1\n", "new.py": CODE})
+    output = tmp_path / "gate.sarif"
+    assert repository.gate("--format", "sarif", "--output", str(output)).code == 1
+    whole = json.loads(output.read_text())
+    jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(whole)
+    results = whole["runs"][0]["results"]
+    assert {each["baselineState"] for each in results} == {"new", "unchanged", "absent"}
+    assert "a%20b.py" in {each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in results}
+    warnings = [each["message"]["text"] for each in whole["runs"][0]["invocations"][0]["toolExecutionNotifications"]]
+    assert any(text.startswith("semgrep: not_run") for text in warnings)
+    read = load_sarif_file(str(output))
+    assert read.get_distinct_tool_names() == ["Runwright"]
+    assert read.get_result_count() == len(results)
+    records = {(each["Code"], each["Severity"]) for each in read.get_records()}
+    assert ("bandit:B602", "error") in records
+
+
+def test_what_lies_beside_the_repository_and_what_is_ignored_is_not_looked_at(repository: Repository) -> None:
+    repository.commit({"a.py": "", ".gitignore": "venv/\n", "venv/bad.py": CODE})
+    (repository.root / "out").symlink_to("/etc/passwd")
+    told = repository.judged()
+    assert told["counts"]["blocks"] == 0
+    assert "repository:link-leads-out" in rules(told, "warns")
+
+
+def test_a_directory_that_is_no_repository_is_judged_by_its_own_policy(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "x.py").write_text(CODE)
+    ended = call("gate", "run", "--path", str(tmp_path))
+    assert ended.code == 1
+    assert "there is no commit yet" in ended.err
+    assert call("gate", "run", "--path", str(tmp_path / "none")).code == 2
+    assert call("gate", "run", "--path", str(tmp_path), "--base", "main").code == 2
+
+
+def test_scenario_11_a_policy_with_expressions_that_never_end_elsewhere_ends(repository: Repository) -> None:
+    policy = "policy: {forbid_patterns: [{pattern: '(x+x+)+y'}, {pattern: '^(a|aa)+$', severity: P0}]}"
+    lines = "\n".join(["x" * 4_000, "a" * 4_000 + "!"] * 50)
+    repository.commit({"a.txt": lines, ".runwright/policy.yaml": policy})
+    told = repository.judged()
+    assert (told["status"], rules(told, "blocks")) == ("passed", [])
+
+
+def test_a_gate_finds_the_programs_of_an_environment_that_is_named(repository: Repository, passable: Path) -> None:
+    there = passable
+    (there / "bin").mkdir()
+    program = there / "bin" / "our-check"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    repository.commit({".runwright/policy.yaml": "quality_gates: [{id: ours, command: [our-check]}]"})
+    assert repository.gate().code == 1
+    assert repository.gate("--env", str(there)).code == 0
+    assert repository.gate("--env", str(repository.root)).code == 2
