@@ -4,6 +4,8 @@ import json
 from time import process_time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runwright.domain.guards import SWITCHES, refusals
 from tests.domain.test_guards import IGNORE, OFF, POLICY, SKIP, guards, said
@@ -378,3 +380,28 @@ def test_hostile_files_are_read_in_a_moment(path, text) -> None:
 def test_a_test_that_is_skipped_by_configuration_is_told_of_once() -> None:
     found = refusals({"pytest.ini": "[pytest]\n"}, {"pytest.ini": f"[pytest]\naddopts = --{IGNORE}=tests\n"}, POLICY)
     assert sorted(each.guard for each in found) == ["gate_edited", f"test_{SKIP}ped"]
+
+
+PATHS = (
+    "tests/test_a.py", "app.py", "conftest.py", "a.test.ts", "a_test.go", "src/a.rs", "spec/a_spec.rb", "setup.cfg",
+    "pyproject.toml", "tox.ini", "tsconfig.json", "package.json", ".eslintrc.json", "ruff.toml", "Makefile", ".bandit",
+    ".github/workflows/a.yml", ".coveragerc",
+)  # fmt: skip
+WORDS = st.sampled_from([
+    "def test_a():\n", "    assert ", "x", "==", "1", "\n", "    ", "\t", "class Test:", "@", "if False:", "return",
+    "[", "]", "{", "}", '"', "'", ":", "=", "# noqa", "[tool.mypy]", "strict", "true", "[mypy]", "%", "\\", "it(",
+    "expect(", "/*", "\r", "\x0c", "é", "uses: a/b@v1", "all: b", "export", "[[a]]", "a.b", "1e999", "-", "lambda",
+    "*", "...", "\x00",
+])  # fmt: skip
+TEXT = st.lists(WORDS, max_size=30).map("".join)
+
+
+@given(path=st.sampled_from(PATHS), before=TEXT | st.none(), after=TEXT | st.none())
+@settings(max_examples=300, deadline=None)
+def test_no_text_is_too_strange_to_be_guarded(path, before, after) -> None:
+    old, new = ({} if text is None else {path: text} for text in (before, after))
+    found = refusals(old, new, POLICY)
+    assert found == refusals(old, new, POLICY)
+    assert refusals(old, old, POLICY) == ()
+    fresh = {"tests/test_fresh.py": "def test_it():\n    assert f() == 1\n"}
+    assert [refusals(held, held | fresh, POLICY) for held in (old, new)] == [(), ()]
