@@ -21,9 +21,9 @@ def files(name: str) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): _filled(path) for path in paths}
 
 
-def answers(name: str) -> dict[str, str]:
-    """Return the answers of a scripted model that repair what the fixers cannot, by what they are about."""
-    return {path.stem: _filled(path) for path in sorted((LOOPS / name / "answers").glob("*.md"))}
+def repair(name: str) -> str:
+    """Return the answer of a scripted model that repairs what the fixers cannot."""
+    return _filled(LOOPS / name / "answers" / "repair.md")
 
 
 def sabotage(name: str) -> dict[str, str]:

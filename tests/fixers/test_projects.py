@@ -9,7 +9,7 @@ from runwright.fixers.apply import apply
 from runwright.fixers.available import available
 from runwright.sandbox.command import Command
 from runwright.scanners.available import Scanners
-from tests.fixers.projects import BOUNDS, LOOPS, NAMES, TOKEN, answers, files, read, sabotage
+from tests.fixers.projects import BOUNDS, LOOPS, NAMES, TOKEN, files, read, repair, sabotage
 from tests.scanners.ground import BOUNDS as SCAN
 from tests.scanners.ground import Tree
 
@@ -56,10 +56,9 @@ async def test_fixers_and_a_scripted_model_repair_a_project(tree: Tree, name) ->
     left = await open_findings(tree, name)
     assert fixed
     assert 0 < len(left) < len(first)
-    for answer in answers(name).values():
-        patch = read(answer, tree.files)
-        assert refusals(patch.before, patch.after, policy) == ()
-        apply(patch, tree.files, BOUNDS)
+    patch = read(repair(name), tree.files)
+    assert refusals(patch.before, patch.after, policy) == ()
+    apply(patch, tree.files, BOUNDS)
     assert [(each.rule_id, each.file, each.line) for each in await open_findings(tree, name)] == []
     assert await is_green(tree, policy)
 
