@@ -82,6 +82,7 @@ def test_an_end_without_a_newline_is_kept_and_can_be_given() -> None:
     text = "--- a/bare.txt\n+++ b/bare.txt\n@@ -1 +1 @@\n-no end\n\\ No newline at end of file\n+an end\n"
     assert over(TREE, text).after["bare.txt"] == "an end\n"
     assert refused(over, TREE, text.replace("\\ No newline at end of file\n", "")) == "mismatch"
+    assert refused(over, {"bare.txt": "no end\nbut here\n"}, text) == "mismatch"
 
 
 def test_structured_edits_replace_give_and_delete() -> None:

@@ -51,7 +51,7 @@ def run(x):
 
 async def test_ruff_fixes_what_was_found_and_what_it_calls_safe(tree: Tree) -> None:
     tree.write(
-        {"src/a b.py": CODE, "other.py": CODE, "pyproject.toml": "[tool.ruff]\nfix = false\nignore = ['F401']\n"}
+        {"src/a b.py": CODE, "other.py": CODE, "pyproject.toml": "[tool.ruff]\nforce-exclude = true\nexclude = ['*']\n"}
     )
     before = held(tree)
     findings = [
