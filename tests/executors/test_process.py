@@ -237,7 +237,7 @@ while True:
 
 
 async def test_a_fork_bomb_cannot_outrun_the_look_at_it(means: Means):
-    small = replace(means.bounds, pids_max=20)
+    small = replace(means.bounds, pids_max=20, sample_s=0.5)
     stage = Stage(Means(means.sandbox, means.workspaces, small, means.clock))
     outcome = await stage.run("python3", "-I", "-S", "-c", BOMB, memory_mb=2048)
     assert failure(outcome)[0] == "PidsLimit"
