@@ -1,7 +1,8 @@
 """Servers, workers and commands forked from a process which has loaded their code: each would load it for a second.
 
-What is forked is a process like any other: with an environment, streams and an end of its own, stopped and killed.
-`live_server.program`, the commands of the guides, and all of `tests/cli` start as anybody's do.
+What is forked is a process like any other: with an environment, streams and an end of its own, stopped and killed; it
+does not outlive who asked for it. A program asks in the words of `ASKING`: so the commands of the guides are started.
+`live_server.program`, the commands of the README and the quickstart, and all of `tests/cli` start as anybody's do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,24 @@ REPOSITORY = Path(__file__).parents[2]
 MESSAGE_MAX = 1 << 20
 PATIENCE_S = 10
 LOADED = ("runwright.serving", "runwright.cli.main", "runwright.cli.serve", "runwright.cli.worker")
+
+DOOR = "TEST_NURSERY"
+"""The environment variable that tells a program the number of the door that it was given."""
+ASKING = f"""\
+#!{sys.executable} -IS
+import json, os, signal, socket, sys
+door = socket.socket(fileno=int(os.environ["{DOOR}"]))
+mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+asked = {{"tokens": sys.argv[1:], "env": {{**os.environ}}, "cwd": os.getcwd()}}
+socket.send_fds(door, [json.dumps(asked).encode()], [1, 2, theirs.fileno(), 0])
+theirs.close()
+pid = int(mine.recv(64))
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+code = int(mine.recv(64))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+"""The program `runwright`, as the guides call it: it has another forked, and ends as that does."""
 
 
 class Forked:
@@ -81,16 +101,22 @@ async def start(tokens: list[str], env: dict[str, str], errors: int, given: int 
 
     `errors` is where its standard error goes, `given` is its standard input: nothing, if that is None.
     """
-    if not _doors:
-        _doors.append(_open())
+    here = door()
     out, out_end = os.pipe()
     status, status_end = socket.socketpair()
     asked = json.dumps({"tokens": tokens, "env": env}).encode()
     fds = [out_end, errors, status_end.fileno(), *([] if given is None else [given])]
-    socket.send_fds(_doors[0], [asked], fds)
+    socket.send_fds(here, [asked], fds)
     os.close(out_end)
     status_end.close()
-    return await Forked.of(int(_doors[0].recv(64)), out, status)
+    return await Forked.of(int(here.recv(64)), out, status)
+
+
+def door() -> socket.socket:
+    """Return where this process asks for others."""
+    if not _doors:
+        _doors.append(_open())
+    return _doors[0]
 
 
 def _open() -> socket.socket:
@@ -123,13 +149,20 @@ def _live(door: socket.socket) -> dict[str, Any] | None:
             ready = {key.fileobj for key, _ in selector.select()}
             if woken in ready:
                 woken.recv(4096)
-                _bury(children)
+                _bury(children, selector)
+            for pid, status in children.items():
+                if status in ready:  # nobody says anything there: who asked for it is gone
+                    selector.unregister(status)
+                    os.kill(pid, signal.SIGKILL)
             if door not in ready:
                 continue
             asked, fds, _, _ = socket.recv_fds(door, MESSAGE_MAX, 4)
             if not asked:
+                for pid in children:
+                    os.kill(pid, signal.SIGKILL)
                 return None
             out, errors, status, *given = fds
+            made: dict[str, Any] = json.loads(asked)
             pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
@@ -138,22 +171,42 @@ def _live(door: socket.socket) -> dict[str, Any] | None:
                     os.dup2(fd, number)
                 for fd in (*fds, *children.values(), *(each.fileno() for each in (door, woken, waking))):
                     os.close(fd)
-                made: dict[str, Any] = json.loads(asked)
                 return made
             children[pid] = status
+            selector.register(status, selectors.EVENT_READ)
             for fd in (out, errors, *given):
                 os.close(fd)
-            door.send(str(pid).encode())
+            if "cwd" in made:
+                os.write(status, str(pid).encode())
+            else:
+                door.send(str(pid).encode())
 
 
-def _bury(children: dict[int, int]) -> None:
+def _bury(children: dict[int, int], selector: selectors.BaseSelector) -> None:
     while children:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
         heir = children.pop(pid)
-        os.write(heir, str(os.waitstatus_to_exitcode(status)).encode())
+        with suppress(KeyError):
+            selector.unregister(heir)
+        with suppress(BrokenPipeError):
+            os.write(heir, str(os.waitstatus_to_exitcode(status)).encode())
         os.close(heir)
+
+
+def _become(wanted: dict[str, Any]) -> None:
+    """Be the process that is wanted, in its directory."""
+    os.environ.clear()
+    os.environ.update(wanted["env"])
+    sys.argv = ["runwright", *wanted["tokens"]]
+    if "cwd" in wanted:
+        os.chdir(wanted["cwd"])
+        sys.path.remove(str(REPOSITORY))
+    if os.environ.get("PYTHONUNBUFFERED"):
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(write_through=True)  # type: ignore[union-attr]
+    sys.exit(sys.modules["runwright.cli.main"].main())
 
 
 if __name__ == "__main__":
@@ -162,7 +215,4 @@ if __name__ == "__main__":
     gc.freeze()
     wanted = _live(socket.socket(fileno=int(sys.argv[1])))
     if wanted is not None:
-        os.environ.clear()
-        os.environ.update(wanted["env"])
-        sys.argv = ["runwright", *wanted["tokens"]]
-        sys.exit(sys.modules["runwright.cli.main"].main())
+        _become(wanted)

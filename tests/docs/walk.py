@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.acceptance import nursery
 from tests.docs.pages import Block
 
 PORTS = {"RUNWRIGHT_PORT=": "8080", "ENDPOINT_PORT=": "9000"}
 """What the pages call the ports of the server and of an endpoint beside it; a walk has others."""
-LIMIT_S = 100
+LIMIT_S = 90
 _MARK = "@@@@ "
 
 _BEGIN = """\
@@ -46,9 +47,12 @@ class Walk:
     remarks: str
 
 
-def walk(blocks: Sequence[Block], directory: Path) -> Walk:
-    """Execute the blocks in a directory that looks like a clone, up to the first command that fails."""
-    (directory / ".venv").symlink_to(sys.prefix)
+def walk(blocks: Sequence[Block], directory: Path, *, forked: bool = False) -> Walk:
+    """Execute the blocks in a directory that looks like a clone, up to the first command that fails.
+
+    Each `runwright` loads its code like anybody's, which is most of what it does, unless they are `forked`.
+    """
+    clone(directory, forked=forked)
     for block in blocks:
         if block.file is not None:
             (directory / block.file).write_text(block.text, encoding="utf-8")
@@ -62,6 +66,20 @@ def walk(blocks: Sequence[Block], directory: Path) -> Walk:
     log = directory / "server.err"
     remarks = f"status {status}\n{log.read_text('utf-8') if log.exists() else ''}"
     return Walk(printed, printed.pop("end", "never asked to stop").strip(), remarks)
+
+
+def clone(directory: Path, *, forked: bool) -> None:
+    """Put in what `make setup` makes."""
+    if not forked:
+        (directory / ".venv").symlink_to(sys.prefix)
+        return
+    made, ours = directory / ".venv" / "bin", Path(sys.prefix)
+    made.mkdir(parents=True)
+    for each in (*ours.iterdir(), *(ours / "bin").iterdir()):
+        if each.name not in ("bin", "runwright"):
+            (directory / ".venv" / each.relative_to(ours)).symlink_to(each)
+    (made / "runwright").write_text(nursery.ASKING)
+    (made / "runwright").chmod(0o755)
 
 
 def executable(block: Block, ports: Mapping[str, str]) -> str:
@@ -79,7 +97,8 @@ def execute(script: str, directory: Path) -> tuple[int, str]:
     """Run a script and return its status and output; nothing that it started outlives it."""
     # Without any setting of ours, and with outputs that come at once, so that they come in order.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNWRIGHT_")}
-    environment = {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    door = nursery.door().fileno()
+    environment = {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", nursery.DOOR: str(door)}
     shell = subprocess.Popen(
         ["bash", "-c", script],
         cwd=directory,
@@ -87,6 +106,7 @@ def execute(script: str, directory: Path) -> tuple[int, str]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        pass_fds=[door],
     )
     try:
         output, _ = shell.communicate(timeout=LIMIT_S)
