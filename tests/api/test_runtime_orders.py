@@ -463,3 +463,21 @@ async def test_runtime_runs_are_found_among_runs_of_every_kind(server: Served):
     assert [(run["id"], run["kind"], run["status"]) for run in listed] == [(run_id, "runtime", "completed")]
     refused_words = [await server.admin.post(f"/v1/runs/{run_id}/{verb}", json={}) for verb in ("replay", "restart")]
     assert [answer.status_code for answer in refused_words] == [409, 409], [answer.text for answer in refused_words]
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_no_artifact_can_hold_fails_its_step_and_says_so_and_what_one_can_is_kept(tmp_path: Path):
+    async with serving(tmp_path, artifact_max_bytes=1 << 20) as small:
+        for kibibytes, came in ((760, "succeeded"), (780, "failed")):
+            made_of = {"kind": "command", "command": ["sh", "-c", f"head -c {kibibytes}K /dev/urandom > noise"]}
+            status = await ended(small, await made(small, mode="edit_gated", steps=[made_of]))
+            (step,) = status["summaries"]["steps"]
+            assert (status["status"], step["status"]) == ("completed", came)
+        assert "RUNWRIGHT_ARTIFACT_MAX_BYTES" in step["detail"]
+
+
+async def test_a_repository_is_checked_out_once(server: Served):
+    twice = {"steps": [{"kind": "ingest"}, {"kind": "report"}, {"kind": "ingest"}]}
+    assert (await refused(server, twice, 422, "VALIDATION"))["fields"][0]["path"] == "steps"

@@ -155,6 +155,10 @@ def _steps(order: RuntimeOrder) -> tuple[Step, ...]:
     steps = order.steps
     if order.repo is not None and not any(isinstance(step, IngestStep) for step in steps):
         steps = (IngestStep(), *steps)  # what works in a repository needs it
+    if [type(step) for step in steps].count(IngestStep) > 1:
+        raise InvalidRequest.at(
+            "steps", "a repository is checked out once; there is more than one step of the kind ingest"
+        )
     try:
         steps = pinned(steps)
     except ValueError as twice:

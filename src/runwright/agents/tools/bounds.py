@@ -7,6 +7,9 @@ import msgspec
 from runwright.config import Settings
 from runwright.sandbox.snapshot import Limits
 
+_SEAL_BYTES = 512
+"""So many bytes at most come with the seal of an artifact."""
+
 
 class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
     """What the calls of one run may do, at most."""
@@ -17,6 +20,7 @@ class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 512 << 20
     cpus: int = 1
     tree: Limits = Limits(10_000, 32 << 20)
+    archive_max_bytes: int = 47 << 20
     http_private: bool = False
     http_connections: int = 100
 
@@ -30,6 +34,7 @@ class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
             memory_bytes=settings.agent_tool_memory_mb << 20,
             cpus=settings.agent_tool_cpus,
             tree=Limits(settings.agent_workspace_max_files, settings.agent_workspace_max_bytes),
+            archive_max_bytes=(settings.artifact_max_bytes - _SEAL_BYTES) // 4 * 3,  # an artifact has it in base64
             http_private=settings.agent_http_private,
             http_connections=settings.agent_http_connections,
         )

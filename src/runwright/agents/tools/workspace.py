@@ -127,7 +127,7 @@ class RunWorkspace:
                 return None
             if not allowed:
                 raise TreeRefused("this run may only read its workspace")
-            archive = await whole(asyncio.to_thread(_packed, home, tree))
+            archive = await whole(asyncio.to_thread(_packed, home, tree, self._bounds.archive_max_bytes))
         except TreeRefused:
             await self._put_back(home)
             raise
@@ -169,8 +169,13 @@ class RunWorkspace:
         return home
 
 
-def _packed(home: Workspace, tree: Tree) -> bytes:
+def _packed(home: Workspace, tree: Tree, most_bytes: int) -> bytes:
     archive = pack(home.work, tree)
+    if len(archive) > most_bytes:
+        told = (
+            f"packed it has {len(archive)} bytes, and at most {most_bytes} can be kept (RUNWRIGHT_ARTIFACT_MAX_BYTES)"
+        )
+        raise TreeRefused(told)
     (home.directory / _LAST).write_bytes(archive)
     return archive
 
