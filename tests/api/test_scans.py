@@ -40,4 +40,9 @@ async def test_a_scan_step_uses_the_scanners_of_the_settings_and_tells_who_has_n
     assert scans["not-there"]["reason"] == "there is no scanner of that name"
     assert scans["ruff"]["files"] == 1
     (opened,) = [event["payload"] for event in events if event["type"] == "finding.opened"]
+    metrics = (await server.admin.get("/metrics")).text
+    for name, status_ in (("ruff", "completed"), ("secrets", "completed"), ("other", "not_run")):
+        assert f'runwright_scans_total{{scanner="{name}",status="{status_}"}} 1.0' in metrics
+    assert 'runwright_scan_duration_seconds_count{scanner="ruff"} 1.0' in metrics
+    assert 'runwright_scan_duration_seconds_count{scanner="other"}' not in metrics
     assert (opened["rule_id"], opened["severity"], opened["file"], opened["line"]) == ("ruff:S602", "P1", "app.py", 3)

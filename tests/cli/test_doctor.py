@@ -35,6 +35,7 @@ def test_a_fit_machine_without_a_server_is_well(call: Call):
         "data directory": "ok",
         "disk": "ok",
         "sandbox": "ok",
+        "scanners": "ok",
         "local model": "ok",
         "server": "warn",
         "port": "ok",
@@ -51,6 +52,20 @@ def test_a_machine_without_a_sandbox_is_well_unless_it_is_to_run_processes(call:
     ended = call("doctor", "--json")
     assert (ended.code, levels(ended)["sandbox"]) == (1, "fail")
     assert "/no/such/directory is no directory" in ended.out
+
+
+def test_the_scanners_that_run_here_are_listed_and_one_that_is_wanted_and_missing_is_worth_a_word(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RUNWRIGHT_SCANNERS", "ruff,semgrep")
+    ended = call("doctor", "--json")
+    assert (ended.code, levels(ended)["scanners"]) == (0, "warn")
+    (said,) = [check["finding"] for check in ended.json() if check["name"] == "scanners"]
+    assert said.startswith("secrets, repository, ruff, ruff_lint, bandit, zizmor, ast_grep run here")
+    assert "semgrep: semgrep is not installed on this server" in said
+    monkeypatch.setenv("RUNWRIGHT_PROCESS_PATHS", "/no/such/directory")
+    (said,) = [check["finding"] for check in call("doctor", "--json").json() if check["name"] == "scanners"]
+    assert "ruff: no sandbox works here" in said
 
 
 def test_a_model_that_is_not_installed_is_worth_a_word(call: Call, monkeypatch: pytest.MonkeyPatch):

@@ -120,6 +120,13 @@ async def test_a_command_that_writes_none_has_not_run(tree: Tree, command: str, 
     assert why in str(report.reason)
 
 
+async def test_nobody_who_scans_writes_to_the_tree(tree: Tree):
+    tree.root.chmod(0o777)
+    report = (await tree.look(says("touch /workspace/new; cat /workspace/new"))).reports[2]
+    assert "Read-only file system" in str(report.reason)
+    assert list(tree.root.iterdir()) == []
+
+
 async def test_a_command_whose_program_is_not_there_has_not_run(tree: Tree):
     report = (await tree.look(SarifCommand("gosec", ("gosec", "-fmt", "sarif")))).reports[2]
     assert (report.status, report.reason) == ("not_run", "gosec is not installed on this server")

@@ -1,10 +1,13 @@
 """Bandit, zizmor and ast-grep: what they find, what silences them not, and that two of them make one finding."""
 
+import msgspec
 import pytest
 
+from runwright.sandbox.scanner import Text
 from runwright.scanners import ruff
 from runwright.scanners.ast_grep import AstGrep, shipped
 from runwright.scanners.bandit import Bandit
+from runwright.scanners.program import BadReport, Said
 from runwright.scanners.zizmor import Zizmor
 from tests.scanners.ground import Tree, told
 
@@ -53,6 +56,19 @@ async def test_bandit_tells_place_and_severity_and_no_word_of_a_password(tree: T
     report = seen.reports[2]
     assert (report.status, report.files, report.reason) == ("partial", 3, "1 files are none that it can read")
     assert "hunter2" not in repr([each for each in seen.findings if each.tool == "bandit"])
+
+
+def test_a_password_that_bandit_quotes_is_left_out_before_anybody_redacts_it():
+    result = {
+        "filename": "/workspace/a.py", "test_id": "B105", "issue_text": "Possible hardcoded password: 'blue: green'",
+        "issue_severity": "LOW", "issue_confidence": "MEDIUM", "line_number": 3, "line_range": [2, 3, 4],
+    }  # fmt: skip
+    report = msgspec.json.encode({"results": [result], "errors": [{"filename": "b.py", "reason": "no"}]})
+    read = Bandit().read(Said(0, report, "", too_large=False), [Text("a.py", "Python", 1), Text("b.py", "Python", 1)])
+    (found,) = read.told
+    assert (found.message, found.line, found.end_line, read.unread) == ("Possible hardcoded password", 2, 4, 1)
+    with pytest.raises(BadReport):
+        Bandit().read(Said(0, report, "", too_large=False), [])
 
 
 async def test_k8_ruff_and_bandit_tell_of_one_statement_by_different_lines_and_it_is_one_finding(tree: Tree):

@@ -34,7 +34,7 @@ async def test_no_configuration_and_no_comment_of_the_tree_silences_it(tree: Tre
         {
             "pyproject.toml": quiet,
             "ruff.toml": "exclude = ['*']\n",
-            ".ruff.toml": "lint.ignore = ['ALL']\n",
+            ".ruff.toml": "force-exclude = true\nexclude = ['*']\n[lint.per-file-ignores]\n'*' = ['ALL']\n",
             ".gitignore": "*\n",
             ".ignore": "*\n",
             "a.py": "# ruff: noqa\n" + SHELL.replace("True)", "True)  # noqa: S602"),

@@ -28,7 +28,8 @@ from runwright.config import Settings, load
 from runwright.errors import Error, InvalidSettings
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means, NoSandbox
-from runwright.scanners.available import BUILT_IN, KINDS, Scanners
+from runwright.scanners.available import BUILT_IN, Scanners
+from runwright.scanners.trial import tried
 
 SQLITE_LEAST = (3, 51, 3)
 """Earlier ones can corrupt a database in WAL mode."""
@@ -81,32 +82,33 @@ def _all(connection: Connection) -> Iterator[Check]:
     if settings.database_url is not None:
         yield _database(settings)
     yield from _bucket(settings)
-    yield asyncio.run(_sandbox(settings))
-    yield _scanners(settings)
+    yield from asyncio.run(_sandbox(settings))
     yield _local_model(settings)
     for check in _server(connection, settings):
         yield check
 
 
-async def _sandbox(settings: Settings) -> Check:
+async def _sandbox(settings: Settings) -> tuple[Check, Check]:
     try:
         means = await Means.find(Bounds.of(settings))
     except NoSandbox as missing:
         wanted = settings.process_slots > 0
         advice = "Process runs are refused here; see docs/how-to/run-a-process.md." if wanted else ""
-        return Check("sandbox", "fail" if wanted else "warn", f"none works: {missing}", advice)
-    means.close()
-    return Check("sandbox", "ok", means.described())
+        check = Check("sandbox", "fail" if wanted else "warn", f"none works: {missing}", advice)
+        return check, await _scanners(settings, None)
+    try:
+        return Check("sandbox", "ok", means.described()), await _scanners(settings, means)
+    finally:
+        means.close()
 
 
-def _scanners(settings: Settings) -> Check:
-    known = Scanners.of(settings)
-    missing = {name: why for name in KINDS if (why := known.missing(name)) is not None}
-    there = [*BUILT_IN, *(name for name in KINDS if name not in missing)]
-    absent = [f"{name} not: {why}" for name, why in missing.items()]
-    wanted = [name for name in settings.scanners if name in missing]
-    advice = f"RUNWRIGHT_SCANNERS names {', '.join(wanted)}: install the extra `scanners`." if wanted else ""
-    return Check("scanners", "warn" if wanted else "ok", "; ".join((f"{', '.join(there)} can run", *absent)), advice)
+async def _scanners(settings: Settings, means: Means | None) -> Check:
+    found = await tried(Scanners.of(settings), means)
+    there = ", ".join((*BUILT_IN, *(name for name, why in found.items() if why is None)))
+    absent = [f"{name}: {why}" for name, why in found.items() if why is not None]
+    wanted = [name for name in settings.scanners if found.get(name) is not None]
+    advice = f"RUNWRIGHT_SCANNERS names {', '.join(wanted)}; the extra `scanners` installs programs." if wanted else ""
+    return Check("scanners", "warn" if wanted else "ok", "; ".join((f"{there} run here", *absent)), advice)
 
 
 def _local_model(settings: Settings) -> Check:
