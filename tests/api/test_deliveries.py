@@ -10,6 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from runwright.domain import commit_plan
+from runwright.domain.delivery_terms import Author
 from tests.api.served import Served, ok, serving
 from tests.api.test_approvals import member
 from tests.api.test_runtime_approvals import status
@@ -302,3 +304,52 @@ async def test_k10_a_repository_without_a_commit_gets_its_first_one(server: Serv
     (done,) = (await delivered(server, run_id, **order))["results"]
     assert done["status"] == "succeeded", done
     assert git(repo, "log", "--format=%P|%s", f"omar/{run_id}") == f"|Changes of the run {run_id}"
+
+
+async def test_a_commit_that_is_another_than_people_were_shown_is_not_made(
+    server: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    repo = bare(root, "mismatch")
+    run_id = await ran(server, repo, "echo x > a.txt")
+    (asked,) = (await delivered(server, run_id, actions=ALL))["results"]
+    other = Author("Another version", "other@example.org")
+    monkeypatch.setattr(commit_plan, "COMMITTER", other)  # as a server would have it that builds commits otherwise
+    await allow(server, asked, await member(server, "Ada"))
+    await status(server, asked["delivery_run_id"], "completed")
+    monkeypatch.undo()
+    bundle = await ok(server.admin.get(f"/api/v1/runs/{asked['delivery_run_id']}/status"))
+    assert bundle["stop"]["code"] == "APPROVAL_SUBJECT_MISMATCH"
+    assert git(repo, "for-each-ref", "refs/heads/omar") == ""
+
+
+async def test_an_approval_that_nobody_gave_in_time_is_a_denial_and_a_cancelled_delivery_begins_anew(
+    tmp_path: Path, root: Path
+):
+    named = {"repository_roots": (str(root),), "forges": (f"local={root}",), "delivery_approval_s": 1}
+    async with serving(tmp_path, **named) as server:
+        run_id = await ran(server, bare(root, "expired"), "echo x > a.txt")
+        path = f"/api/v1/runs/{run_id}/git/pr"
+        asked = await ok(server.admin.post(path, json={}))
+        await status(server, asked["delivery_run_id"], "completed")
+        assert (await ok(server.admin.post(path, json={})))["error"]["code"] == "APPROVAL_EXPIRED"
+        again = await ok(server.admin.post(path, json={"ask_again": True}))
+        assert again["error"]["code"] == "APPROVAL_MISSING"
+        await ok(server.admin.post(f"/api/v1/runs/{again['delivery_run_id']}/cancel", json={}), 202)
+        anew = await ok(server.admin.post(path, json={}))
+        assert anew["error"]["code"] == "APPROVAL_MISSING"
+        assert len({each["delivery_run_id"] for each in (asked, again, anew)}) == 3
+
+
+async def test_a_run_that_is_paused_is_delivered_as_it_stands(server: Served, root: Path):
+    repo = bare(root, "paused")
+    steps = [{"kind": "command", "command": ["sh", "-c", "echo x >> a.txt"]}, {"kind": "approval", "summary": "On?"}]
+    order = {"mode": "edit_gated", "repo": str(repo), "steps": steps}
+    run_id = (await ok(server.admin.post("/api/v1/runs", json=order), 201))["run_id"]
+    await status(server, run_id, "awaiting_approval")
+    await ok(server.admin.post(f"/v1/runs/{run_id}/pause"))
+    await status(server, run_id, "paused")
+    (asked,) = (await delivered(server, run_id, actions=["commit", "push"]))["results"]
+    await allow(server, asked, await member(server, "Ada"))
+    (done,) = (await delivered(server, run_id, actions=["commit", "push"]))["results"]
+    assert done["status"] == "succeeded"
+    assert git(repo, "show", f"omar/{run_id}:a.txt") == "one\nx"

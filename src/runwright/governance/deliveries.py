@@ -89,9 +89,12 @@ class Deliveries:
         return items
 
     async def _at_once(self, asked: Asked, order: DeliveryOrder) -> list[Item]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(asked, order, *each)) for each in order.runs]
-        return [task.result() for task in tasks]
+        tasks = [asyncio.create_task(self._one(asked, order, *each), name="deliver") for each in order.runs]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _one(self, asked: Asked, order: DeliveryOrder, run_id: str, wanted: Wanted) -> Item:
         reader = self._engine.reader(asked.actor)
@@ -102,7 +105,10 @@ class Deliveries:
         problem = refused(run) or self._unreachable(run, wanted)
         if problem is not None:
             return failed(run_id, wanted, problem)
-        terms = terms_of(run, wanted)
+        try:
+            terms = terms_of(run, wanted)
+        except InvalidRequest as why:
+            return failed(run_id, wanted, Problem("TOOL_FAILED", why.detail))
         if order.dry_run:
             return planned(terms)
         delivery_id = await self._begun(asked, reader, run, terms, ask_again=order.ask_again)

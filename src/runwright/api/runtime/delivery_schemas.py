@@ -11,7 +11,7 @@ from runwright.domain import delivery_terms as t
 from runwright.domain.delivery_events import Code
 
 Actions = Annotated[tuple[t.Action, ...], Meta(min_length=1, max_length=3)]
-RunId = Annotated[str, Meta(min_length=1, max_length=128)]
+RunId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f,]*(?!\n)$")]
 
 

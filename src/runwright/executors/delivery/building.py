@@ -28,9 +28,9 @@ from runwright.sandbox.refusal import CheckoutRefused
 from runwright.sandbox.snapshot import DIRECTORY, EMPTY, Entry, Limits, Tree, TreeRefused, WorkspaceMismatch, contents
 
 GATES = {"commit": "commit", "push": "push", "open_pr": "open_pr"}
-DIFF_MAX = 98_304
-"""Characters of the diff that people are shown; beyond them they are shown which files change, and how much is left."""
-FILE_MAX, LINES_MAX, FILES_MAX = 262_144, 2_000, 500
+DIFF_MAX, NAMES_MAX, BODY_MAX = 131_072, 49_152, 24_576
+"""Bytes, as JSON, of what people are shown: of the diff, of the names of files, of the text of the pull request."""
+FILE_MAX, LINES_MAX = 262_144, 2_000
 
 
 class Built(NamedTuple):
@@ -98,20 +98,32 @@ def _built(delivery: DeliveryTerms, files: list[Lies], base: Base | None, place:
 def _diff(plan: Planned, place: Path | None) -> Iterator[str]:
     left = DIFF_MAX
     for count, change in enumerate(plan.changes):
-        if left <= 0 or count >= FILES_MAX:
+        if left <= 0:
             yield f"… {len(plan.changes) - count} more files change\n"
             return
-        text = _shown(change, place)[:left]
-        left -= len(text)
+        text = within(_shown(change, place), left)
+        left -= _size(text)
         yield text if text.endswith("\n") else f"{text}\n… the rest is left out\n"
+
+
+def within(text: str, most: int) -> str:
+    """Return as much of the beginning of a text as takes at most so many bytes as JSON."""
+    while (size := _size(text)) > most:
+        text = text[: len(text) * most // size]
+    return text
+
+
+def _size(value: Any) -> int:
+    return len(msgspec.json.encode(value))
 
 
 def _shown(change: Change, place: Path | None) -> str:
     before = b"" if change.status == "added" else _before(change, place)
     after = change.content or b""
-    name, head = change.path, f"{change.status} {change.path} ({change.mode})\n"
+    name = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in change.path)
+    head = f"{change.status} {name} ({change.mode})\n"
     try:
-        old, new = before.decode().splitlines(keepends=True), after.decode().splitlines(keepends=True)
+        old, new = _lines(before), _lines(after)
     except UnicodeDecodeError:
         return f"{head}no text: {len(before)} bytes before, {len(after)} after\n"
     if max(len(before), len(after)) > FILE_MAX or max(len(old), len(new)) > LINES_MAX:
@@ -122,6 +134,12 @@ def _shown(change: Change, place: Path | None) -> str:
     )
     lines = difflib.unified_diff(old, new, *names)
     return head + "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(content: bytes) -> list[str]:
+    """Return the lines of a file as git has them: nothing else than a line feed ends one."""
+    lines = content.decode().split("\n")
+    return [*(f"{line}\n" for line in lines[:-1]), *lines[-1:]] if lines[-1] else [f"{line}\n" for line in lines[:-1]]
 
 
 def _before(change: Change, place: Path | None) -> bytes:
@@ -142,7 +160,6 @@ def asks(terms: RuntimeTerms, built: Built, ttl_s: int) -> ApprovalRequest:
     """Return what people are asked: to allow this commit, and what is done with it."""
     delivery, plan = terms.delivery, built.plan
     assert delivery is not None
-    files = [{"path": each.path, "status": each.status} for each in plan.changes[:FILES_MAX]]
     subject: dict[str, Any] = {
         "kind": "diff",
         "run_id": delivery.run_id,
@@ -155,7 +172,7 @@ def asks(terms: RuntimeTerms, built: Built, ttl_s: int) -> ApprovalRequest:
         "actions": list(delivery.actions),
         "pull_request": msgspec.to_builtins(delivery.pull_request),
         "stats": msgspec.to_builtins(plan.counts()),
-        "files": files,
+        "files": [{"path": each.path, "status": each.status} for each in plan.changes],
     }
     last, counts = delivery.actions[-1], plan.counts()
     what = {"commit": "Commit", "push": "Commit and push", "open_pr": "Commit, push and open a pull request for"}[last]
@@ -164,8 +181,24 @@ def asks(terms: RuntimeTerms, built: Built, ttl_s: int) -> ApprovalRequest:
         gate_id=GATES[last],
         summary=f"{what} the changes of {delivery.run_id} ({told}) as {delivery.branch}?",
         subject_sha256=digest_of(subject),
-        subject={**subject, "diff": built.diff},
+        subject=_seen(subject, built.diff),
         risk="medium" if last == "commit" else "high",
         ttl_s=ttl_s,
         evidence_refs=(delivery.run_id,),
     )
+
+
+def _seen(subject: dict[str, Any], diff: str) -> dict[str, Any]:
+    """Return a subject as people are shown it: what is long is cut, and its digest is of the whole."""
+    files: list[dict[str, str]] = []
+    left = NAMES_MAX
+    for file in subject["files"]:
+        left -= _size(file) + 1
+        if left < 0:
+            break
+        files.append(file)
+    asked = subject["pull_request"]
+    if asked is not None:
+        asked = {**asked, "body": within(asked["body"], BODY_MAX)}
+    more = len(subject["files"]) - len(files)
+    return {**subject, "files": files, "files_left_out": more, "pull_request": asked, "diff": diff}
