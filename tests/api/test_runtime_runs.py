@@ -154,3 +154,17 @@ def frames(answer: httpx2.Response) -> list[tuple[str, str, Any]]:
         if "data" in fields:
             found.append((fields["id"], fields["event"], json.loads(fields["data"])))
     return found
+
+
+async def test_no_reason_brings_a_secret_into_a_log(server: Served):
+    secret = "hunter2-is-not-for-logs"
+    await ok(server.admin.post("/v1/secrets", json={"name": "OURS", "value": secret}), 201)
+    runs, said = [await waiting(server) for _ in range(3)], {"reason": f"because of {secret}"}
+    await ok(server.admin.post(f"/api/v1/runs/{runs[0]}/cancel", json=said), 202)
+    await ok(server.admin.post("/v1/runs/bulk-cancel", json={"run_ids": [runs[1]], **said}))
+    await ok(server.admin.post(f"/v1/runs/{runs[2]}:cancel", json=said))
+    for run_id in runs:
+        for path in (f"/api/v1/runs/{run_id}/events/list", f"/api/v1/runs/{run_id}/status", f"/v1/runs/{run_id}"):
+            text = (await server.admin.get(path)).text
+            assert secret not in text, path
+        assert "because of [redacted:" in (await server.admin.get(f"/api/v1/runs/{run_id}/events/list")).text

@@ -21,6 +21,7 @@ from runwright.domain.tenancy import Actor, Cause
 from runwright.domain.words import word_of
 from runwright.engine.commit import Commit
 from runwright.engine.reader import Filter, Reader
+from runwright.engine.redactors import Redactors
 from runwright.engine.requests import Submitted, Tell
 from runwright.errors import Error
 from runwright.store.base import Record
@@ -48,9 +49,10 @@ class Found(msgspec.Struct, frozen=True):
 class Bulk:
     """The verbs on many runs; `chunk` of them share a transaction."""
 
-    def __init__(self, commit: Commit, clock: Clock, *, chunk: int) -> None:
+    def __init__(self, commit: Commit, clock: Clock, redactors: Redactors, *, chunk: int) -> None:
         self._commit = commit
         self._clock = clock
+        self._redactors = redactors
         self._chunk = chunk
 
     async def cancel(
@@ -60,7 +62,8 @@ class Bulk:
         asked = list(dict.fromkeys(run_ids))
         seen = {record.run.run_id: record.run.spec for record in await reader.records(asked)}
         operation = self.operation(actor, "cancel", len(asked), seen.values())
-        return await self._cancelled(operation, asked, seen.keys(), Cause(actor.label, reason, request_id))
+        cause = Cause(actor.label, self._redacted(reason, seen.values()), request_id)
+        return await self._cancelled(operation, asked, seen.keys(), cause)
 
     async def matching(self, reader: Reader, wanted: Filter, limit: int) -> Found:
         """Return up to `limit` runs that a filter holds, oldest first."""
@@ -79,8 +82,14 @@ class Bulk:
         """Cancel the runs that were found."""
         asked = [spec.run_id for spec in found.specs]
         operation = self.operation(actor, "cancel_all", len(asked), found.specs)
-        cause = Cause(actor.label, reason, request_id)
+        cause = Cause(actor.label, self._redacted(reason, found.specs), request_id)
         return msgspec.structs.replace(await self._cancelled(operation, asked, set(asked), cause), more=found.more)
+
+    def _redacted(self, reason: str | None, specs: Iterable[Spec]) -> str | None:
+        """Return a reason without the secrets of the projects whose runs tell it."""
+        for project_id in {spec.project_id for spec in specs} if reason is not None else ():
+            reason = self._redactors.of(project_id).text(reason or "")
+        return reason
 
     async def trigger(self, operation: BatchOperation, commands: Sequence[Submit]) -> list[Submitted | Error]:
         """Make the runs of these commands in one transaction and return what became of each."""

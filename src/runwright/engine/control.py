@@ -8,6 +8,7 @@ from runwright.domain.run import Run, StopKind
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine.commit import Commit
 from runwright.engine.reader import Reader
+from runwright.engine.redactors import Redactors
 from runwright.engine.stream import Hub
 from runwright.errors import InvalidRequest
 from runwright.store.base import Record
@@ -18,9 +19,10 @@ PATIENCE_S = 2.0
 class Control:
     """The verbs of a run that exists. Each answers with the run as it then stands."""
 
-    def __init__(self, commit: Commit, hub: Hub) -> None:
+    def __init__(self, commit: Commit, hub: Hub, redactors: Redactors) -> None:
         self._commit = commit
         self._hub = hub
+        self._redactors = redactors
 
     async def stop(
         self,
@@ -37,8 +39,9 @@ class Control:
 
         Raises `NotFound`, and `InvalidTransition` for a run that has ended.
         """
-        await reader.run(run_id)
-        cause = Cause(actor.label, reason, request_id, last_seen_seq)
+        spec = (await reader.run(run_id)).run.spec
+        told = None if reason is None else self._redactors.of(spec.project_id).text(reason)
+        cause = Cause(actor.label, told, request_id, last_seen_seq)
         run: Run = await self._commit.apply(Stop(run_id, kind, cause))
         if run.state == "executing":
             await self._hub.left_executing(run_id, PATIENCE_S)

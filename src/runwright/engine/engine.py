@@ -105,7 +105,7 @@ class Engine:
         self._graph(clock, ttl_us)
         self.relations = Relations(store, clock, settings, self.commit, self.values, self.submitter, self.jobs)
         self.reach = Reach(self.relations.spawner, self._memory(clock))
-        self.control = Control(self.commit, self.hub)
+        self.control = Control(self.commit, self.hub, self.vault.redactors)
         self._operate(clock)
         steady = Steady(clock, settings.lease_s)
         self.scheduler = Scheduler(store, self.commit, clock, steady, batch=settings.scheduler_batch)
@@ -141,7 +141,7 @@ class Engine:
         """Put together what operators do to runs: change them, do them again, both to many at once."""
         self.amend = Amend(self.store, self.commit, self.values, self.schemas)
         self.replays = Replays(self.jobs, self.flows, self.submitter, self.values)
-        self.bulk = Bulk(self.commit, clock, chunk=self.settings.commit_batch_max)
+        self.bulk = Bulk(self.commit, clock, self.vault.redactors, chunk=self.settings.commit_batch_max)
 
     @property
     def batches(self) -> Batches:
