@@ -128,6 +128,31 @@ async def test_a_command_that_the_policy_does_not_name_is_not_run(server: Served
     assert "tool.call" not in {event["type"] for event in events}
 
 
+async def test_what_a_command_changes_out_of_its_scope_is_put_back_and_ends_the_run(server: Served):
+    allowed = {"kind": "command", "command": ["sh", "-c", "mkdir -p src/a && echo x > src/a/x"], "step_id": "allowed"}
+    outside = {"kind": "command", "command": ["sh", "-c", "echo y > src/y; echo z > z"], "on_failure": "continue"}
+    there = {"kind": "gate", "command": ["sh", "-c", "test -e src/a/x && test ! -e src/y && test ! -e z"]}
+    run_id = await made(
+        server, mode="edit_gated", steps=[allowed, outside, there], policy={"paths": {"allow": ["src/**"]}}
+    )
+    status = await ended(server, run_id)
+    assert (status["stop"]["class"], status["stop"]["code"]) == ("blocked_by_policy", "PATH_OUT_OF_SCOPE")
+    assert [step["status"] for step in status["summaries"]["steps"]] == ["succeeded", "denied", "pending"]
+    events = await drained(server, ADDRESSES[0], run_id, 500)
+    (denied,) = [event for event in events if event["type"] == "policy.denied"]
+    assert (denied["payload"]["subject"], denied["payload"]["rule_id"]) == ("z", "policy.paths")
+    snapshots = [event["payload"]["snapshot"] for event in events if event["payload"].get("snapshot")]
+    assert [snapshot["files"] for snapshot in snapshots] == [3]
+
+
+async def test_a_policy_that_could_not_be_kept_is_refused(server: Served):
+    body: dict[str, Any] = {"policy": {"network": "allow"}}
+    assert (await refused(server, body, 422, "VALIDATION"))["fields"][0]["path"] == "policy.network"
+    body = {"policy": {"paths": {"allow": ["src/**", "/etc"]}}}
+    assert (await refused(server, body, 422, "VALIDATION"))["fields"][0]["path"] == "policy.paths.allow[1]"
+    await refused(server, {"policy": {"domains": ["pypi.org"]}}, 422, "VALIDATION")
+
+
 async def test_a_budget_is_warned_of_once_and_then_ends_the_run(server: Served):
     steps = [{**WRITE, "step_id": f"s{number}"} for number in range(7)]
     run_id = await made(server, mode="edit_gated", steps=steps, budget={"max_tool_calls": 5})

@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from runwright.domain.globs import Scope
 from runwright.domain.guards import refusals
 from runwright.domain.policy_file import PolicyFile
-from runwright.domain.policy_terms import QualityGate, Scope, TamperGuards
+from runwright.domain.policy_terms import QualityGate, TamperGuards
 
 POLICY = PolicyFile(
     quality_gates=(

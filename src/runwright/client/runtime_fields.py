@@ -20,10 +20,19 @@ class RuntimeModels(TypedDict, total=False):
     orchestrator: str
 
 
+class RuntimePaths(TypedDict, total=False):
+    """Which paths may be changed, as patterns: those allowed (none: all), never those denied."""
+
+    allow: Sequence[str]
+    deny: Sequence[str]
+
+
 class RuntimePolicy(TypedDict, total=False):
-    """What commands may be run: the names of programs."""
+    """What commands may be run (the names of programs), what may be changed, and the network, which is denied."""
 
     commands: Sequence[str]
+    paths: RuntimePaths
+    network: Literal["deny"]
 
 
 class RuntimeOrder(TypedDict, total=False):

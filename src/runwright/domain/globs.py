@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from msgspec import Meta
 
 from runwright.domain.linear import linear
@@ -22,6 +23,17 @@ GLOB_MAX = 200
 Globs = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=GLOB_MAX)], ...], Meta(max_length=100)]
 _PIECES = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
 _UNKNOWN = re.compile(r"[\[\]{}!\\\x00]")
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which paths may be changed: those of `allow` (none named: all), but never those of `deny`."""
+
+    allow: Globs = ()
+    deny: Globs = ()
+
+    def allows(self, path: str) -> bool:
+        """Tell whether a path, relative and with slashes, may be changed."""
+        return (not self.allow or matches(self.allow, path)) and not matches(self.deny, path)
 
 
 def matches(globs: tuple[str, ...], path: str) -> bool:

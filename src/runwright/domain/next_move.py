@@ -24,7 +24,7 @@ from runwright.domain.runtime_terms import (
 )
 from runwright.domain.verdict import GateStatus, Stop
 
-COMMANDS = "policy.commands"
+COMMANDS, PATHS = "policy.commands", "policy.paths"
 LIMITS = ("cost_microusd", "tokens", "tool_calls", "wall_s")
 
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from runwright.domain.globs import require_glob
+from runwright.domain.globs import Scope, require_glob
 from runwright.domain.linear import linear
 from runwright.domain.policy_gates import JUDGE, POLICY, behavior_of, effective, scanner_of, scannings
 from runwright.domain.policy_terms import (
@@ -32,7 +32,6 @@ from runwright.domain.policy_terms import (
     PatternRules,
     QualityGate,
     Scanning,
-    Scope,
     SeverityGate,
     TamperGuards,
 )

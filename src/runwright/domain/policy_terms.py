@@ -11,7 +11,6 @@ from msgspec import Meta
 
 from runwright.domain.agent_terms import Budget
 from runwright.domain.approval import Excluded, Quorum, Roles, TtlSeconds
-from runwright.domain.globs import Globs, matches
 from runwright.domain.linear import PATTERN_MAX
 from runwright.domain.runtime_terms import Seconds, Severity, StepId, Words
 
@@ -139,17 +138,6 @@ class QualityGate(Part, frozen=True):
     required: bool = True
     flaky: Literal["red", "green"] = "red"
     coverage: CoverageReport | None = None
-
-
-class Scope(Part, frozen=True):
-    """Which paths may be changed: those of `allow` (none named: all), but never those of `deny`."""
-
-    allow: Globs = ()
-    deny: Globs = ()
-
-    def allows(self, path: str) -> bool:
-        """Tell whether a path, relative and with slashes, may be changed."""
-        return (not self.allow or matches(self.allow, path)) and not matches(self.deny, path)
 
 
 class CommandRules(Part, frozen=True):

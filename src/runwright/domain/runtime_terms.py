@@ -15,6 +15,7 @@ from msgspec import Meta
 from runwright.domain.agent_terms import AgentTerms, Budget, Tool
 from runwright.domain.approval import DECIDERS, Excluded, Quorum, Risk, Roles, TtlSeconds
 from runwright.domain.delivery_terms import DeliveryTerms
+from runwright.domain.globs import Scope
 from runwright.domain.loop_terms import LoopTerms
 
 Mode = Literal["advice", "audit_readonly", "edit_gated", "autonomous_gated"]
@@ -159,11 +160,16 @@ PIPELINES: dict[str, tuple[Step, ...]] = {
 
 
 class RunPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What commands may be run: the names of programs, `*` stands for any text; None: every program."""
+    """What commands may be run, which paths they and tools may change, and whether they have a network: they have none.
+
+    `commands` are names of programs, `*` stands for any text; None: every program. `paths` are patterns.
+    """
 
     commands: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...], Meta(max_length=200)] | None = (
         None
     )
+    paths: Scope = Scope()
+    network: Literal["deny", "allow"] = "deny"
 
     def allows(self, command: tuple[str, ...]) -> bool:
         """Tell whether a command may be run: by the name of its program, without the directories before it."""

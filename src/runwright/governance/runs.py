@@ -12,6 +12,7 @@ from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import Budget
 from runwright.domain.approval import SUBJECT_MAX_BYTES
 from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.globs import require_glob
 from runwright.domain.job_terms import project_limit
 from runwright.domain.repository import read_repository, require_ref
 from runwright.domain.run import ORCHESTRATED, RUNTIME, Spec
@@ -130,6 +131,7 @@ class RuntimeRuns:
             if order.repo is None:
                 raise InvalidRequest.at("ref", "is that of a repository; name one as repo")
             require_ref(order.ref)
+        _require_policy(order.policy)
         return RuntimeTerms(
             mode=order.mode,
             runtime_profile=profile,
@@ -142,6 +144,18 @@ class RuntimeRuns:
             policy=order.policy,
             gate=order.gate,
         )
+
+
+def _require_policy(policy: RunPolicy) -> None:
+    if policy.network != "deny":
+        told = "commands have no network here, and none can be opened; say deny"
+        raise InvalidRequest.at("policy.network", told)
+    for name in ("allow", "deny"):
+        for place, glob in enumerate(getattr(policy.paths, name)):
+            try:
+                require_glob(glob)
+            except ValueError as wrong:
+                raise InvalidRequest.at(f"policy.paths.{name}[{place}]", str(wrong)) from None
 
 
 def _steps(order: RuntimeOrder) -> tuple[Step, ...]:

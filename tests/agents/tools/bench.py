@@ -14,6 +14,7 @@ from runwright.agents.tools.runner import Made, Runner
 from runwright.agents.tools.toolbox import Toolbox
 from runwright.agents.tools.workspace import Kept, Snapshot
 from runwright.clock import SystemClock
+from runwright.domain.globs import Scope
 from runwright.domain.model_call import ToolCall
 from runwright.domain.tools import Ready, ToolRules
 from runwright.sandbox.means import Means
@@ -65,6 +66,7 @@ class Bench:
         bounds: ToolBounds = BOUNDS,
         tools: Sequence[Tool] | None = None,
         late_s: float = 5.0,
+        scope: Scope | None = None,
         **builtin: Any,
     ) -> None:
         clock = SystemClock()
@@ -74,7 +76,7 @@ class Bench:
             self.toolbox = Toolbox.builtin(clock, bounds, means, why, **builtin)
         else:
             self.toolbox = Toolbox(tools, bounds, means, why)
-        self.workspace = self.toolbox.workspace("run_1", last)
+        self.workspace = self.toolbox.workspace("run_1", last, scope=scope)
         self.runner = Runner(self.toolbox, clock, self.workspace, late_s=late_s)
         self._count = 0
 

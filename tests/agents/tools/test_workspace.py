@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from runwright.agents.tools.port import Fault
 from runwright.agents.tools.workspace import Kept
+from runwright.domain.globs import Scope
 from runwright.sandbox.means import Means
 from runwright.sandbox.snapshot import Limits, WorkspaceMismatch
 from tests.agents.tools.bench import BOUNDS, Bench, kept, value
@@ -78,6 +79,23 @@ async def test_what_cannot_be_kept_is_undone_and_the_model_is_told(means: Means,
         assert (await bench.said("files", action="list"))["entries"] == [{"name": "a", "kind": "file", "bytes": 5}]
         await bench.workspace.close()
         assert [path for path in means.workspaces.directory.iterdir() if path.name.startswith("run_1.")] == []
+
+
+async def test_what_a_tool_changes_out_of_the_scope_is_undone_and_the_model_is_told(means: Means):
+    async with Bench(means, scope=Scope(allow=("src/**",), deny=("**/keep",))) as bench:
+        await bench.said("files", action="write", path="src/a", content="1\n")
+        for asked in (
+            {"tool": "files", "action": "write", "path": "b", "content": "2\n"},
+            {"tool": "files", "action": "write", "path": "src/x/keep", "content": "2\n"},
+            {"tool": "shell", "command": "rm src/a; ln -s src l"},
+        ):
+            code, said = await bench.refused(asked.pop("tool"), **asked)
+            assert (code, "may not be changed" in said) == ("workspace.refused", True)
+        assert (await bench.said("files", action="list"))["entries"] == [{"name": "src", "kind": "directory"}]
+        last = bench.journal.last
+        async with Bench(means, last=last, scope=Scope(deny=("src/a",))) as other:
+            assert (await other.refused("shell", command="rm src/a"))[0] == "workspace.refused"
+            assert await other.sh("echo 3 > src/b && cat src/a") == "1\n"
 
 
 async def test_before_the_first_snapshot_what_is_undone_leaves_nothing(bench: Bench):

@@ -16,6 +16,7 @@ from runwright.agents.tools.http import Http
 from runwright.agents.tools.port import Tool
 from runwright.agents.tools.workspace import Kept, RunWorkspace
 from runwright.clock import Clock
+from runwright.domain.globs import Scope
 from runwright.domain.tools import Catalogue
 from runwright.outbound.guard import Resolver, resolve
 from runwright.sandbox.means import Means
@@ -54,14 +55,21 @@ class Toolbox:
         return cls((AskUser(), Files(bounds), http, Python(bounds), Shell(bounds)), bounds, means, why)
 
     def workspace(
-        self, run_id: str, last: Kept | None, *, writable: bool = True, tree: Limits | None = None
+        self,
+        run_id: str,
+        last: Kept | None,
+        *,
+        writable: bool = True,
+        tree: Limits | None = None,
+        scope: Scope | None = None,
     ) -> RunWorkspace:
         """Return the workspace of a run, to be closed; it is rebuilt from its last snapshot when it is needed.
 
-        One that is not `writable` is there to be read; `tree` is how large it may be, if not as large as an agent's.
+        One that is not `writable` is there to be read; `tree` is how large it may be, if not as large as an agent's;
+        `scope` is what of it may be changed.
         """
         bounds = self.bounds if tree is None else replace(self.bounds, tree=tree)
-        return RunWorkspace(self._means, self._why, bounds, run_id, last, writable=writable)
+        return RunWorkspace(self._means, self._why, bounds, run_id, last, writable=writable, scope=scope)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -7,16 +7,17 @@ this machine is always what any other would rebuild.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from runwright.agents.tools.bounds import ToolBounds
+from runwright.domain.globs import Scope
 from runwright.sandbox.beneath import Beneath
 from runwright.sandbox.command import Command, Ended, Hear, Hold, run_command
 from runwright.sandbox.means import Means
-from runwright.sandbox.snapshot import EMPTY, Tree, TreeRefused, WorkspaceMismatch, pack, survey, unpack
+from runwright.sandbox.snapshot import DIRECTORY, EMPTY, Tree, TreeRefused, WorkspaceMismatch, pack, survey, unpack
 from runwright.sandbox.surely import surely, whole
 from runwright.sandbox.workspace import Workspace
 
@@ -44,10 +45,20 @@ class NoWorkspace(Exception):
     """Say why there is no workspace on this machine."""
 
 
+class OutOfScope(TreeRefused):
+    """Say which paths were changed that may not be; they are as they were."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        super().__init__(f"{paths[0]}{more} may not be changed in this run")
+        self.paths = tuple(paths)
+
+
 class RunWorkspace:
     """The workspace of one run; one call at a time may change it. To be closed.
 
-    One that is not `writable` is there to be read: commands have it read-only, and tools do not write to it.
+    One that is not `writable` is there to be read: commands have it read-only, and tools do not write to it. In one
+    with a `scope` nothing else is changed: what was is put back.
     """
 
     def __init__(
@@ -59,6 +70,7 @@ class RunWorkspace:
         last: Kept | None,
         *,
         writable: bool = True,
+        scope: Scope | None = None,
     ) -> None:
         self.run_id = run_id
         self.writable = writable
@@ -67,6 +79,8 @@ class RunWorkspace:
         self._bounds = bounds
         self._last = last
         self._hash = EMPTY if last is None else last.tree_hash
+        self._tree = Tree(())
+        self._scope = None if scope in (None, Scope()) else scope
         self._home: Workspace | None = None
         self._opening = asyncio.Lock()
 
@@ -101,7 +115,7 @@ class RunWorkspace:
         except BaseException:
             await surely(self._put_back(home))
             raise
-        return filled, await self._settled(home, allowed=True)
+        return filled, await self._settled(home, allowed=True, laid=True)
 
     async def run(self, command: Command, heard: Hear | None = None, hold: Hold | None = None) -> Ended:
         """Run a command in it, once it is open; `heard` hears what it says while it runs, and `hold` gives it what it
@@ -120,18 +134,29 @@ class RunWorkspace:
             return None
         return await self._settled(self._home, allowed=self.writable)
 
-    async def _settled(self, home: Workspace, *, allowed: bool) -> Snapshot | None:
+    def _require_scope(self, tree: Tree, *, laid: bool) -> None:
+        """Raise `OutOfScope` for what was changed that may not be; what a run begins with is not changed by it."""
+        if self._scope is None or laid:
+            return
+        before, now = set(self._tree.entries), set(tree.entries)
+        changed = {entry.path for entry in before ^ now if entry.kind != DIRECTORY}
+        outside = sorted(path for path in changed if not self._scope.allows(path))
+        if outside:
+            raise OutOfScope(outside)
+
+    async def _settled(self, home: Workspace, *, allowed: bool, laid: bool = False) -> Snapshot | None:
         try:
             tree = await whole(asyncio.to_thread(survey, home.work, self._bounds.tree))
             if tree.digest == self._hash:
                 return None
             if not allowed:
                 raise TreeRefused("this run may only read its workspace")
+            self._require_scope(tree, laid=laid)
             archive = await whole(asyncio.to_thread(_packed, home, tree, self._bounds.archive_max_bytes))
         except TreeRefused:
             await self._put_back(home)
             raise
-        self._hash = tree.digest
+        self._hash, self._tree = tree.digest, tree
         return Snapshot(tree.digest, archive, len(tree.entries), tree.bytes)
 
     async def put_back(self) -> None:
@@ -162,7 +187,8 @@ class RunWorkspace:
         home = await means.workspaces.make(self.run_id, {}, None)
         try:
             if archive is not None:
-                await whole(asyncio.to_thread(_restore, home, archive, self._bounds, means.workspaces.uid, self._hash))
+                uid = means.workspaces.uid
+                self._tree = await whole(asyncio.to_thread(_restore, home, archive, self._bounds, uid, self._hash))
         except BaseException:
             await surely(means.workspaces.remove(home))
             raise
@@ -185,8 +211,9 @@ def _last_of(home: Workspace) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def _restore(home: Workspace, archive: bytes, bounds: ToolBounds, owner: int | None, tree_hash: str) -> None:
-    found = unpack(archive, home.work, bounds.tree, owner).digest
-    if found != tree_hash:
-        raise WorkspaceMismatch(f"the snapshot holds the tree {found}, not {tree_hash}")
+def _restore(home: Workspace, archive: bytes, bounds: ToolBounds, owner: int | None, tree_hash: str) -> Tree:
+    found = unpack(archive, home.work, bounds.tree, owner)
+    if found.digest != tree_hash:
+        raise WorkspaceMismatch(f"the snapshot holds the tree {found.digest}, not {tree_hash}")
     (home.directory / _LAST).write_bytes(archive)
+    return found

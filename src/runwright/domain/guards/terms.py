@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from runwright.domain.policy_terms import Scope, TamperGuards
+from runwright.domain.globs import Scope
+from runwright.domain.policy_terms import TamperGuards
 
 Guard = Literal[
     "test_deleted", "test_skipped", "assertions_removed", "threshold_lowered", "suppression_added", "gate_edited",

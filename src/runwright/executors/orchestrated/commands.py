@@ -10,10 +10,11 @@ import msgspec
 
 from runwright.agents.notes import Note
 from runwright.agents.tools.bounds import ToolBounds
-from runwright.agents.tools.workspace import RunWorkspace, Snapshot
+from runwright.agents.tools.workspace import OutOfScope, RunWorkspace, Snapshot
 from runwright.domain import agent_events as a
 from runwright.domain import runtime_events as r
 from runwright.domain.agent_events import RUN_SCOPE, BudgetReached
+from runwright.domain.next_move import PATHS
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.runtime_terms import CommandStep, GateStep
 from runwright.engine.attempt import Attempt
@@ -82,7 +83,7 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
     duration_ms = int((clock.monotonic() - began) * 1000)
     why = _why(ended, timeout_s)
     snapshot, refused = await _settled(step, place)
-    why = why or refused
+    why = why or (None if refused is None else _put_back(refused))
     detail = None if why is None else place.redactor.text(why)
     result = a.ToolResult(
         tool_call_id=call_of(step),
@@ -98,10 +99,13 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
     if isinstance(step, GateStep):
         notes.append(_verdict(step, place, ended, detail, duration_ms))
     status: r.StepStatus = "succeeded" if why is None else "failed"
+    if isinstance(refused, OutOfScope):
+        status = "denied"
+        notes.append(_denied(refused, place))
     return Done(status, detail, ended.status, snapshot, tuple(notes))
 
 
-async def _settled(step: CommandStep | GateStep, place: Place) -> tuple[Snapshot | None, str | None]:
+async def _settled(step: CommandStep | GateStep, place: Place) -> tuple[Snapshot | None, TreeRefused | None]:
     if not place.workspace.writable:
         return None, None
     if isinstance(step, GateStep):
@@ -110,7 +114,24 @@ async def _settled(step: CommandStep | GateStep, place: Place) -> tuple[Snapshot
     try:
         return await place.workspace.settle(), None
     except TreeRefused as why:
-        return None, f"the workspace cannot be kept, and is again as it was before: {why}"
+        return None, why
+
+
+def _put_back(why: TreeRefused) -> str:
+    return f"the workspace cannot be kept, and is again as it was before: {why}"
+
+
+def _denied(why: OutOfScope, place: Place) -> Note:
+    """Return `policy.denied`: what a command changed that it may not is put back, and the run goes no further."""
+    text = place.redactor.text
+    data = r.PolicyDenied(
+        rule_id=PATHS,
+        subject=text(why.paths[0]),
+        decision="deny",
+        reason=text(f"{why}; it is put back"),
+        code="PATH_OUT_OF_SCOPE",
+    )
+    return Note("policy.denied", data, "warning")
 
 
 def _why(ended: Ended, timeout_s: float) -> str | None:

@@ -66,7 +66,9 @@ class OrchestratedExecutor:
             return event_of(rows[0]).data if rows else None
 
         def workspace(last: Kept | None) -> RunWorkspace:
-            return kit.toolbox.workspace(spec.run_id, last, writable=terms.writable, tree=tree)
+            return kit.toolbox.workspace(
+                spec.run_id, last, writable=terms.writable, tree=tree, scope=terms.policy.paths
+            )
 
         means = Means(
             terms=terms,
