@@ -506,3 +506,32 @@ async def test_what_no_artifact_can_hold_fails_its_step_and_says_so_and_what_one
 async def test_a_repository_is_checked_out_once(server: Served):
     twice = {"steps": [{"kind": "ingest"}, {"kind": "report"}, {"kind": "ingest"}]}
     assert (await refused(server, twice, 422, "VALIDATION"))["fields"][0]["path"] == "steps"
+
+
+async def test_a_run_of_a_project_that_is_full_is_made_and_waits_for_its_place(server: Served):
+    project = await ok(server.admin.post("/v1/projects", json={"slug": "narrow", "max_concurrency": 1}), 201)
+    sleeps = {"kind": "command", "command": ["sleep", "600"], "step_id": "sleep"}
+    first = await made(server, steps=[sleeps], project_id=project["id"])
+    while (await ok(server.admin.get(f"/api/v1/runs/{first}/status")))["status"] != "running":
+        await asyncio.sleep(0)
+    second = await made(server, steps=[{"kind": "report"}], project_id=project["id"])
+    waiting = await ok(server.admin.get(f"/api/v1/runs/{second}/status"))
+    assert (waiting["status"], waiting["current_stage"]) == ("queued", "QUEUED")
+    await ok(server.admin.post(f"/api/v1/runs/{first}/cancel", json={}), 202)
+    assert (await ended(server, second))["status"] == "completed"
+
+
+async def test_what_became_of_runs_and_their_steps_is_counted(tmp_path: Any):
+    async with serving(tmp_path) as counting:
+        await ended(counting, await made(counting, mode="edit_gated", steps=[WRITE, LOOK]))
+        await ended(counting, await made(counting, steps=[LOOK, {"kind": "report"}]))
+        page = ""
+        while 'stop_code="GATE_NOT_GREEN"' not in page:  # what is durable is shown before it is counted
+            page = (await counting.admin.get("/metrics")).text
+    ends = 'runwright_runtime_runs_ended_total{gate_status="%s",mode="%s",stop_code="%s"} 1.0'
+    assert ends % ("passed", "edit_gated", "NONE") in page
+    assert ends % ("blocked", "audit_readonly", "GATE_NOT_GREEN") in page
+    steps = 'runwright_runtime_steps_total{kind="%s",status="%s"} %s.0'
+    assert steps % ("gate", "succeeded", 1) in page
+    assert steps % ("gate", "failed", 1) in page
+    assert steps % ("report", "succeeded", 1) in page

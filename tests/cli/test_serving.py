@@ -68,6 +68,8 @@ def test_up_shows_the_samples_and_exits(tmp_path: Path):
     assert int(facts["tokens in"]) > 10
     assert int(facts["tokens out"]) > 10
     assert facts["cost"] == "$0"
+    assert (facts["gate"], facts["step is-there"], facts["findings"]) == ("passed", "succeeded", "0")
+    assert "writing\x1b[0m a greeting" in out, "the command has a terminal, and colours"
     said = out.partition("keep a log?\n")[2].partition("\n\n")[0]
     assert len(said.split()) > 5, "the model said something"
 

@@ -25,7 +25,7 @@ app = App(
 COMMANDS = (
     ("serve", "serve:serve", "Serve until SIGTERM."),
     ("worker", "worker:worker", "Execute runs here for a server elsewhere."),
-    ("up", "up:up", "Serve, and show the samples live in this terminal: two jobs and an agent."),
+    ("up", "up:up", "Serve, and show the samples live in this terminal: two jobs, a runtime run and an agent."),
     ("jobs", "jobs:app", "List, read, create, change and delete jobs."),
     ("trigger", "trigger:trigger", "Start runs of a job."),
     ("workflows", "workflows:app", "List, read, create, change, start and delete workflows."),

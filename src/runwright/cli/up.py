@@ -14,7 +14,7 @@ import uvloop
 
 import runwright
 from runwright import serving
-from runwright.cli import dispatched, printing, spoken
+from runwright.cli import dispatched, printing, spoken, stepped
 from runwright.cli.exits import INTERRUPTED, OK, CommandError
 from runwright.cli.watching import Screen, exit_code
 from runwright.client.api import AsyncClient
@@ -34,7 +34,8 @@ def up(
     data_dir: Path | None = None,
     config: Path | None = None,
 ) -> int:
-    """Serve, show the samples live in the terminal, two jobs over this repository and an agent, and go on serving.
+    """Serve, show the samples live in the terminal, two jobs over this repository, a runtime
+    run and an agent, and go on serving.
 
     Example: `runwright up --exit`
 
@@ -95,7 +96,7 @@ async def _up(settings: Settings, root: Path, *, stay: bool) -> int:
 
 
 async def _samples(client: AsyncClient, root: Path, *, agents: bool) -> int:
-    code = await _sample(client, root) or await dispatched.sample(client, root)
+    code = await _sample(client, root) or await dispatched.sample(client, root) or await stepped.sample(client)
     if not agents:
         printing.note(f"no agent run: {PREFIX}AGENT_SLOTS is 0")
         return code

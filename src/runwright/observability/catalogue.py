@@ -187,6 +187,15 @@ BUDGETS_EXHAUSTED = Metric(
     "Limits of agents that had not enough left for what came next, by whose and of what",
     ("scope", "limit"),
 )
+RUNTIME_ENDED = Metric(
+    "runwright_runtime_runs_ended_total",
+    "counter",
+    "Runs over a workspace that ended: in which mode, why, and what their gates said",
+    ("mode", "stop_code", "gate_status"),
+)
+RUNTIME_STEPS = Metric(
+    "runwright_runtime_steps_total", "counter", "Steps of such runs, by what became of them", ("kind", "status")
+)
 APPROVALS_PENDING = Metric(
     "runwright_approvals_pending_runs", "gauge", "Runs that wait for an approval, counted up to 1 000 at each scrape"
 )
@@ -319,6 +328,8 @@ METRICS: tuple[Metric, ...] = (
     APPROVALS_PENDING,
     APPROVAL_SECONDS,
     INPUTS_WAITING,
+    RUNTIME_ENDED,
+    RUNTIME_STEPS,
     STREAMS_OPEN,
     STREAMS_LAGGED,
     SOCKETS_CLOSED,

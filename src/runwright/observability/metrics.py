@@ -6,6 +6,7 @@ Whatever happens to runs is counted once a transaction of the commit, from what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from runwright.observability import catalogue as m
 from runwright.observability.agents import EXHAUSTED, AgentTallies
 from runwright.observability.approvals import ApprovalTallies
 from runwright.observability.catalogue import Metric
+from runwright.observability.courses import STEP_ENDED, CourseTallies
 from runwright.observability.processes import OF_PROCESSES, ProcessTallies
 from runwright.observability.relations import RelationTallies
 from runwright.observability.scans import SCANNED, ScanTallies
@@ -85,9 +87,10 @@ class Metrics:
         self._evidence_refused = self._show(Counter(m.EVIDENCE_REFUSED))
         self._deliveries = self._show(Counter(m.DELIVERIES))
         self._processes, self._relations, self._agents = ProcessTallies(), RelationTallies(), AgentTallies()
-        self._approvals, self._scans = ApprovalTallies(), ScanTallies()
+        self._approvals, self._scans, self._courses = ApprovalTallies(), ScanTallies(), CourseTallies()
         self._shown += self._processes.shown + self._relations.shown + self._agents.shown + self._approvals.shown
-        self._shown += self._scans.shown
+        self._shown += self._scans.shown + self._courses.shown
+        self._told = self._all_told()
         self._show_gauges(streams_open)
         self._registry = CollectorRegistry()
         self._registry.register(_Ours(self._shown))
@@ -187,6 +190,18 @@ class Metrics:
             "http.answered": self._answered,
         }
 
+    def _all_told(self) -> dict[str, Callable[[Run, bytes | None], None]]:
+        """Return who counts what the data of an event tell, by its type."""
+        told: dict[str, Callable[[Run, bytes | None], None]] = {
+            SCANNED: lambda run, data: self._scans.count(data),
+            EXHAUSTED: lambda run, data: self._agents.exhausted(data),
+            STEP_ENDED: self._courses.step,
+        }
+        return told | {kind: partial(self._process_told, kind) for kind in OF_PROCESSES}
+
+    def _process_told(self, kind: str, run: Run, data: bytes | None) -> None:
+        self._processes.count(kind, data)
+
     def _hear(self, name: str, fields: Mapping[str, Any]) -> None:
         self._hearers[name](**fields)
 
@@ -206,12 +221,8 @@ class Metrics:
                 elif kind in BEGINS:
                     run = runs[run_id]
                     self._queue_wait.observe(run.queue_wait_us / 1e6, (run.spec.executor,))
-                elif kind in OF_PROCESSES:
-                    self._processes.count(kind, event.data)
-                elif kind == SCANNED:
-                    self._scans.count(event.data)
-                elif kind == EXHAUSTED:
-                    self._agents.exhausted(event.data)
+                elif kind in self._told:
+                    self._told[kind](runs[run_id], event.data)
             self._relations.moved(batch.before.get(run_id), runs[run_id])
             if events and events[-1].type in TERMINAL_TYPES:
                 self._end(runs[run_id])
@@ -231,6 +242,7 @@ class Metrics:
             self._attempt_seconds.observe(took, (attempt.executor, attempt.outcome))
 
     def _end(self, run: Run) -> None:
+        self._courses.end(run)
         kind, state = run.spec.kind, run.state
         self._ended.add((kind, state, run.reason or ""))
         self._run_seconds.observe(max(run.since_at - run.spec.created_at, 0) / 1e6, (kind, state))
