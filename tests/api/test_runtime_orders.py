@@ -527,6 +527,7 @@ async def test_what_became_of_runs_and_their_steps_is_counted(tmp_path: Any):
         await ended(counting, await made(counting, steps=[LOOK, {"kind": "report"}]))
         page = ""
         while 'stop_code="GATE_NOT_GREEN"' not in page:  # what is durable is shown before it is counted
+            await asyncio.sleep(0)
             page = (await counting.admin.get("/metrics")).text
     ends = 'runwright_runtime_runs_ended_total{gate_status="%s",mode="%s",stop_code="%s"} 1.0'
     assert ends % ("passed", "edit_gated", "NONE") in page
