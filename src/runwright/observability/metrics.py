@@ -90,14 +90,13 @@ class Metrics:
         self._approvals, self._scans, self._courses = ApprovalTallies(), ScanTallies(), CourseTallies()
         self._shown += self._processes.shown + self._relations.shown + self._agents.shown + self._approvals.shown
         self._shown += self._scans.shown + self._courses.shown
-        self._told = self._all_told()
         self._show_gauges(streams_open)
         self._registry = CollectorRegistry()
         self._registry.register(_Ours(self._shown))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
-        self._hearers = self._all_hearers()
+        self._hearers, self._told = self._all_hearers(), self._all_told()
         self._detach = telemetry.attach(self._hear, *self._hearers)
 
     async def page(self, accept: str | None) -> tuple[bytes, str]:
