@@ -44,6 +44,7 @@ from runwright.executors.courier import DispatchingCourier
 from runwright.executors.delivery.executor import DeliveryExecutor
 from runwright.executors.dispatch import Bounds, Dispatcher
 from runwright.executors.http import HttpExecutor
+from runwright.executors.omar.executor import OmarExecutor
 from runwright.executors.orchestrated.executor import OrchestratedExecutor
 from runwright.executors.process.executor import ProcessExecutor
 from runwright.executors.python import PythonExecutor
@@ -52,6 +53,7 @@ from runwright.governance.approvals import Approvals
 from runwright.governance.deliveries import Deliveries
 from runwright.governance.evidence import Evidence
 from runwright.governance.keyboard import Keyboard
+from runwright.governance.loops import Loops
 from runwright.governance.recordings import Digests
 from runwright.governance.runs import RuntimeRuns
 from runwright.observability import logging, tracing
@@ -105,7 +107,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         processes = await _processes(settings, store, keyring, watchers)
         kit = LazyKit.of(settings, clock)
         delivering = DeliveryExecutor(kit, Forges(settings, clock))
-        acting, conducting = await AgentExecutor.open(settings, kit, artifact_store), OrchestratedExecutor(kit)
+        acting = await AgentExecutor.open(settings, kit, artifact_store)
+        working = OrchestratedExecutor(kit), OmarExecutor(kit)
         engine = Engine(
             store,
             clock,
@@ -113,7 +116,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             sealer=keyring,
             artifacts=artifact_store,
             redactor=redactor,
-            executors=_executors(settings, dispatching, executor, processes, acting, conducting, delivering),
+            executors=_executors(settings, dispatching, executor, processes, acting, working, delivering),
             bus=_bus(settings, clock),
             courier=DispatchingCourier(dispatcher, clock),
         )
@@ -121,7 +124,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         if executor is not None:
             await _register(engine, tenants, founded.organization.org_id, executor)
         services = _services(settings, clock, engine, keyring, tenants, watchers)
-        _attach(engine, services.agents, delivering, conducting, acting)
+        _attach(engine, services.agents, delivering, working, acting)
         await engine.known.refresh()
         engine.start()
         try:
@@ -142,13 +145,13 @@ def _attach(
     engine: Engine,
     agents: Agents,
     delivering: DeliveryExecutor,
-    conducting: OrchestratedExecutor,
+    working: tuple[OrchestratedExecutor, OmarExecutor],
     acting: AgentExecutor | None,
 ) -> None:
     delivering.attach(engine)
-    conducting.attach(engine, agents)
-    if acting is not None:
-        acting.attach(engine, agents)
+    for each in (*working, acting):
+        if each is not None:
+            each.attach(engine, agents)
 
 
 async def _close(dispatching: HttpExecutor, handlers: PythonExecutor | None, kit: LazyKit) -> None:
@@ -231,6 +234,7 @@ def _services(
         evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
         runtime=RuntimeRuns(engine, agents),
         deliveries=Deliveries(engine, Forges(settings, clock)),
+        loops=Loops(engine, agents),
         digests=Digests(),
     )
 
@@ -295,12 +299,12 @@ def _executors(
     handlers: PythonExecutor | None,
     processes: ProcessExecutor | None,
     agents: AgentExecutor | None,
-    conducting: OrchestratedExecutor,
+    working: tuple[OrchestratedExecutor, OmarExecutor],
     delivering: DeliveryExecutor,
 ) -> list[tuple[Executor, int]]:
     """Return what executes runs in this process, each with its slots."""
     found: list[tuple[Executor, int]] = [(dispatching, settings.dispatch_slots)]
-    found += [(conducting, settings.runtime_slots)] if settings.runtime_slots else []
+    found += [(each, settings.runtime_slots) for each in working] if settings.runtime_slots else []
     found += [(delivering, settings.delivery_slots)] if settings.delivery_slots else []
     found += [] if handlers is None else [(handlers, settings.slots)]
     found += [] if agents is None else [(agents, settings.agent_slots)]

@@ -79,7 +79,7 @@ class Stage:
             thread = (await self._of("thread_id"))["thread_id"]
             await said(self._client.put(f"/v1/budgets/{thread}", json={"limit_microusd": 1_000_000}))
             return {name: thread}
-        if name in ("persona", "route", "provider"):
+        if name in ("persona", "route", "provider", "loop_id"):
             return await self._agent(name)
         if name == "secret_id":
             body = {"name": "KEY", "value": unique("hidden"), "project_id": self.idents["project"]}
@@ -111,12 +111,15 @@ class Stage:
         raise LookupError(f"nothing is known to make for {{{name}}}")
 
     async def _agent(self, name: str) -> Json:
-        """Make what agent runs are made with."""
+        """Make what agent runs are made with, or a loop."""
         bodies: dict[str, Json] = {
             "persona": {"key": unique("persona")},
             "route": {"name": unique("route"), "kind": "local", "model": "m"},
             "provider": {"name": unique("prov"), "kind": "openai", "api_key": unique("hidden")},
         }
+        if name == "loop_id":
+            order = {"repo": f"https://example.com/{unique('repo')}.git", "project_id": self.idents["project"]}
+            return {name: (await said(self._client.post("/api/v1/loops/omar", json=order), 202))[name]}
         body = {**bodies[name], "project_id": self.idents["project"]}
         made = await said(self._client.post(f"/v1/{name}s", json=body), 201)
         return {name: made["persona_id" if name == "persona" else "id"]}

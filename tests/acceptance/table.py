@@ -78,6 +78,7 @@ class World(NamedTuple):
             "create_runtime_run": {"objective": "look at it"},
             "deliver_runs": {"run_ids": [self.idents["run_id"]]},
             "deliver_run": {"dry_run": True},
+            "start_omar_loop": {"repo": f"https://example.com/{unique('repo')}.git"},
             "decide_approval": {"checkpoint_id": "apr_none", "decision": "deny", "subject_sha256": "0" * 64},
             "bulk_cancel": {"run_ids": []},
             "bulk_cancel_all": {"dry_run": True},
@@ -190,7 +191,9 @@ async def found_world(server: LiveServer, admin: ContractClient, token: str | No
     persona = await said(client.post("/v1/personas", json={"key": unique("persona")}), 201)
     route = {"name": unique("route"), "kind": "local", "model": "m"}
     provider = {"name": unique("prov"), "kind": "openai", "api_key": unique("hidden")}
+    loop = {"repo": f"https://example.com/{unique('repo')}.git", "queue": unique("quiet")}
     idents = {
+        "loop_id": (await said(client.post("/api/v1/loops/omar", json=loop), 202))["loop_id"],
         "thread_id": threads[0]["id"],
         "erasable_thread": threads[1]["id"],
         "scope": threads[2]["id"],

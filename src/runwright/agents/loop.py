@@ -268,7 +268,9 @@ class AgentLoop:
             stop_reason=done.stop_reason,
             estimated=used.data.estimated,
         )
-        await self._save([*whole, Note("llm.response", response), used])
+        doubt = a.UsageUnverified(llm_call_id=ident, provider=terms.provider, model=terms.model)
+        told = [Note("usage.unverified", doubt, "warning")] if done.usage is None else []
+        await self._save([*whole, Note("llm.response", response), used, *told])
 
     @staticmethod
     def _open(ident: str, step: n.CallModel) -> Open:

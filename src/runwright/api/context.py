@@ -29,6 +29,7 @@ from runwright.governance.approvals import Approvals
 from runwright.governance.deliveries import Deliveries
 from runwright.governance.evidence import Evidence
 from runwright.governance.keyboard import Keyboard
+from runwright.governance.loops import Loops
 from runwright.governance.recordings import Digests
 from runwright.governance.runs import RuntimeRuns
 
@@ -91,6 +92,7 @@ class Services:
     tickets: Tickets
     evidence: Evidence
     runtime: RuntimeRuns
+    loops: Loops
     approvals: Approvals
     keyboard: Keyboard
     deliveries: Deliveries

@@ -30,6 +30,7 @@ COMMANDS = (
     ("trigger", "trigger:trigger", "Start runs of a job."),
     ("workflows", "workflows:app", "List, read, create, change, start and delete workflows."),
     ("runs", "runs:app", "List, read, follow, stop and repeat runs."),
+    ("loop", "loop:app", "Repair repositories in loops of patches, each verified, kept or put back."),
     ("runtime", "runtime:app", "See runs of every kind as the runtime surface shows them, and stop them."),
     ("approvals", "approvals:app", "List what runs ask people, show it with its subject, approve or deny it."),
     ("checkpoint", "checkpoint:checkpoint", "Commit, push and open pull requests for what runs made."),

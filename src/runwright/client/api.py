@@ -15,6 +15,7 @@ from runwright.client.evidence import Evidence
 from runwright.client.feed import FeedStream
 from runwright.client.jobs import Jobs
 from runwright.client.kpi import Kpi
+from runwright.client.loops import Loops
 from runwright.client.operations import Audit
 from runwright.client.personas import Models, Personas, Providers, Routes
 from runwright.client.runs import Runs
@@ -56,6 +57,7 @@ class AsyncClient:
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
         self.runtime = Runtime(transport)
+        self.loops = Loops(transport)
         self.approvals = Approvals(transport)
         self.deliveries = Deliveries(transport)
         self.dlq = DeadLetters(transport)

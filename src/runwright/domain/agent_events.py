@@ -192,7 +192,7 @@ class ToolDenied(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class UsageUnverified(msgspec.Struct, frozen=True, kw_only=True):
-    """`usage.unverified`: a provider answered, and said that it used no token at all; what was reserved counts."""
+    """`usage.unverified`: a provider answered, and told no usage that can be believed; what was reserved counts."""
 
     llm_call_id: str
     provider: str

@@ -61,6 +61,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[Value, ...] = ()
     drafts: tuple[Draft, ...] = ()
     from_dead_letters: bool = False
+    exclusive: bool = False
+    """Whether a run that has its `dedup` key keeps it from being made, and does not stand for it."""
 
     @property
     def run_id(self) -> str:

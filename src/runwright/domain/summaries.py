@@ -111,7 +111,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "patch.refused": ("the guard {guard} refused the patch of iteration {n}: {reason}",),
     "iteration.completed": ("iteration {n} is over, {outcome}: {why}",),
     "loop.stopped": ("the loop ended: {exit_reason}, after {iterations} iterations",),
-    "usage.unverified": ("{model} answered, and said that it used nothing; what was reserved counts",),
+    "usage.unverified": ("{model} answered without a usage that can be believed; what was reserved counts",),
     "delivery.prepared": ("the commit {commit_sha} is ready for the branch {branch}; nobody has it yet",),
     "delivery.committed": ("{tree_sha} was committed as {commit_sha}",),
     "delivery.pushed": ("the branch {branch} of {repo} has the commit {commit_sha}",),

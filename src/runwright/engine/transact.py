@@ -51,7 +51,7 @@ from runwright.engine.requests import (
     child_of,
 )
 from runwright.engine.till import Till, spends
-from runwright.errors import Conflict, Error, IdempotencyMismatch, NotFound
+from runwright.errors import Conflict, Error, IdempotencyMismatch, LoopActive, NotFound
 from runwright.store.base import Lease, Slots, Transaction
 
 
@@ -338,6 +338,8 @@ class Transact:
             return Submitted(former, batch.after.get(former), hit=True)
         twin = self._keys_taken.get((command.dedup.scope, command.dedup.key)) if command.dedup is not None else None
         if twin is not None:
+            if command.exclusive:
+                raise LoopActive(data={"loop_id": twin[1]})
             if key is not None:
                 batch.changes.idempotency.append((key, twin[1]))
                 self._keys_taken[key.scope, key.key] = (key.fingerprint, twin[1])

@@ -4,10 +4,10 @@
 
     Error  .code (stable)  .detail (safe to show)  .retryable  .data (details)
     ├─ InvalidRequest (.fields)      AmbiguousRequest, UnsupportedMedia, MethodNotAllowed, RangeNotSatisfiable,
-    │                                InvalidSettings, PolicyInvalid
+    │                                InvalidSettings, PolicyInvalid, BudgetRequired
     ├─ NotFound                      also: not yours
     ├─ Conflict                      InvalidTransition, StaleLease, Overtaken, IdempotencyMismatch, AlreadyExists
-    │                                SubjectChanged, AlreadyDecided (to come: ThreadBusy)
+    │                                LoopActive, SubjectChanged, AlreadyDecided (to come: ThreadBusy)
     ├─ Denied                        Unauthenticated (StaleToken), MissingScope, NotAnApprover, SelfApproval
     ├─ LimitExceeded                 RateLimited, QuotaExceeded, TooLarge, TooSlow, Overloaded
     │                                (to come: BudgetExceeded)
@@ -27,6 +27,7 @@ from runwright.errors.approval import AlreadyDecided, ApprovalExpired, NotAnAppr
 from runwright.errors.tree import (
     AlreadyExists,
     AmbiguousRequest,
+    BudgetRequired,
     ChainBroken,
     Conflict,
     Denied,
@@ -39,6 +40,7 @@ from runwright.errors.tree import (
     InvalidSettings,
     InvalidTransition,
     LimitExceeded,
+    LoopActive,
     MethodNotAllowed,
     MissingScope,
     NotFound,
@@ -71,6 +73,7 @@ __all__ = [
     "AlreadyExists",
     "AmbiguousRequest",
     "ApprovalExpired",
+    "BudgetRequired",
     "ChainBroken",
     "Conflict",
     "Denied",
@@ -83,6 +86,7 @@ __all__ = [
     "InvalidSettings",
     "InvalidTransition",
     "LimitExceeded",
+    "LoopActive",
     "MethodNotAllowed",
     "MissingScope",
     "NotAnApprover",

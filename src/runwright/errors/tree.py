@@ -6,8 +6,8 @@ from typing import Any, Literal, Self
 
 Noun = Literal[
     "approval", "artifact", "batch", "budget", "checkpoint", "delivery", "dependency", "environment", "event", "job",
-    "key", "member", "message", "organization", "output", "persona", "project", "provider", "queue", "route", "run",
-    "secret", "subscription", "thread", "user", "value", "version", "worker", "workflow",
+    "key", "loop", "member", "message", "organization", "output", "persona", "project", "provider", "queue", "route",
+    "run", "secret", "subscription", "thread", "user", "value", "version", "worker", "workflow",
 ]  # fmt: skip
 
 
@@ -79,6 +79,13 @@ class AmbiguousRequest(InvalidRequest):
 
     code = "request.ambiguous"
     summary = "The request names what it means in two ways, or in none."
+
+
+class BudgetRequired(InvalidRequest):
+    """Refuse a loop without any ceiling."""
+
+    code = "loops.budget_required"
+    summary = "The loop has no ceiling."
 
 
 class PolicyInvalid(InvalidRequest):
@@ -154,6 +161,13 @@ class Conflict(Error):
 
     code = "conflict"
     summary = "The present state does not allow this."
+
+
+class LoopActive(Conflict):
+    """Refuse a second loop over a repository at one ref."""
+
+    code = "loops.already_active"
+    summary = "A loop works at this repository and ref already: wait for it, or cancel it."
 
 
 class InvalidTransition(Conflict):

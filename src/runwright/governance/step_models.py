@@ -37,6 +37,11 @@ async def with_model(
         if asked.orchestrator is not None:
             raise InvalidRequest.at("models.orchestrator", "is asked by steps of the kind agent, and there is none")
         return terms
+    return await agent_of(agents, actor, project, terms, asked)
+
+
+async def agent_of(agents: Agents, actor: Actor, project: Project, terms: RuntimeTerms, asked: Models) -> RuntimeTerms:
+    """Return the terms with a model, within the limits of the persona that speaks. Raises what `with_model` raises."""
     order = AgentOrder()
     if asked.orchestrator is not None:
         name = asked.orchestrator

@@ -8,6 +8,7 @@ from runwright.api import instants
 from runwright.api.runtime import run_schemas as wire
 from runwright.domain.agent_terms import Budget
 from runwright.domain.course import Course
+from runwright.domain.loop_fold import bound
 from runwright.domain.money import MICRO
 from runwright.domain.next_move import reached
 from runwright.domain.orchestration import gate_so_far
@@ -63,7 +64,7 @@ def order_of(body: wire.RuntimeRunRequest, key: str | None) -> RuntimeOrder:
 
 def run_view(run: Run, now: int) -> wire.RuntimeRun:
     """Return where a run of any kind stands."""
-    spec, terms, course = run.spec, run.spec.runtime, run.course or NOWHERE
+    spec, terms, course = run.spec, bound(run).spec.runtime, run.course or NOWHERE
     speaks = spec.speaks
     return wire.RuntimeRun(
         run_id=run.run_id,
@@ -76,8 +77,8 @@ def run_view(run: Run, now: int) -> wire.RuntimeRun:
         subagent_model=None,
         created_at=instants.text(spec.created_at),
         updated_at=instants.text(run.at),
-        max_iterations=None if terms is None else 1,
-        current_iteration=None if terms is None else int(run.started_at is not None),
+        max_iterations=_most(terms),
+        current_iteration=_iteration(run, course),
         current_stage=_stage(run, course),
         total_events=run.seq,
         kind=spec.kind,
@@ -95,7 +96,7 @@ def run_view(run: Run, now: int) -> wire.RuntimeRun:
             gates=_gates(course, terms),
             steps=_steps(run, course),
             usage=_usage(run),
-            budget=_budget(run, course, now),
+            budget=budget_view(run, course, now),
             narrative=course.narrative,
         ),
         pending_approvals=list(course.pending),
@@ -104,6 +105,18 @@ def run_view(run: Run, now: int) -> wire.RuntimeRun:
         last_event=wire.LastEvent(event_id=f"{run.run_id}.{run.seq}", seq=run.seq, ts=instants.text(run.at)),
         evidence=wire.Sealed(head_hash=run.hash.hex(), sealed=run.terminal),
     )
+
+
+def _most(terms: RuntimeTerms | None) -> int | None:
+    if terms is None:
+        return None
+    return 1 if terms.loop is None else terms.loop.max_iterations
+
+
+def _iteration(run: Run, course: Course) -> int | None:
+    if run.spec.runtime is None:
+        return None
+    return int(run.started_at is not None) if course.loop is None else course.loop.count
 
 
 def _stage(run: Run, course: Course) -> str:
@@ -182,7 +195,9 @@ def _usage(run: Run) -> wire.UsageSummary:
     )
 
 
-def _budget(run: Run, course: Course, now: int) -> wire.BudgetSummary:
+def budget_view(run: Run, course: Course, now: int) -> wire.BudgetSummary:
+    """Return how far the budget that holds is used."""
+    run = bound(run)
     limits = {
         limit.limit_name: wire.LimitSummary(
             used=limit.used, limit=limit.limit, pct=min(limit.used * 100 // limit.limit, 100)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import Any
 
 from runwright.api.context import Call
@@ -13,11 +11,10 @@ from runwright.api.pages import Page
 from runwright.api.routing import Reply, Routes
 from runwright.api.runtime import addresses
 from runwright.api.runtime import run_schemas as wire
+from runwright.api.runtime.following import moved
 from runwright.api.runtime.run_views import order_of, run_view
-from runwright.domain.run import Run
 from runwright.domain.words import WORDS, matches, shows
 from runwright.engine.reader import Filter
-from runwright.engine.stream import Cut, Lagged
 from runwright.errors import InvalidRequest, InvalidTransition
 from runwright.store.base import Record
 from runwright.store.queries.runs import indexed
@@ -107,32 +104,12 @@ async def get_runtime_status(call: Call, run_id: str, query: wire.StatusQuery) -
     new = run.seq > since if since is not None else asked is not None and not is_held(asked, str(run.seq))
     if query.wait and not run.terminal and not new:
         async with call.departure() as gone:
-            await _moved(call, run, query.wait, gone)
+            await moved(call, run, query.wait, gone)
         run = (await reader.run(run_id)).run
     etag = {"etag": f'W/"{run.seq}"'}
     if is_held(asked, str(run.seq)):
         return Reply(None, status=304, headers=etag)
     return Reply(run_view(run, call.services.clock.now()), headers=etag)
-
-
-async def _moved(call: Call, run: Run, wait_s: float, gone: asyncio.Event) -> None:
-    """Return when the run's log has gone on, the time is over, or the caller is gone."""
-
-    async def follow() -> None:
-        with contextlib.suppress(Lagged, Cut):
-            async for _ in call.services.engine.hub.events(run.run_id, run.seq, live=True):
-                return
-
-    async def left() -> None:
-        await gone.wait()
-
-    both = asyncio.create_task(follow()), asyncio.create_task(left())
-    try:
-        await asyncio.wait(both, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
 
 
 @addresses.post(

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from runwright.api.routing import Routes
-from runwright.api.runtime import approvals, artifacts, deliveries, events, evidence, kpi, models, runs, terminal
+from runwright.api.runtime import (
+    approvals,
+    artifacts,
+    deliveries,
+    events,
+    evidence,
+    kpi,
+    loops,
+    models,
+    runs,
+    terminal,
+)
 
 TABLES: tuple[Routes, ...] = (
     runs.routes,
+    loops.routes,
     events.routes,
     terminal.routes,
     approvals.routes,

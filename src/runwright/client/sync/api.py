@@ -16,6 +16,7 @@ from runwright.client.sync.evidence import Evidence
 from runwright.client.sync.feed import FeedStream
 from runwright.client.sync.jobs import Jobs
 from runwright.client.sync.kpi import Kpi
+from runwright.client.sync.loops import Loops
 from runwright.client.sync.operations import Audit
 from runwright.client.sync.personas import Models, Personas, Providers, Routes
 from runwright.client.sync.runs import Runs
@@ -57,6 +58,7 @@ class Client:
         self.jobs = Jobs(transport)
         self.runs = Runs(transport)
         self.runtime = Runtime(transport)
+        self.loops = Loops(transport)
         self.approvals = Approvals(transport)
         self.deliveries = Deliveries(transport)
         self.dlq = DeadLetters(transport)

@@ -5,7 +5,7 @@ Its conversation is what the log tells since the step began, so a lost worker, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from runwright.agents.tools.runner import Runner
 from runwright.agents.tools.workspace import Kept, RunWorkspace
 from runwright.domain import outcome as o
 from runwright.domain import runtime_events as r
+from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.conversation import Conversation, Spent, fold
 from runwright.domain.model_call import Message, Text
 from runwright.domain.next_move import executed_us
@@ -48,7 +49,7 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
 
     async def take(self, step: AgentStep, attempt: Attempt, run: Run) -> Done | o.Outcome:
         """Return what came of a step that has begun, or how the attempt ends in the middle of it."""
-        ended = await AgentLoop(attempt, await self._means(step, attempt, run)).run()
+        ended = await self.talk(await self._stage(step, run), attempt, run, await self._began(step, run))
         match ended:
             case o.Completed():
                 return Done("succeeded", shown(ended.output))
@@ -57,23 +58,37 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
             case _:
                 return ended
 
-    async def _means(self, step: AgentStep, attempt: Attempt, run: Run) -> loop.Means:
-        engine, kit, spec = self.engine, self.kit, run.spec
+    async def talk(self, stage: Stage, attempt: Attempt, run: Run, since: int) -> o.Outcome:
+        """Return how a conversation ends of which the log tells since an event."""
+        return await AgentLoop(attempt, await self._means(stage, run, since)).run()
+
+    async def _stage(self, step: AgentStep, run: Run) -> Stage:
         terms = speaking(self.terms, step)
+        system = told_first(self.terms, await prompt_of(self.engine, run.spec.project_id, terms))
+        return await self.stage(terms, system, (step.task,), run)
+
+    async def stage(self, terms: AgentTerms, system: str, said: Sequence[str], run: Run) -> Stage:
+        """Return what a conversation begins with: what was said, in turns from the user on, without known secrets."""
+        engine, kit, spec = self.engine, self.kit, run.spec
         clean = engine.vault.redactors.of(spec.project_id).text
-        stage = Stage(
+        return Stage(
             terms=terms,
-            system=told_first(self.terms, await prompt_of(engine, spec.project_id, terms)),
-            history=(Message("user", (Text(clean(step.task)),)),),
+            system=system,
+            history=tuple(
+                Message("assistant" if at % 2 else "user", (Text(clean(text)),)) for at, text in enumerate(said)
+            ),
             catalogue=kit.toolbox.catalogue,
             rules=rules_of(self.terms, kit.toolbox.catalogue),
             base_url=await base_url_of(engine, terms),
             warn_percent=self.terms.warn_at_pct,
         )
+
+    async def _means(self, stage: Stage, run: Run, since: int) -> loop.Means:
+        engine, kit, spec = self.engine, self.kit, run.spec
         return loop.Means(
             stage=stage,
             model=kit.providers,
-            secret=lambda: secret_of(self.agents, spec.project_id, terms),
+            secret=lambda: secret_of(self.agents, spec.project_id, stage.terms),
             events=lambda after, limit: engine.store.events(spec.run_id, after, limit),
             redactor=lambda: engine.vault.redactors.of(spec.project_id),
             runner=lambda workspace: Runner(kit.toolbox, engine.clock, workspace),
@@ -83,13 +98,13 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
             preview_bytes=kit.toolbox.bounds.preview_bytes,
             attempts_max=engine.settings.model_attempts_max,
             rest_s=engine.settings.model_rest_s,
-            start=await self._so_far(step, run),
+            start=await self._so_far(run, since),
             own_ids=True,
         )
 
-    async def _so_far(self, step: AgentStep, run: Run) -> Conversation:
-        """Return the conversation since the step began; what is spent is what the whole run has used."""
-        store, talk = self.engine.store, Conversation(seq=await self._began(step, run))
+    async def _so_far(self, run: Run, since: int) -> Conversation:
+        """Return the conversation since an event; what is spent is what the whole run has used."""
+        store, talk = self.engine.store, Conversation(seq=since)
         while True:
             events = await store.events(run.run_id, talk.seq, PAGE)
             talk = fold(events, talk)

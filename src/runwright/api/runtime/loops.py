@@ -1,0 +1,86 @@
+"""Remediation loops on the runtime surface: start one, and where one stands; all else is at its run."""
+
+from __future__ import annotations
+
+from runwright.api.context import Call
+from runwright.api.idempotency import HEADERS, idempotency_key
+from runwright.api.routing import Reply, Routes
+from runwright.api.runtime import addresses
+from runwright.api.runtime import loop_schemas as wire
+from runwright.api.runtime.following import moved
+from runwright.api.runtime.loop_views import accepted_view, loop_view, order_of
+from runwright.api.runtime.run_schemas import StatusQuery
+from runwright.domain.run import LOOP
+from runwright.errors import NotFound
+from runwright.store.base import Record
+
+routes = Routes(tag="runtime")
+
+REPLAYED = "Idempotent-Replayed"
+MADE = {
+    200: "The loop that the idempotency key had made before",
+    403: "The mode lets no run write (`MODE_NOT_WRITE_CAPABLE`), or this server makes no runs in it",
+    404: "The project, the run, or the route of the model, is not there",
+    409: "A loop works at this repository and ref already (`LOOP_ALREADY_ACTIVE`, with its `loop_id`); the idempotency "
+    "key was used for another request; there is a limit of money, and the model has no known price (`UNPRICED_MODEL`)",
+    422: "The request is not valid, has no ceiling at all (`BUDGET_REQUIRED`), or nothing to repair (`NO_TARGETS`)",
+}
+
+
+@addresses.loop_post(
+    routes,
+    "",
+    scope="runs:write",
+    status=202,
+    headers=HEADERS,
+    answer_headers={"Location": "Where the loop is.", REPLAYED: "`true`: the idempotency key found the loop."},
+    answers=MADE,
+    summary="Start a remediation loop",
+)
+async def start_omar_loop(call: Call, body: wire.LoopRequest) -> Reply[wire.LoopAccepted]:
+    """Repair a repository until it is clean or a ceiling stops it: patch, verify, keep or put back, again."""
+    office = call.services
+    project = await office.tenants.resolve_project(call.actor, body.project_id)
+    made = await office.loops.create(
+        call.actor, project, order_of(body, idempotency_key(call)), request_id=call.request_id, trace_id=call.trace_id
+    )
+    run = (await office.engine.reader(call.actor).run(made.run_id)).run
+    headers = {"location": f"{addresses.LOOPS}/{made.run_id}"} | ({REPLAYED.lower(): "true"} if made.hit else {})
+    return Reply(accepted_view(run), status=200 if made.hit else 202, headers=headers)
+
+
+@addresses.loop_get(
+    routes,
+    "/{loop_id}",
+    scope="runs:read",
+    headers={"If-None-Match": "The ETag of what the caller has."},
+    answer_headers={"ETag": "Changes with each event of the loop."},
+    answers={304: "Nothing has happened since"},
+    summary="Get where a remediation loop stands",
+)
+async def get_omar_loop(call: Call, loop_id: str, query: StatusQuery) -> Reply[wire.LoopView] | Reply[None]:
+    """Return where a loop stands: what it tried, what it keeps, and why it ended.
+
+    With `wait` it answers when something has happened after `since_seq`, or so many seconds have passed.
+    """
+    run = (await _loop(call, loop_id)).run
+    since = run.seq if query.since_seq is None else query.since_seq
+    if query.wait and not run.terminal and run.seq <= since:
+        async with call.departure() as gone:
+            await moved(call, run, query.wait, gone)
+        run = (await _loop(call, loop_id)).run
+    etag = {"etag": f'W/"{run.seq}"'}
+    if etag["etag"] in (call.header("if-none-match") or ""):
+        return Reply(None, status=304, headers=etag)
+    return Reply(loop_view(run, call.services.clock.now()), headers=etag)
+
+
+async def _loop(call: Call, loop_id: str) -> Record:
+    """Return the run of a loop. Raises `NotFound`, also for a run that is none."""
+    try:
+        record = await call.services.engine.reader(call.actor).run(loop_id)
+    except NotFound:
+        raise NotFound("loop", loop_id) from None
+    if record.run.spec.kind != LOOP:
+        raise NotFound("loop", loop_id)
+    return record

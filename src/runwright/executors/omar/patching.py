@@ -1,0 +1,94 @@
+"""Patches on their way into a tree: proposed, guarded, kept by their text, and applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from runwright.agents.notes import Kept, Note
+from runwright.domain import loop_events as e
+from runwright.domain.answer import parse_answer
+from runwright.domain.globs import Scope
+from runwright.domain.guards import Refusal, refusals
+from runwright.domain.loop_terms import LoopTerms, QualityGate
+from runwright.domain.patch import Patch, PatchBounds, diff_stats
+from runwright.domain.patch_refusal import PatchRefused
+from runwright.domain.patching_plan import Attempt
+from runwright.domain.policy_file import PolicyFile
+from runwright.domain.policy_terms import TamperGuards
+from runwright.domain.redaction import Redactor
+from runwright.domain.unified import parse_unified
+from runwright.fixers.apply import resolved
+from runwright.sandbox.beneath import Beneath
+
+PATCH = "patch"
+"""The kind of values that hold the text of a patch, by the number of its iteration."""
+BOUNDS = PatchBounds()
+
+
+class Guarding(msgspec.Struct, frozen=True):
+    """What the guards are told: the policy, with the gates that hold for the loop."""
+
+    scope: Scope
+    tamper_guards: TamperGuards
+    quality_gates: tuple[QualityGate, ...]
+
+
+def refused(patch: Patch, policy: PolicyFile, terms: LoopTerms) -> tuple[Refusal, ...]:
+    """Return why a patch is not let through; nothing where it is."""
+    strategy = terms.strategy
+    guarding = Guarding(policy.scope, policy.tamper_guards, terms.quality_gates)
+    return refusals(
+        patch.before,
+        patch.after,
+        guarding,
+        max_files=strategy.max_files_per_patch,
+        max_lines=strategy.max_diff_lines,
+    )
+
+
+def begun(n: int, attempt: Attempt, tree_hash: str) -> Note:
+    """Return `iteration.started`."""
+    batch = attempt.batch
+    data = e.IterationStarted(
+        n=n, patcher=attempt.patcher, batch=batch.key, targeted=batch.targeted, tree_hash=tree_hash
+    )
+    return Note("iteration.started", data)
+
+
+def proposed(n: int, patcher: str, patch: Patch, against: Sequence[Refusal], redactor: Redactor) -> list[Note]:
+    """Return `patch.proposed`, and what the guards have against it."""
+    stats, clean = diff_stats(patch), redactor.text
+    facts = e.PatchFacts(
+        patcher=patcher, sha256=patch.sha256, files=stats.files, added=stats.added, removed=stats.removed
+    )
+    told = e.PatchProposed(n=n, patch=facts, paths=tuple(clean(path) for path in patch.paths))
+    notes = [Note("patch.proposed", told)]
+    for each in against:
+        subject = f"{each.path}:{each.line}" if each.line else each.path
+        data = e.PatchRefused(n=n, guard=each.guard, subject=clean(subject), reason=clean(each.message))
+        notes.append(Note("patch.refused", data, "warning"))
+    return notes
+
+
+def kept(n: int, patch: Patch) -> Kept:
+    """Return the text of a patch as it is kept beside the log."""
+    return Kept(PATCH, str(n), {"diff": patch.text})
+
+
+def reread(text: str, files: Beneath) -> Patch:
+    """Return the patch of a kept text, over the tree that it was made of. Raises `PatchRefused` for another tree."""
+    return resolved(parse_unified(text, BOUNDS), files, BOUNDS)
+
+
+def answered(text: str, files: Beneath, redactor: Redactor) -> Patch:
+    """Return the patch that a model's answer is over a tree. Raises `PatchRefused`."""
+    patch = resolved(parse_answer(text, BOUNDS), files, BOUNDS)
+    if any(redactor.text(each) != each for each in patch.after.values()):
+        known = {line for each in patch.before.values() for line in each.splitlines()}
+        for each in patch.after.values():
+            fresh = [line for line in each.splitlines() if line not in known]
+            if any(redactor.text(line) != line for line in fresh):
+                raise PatchRefused("malformed", "it writes something that looks like a secret")
+    return patch

@@ -1,0 +1,325 @@
+"""The loop: see how far it has come, take the next turn, write down what came of it, and look again.
+
+Nothing is known but by the run's course and by what is kept with it: the last kept tree, its findings, the policy of
+its base, and the patch of the iteration under way. Whoever takes the loop after a lost worker does what this one would
+have done, in a workspace rebuilt from the tree that was kept last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from runwright.agents.notes import LAST, SNAPSHOT, Note
+from runwright.agents.tools.bounds import ToolBounds
+from runwright.agents.tools.workspace import Kept as LastSnapshot
+from runwright.agents.tools.workspace import NoWorkspace, RunWorkspace
+from runwright.domain import next_turn as t
+from runwright.domain import outcome as o
+from runwright.domain.finding import Finding
+from runwright.domain.loop_course import OpenIteration
+from runwright.domain.loop_events import LoopSurveyed
+from runwright.domain.patch import Patch
+from runwright.domain.patch_refusal import PatchRefused
+from runwright.domain.patching_plan import Bench
+from runwright.domain.policy_file import PolicyFile, read_policy
+from runwright.domain.progress import changed, is_green, why_not_kept
+from runwright.domain.redaction import Redactor
+from runwright.engine.attempt import Attempt
+from runwright.executors.omar import patching, words
+from runwright.executors.omar.beginning import begin, beneath_of
+from runwright.executors.omar.journal import Journal
+from runwright.executors.omar.meter import Spent
+from runwright.executors.omar.proposing import Proposing
+from runwright.executors.omar.surveying import Looked, Sight, counts, judge, look
+from runwright.executors.orchestrated.hands import Follow
+from runwright.executors.orchestrated.looking import Eyes
+from runwright.executors.orchestrated.turns import Turns
+from runwright.fixers.apply import apply
+from runwright.fixers.port import Fixer
+from runwright.sandbox.child import NotStarted
+from runwright.sandbox.refusal import CheckoutRefused
+from runwright.sandbox.scanner import Scanner
+from runwright.sandbox.snapshot import TreeRefused, WorkspaceMismatch
+from runwright.scanners.available import Base
+
+NO_WORKSPACE, NO_SANDBOX, INCOMPLETE = "workspace.none", "process.no_sandbox", "scan.incomplete"
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loop works with, beside its attempt."""
+
+    tools: ToolBounds
+    redactor: Callable[[], Redactor]
+    workspace: Callable[[LastSnapshot | None], RunWorkspace]
+    eyes: Eyes
+    scanners: Callable[[PolicyFile, Base], tuple[Scanner, ...]]
+    follow: Follow
+    fixers: tuple[Fixer, ...]
+    turns: Turns
+
+
+class Remedy:
+    """Drives one attempt of a loop."""
+
+    def __init__(self, attempt: Attempt, means: Means) -> None:
+        self._attempt = attempt
+        self._means = means
+        self._journal = Journal(attempt)
+        self._workspace: RunWorkspace | None = None
+        self._working: asyncio.Task[o.Outcome] | None = None
+        self._policy = PolicyFile()
+        self._base: dict[str, str] = {}
+        self._findings: tuple[Finding, ...] = ()
+        self._patch: Patch | None = None
+
+    async def run(self) -> o.Outcome:
+        """Go on until the loop ends, waits, or is asked to stop; no process and no workspace of it is left then."""
+        self._working = asyncio.create_task(self._turns(), name="remedy")
+        self._heed()
+        try:
+            return await self._working
+        except asyncio.CancelledError:
+            attempt = self._attempt
+            if attempt.lost or attempt.released or attempt.stop_requested is None:
+                raise
+            return o.Stopped()
+        except (NoWorkspace, NotStarted, WorkspaceMismatch, CheckoutRefused, TreeRefused) as why:
+            return self._unable(why)
+        finally:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
+            await self._forget_workspace()
+
+    def _heed(self) -> None:
+        """Be the one who is told to stop, and stop if that was said already."""
+        self._attempt.on_stop = lambda kind: self._interrupt()
+        if self._attempt.stop_requested is not None:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._working is not None:
+            self._working.cancel()
+
+    def _unable(self, why: Exception) -> o.Failed:
+        codes: dict[type[Exception], str] = {
+            NoWorkspace: NO_WORKSPACE,
+            NotStarted: NO_SANDBOX,
+            WorkspaceMismatch: WorkspaceMismatch.code,
+            TreeRefused: "repo.too_large",
+        }
+        code = why.code if isinstance(why, CheckoutRefused) else codes[type(why)]
+        return self._attempt.failed(type(why).__name__, str(why), retryable=False, code=code)
+
+    # --- turns --------------------------------------------------------------------------------------------------------
+
+    async def _turns(self) -> o.Outcome:
+        await self._remember()
+        while True:
+            turn = t.next_turn(self._journal.run, self._bench(), self._attempt.clock.now())
+            try:
+                ended = await self._take(turn)
+            except Spent:
+                ended = None  # the log says of what; the next turn ends what was begun
+                await self._forget_workspace()
+            if ended is not None:
+                return ended
+
+    async def _remember(self) -> None:
+        """Take up what is kept with the course."""
+        if not self._journal.loop.begun:
+            return
+        policy = (await self._stored(words.POLICY)).get(LAST)
+        if policy is not None:
+            self._policy = read_policy(policy["text"].encode(), policy["name"])
+            self._base = dict(policy["base"])
+        found = (await self._stored(words.FINDINGS)).get(LAST, [])
+        self._findings = msgspec.convert(found, tuple[Finding, ...])
+
+    async def _stored(self, kind: str) -> dict[str, Any]:
+        return await self._attempt.stored(kind, look=True)
+
+    def _bench(self) -> Bench:
+        journal = self._journal
+        terms, loop = journal.terms, journal.loop
+        wanted = [each for each in self._findings if counts(each, self._policy) and terms.wants(each)]
+        allowed = tuple(each for each in wanted if self._policy.scope.allows(each.file))
+        able = journal.runtime.agent is not None
+        alone = terms.strategy.llm_failure_policy == "deterministic_only" and loop.model_failed
+        return Bench(
+            fixers=tuple(fixer.name for fixer in self._means.fixers),
+            model=able and not alone,
+            findings=allowed,
+            red=tuple(gate.id for gate in terms.required if not is_green(loop.gates, gate.id, terms)),
+            out_of_scope=len(wanted) - len(allowed),
+        )
+
+    async def _take(self, turn: t.Turn) -> o.Outcome | None:
+        journal, text = self._journal, self._means.redactor().text
+        match turn:
+            case t.Cease():
+                return o.Stopped()
+            case t.Begin():
+                means = self._means
+                self._policy, self._base = await begin(
+                    journal, await self._place(), means.eyes, means.fixers, means.redactor()
+                )
+            case t.Survey():
+                await self._survey(turn)
+            case t.Try(n, attempt):
+                self._patch = await self._proposing().try_(n, attempt)
+            case t.Propose(iteration):
+                return await self._propose(iteration)
+            case t.Ask(iteration):
+                patch = await self._patch_of(iteration)
+                await journal.write(journal.moved("AWAITING_APPROVAL"))
+                return self._attempt.request_approval(words.asks(iteration, patch, journal))
+            case t.Verify(iteration):
+                await self._verify(iteration)
+            case t.Abandon(iteration, why):
+                await self._over(words.ended(iteration, "blocked", text(why), journal))
+            case t.Warn(limits):
+                await journal.write([Note("budget.warning", limit, "warning") for limit in limits])
+            case t.Exhaust(limit):
+                await journal.write([Note("budget.exhausted", limit, "warning")])
+            case t.Halt(stop):
+                await journal.write(words.stopped(stop, journal, text))
+            case t.Unable(why):
+                return self._attempt.failed("ScanIncomplete", why, retryable=False, code=INCOMPLETE)
+            case t.Finish(stop, gate_status):
+                ended = self._attempt.completed(words.result(journal, stop, gate_status))
+                return replace(ended, stop=stop, gate_status=gate_status)
+        return None
+
+    def _proposing(self) -> Proposing:
+        means = self._means
+        return Proposing(
+            journal=self._journal,
+            policy=self._policy,
+            fixers=means.fixers,
+            turns=means.turns,
+            redactor=means.redactor,
+            place=self._place,
+            findings=self._findings,
+        )
+
+    async def _propose(self, iteration: OpenIteration) -> o.Outcome | None:
+        try:
+            came = await self._proposing().ask(iteration)
+        finally:
+            self._heed()
+        if came is None or isinstance(came, Patch):
+            self._patch = came
+            return None
+        return came
+
+    # --- looking, and keeping -----------------------------------------------------------------------------------------
+
+    def _sight(self) -> Sight:
+        means = self._means
+        return Sight(
+            policy=self._policy,
+            scanners=means.scanners(self._policy, beneath_of(self._base)),
+            bounds=words.scanning(means.eyes.bounds),
+            tools=means.tools,
+            redactor=means.redactor,
+            told=means.eyes.told,
+            follow=means.follow,
+        )
+
+    async def _survey(self, turn: t.Survey) -> None:
+        journal, sight = self._journal, self._sight()
+        place, tree = await self._place(), journal.loop.tree_hash
+        await journal.write(journal.moved("SCANNING"))
+        for gate in turn.gates:
+            await judge(journal, place, sight, gate, "0", tree)
+        seen = await look(journal, place, sight, "0", tree)
+        notes = [
+            *seen.notes,
+            *(Note("finding.opened", each, "warning") for each in seen.findings),
+            Note("loop.surveyed", LoopSurveyed(tree_hash=tree, standing=seen.standing)),
+        ]
+        await journal.write(notes, [words.kept_findings(seen.findings)])
+        self._findings = seen.findings
+
+    async def _verify(self, iteration: OpenIteration) -> None:
+        """Apply the patch, and look at the tree with it; keep that tree if it is better, else forget it."""
+        journal, text = self._journal, self._means.redactor().text
+        try:
+            patch = await self._patch_of(iteration)
+            place = await self._place()
+            apply(patch, place.files, patching.BOUNDS)
+            snapshot = await place.settle()
+        except (PatchRefused, TreeRefused) as why:
+            await self._over(words.ended(iteration, "blocked", text(f"the patch cannot be applied: {why}"), journal))
+            return
+        if snapshot is None:
+            await self._over(words.ended(iteration, "no_change", text("the patch changes nothing"), journal))
+            return
+        seen = await self._looked(iteration, place, snapshot.tree_hash)
+        standing, loop = journal.loop.standing, journal.loop
+        assert standing is not None
+        change = changed(self._findings, seen.findings)
+        against = [each for each in change.new if counts(each, self._policy)]
+        why_not = why_not_kept((standing, loop.gates), (seen.standing, loop.seen), against, journal.terms)
+        if why_not is not None:
+            note = words.ended(iteration, "reverted", text(why_not), journal, change, tree_hash=snapshot.tree_hash)
+            await self._over(note, seen)
+            return
+        notes, kept = words.kept(iteration, change, seen, snapshot, journal, text)
+        await journal.write(notes, kept)
+        self._findings, self._patch = change.now, None
+
+    async def _looked(self, iteration: OpenIteration, place: RunWorkspace, tree: str) -> Looked:
+        """Look at the tree with the patch; what a gate has said of this very tree already is not asked again."""
+        journal, sight = self._journal, self._sight()
+        await journal.write(journal.moved("VERIFYING"))
+        same = journal.loop.seen_tree == tree
+        said = {gate.gate_id for gate in journal.loop.seen} if same else set()
+        for gate in journal.terms.quality_gates:
+            if gate.id not in said:
+                await judge(journal, place, sight, gate, str(iteration.n), tree)
+        return await look(journal, place, sight, str(iteration.n), tree)
+
+    async def _over(self, ended: Note, seen: Looked | None = None) -> None:
+        """End an iteration that came to nothing; the next begins in a workspace of the tree that was kept."""
+        await self._journal.write([*(seen.notes if seen is not None else ()), ended])
+        self._patch = None
+        await self._forget_workspace()
+
+    async def _patch_of(self, iteration: OpenIteration) -> Patch:
+        """Return the patch of an iteration, as it was proposed. Raises `PatchRefused` where it is not that any more."""
+        assert iteration.patch is not None
+        if self._patch is None:
+            texts = await self._stored(patching.PATCH)
+            kept = texts.get(str(iteration.n))
+            if kept is None:
+                raise PatchRefused("missing", "its text is not there any more")
+            self._patch = patching.reread(kept["diff"], (await self._place()).files)
+        if self._patch.sha256 != iteration.patch.sha256:
+            raise PatchRefused("mismatch", "it is not the one that was proposed")
+        return self._patch
+
+    # --- the workspace ------------------------------------------------------------------------------------------------
+
+    async def _place(self) -> RunWorkspace:
+        """Return the workspace, rebuilt from the tree that was kept last if it is not there."""
+        if self._workspace is None:
+            snapshot = self._journal.course.snapshot
+            last = None if snapshot is None else LastSnapshot(snapshot.tree_hash, self._load)
+            self._workspace = self._means.workspace(last)
+        await self._workspace.open()
+        return self._workspace
+
+    async def _load(self) -> bytes:
+        return base64.b64decode((await self._stored(SNAPSHOT))[LAST])
+
+    async def _forget_workspace(self) -> None:
+        if self._workspace is not None:
+            was, self._workspace = self._workspace, None
+            await was.close()

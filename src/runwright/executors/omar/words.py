@@ -1,0 +1,183 @@
+"""What the executor of loops writes: events in their shapes, and the values that are kept with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from runwright.agents.notes import LAST, SNAPSHOT, Kept, Note, noted
+from runwright.agents.tools.workspace import Snapshot
+from runwright.domain import loop_events as e
+from runwright.domain import runtime_events as r
+from runwright.domain.approval import ApprovalRequest
+from runwright.domain.finding import Finding
+from runwright.domain.loop_course import EXITS, OpenIteration
+from runwright.domain.loop_status import gate_color
+from runwright.domain.patch import Patch
+from runwright.domain.progress import Change
+from runwright.domain.redaction import RedactedText
+from runwright.domain.verdict import GateStatus, Stop
+from runwright.domain.workspace import WorkspaceSnapshot
+from runwright.executors.omar.journal import Journal
+from runwright.executors.omar.surveying import Looked
+from runwright.sandbox.scanner import ScanBounds
+
+FINDINGS, POLICY = "findings", "policy"
+"""The kinds of values: what is open in the tree that is kept, and the policy of its base."""
+FINDINGS_MAX = 5_000
+"""So many findings of a tree are compared with those of another; what has more is never clean."""
+DIFF_MAX = 120_000
+"""So much of a patch's text is shown where people are asked; an approval is of its digest, and so of the whole."""
+Text = Callable[[str], RedactedText]
+
+
+def scanning(bounds: ScanBounds) -> ScanBounds:
+    """Return the bounds of a loop's looks: it must see all findings, to tell which are new."""
+    return replace(bounds, findings_max=max(bounds.findings_max, FINDINGS_MAX))
+
+
+def snapshot_of(snapshot: Snapshot | None) -> tuple[list[Kept], WorkspaceSnapshot | None]:
+    """Return a snapshot as it is kept, and what the log says of it."""
+    if snapshot is None:
+        return [], None
+    digest = sha256(snapshot.archive).hexdigest()
+    told = WorkspaceSnapshot(
+        archive_sha256=digest, tree_hash=snapshot.tree_hash, files=snapshot.files, bytes=snapshot.bytes
+    )
+    return [Kept(SNAPSHOT, LAST, snapshot.archive, noted(digest))], told
+
+
+def kept_findings(findings: tuple[Finding, ...]) -> Kept:
+    """Return the findings of the tree that is kept."""
+    return Kept(FINDINGS, LAST, msgspec.to_builtins(findings))
+
+
+def ended(
+    iteration: OpenIteration,
+    outcome: e.Outcome,
+    why: RedactedText,
+    journal: Journal,
+    change: Change | None = None,
+    *,
+    tree_hash: str | None = None,
+    model_failed: bool = False,
+) -> Note:
+    """Return `iteration.completed` of one that came to nothing."""
+    data = e.IterationEnded(
+        n=iteration.n,
+        outcome=outcome,
+        why=why,
+        tree_hash=tree_hash or journal.loop.tree_hash,
+        gates={gate.gate_id: gate.status for gate in journal.loop.seen},
+        new_findings=0 if change is None else len(change.new),
+        fixed_findings=0 if change is None else len(change.fixed),
+        model_failed=model_failed,
+    )
+    return Note("iteration.completed", data, "warning" if outcome == "blocked" else "info")
+
+
+def kept(
+    iteration: OpenIteration, change: Change, seen: Looked, snapshot: Snapshot, journal: Journal, text: Text
+) -> tuple[list[Note], list[Kept]]:
+    """Return what is written of an iteration whose tree is better: tree, findings and the word of it, at once."""
+    archive, told = snapshot_of(snapshot)
+    fixed = [
+        e.FindingFixed(
+            finding_id=each.finding_id,
+            fingerprint=each.fingerprint,
+            severity=each.severity,
+            rule_id=each.rule_id,
+            file=text(each.file),
+            tree_hash=snapshot.tree_hash,
+        )
+        for each in change.fixed
+    ]
+    data = e.IterationEnded(
+        n=iteration.n,
+        outcome="kept",
+        why=text(f"{len(change.fixed)} findings less, {len(change.new)} more"),
+        tree_hash=snapshot.tree_hash,
+        gates={gate.gate_id: gate.status for gate in journal.loop.seen},
+        new_findings=len(change.new),
+        fixed_findings=len(change.fixed),
+        standing=seen.standing,
+        snapshot=told,
+    )
+    notes = [
+        *seen.notes,
+        *(Note("finding.opened", each, "warning") for each in change.new),
+        *(Note("finding.fixed", each) for each in fixed),
+        Note("iteration.completed", data),
+    ]
+    return notes, [*archive, kept_findings(change.now)]
+
+
+def asks(iteration: OpenIteration, patch: Patch, journal: Journal) -> ApprovalRequest:
+    """Return what people are asked: to let this very patch into the tree."""
+    facts, rules = iteration.patch, journal.terms.approvals.patch
+    assert facts is not None
+    assert rules is not None
+    runtime, diff = journal.runtime, patch.text
+    size = f"{facts.files} files, +{facts.added} −{facts.removed}"
+    return ApprovalRequest(
+        gate_id="patch",
+        summary=f"Apply the patch of iteration {iteration.n} by {facts.patcher}: {size}",
+        subject_sha256=facts.sha256,
+        subject={
+            "kind": "diff",
+            "diff": diff[:DIFF_MAX],
+            "truncated": len(diff) > DIFF_MAX,
+            "repo": runtime.repo,
+            "head_sha": journal.course.head_sha,
+            "tree_hash": journal.loop.tree_hash,
+            "iteration": iteration.n,
+            "targeted": list(iteration.targeted),
+        },
+        risk=rules.risk,
+        quorum=rules.quorum,
+        roles=rules.roles,
+        exclude_actors=rules.exclude_actors,
+        ttl_s=rules.ttl_seconds,
+    )
+
+
+def stopped(stop: Stop, journal: Journal, text: Text) -> list[Note]:
+    """Return what is written of a loop that goes on no more: why, and what came of it, in words."""
+    loop = journal.loop
+    reason = EXITS.get(stop.code, "infra_error")
+    data = e.LoopStopped(
+        exit_reason=reason,
+        stop_class=stop.stop_class,
+        stop_code=stop.code,
+        iterations=loop.count,
+        gate_status=gate_color(loop, journal.terms),
+        detail=text(stop.detail) if stop.detail else None,
+    )
+    kept = sum(each.outcome == "kept" for each in loop.iterations)
+    left = "" if loop.standing is None else f" Open: {_counts(loop.standing.findings)}."
+    why = f" ({stop.detail})" if stop.detail else ""
+    said = f"The loop ended: {reason}{why}, after {loop.count} iterations of which {kept} were kept.{left}"
+    return [Note("output.narrative", r.Narrative(text(said))), Note("loop.stopped", data)]
+
+
+def _counts(findings: dict[str, int]) -> str:
+    return ", ".join(f"{number} {severity}" for severity, number in findings.items())
+
+
+def result(journal: Journal, stop: Stop, gate_status: GateStatus) -> dict[str, Any]:
+    """Return the result of a loop that has come to its end."""
+    loop = journal.loop
+    return {
+        "exit_reason": loop.exit_reason,
+        "stop": {"class": stop.stop_class, "code": stop.code, "detail": stop.detail},
+        "gate_status": gate_status,
+        "exit_code": stop.exit_code(gate_status),
+        "tree_hash": loop.tree_hash,
+        "head_sha": journal.course.head_sha,
+        "iterations": loop.count,
+        "narrative": journal.course.narrative,
+    }

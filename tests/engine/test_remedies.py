@@ -1,0 +1,217 @@
+"""Remediation loops in the real engine: what they repair, how they end, and what they never let through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runwright.domain.agent_terms import Budget
+from runwright.domain.loop_course import LoopCourse
+from runwright.domain.loop_terms import LoopApprovals, PatchApproval, QualityGate, Strategy, Targets
+from runwright.domain.model_call import Usage
+from runwright.errors import BudgetRequired, Denied, LoopActive
+from tests.engine.repairing import WHOLE, Workshop, edits, means, open_directory, workshop
+
+__all__ = ["means", "open_directory", "workshop"]
+
+BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
+MENDS = edits({"path": "app.py", "content": "one = 1\n"})
+IDLE = edits({"path": "app.py", "find": "one = 1", "replace": "one = 2"})
+ASKS = LoopApprovals(patch=PatchApproval())
+BY_RULES = Strategy(patchers=("deterministic",))
+
+
+def outcomes(loop: LoopCourse) -> list[tuple[str, str]]:
+    """Return who patched, and what became of it."""
+    return [(each.patcher, each.outcome) for each in loop.iterations]
+
+
+async def test_a_fixer_repairs_what_it_can_and_the_model_what_is_left(workshop: Workshop):
+    repo = workshop.made(app__py=BAD, lib__py="a = 1  # BAD-P2 MEND\nb = 2\n")
+    models = await workshop.model("mends", MENDS)
+    run_id = await workshop.order(repo, models=models, quality_gates=(WHOLE,))
+    run = await workshop.until(run_id)
+    loop = await workshop.checked(run)
+    assert (loop.exit_reason, outcomes(loop)) == ("clean", [("mender", "kept"), ("llm", "kept")])
+    assert run.course is not None
+    assert (run.course.gate_status, run.course.findings.fixed) == ("passed", 2)
+    assert run.course.snapshot is not None
+    assert run.course.snapshot.tree_hash == loop.tree_hash != loop.iterations[0].tree_hash
+    assert run.usage.cost_microusd > 0
+
+
+async def test_a_clean_tree_needs_no_patch(workshop: Workshop):
+    loop = await workshop.ended(workshop.made(app__py="one = 1\n"), quality_gates=(WHOLE,))
+    assert (loop.exit_reason, loop.count) == ("clean", 0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "more"),
+    [
+        ("max_iterations", {"max_iterations": 1}),
+        ("no_progress", {"max_no_progress": 1}),
+        ("budget_tokens", {"budget": Budget(tokens=10)}),
+        ("budget_cost", {"budget": Budget(cost_microusd=10)}),
+        (
+            "budget_runtime",
+            {"budget": Budget(wall_s=1), "quality_gates": (QualityGate(id="slow", command=("sleep", "30")),)},
+        ),
+        ("budget_tool_calls", {"budget": Budget(tool_calls=1), "quality_gates": (WHOLE,)}),
+        ("policy_denied", {"policy__yaml": "scope: {deny: ['app.py']}\n"}),
+        ("policy_denied", {"policy__yaml": "commands: {allow: [python]}\n", "quality_gates": (WHOLE,)}),
+        ("approval_denied", {"approvals": ASKS, "models": MENDS}),
+        ("infra_error", {"models": None}),
+        ("infra_error", {"policy__yaml": "version: 9\n"}),
+    ],
+)
+async def test_a_loop_ends_for_the_reason_that_there_is(workshop: Workshop, reason: str, more: dict[str, Any]):
+    files = {"app__py": BAD}
+    if "policy__yaml" in more:
+        files["__runwright/policy__yaml"] = more.pop("policy__yaml")
+    answers = more.pop("models", IDLE)
+    models = await workshop.model("answers", *([answers] * 4 if answers else []))
+    run_id = await workshop.order(workshop.made(**files), models=models, **more)
+    run = await workshop.until(run_id, verdict="deny")
+    loop = await workshop.checked(run)
+    assert loop.exit_reason == reason, run.error
+    assert run.state == ("failed" if reason == "infra_error" else "completed")
+    assert run.course is not None
+    assert run.course.gate_status == ("error" if run.state == "failed" else "blocked" if loop.standing else "skipped")
+
+
+async def test_silence_is_a_denial(workshop: Workshop):
+    models = await workshop.model("mends", MENDS)
+    asks = LoopApprovals(patch=PatchApproval(ttl_seconds=60))
+    run_id = await workshop.order(workshop.made(app__py=BAD), models=models, approvals=asks)
+    await workshop.until(run_id, verdict=None)
+    await workshop.world.past(61)
+    loop = await workshop.checked(await workshop.until(run_id))
+    assert (loop.exit_reason, outcomes(loop)) == ("approval_expired", [("llm", "blocked")])
+
+
+async def test_what_people_approve_is_the_digest_of_the_patch_that_is_applied(workshop: Workshop):
+    models = await workshop.model("mends", MENDS)
+    run_id = await workshop.order(workshop.made(app__py=BAD), models=models, mode="edit_gated")
+    loop = await workshop.checked(await workshop.until(run_id))
+    asked = await workshop.world.data(run_id, "approval.requested")
+    assert loop.exit_reason == "clean"
+    assert loop.iterations[0].patch is not None
+    assert asked["subject_sha256"] == asked["subject"]["sha256"] == loop.iterations[0].patch.sha256
+    assert "-bad = 1" in asked["subject"]["diff"]
+
+
+async def test_k3_a_loop_that_is_cancelled_while_it_asks_leaves_nothing_behind(workshop: Workshop):
+    models = await workshop.model("mends", MENDS)
+    run_id = await workshop.order(workshop.made(app__py=BAD), models=models, approvals=ASKS)
+    await workshop.until(run_id, verdict=None)
+    await workshop.world.stop(run_id)
+    loop = await workshop.checked(await workshop.until(run_id))
+    assert (loop.exit_reason, loop.open) == ("cancelled", None)
+
+
+async def test_a_loop_that_is_cancelled_in_a_gate_leaves_no_workspace_and_no_process(workshop: Workshop):
+    slow = QualityGate(id="slow", command=("sh", "-c", "echo begun; sleep 60"))
+    run_id = await workshop.order(workshop.made(app__py=BAD), quality_gates=(slow,))
+    await workshop.until(run_id, 6)
+    await workshop.world.stop(run_id)
+    loop = await workshop.checked(await workshop.until(run_id))
+    assert loop.exit_reason == "cancelled"
+
+
+async def test_k5_the_budget_that_is_used_up_by_the_call_that_makes_the_tree_clean_ends_clean(workshop: Workshop):
+    models = await workshop.model("mends", MENDS)
+    first = await workshop.until(await workshop.order(workshop.made(app__py=BAD), models=models))
+    used = first.usage.input_tokens + first.usage.output_tokens
+    bound = {"budget": Budget(tool_calls=2), "max_iterations": 1, "quality_gates": (WHOLE,)}
+    loop = await workshop.ended(workshop.made(app__py=BAD), models=models, **bound)
+    assert (loop.exit_reason, loop.count) == ("clean", 1)
+    assert used > 0
+
+
+async def test_k6_a_gate_that_is_green_at_its_second_try_is_flaky_and_counts_as_red(workshop: Workshop):
+    flaky = ("sh", "-c", "test $(( $(date +%N | sed 's/^0*//') % 2 )) -eq 3")
+    run_id = await workshop.order(
+        workshop.made(app__py="one = 1\n"), quality_gates=(QualityGate(id="f", command=flaky),)
+    )
+    loop = await workshop.checked(await workshop.until(run_id))
+    verdict = await workshop.world.data(run_id, "gate.result")
+    assert (verdict["status"], loop.exit_reason) == ("red", "no_progress")
+    assert verdict["detail"].count("red: it ended with the exit code 1") == 2, "both results are recorded"
+
+
+async def test_k7_a_patch_that_brings_a_p3_is_kept_and_one_that_brings_a_p2_is_put_back(workshop: Workshop):
+    for severity, outcome in (("P3", "kept"), ("P2", "reverted")):
+        answer = edits({"path": "app.py", "content": f"one = 1\nmore = 2  # BAD-{severity}\n"})
+        models = await workshop.model(f"brings-{severity.lower()}", answer)
+        loop = await workshop.ended(workshop.made(app__py=BAD), models=models, max_iterations=1)
+        assert outcomes(loop) == [("llm", outcome)], loop.iterations[0].why
+
+
+async def test_k21_a_provider_that_claims_no_tokens_is_not_believed(workshop: Workshop):
+    models = await workshop.model("claims-nothing", MENDS, usage=Usage(input_tokens=0, output_tokens=0))
+    run_id = await workshop.order(workshop.made(app__py=BAD), models=models)
+    run = await workshop.until(run_id)
+    loop = await workshop.checked(run)
+    assert (loop.exit_reason, loop.unverified) == ("clean", 1)
+    assert run.usage.output_tokens > 0, "what was reserved counts"
+
+
+@pytest.mark.parametrize(
+    ("guard", "answer"),
+    [
+        ("policy_edited", edits({"path": ".runwright/policy.yaml", "content": "version: 1\n"})),
+        ("path_out_of_scope", edits({"path": "migrations/a.sql", "content": "drop\n"})),
+        ("diff_too_large", edits({"path": "app.py", "content": "x = 1\n" * 500})),
+    ],
+)
+async def test_scenario_5_sabotage_is_refused_by_its_own_guard(workshop: Workshop, guard: str, answer: str):
+    policy = "version: 1\nscope: {deny: ['migrations/**']}\n"
+    models = await workshop.model("sabotages", answer)
+    repo = workshop.made(app__py=BAD, **{"__runwright/policy__yaml": policy})
+    strategy = Strategy(max_diff_lines=100)
+    loop = await workshop.ended(repo, models=models, max_iterations=1, strategy=strategy)
+    assert (loop.exit_reason, outcomes(loop)) == ("max_iterations", [("llm", "blocked")])
+    assert guard in loop.iterations[0].refused
+
+
+async def test_a_model_that_does_not_answer_leaves_the_loop_to_the_fixers_where_it_may(workshop: Workshop):
+    models = await workshop.model("silent")
+    strategy = Strategy(llm_failure_policy="deterministic_only")
+    loop = await workshop.ended(workshop.made(app__py=BAD), models=models, strategy=strategy)
+    assert (loop.exit_reason, outcomes(loop)) == ("no_progress", [("llm", "no_change")])
+
+
+async def test_a_model_is_told_what_came_of_its_last_patch_and_of_a_red_gate(workshop: Workshop):
+    broken = "broken = 1\n"
+    models = await workshop.model(
+        "tries", edits({"path": "app.py", "content": "broken = 2\n"}), edits({"path": "app.py", "content": "one = 1\n"})
+    )
+    run_id = await workshop.order(workshop.made(app__py=broken), models=models, quality_gates=(WHOLE,))
+    loop = await workshop.checked(await workshop.until(run_id))
+    assert (loop.exit_reason, outcomes(loop)) == ("clean", [("llm", "reverted"), ("llm", "kept")])
+    assert loop.iterations[0].targeted == ("gate:whole",)
+
+
+async def test_two_loops_do_not_work_at_one_repository_at_a_time(workshop: Workshop):
+    repo, models = workshop.made(app__py=BAD), await workshop.model("mends", MENDS)
+    first = await workshop.order(repo, models=models, approvals=ASKS)
+    with pytest.raises(LoopActive) as refused:
+        await workshop.order(repo)
+    assert refused.value.data == {"loop_id": first}
+    await workshop.until(await workshop.order(repo, ref="main"), verdict="deny")
+    await workshop.until(first, verdict="deny")
+    again = await workshop.order(repo, idempotency_key="once")
+    await workshop.until(again)
+    assert await workshop.order(repo, idempotency_key="once") == again
+    await workshop.until(await workshop.order(repo))
+
+
+async def test_a_loop_needs_a_ceiling_a_mode_that_writes_and_something_to_repair(workshop: Workshop):
+    repo = workshop.made(app__py=BAD)
+    with pytest.raises(BudgetRequired):
+        await workshop.order(repo, max_iterations=None, max_no_progress=None)
+    with pytest.raises(Denied):
+        await workshop.order(repo, mode="audit_readonly")
+    with pytest.raises(Exception, match="nothing to repair"):
+        await workshop.order(repo, targets=Targets(severities=()))
