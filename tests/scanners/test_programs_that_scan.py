@@ -58,6 +58,12 @@ async def test_bandit_tells_place_and_severity_and_no_word_of_a_password(tree: T
     assert "hunter2" not in repr([each for each in seen.findings if each.tool == "bandit"])
 
 
+async def test_an_assert_is_told_of_code_and_not_of_tests(tree: Tree):
+    tree.write(dict.fromkeys(("app.py", "tests/asking.py", "src/test_app.py", "conftest.py"), "assert input()\n"))
+    assert told(await tree.look(Bandit()), "bandit") == [("P3", "bandit:B101", "app.py", 1)]
+    assert told(await tree.look(ruff.security()), "ruff") == [("P3", "ruff:S101", "app.py", 1)]
+
+
 def test_a_password_that_bandit_quotes_is_left_out_before_anybody_redacts_it():
     result = {
         "filename": "/workspace/a.py", "test_id": "B105", "issue_text": "Possible hardcoded password: 'blue: green'",

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from runwright.domain.guards.tests import is_of_tests
 from runwright.sandbox.child import NotStarted
 from runwright.sandbox.command import Command, inside
 from runwright.sandbox.programs import ProgramMissing, found
@@ -32,7 +33,8 @@ SAID_MAX = 64 << 10
 _ELSEWHERE = ("/bin/sh", "-c", 'cd /tmp && exec "$@"', "sh")
 """No program starts in the tree: what lies there is looked at, and is nobody's configuration."""
 
-
+_ASSERTS = frozenset({"B101", "S101"})
+"""Rules against `assert`, which tests are made of."""
 _TOO_LATE = "it took too long"
 
 
@@ -173,7 +175,8 @@ class _Work:
             except (BadReport, msgspec.DecodeError, RecursionError) as why:
                 self.failed(f"its report could not be read: {plain(str(why), 200)}", len(batch))
                 return
-            self._told += [replace(each, path=self._instead.get(each.path, each.path)) for each in understood.told]
+            told = (replace(each, path=self._instead.get(each.path, each.path)) for each in understood.told)
+            self._told += [each for each in told if not (each.rule in _ASSERTS and is_of_tests(each.path))]
             self._looked += len(batch) - understood.unread
             self._unread += understood.unread
 

@@ -82,7 +82,7 @@ def _python(edits: list[Edited]) -> Iterator[Refusal]:
         try:
             after.of[edit.path] = NONE if edit.after is None else tests_of(edit.after, edit.path)
         except Unreadable as why:
-            if collected(edit.path) or _testing(edit.path):
+            if is_of_tests(edit.path):
                 message = f"{why}: none of its tests would run"
                 yield Refusal(guard="test_deleted", path=edit.path, message=message)
                 before.of.pop(edit.path)
@@ -157,7 +157,7 @@ def _marked(before: _Pool, after: _Pool) -> Iterator[Refusal]:
         words = sorted((tests.skips - was.skips).keys() & more.keys())
         if words:
             yield Refusal(guard="test_skipped", path=path, message=f"tests are skipped by {', '.join(words)}")
-        if tests.dead > was.dead and (collected(path) or _testing(path)):
+        if tests.dead > was.dead and is_of_tests(path):
             yield Refusal(guard="test_skipped", path=path, message="a condition that is never true hides something")
 
 
@@ -167,12 +167,12 @@ def _helpers(before: _Pool, after: _Pool) -> Iterator[Refusal]:
         return
     for path, tests in before.of.items():
         now = after.of.get(path, NONE)
-        if now is not NONE and now.helpers < tests.helpers and (collected(path) or _testing(path)):
+        if now is not NONE and now.helpers < tests.helpers and is_of_tests(path):
             message = "what the tests call to assert asserts less than it did"
             yield Refusal(guard="assertions_removed", path=path, message=message)
 
 
-def _testing(path: str) -> bool:
-    """Tell whether a file lies among tests, or steers them."""
+def is_of_tests(path: str) -> bool:
+    """Tell whether a file is one of tests, lies among them, or steers them."""
     *parents, name = path.split("/")
-    return name == "conftest.py" or bool({"test", "tests", "testing"} & set(parents))
+    return collected(path) or name == "conftest.py" or bool({"test", "tests", "testing"} & set(parents))
