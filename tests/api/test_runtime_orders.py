@@ -536,3 +536,21 @@ async def test_what_became_of_runs_and_their_steps_is_counted(tmp_path: Any):
     assert steps % ("gate", "succeeded", 1) in page
     assert steps % ("gate", "failed", 1) in page
     assert steps % ("report", "succeeded", 1) in page
+
+
+async def test_a_program_that_is_not_there_fails_its_step_alone(server: Served):
+    missing = {"command": ["nobody-has-this"]}
+    steps = [
+        {"kind": "command", "on_failure": "continue", **missing},
+        {"kind": "gate", "required": False, "step_id": "maybe", **missing},
+        {"kind": "gate", "step_id": "must", **missing},
+    ]
+    status = await ended(server, await made(server, steps=steps))
+    assert (status["status"], status["stop"]["code"], status["gate_status"]) == (
+        "completed",
+        "GATE_NOT_GREEN",
+        "blocked",
+    )
+    assert [gate["status"] for gate in status["summaries"]["gates"]] == ["not_run", "not_run"]
+    detail = "it did not begin: nobody-has-this: No such file or directory"
+    assert [step["detail"] for step in status["summaries"]["steps"]] == [detail] * 3

@@ -56,6 +56,10 @@ class Asked(NamedTuple):
     stdin: bool = False
 
 
+NO_PROGRAM = "bwrap: execvp "
+"""How the sandbox begins to say that it has no such program."""
+
+
 class NotStarted(Exception):
     """Say why the sandbox could not be made."""
 

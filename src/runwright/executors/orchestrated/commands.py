@@ -20,11 +20,13 @@ from runwright.domain.runtime_terms import CommandStep, GateStep
 from runwright.engine.attempt import Attempt
 from runwright.executors.orchestrated.hands import Follow, Hands
 from runwright.executors.terminal import Terminal
+from runwright.sandbox.child import NO_PROGRAM, NotStarted
 from runwright.sandbox.command import Command, Ended
 from runwright.sandbox.sandbox import WORKSPACE
 from runwright.sandbox.snapshot import EMPTY, TreeRefused
 
 TOOL = "command"
+NO_END = Ended(None, "", False, None)
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -74,16 +76,18 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
     hands = Hands(place.attempt, call_of(step), terminal, place.follow, place.seq)
     held = hands.hold if command.tty or command.stdin else None
     terminal.begin(step.command, cwd=WORKSPACE, tty=command.tty, stdin=command.stdin)
+    ended, missing = NO_END, None
     try:
         ended = await place.workspace.run(command, terminal.heard, held)
-    except BaseException:
-        terminal.end(None)
-        raise
-    terminal.end(ended.status)
+    except NotStarted as absent:
+        if not str(absent).startswith(NO_PROGRAM):
+            raise
+        missing = f"it did not begin: {str(absent).removeprefix(NO_PROGRAM)}"
+    finally:
+        terminal.end(ended.status)
     duration_ms = int((clock.monotonic() - began) * 1000)
-    why = _why(ended, timeout_s)
     snapshot, refused = await _settled(step, place)
-    why = why or (None if refused is None else _put_back(refused))
+    why = missing or _why(ended, timeout_s) or (None if refused is None else _put_back(refused))
     detail = None if why is None else place.redactor.text(why)
     result = a.ToolResult(
         tool_call_id=call_of(step),
@@ -94,7 +98,8 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
         truncated=ended.truncated,
     )
     notes = [Note("tool.result", result)]
-    if ended.status is None and ended.exceeded is None and left_s is not None and left_s <= step.timeout_seconds:
+    late = ended.status is None and ended.exceeded is None and missing is None
+    if late and left_s is not None and left_s <= step.timeout_seconds:
         notes.append(Note("budget.exhausted", _out_of_time(place), "warning"))
     if isinstance(step, GateStep):
         notes.append(_verdict(step, place, ended, detail, duration_ms))

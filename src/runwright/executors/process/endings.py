@@ -5,10 +5,10 @@ from __future__ import annotations
 from runwright.client.outcome import Failed
 from runwright.client.session import Draft
 from runwright.executors.terminal import signal_name
+from runwright.sandbox.child import NO_PROGRAM
 from runwright.sandbox.watch import Exceeded
 
 LAST_LINE = 300
-_NO_PROGRAM = "bwrap: execvp "
 
 _CLASSES = {"memory": "MemoryLimit", "pids": "PidsLimit", "workspace": "WorkspaceLimit", "output": "OutputLimit"}
 _ADVICE = {
@@ -56,8 +56,8 @@ def refused(error_class: str, code: str, message: str) -> Failed:
 def not_begun(words: str) -> Failed:
     """Return the failure of a command that never began: no program has its name, or its sandbox did not come about."""
     line = last_line(words)
-    if line.startswith(_NO_PROGRAM):
-        message = f"the command did not begin: {line.removeprefix(_NO_PROGRAM)}"
+    if line.startswith(NO_PROGRAM):
+        message = f"the command did not begin: {line.removeprefix(NO_PROGRAM)}"
         return refused("CommandNotStarted", "process.not_started", message)
     message = f"the sandbox did not come about: {line or 'it said nothing'}"
     return Failed(error_class="SandboxFailed", message=message, retryable=True, code="process.no_sandbox", traceback="")
