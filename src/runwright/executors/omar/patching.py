@@ -12,14 +12,14 @@ from runwright.domain.answer import parse_answer
 from runwright.domain.globs import Scope
 from runwright.domain.guards import Refusal, refusals
 from runwright.domain.loop_terms import LoopTerms, QualityGate
+from runwright.domain.masked import resolve_masked
 from runwright.domain.patch import Patch, PatchBounds, diff_stats
-from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.patching_plan import Attempt
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.policy_terms import TamperGuards
 from runwright.domain.redaction import Redactor
 from runwright.domain.unified import parse_unified
-from runwright.fixers.apply import resolved
+from runwright.fixers.apply import reader, resolved
 from runwright.sandbox.beneath import Beneath
 
 PATCH = "patch"
@@ -83,12 +83,5 @@ def reread(text: str, files: Beneath) -> Patch:
 
 
 def answered(text: str, files: Beneath, redactor: Redactor) -> Patch:
-    """Return the patch that a model's answer is over a tree. Raises `PatchRefused`."""
-    patch = resolved(parse_answer(text, BOUNDS), files, BOUNDS)
-    if any(redactor.text(each) != each for each in patch.after.values()):
-        known = {line for each in patch.before.values() for line in each.splitlines()}
-        for each in patch.after.values():
-            fresh = [line for line in each.splitlines() if line not in known]
-            if any(redactor.text(line) != line for line in fresh):
-                raise PatchRefused("malformed", "it writes something that looks like a secret")
-    return patch
+    """Return the patch that a model's answer is over a tree, which it saw redacted. Raises `PatchRefused`."""
+    return resolve_masked(parse_answer(text, BOUNDS), reader(files, BOUNDS), redactor.text, BOUNDS)

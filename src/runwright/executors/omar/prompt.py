@@ -26,7 +26,7 @@ SYSTEM = (
     '{"path", "find", "replace"} replaces a text that is in the file exactly once, {"path", "content"} gives a whole '
     'file, {"path", "delete": true} removes one. Or ```diff with a unified diff. Change as little as it takes. Never '
     "delete, skip or weaken a test, never silence a scanner, never change a gate, its thresholds or a policy: such a "
-    "patch is refused. A secret stands there as a mark that begins with [REDACTED: take the line out or read it from "
+    "patch is refused. A secret stands there as a mark that begins with [redacted: take the line out or read it from "
     "the environment, and never write the mark into a file."
 )
 FILE_MAX, FILES_MAX_BYTES, NAMES_MAX, FORMER_MAX = 65_536, 200_000, 400, 3
