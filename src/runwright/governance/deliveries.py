@@ -14,23 +14,21 @@ from hashlib import sha256
 import msgspec
 from msgspec.structs import replace
 
-from runwright import ids
 from runwright.domain.accounts import Project
-from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.commands import IdempotencyKey
 from runwright.domain.delivery_terms import DeliveryTerms, identity
-from runwright.domain.job_terms import project_limit
-from runwright.domain.run import DELIVERY, Run, Spec
+from runwright.domain.run import DELIVERY, Run
 from runwright.domain.runtime_terms import RuntimeTerms
-from runwright.domain.tenancy import Actor, Cause
+from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.reader import Filter, Reader
 from runwright.engine.stream import Cut, Lagged
-from runwright.engine.values import encode
 from runwright.errors import InvalidRequest, NotFound, Overloaded
 from runwright.forges.port import BUSY_S, Refused
 from runwright.forges.registered import Forges
 from runwright.governance.delivery_items import Batch, Item, failed, item_of, outcome_of, planned, skipped
 from runwright.governance.delivery_order import DeliveryOrder, Problem, Wanted, refused, require_wanted, terms_of
+from runwright.governance.submission import Kind, Origin, submission
 
 QUEUE = "delivery"
 LOOKED_AT = 1
@@ -142,39 +140,19 @@ class Deliveries:
     async def _made(self, asked: Asked, run: Run, terms: DeliveryTerms, name: str, after: str) -> str:
         engine, was = self._engine, run.spec.runtime
         assert was is not None
-        project, actor, now = await asked.project(run.spec.project_id), asked.actor, engine.clock.now()
-        await engine.values.ensure([project.project_id])
-        encoded = encode({"run_id": run.run_id})
+        project = await asked.project(run.spec.project_id)
         runtime = RuntimeTerms(
             mode=was.mode, runtime_profile=was.runtime_profile, repo=was.repo, ref=was.ref, delivery=terms
         )
-        spec = Spec(
-            run_id=ids.new_id("run", now),
-            org_id=project.org_id,
-            project_id=project.project_id,
-            kind=DELIVERY,
-            executor=DELIVERY,
-            queue=QUEUE,
-            payload=engine.values.ref(project.project_id, encoded),
-            weight=project.weight,
-            limits=project_limit(project),
+        submit = await submission(
+            engine,
+            Origin(actor=asked.actor, project=project, request_id=asked.request_id, trace_id=asked.trace_id),
+            Kind(kind=DELIVERY, executor=DELIVERY, queue=QUEUE),
+            runtime,
+            {"run_id": run.run_id},
+            idempotency=IdempotencyKey(f"{project.project_id}/runtime.deliver", f"{name}/{after}", name),
             batch_id=name,
             triggered_by_run_id=run.run_id,
-            runtime=runtime,
-            trace_id=asked.trace_id,
-            created_at=now,
-            created_by=actor.label,
-            created_by_user_id=actor.user_id,
-            created_by_user_name=actor.name,
-            created_by_email=actor.email,
-        )
-        opening, spec = engine.submitter.opened(spec)
-        submit = Submit(
-            spec=spec,
-            opening=opening,
-            payload=engine.values.seal_payload(spec, encoded),
-            cause=Cause(actor.label, None, asked.request_id),
-            idempotency=IdempotencyKey(f"{project.project_id}/runtime.deliver", f"{name}/{after}", name),
         )
         return str((await engine.commit.apply(submit)).run_id)
 

@@ -7,23 +7,21 @@ from hashlib import sha256
 import msgspec
 from msgspec.structs import replace
 
-from runwright import ids
 from runwright.agents.agents import Agents
 from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import Budget
 from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.instants import SECOND_US
-from runwright.domain.job_terms import project_limit
 from runwright.domain.loop_terms import LLM, LoopTerms, PatchApproval
 from runwright.domain.repository import read_repository, require_ref
-from runwright.domain.run import LOOP, OMAR, RUNTIME, Run, Spec
+from runwright.domain.run import LOOP, OMAR, RUNTIME, Run
 from runwright.domain.runtime_terms import WRITES, GateTerms, Mode, RunPolicy, RuntimeTerms
-from runwright.domain.tenancy import Actor, Cause
+from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
-from runwright.engine.values import encode
 from runwright.errors import BudgetRequired, Conflict, Denied, InvalidRequest, LoopActive, NotFound
 from runwright.governance.step_models import Models, agent_of
+from runwright.governance.submission import Kind, Origin, submission
 from runwright.store.queries.loops import KEY_OF, LIVE_LOOPS
 
 QUEUE = "runtime"
@@ -69,40 +67,18 @@ class Loops:
         write or that this server makes no runs in, `NotFound`, `Conflict` (`loops.already_active`, `budget.unpriced`),
         and `IdempotencyMismatch`.
         """
-        engine = self._engine
         terms = self._checked(await self._based(actor, order))
         terms = await self._with_model(actor, project, terms, order)
-        await engine.values.ensure([project.project_id])
-        now = engine.clock.now()
-        encoded = encode({"objective": order.objective})
-        spec = Spec(
-            run_id=ids.new_id("run", now),
-            org_id=project.org_id,
-            project_id=project.project_id,
-            kind=LOOP,
-            executor=OMAR,
-            queue=order.queue,
-            payload=engine.values.ref(project.project_id, encoded),
-            priority=order.priority,
-            weight=project.weight,
-            limits=project_limit(project),
-            tags=order.labels,
-            idempotency_key=order.idempotency_key,
-            runtime=terms,
-            trace_id=trace_id,
-            created_at=now,
-            created_by=actor.label,
-            created_by_user_id=actor.user_id,
-            created_by_user_name=actor.name,
-            created_by_email=actor.email,
-        )
-        opening, spec = engine.submitter.opened(spec)
-        submit = Submit(
-            spec=spec,
-            opening=opening,
-            payload=engine.values.seal_payload(spec, encoded),
-            cause=Cause(actor.label, None, request_id),
+        submit = await submission(
+            self._engine,
+            Origin(actor=actor, project=project, request_id=request_id, trace_id=trace_id),
+            Kind(kind=LOOP, executor=OMAR, queue=order.queue),
+            terms,
+            {"objective": order.objective},
             idempotency=_idempotency(project, order),
+            idempotency_key=order.idempotency_key,
+            priority=order.priority,
+            labels=order.labels,
         )
         return await self._alone(submit, terms)
 

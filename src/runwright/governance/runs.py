@@ -6,16 +6,14 @@ from hashlib import sha256
 
 import msgspec
 
-from runwright import ids
 from runwright.agents.agents import Agents
 from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import Budget
 from runwright.domain.approval import SUBJECT_MAX_BYTES
-from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.commands import IdempotencyKey
 from runwright.domain.globs import require_glob
-from runwright.domain.job_terms import project_limit
 from runwright.domain.repository import read_repository, require_ref
-from runwright.domain.run import ORCHESTRATED, RUNTIME, Spec
+from runwright.domain.run import ORCHESTRATED, RUNTIME
 from runwright.domain.runtime_terms import (
     PIPELINES,
     WRITES,
@@ -29,12 +27,12 @@ from runwright.domain.runtime_terms import (
     Step,
     pinned,
 )
-from runwright.domain.tenancy import Actor, Cause
+from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
-from runwright.engine.values import encode
 from runwright.errors import Denied, InvalidRequest
 from runwright.governance.step_models import Models, with_model
+from runwright.governance.submission import Kind, Origin, submission
 
 QUEUE = "runtime"
 DEFAULT = "audit"
@@ -79,41 +77,19 @@ class RuntimeRuns:
         Raises `InvalidRequest`, `Denied` (`runs.mode_not_allowed`) for a mode that this server makes no runs in,
         `IdempotencyMismatch`, and what `with_model` raises.
         """
-        engine = self._engine
         terms = await with_model(self._agents, actor, project, self._terms(order), order.models)
-        await engine.values.ensure([project.project_id])
-        now = engine.clock.now()
-        encoded = encode({"objective": order.objective})
-        spec = Spec(
-            run_id=ids.new_id("run", now),
-            org_id=project.org_id,
-            project_id=project.project_id,
-            kind=RUNTIME,
-            executor=ORCHESTRATED,
-            queue=order.queue,
-            payload=engine.values.ref(project.project_id, encoded),
-            priority=order.priority,
-            weight=project.weight,
-            limits=project_limit(project),
-            tags=order.labels,
-            idempotency_key=order.idempotency_key,
-            runtime=terms,
-            trace_id=trace_id,
-            created_at=now,
-            created_by=actor.label,
-            created_by_user_id=actor.user_id,
-            created_by_user_name=actor.name,
-            created_by_email=actor.email,
-        )
-        opening, spec = engine.submitter.opened(spec)
-        submit = Submit(
-            spec=spec,
-            opening=opening,
-            payload=engine.values.seal_payload(spec, encoded),
-            cause=Cause(actor.label, None, request_id),
+        submit = await submission(
+            self._engine,
+            Origin(actor=actor, project=project, request_id=request_id, trace_id=trace_id),
+            Kind(kind=RUNTIME, executor=ORCHESTRATED, queue=order.queue),
+            terms,
+            {"objective": order.objective},
             idempotency=_idempotency(project, order),
+            idempotency_key=order.idempotency_key,
+            priority=order.priority,
+            labels=order.labels,
         )
-        made: Submitted = await engine.commit.apply(submit)
+        made: Submitted = await self._engine.commit.apply(submit)
         return made
 
     def _terms(self, order: RuntimeOrder) -> RuntimeTerms:
