@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,32 @@ async def test_a_private_repository_is_read_and_delivered_to_with_the_projects_t
         seen = await told(server, run_id, done["delivery_run_id"])
     assert TOKEN not in seen
     assert "FORGE_TOKEN" not in seen
+
+
+async def test_a_loop_reads_a_private_repository_and_looks_for_what_its_policy_forbids(tmp_path: Path, hub: GitHubHub):
+    work = Repository(tmp_path / "ours")
+    forbidden = "policy:\n  forbid_patterns:\n    - {id: tls-off, pattern: 'verify=False', in: '*.py', severity: P1}\n"
+    work.write(".runwright/policy.yaml", forbidden)
+    work.write("app.py", "get(url, verify=False)\n")
+    work.commit(a="1\n")
+    work.git("clone", "--quiet", "--bare", ".", str(tmp_path / "acme/ours.git"))
+    async with served(tmp_path / "data", f"github={hub.url}#FORGE_TOKEN") as server:
+        loops, order = "/api/v1/loops/omar", {"repo": f"{hub.url}/acme/ours.git", "max_iterations": 1}
+        blind = await ok(server.admin.post(loops, json=order), 202)
+        assert (await loop_ended(server, blind["loop_id"]))["exit_reason"] == "infra_error"
+        await ok(server.admin.post("/v1/secrets", json={"name": "FORGE_TOKEN", "value": TOKEN}), 201)
+        made = await ok(server.admin.post(loops, json=order), 202)
+        shown = await loop_ended(server, made["loop_id"])
+        assert (shown["exit_reason"], shown["findings"]["start"]["P1"]) == ("no_progress", 1), shown
+        assert TOKEN not in await told(server, made["loop_id"])
+
+
+async def loop_ended(server: Served, loop_id: str) -> dict[str, Any]:
+    """Return what is shown of a loop at its end."""
+    while True:
+        shown: dict[str, Any] = await ok(server.admin.get(f"/api/v1/loops/omar/{loop_id}", params={"wait": 5}))
+        if shown["run_state"] in ("completed", "failed"):
+            return shown
 
 
 async def test_a_forge_that_is_away_for_all_is_503_and_what_was_allowed_goes_on_when_it_is_back(

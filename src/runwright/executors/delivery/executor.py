@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 
 from runwright.agents.notes import LAST, SNAPSHOT
 from runwright.domain import outcome as o
-from runwright.domain.forge import ENVIRONMENT
 from runwright.domain.lane import Lane
 from runwright.domain.run import DELIVERY
 from runwright.engine.attempt import Attempt
@@ -15,9 +14,9 @@ from runwright.errors import Internal
 from runwright.executors.agent_kit import LazyKit
 from runwright.executors.delivery.building import Built, build
 from runwright.executors.delivery.deliverer import Deliverer, Means
+from runwright.executors.repositories import repositories_of, secrets_of
 from runwright.forges.port import Forge, Refused
 from runwright.forges.registered import Forges
-from runwright.sandbox.checkout import Repositories
 from runwright.sandbox.snapshot import Limits
 
 
@@ -57,17 +56,11 @@ class DeliveryExecutor:
             raise Refused("WORKSPACE_MISSING", "the snapshot of the run is gone")
 
         async def built(load: Callable[[], Awaitable[str]]) -> Built:
-            repositories = None if kit.means is None else Repositories.of(settings, kit.means, authorize)
+            repositories = repositories_of(engine, kit, spec.project_id, self._forges)
             return await build(terms, load, repositories, limits)
 
-        async def secret(name: str) -> str | None:
-            return await engine.vault.provisions.named(spec.project_id, ENVIRONMENT, name)
-
-        async def authorize(repo: str) -> str | None:
-            return await self._forges.authorization(repo, secret)
-
         async def forge() -> Forge:
-            return await self._forges.open(terms.repo or "", secret)
+            return await self._forges.open(terms.repo or "", secrets_of(engine, spec.project_id))
 
         means = Means(
             terms=terms,

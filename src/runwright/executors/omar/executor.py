@@ -20,9 +20,9 @@ from runwright.executors.agent_kit import LazyKit
 from runwright.executors.omar.remedy import Means, Remedy
 from runwright.executors.orchestrated.looking import Eyes
 from runwright.executors.orchestrated.turns import Turns
+from runwright.executors.repositories import repositories_of
 from runwright.fixers.available import available
 from runwright.fixers.port import Fixer
-from runwright.sandbox.checkout import Repositories
 from runwright.sandbox.scanner import ScanBounds, Scanner
 from runwright.sandbox.snapshot import Limits
 from runwright.scanners.available import Base, Scanners
@@ -76,7 +76,7 @@ class OmarExecutor:
             redactor=lambda: engine.vault.redactors.of(spec.project_id),
             workspace=workspace,
             eyes=Eyes(
-                repositories=None if kit.means is None else Repositories.of(settings, kit.means),
+                repositories=repositories_of(engine, kit, spec.project_id),
                 scanners=(),
                 bounds=ScanBounds.of(settings),
                 clock=engine.clock,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from runwright.agents.agents import Agents
 from runwright.agents.tools.workspace import Kept, RunWorkspace
 from runwright.domain import outcome as o
-from runwright.domain.forge import ENVIRONMENT
 from runwright.domain.lane import Lane
 from runwright.domain.run import ORCHESTRATED
 from runwright.engine.attempt import Attempt
@@ -16,8 +15,7 @@ from runwright.executors.agent_kit import LazyKit
 from runwright.executors.orchestrated.conductor import Conductor, Means
 from runwright.executors.orchestrated.looking import Eyes
 from runwright.executors.orchestrated.turns import Turns
-from runwright.forges.registered import Forges
-from runwright.sandbox.checkout import Repositories
+from runwright.executors.repositories import repositories_of
 from runwright.sandbox.scanner import ScanBounds
 from runwright.sandbox.snapshot import Limits
 from runwright.scanners.available import Scanners
@@ -54,12 +52,6 @@ class OrchestratedExecutor:
         kit, terms, settings = await self._kit.get(), spec.runtime, engine.settings
         tree = Limits(settings.runtime_workspace_max_files, settings.runtime_workspace_max_bytes)
 
-        async def secret(name: str) -> str | None:
-            return await engine.vault.provisions.named(spec.project_id, ENVIRONMENT, name)
-
-        async def authorize(repo: str) -> str | None:
-            return await Forges(settings, engine.clock).authorization(repo, secret)
-
         async def told(type_: str) -> bytes | None:
             among = {"run_id": spec.run_id, "type": type_, "limit": 1, **Beyond()._asdict()}
             rows = await engine.store.fetch(OF_TYPE[1], **among)
@@ -78,7 +70,7 @@ class OrchestratedExecutor:
             turns=Turns(engine=engine, agents=self._agents, kit=kit, terms=terms, workspace=workspace),
             follow=lambda after: engine.hub.events(spec.run_id, after),
             eyes=Eyes(
-                repositories=None if kit.means is None else Repositories.of(settings, kit.means, authorize),
+                repositories=repositories_of(engine, kit, spec.project_id),
                 scanners=Scanners.of(settings).chosen(),
                 bounds=ScanBounds.of(settings),
                 clock=engine.clock,
