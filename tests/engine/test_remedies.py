@@ -11,6 +11,7 @@ from runwright.domain.loop_course import LoopCourse
 from runwright.domain.loop_terms import LoopApprovals, PatchApproval, QualityGate, Strategy, Targets
 from runwright.domain.model_call import Usage
 from runwright.errors import BudgetRequired, Denied, LoopActive
+from runwright.observability.courses import CourseTallies
 from tests.engine.repairing import WHOLE, Workshop, edits, means, open_directory, workshop
 
 __all__ = ["means", "open_directory", "workshop"]
@@ -39,6 +40,27 @@ async def test_a_fixer_repairs_what_it_can_and_the_model_what_is_left(workshop: 
     assert run.course.snapshot is not None
     assert run.course.snapshot.tree_hash == loop.tree_hash != loop.iterations[0].tree_hash
     assert run.usage.cost_microusd > 0
+
+
+async def test_how_loops_ended_and_whose_patches_were_kept_is_counted(workshop: Workshop):
+    tallies = CourseTallies()
+    models = await workshop.model("tries", IDLE, MENDS)
+    run_id = await workshop.order(workshop.made(app__py=BAD, lib__py="a = 1  # BAD-P2 MEND\n"), models=models)
+    tallies.end(await workshop.until(run_id))
+    tallies.end(await workshop.until(await workshop.order(str(workshop.directory / "repositories/none"))))
+    counted = {
+        (sample.name, *sample.labels.values()): sample.value
+        for shown in tallies.shown
+        for sample in shown.family().samples
+        if "loop" in sample.name
+    }
+    assert counted == {
+        ("runwright_loops_ended_total", "clean"): 1,
+        ("runwright_loops_ended_total", "infra_error"): 1,
+        ("runwright_loop_iterations_total", "other", "kept"): 1,
+        ("runwright_loop_iterations_total", "llm", "reverted"): 1,
+        ("runwright_loop_iterations_total", "llm", "kept"): 1,
+    }
 
 
 async def test_a_clean_tree_needs_no_patch(workshop: Workshop):

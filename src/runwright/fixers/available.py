@@ -10,6 +10,9 @@ from runwright.fixers.ruff import RuffFixes
 from runwright.sandbox.programs import ProgramMissing, found
 from runwright.sandbox.scanner import ScanBounds
 
+NAMES = (DependencyBumps.name, RuffFixes.name, Codemods.name)
+"""Every fixer that may be here, by its name."""
+
 
 def available(bounds: ScanBounds) -> tuple[Fixer, ...]:
     """Return the fixers whose programs are installed here."""

@@ -196,6 +196,15 @@ RUNTIME_ENDED = Metric(
 RUNTIME_STEPS = Metric(
     "runwright_runtime_steps_total", "counter", "Steps of such runs, by what became of them", ("kind", "status")
 )
+LOOPS_ENDED = Metric(
+    "runwright_loops_ended_total", "counter", "Remediation loops that ended, and why", ("exit_reason",)
+)
+LOOP_ITERATIONS = Metric(
+    "runwright_loop_iterations_total",
+    "counter",
+    "Iterations of loops that ended, by who patched and what became of it; `other` is who is no fixer of Runwright's",
+    ("patcher", "outcome"),
+)
 APPROVALS_PENDING = Metric(
     "runwright_approvals_pending_runs", "gauge", "Runs that wait for an approval, counted up to 1 000 at each scrape"
 )
@@ -330,6 +339,8 @@ METRICS: tuple[Metric, ...] = (
     INPUTS_WAITING,
     RUNTIME_ENDED,
     RUNTIME_STEPS,
+    LOOPS_ENDED,
+    LOOP_ITERATIONS,
     STREAMS_OPEN,
     STREAMS_LAGGED,
     SOCKETS_CLOSED,
