@@ -1,6 +1,6 @@
 """A server dies wherever the log of a loop ends just now: the loop goes on elsewhere, and ends as if nothing happened.
 
-With `RUNWRIGHT_TEST_SOAK` a server dies behind every event, without it behind some.
+With `RUNWRIGHT_TEST_SOAK` a server dies behind every event, in parts that end in time; without it behind some.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ import os
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from runwright.domain.loop_terms import LoopApprovals, PatchApproval, QualityGate
 from tests.engine.repairing import Workshop, edits, means, open_directory, workshop
 
 __all__ = ["means", "open_directory", "workshop"]
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
+PARTS = 12 if SOAK else 1
 FILES = {"app__py": "one = 1\nbad = 1  # BAD-P1 x\n", "lib__py": "a = 1  # BAD-P2 MEND\nb = 2\n"}
 ANSWERS = (
     edits({"path": "app.py", "content": "one = 1\nbad = 2  # BAD-P1 x\n"}),
@@ -40,14 +43,17 @@ async def what_happened(workshop: Workshop, run_id: str) -> Any:
     return loop.exit_reason, iterations, loop.tree_hash, run.course.gate_status, run.course.tool_calls
 
 
-async def test_k15_wherever_a_server_dies_the_loop_goes_on_and_ends_as_if_nothing_had_happened(workshop: Workshop):
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_k15_wherever_a_server_dies_the_loop_goes_on_and_ends_as_if_nothing_had_happened(
+    workshop: Workshop, part: int
+):
     models = await workshop.model("tries", *ANSWERS)
     first = await workshop.order(workshop.made(**FILES), models=models, **TERMS)
     calm = await what_happened(workshop, first)
     assert calm[0] == "clean"
     assert [each[2] for each in calm[1]] == ["kept", "reverted", "kept"]
     last = (await workshop.world.run(first)).seq
-    for at in range(2, last) if SOAK else range(4, last, 9):
+    for at in range(2 + part, last, PARTS) if SOAK else range(4, last, 9):
         run_id = await workshop.order(workshop.made(**FILES), models=models, **TERMS)
         await workshop.until(run_id, at)
         await workshop.die()
