@@ -82,8 +82,17 @@ BASELINE = {
 }
 P90 = {"compare": 59 * MINUTE_MS, "baseline": 59 * MINUTE_MS}
 CENSORED = {"compare": 2, "baseline": 2}
-EMPTY = ("model_answer_rate", "human_override_rate", "gate_pass_rate_first_try", "approval_latency", "cost_per_run")
+EMPTY = ("model_answer_rate", "human_override_rate", "gate_pass_rate_first_try", "approval_latency", "cost_per_run",
+         "loop_success_rate", "iterations_to_clean")  # fmt: skip
 """Nothing of the kind is in these runs: their values are None, of 0, and neither 0 nor 100 %."""
+
+LOOPS = (("clean", 0), ("clean", 3), ("no_progress", 3), ("clean", 4), ("approval_denied", 1), ("budget_cost", 2),
+         ("cancelled", 5), ("infra_error", 6))  # fmt: skip
+"""Loops of the compared window: why they stopped, after how many iterations."""
+# Worked out by hand.
+#   loop_success_rate    3 clean of 6: the cancelled and the broken one came to no verdict   = 0.5
+#   iterations_to_clean  0 3 4 of the clean ones: 7 / 3; a tree that was clean needed none
+OF_LOOPS = {"loop_success_rate": (1 / 2, 6), "iterations_to_clean": (7 / 3, 3)}
 
 # The interval of 4 of 5 (Wilson, 95 %): p = 0.8, z = 1.96, z² = 3.8416
 #   middle = (0.8 + 3.8416 / 10) / (1 + 3.8416 / 5)                        = 1.18416 / 1.76832 = 0.66965

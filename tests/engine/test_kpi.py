@@ -185,6 +185,19 @@ async def test_what_agents_did_is_read_from_their_logs(open_world):
     assert named(groups[0].metrics)["time_to_close"].compare.censored is None, "who is open is not counted by labels"
 
 
+async def test_loops_are_measured_by_why_they_stopped_and_after_how_many_iterations(open_world):
+    world = await open_world()
+    for reason, iterations in golden.LOOPS:
+        await world.submit(world.job())
+        (run,) = await world.take()
+        await append(world, run.run_id, (1, "loop.stopped", {"exit_reason": reason, "iterations": iterations}))
+        await world.finish(await world.run(run.run_id), o.Completed())
+    metrics = named((await report(world)).metrics)
+    for name, (value, n) in golden.OF_LOOPS.items():
+        assert metrics[name].compare.value == pytest.approx(value), name
+        assert metrics[name].compare.n == n, name
+
+
 async def test_a_project_counts_its_own_runs_and_an_organization_all(open_world):
     world = await open_world()
     other = msgspec.structs.replace(PROJECT, project_id=OTHER, slug=OTHER)

@@ -16,7 +16,7 @@ from runwright.domain.rollups import End
 
 READ: frozenset[str] = frozenset({
     "approval.approved", "approval.denied", "approval.requested", "finding.fixed", "finding.opened", "gate.result",
-    "run.completed", "run.input_received", "run.waiting_for_input", "tool.denied",
+    "loop.stopped", "run.completed", "run.input_received", "run.waiting_for_input", "tool.denied",
 })  # fmt: skip
 """The types whose data are read."""
 _BARE = ("child.spawned", "llm.request", "llm.response", "llm.retry", "tool.call", "tool.called")
@@ -27,6 +27,8 @@ PLAIN = 3
 ALWAYS = frozenset({"agent", "runtime", "loop", "delivery"})
 """The kinds of runs that call models and tools, and may go on after a lost worker."""
 DENIED_BY_PERSON = "tool.denied"
+NO_VERDICT = frozenset({"cancelled", "infra_error"})
+"""The ends of loops that say nothing of the repair."""
 LABEL_MAX = 256
 
 _read = msgspec.json.Decoder(dict[str, Any]).decode
@@ -42,7 +44,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True, array_like=True):
-    """What a log tells. `result` is the digest of what the run gave; None where it gave nothing."""
+    """What a log tells. `result` is the digest of what the run gave; None where it gave nothing.
+
+    `verdict` is why a loop ended, after so many `iterations`; None where it came to no verdict.
+    """
 
     model_answers: int = 0
     model_failures: int = 0
@@ -58,6 +63,8 @@ class Log(msgspec.Struct, frozen=True, array_like=True):
     result: str | None = None
     fingerprints: tuple[str, ...] = ()
     budget_stop: bool = False
+    verdict: str | None = None
+    iterations: int = 0
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True):
@@ -153,6 +160,8 @@ class _Reading:
         self._fix_us: list[int] = []
         self._result: str | None = None
         self._budget_stop = False
+        self._verdict: str | None = None
+        self._iterations = 0
 
     def count(self, event: Told) -> None:
         self._counts[event.type] = self._counts.get(event.type, 0) + 1
@@ -187,6 +196,10 @@ class _Reading:
                 opened_at = self._open.pop(_finding(data), None)
                 if opened_at is not None:
                     self._fix_us.append(event.at - opened_at)
+            case "loop.stopped":
+                reason = str(data.get("exit_reason"))
+                self._verdict = None if reason in NO_VERDICT else reason
+                self._iterations = int(data.get("iterations", 0))
             case "run.completed":
                 self._result = (data.get("result") or {}).get("sha256")
                 self._budget_stop = data.get("stop_class") == "budget_exhausted"
@@ -221,6 +234,8 @@ class _Reading:
             result=self._result,
             fingerprints=tuple(sorted(self._fingerprints)),
             budget_stop=self._budget_stop,
+            verdict=self._verdict,
+            iterations=self._iterations,
         )
 
 

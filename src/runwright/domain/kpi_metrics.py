@@ -13,8 +13,8 @@ import msgspec
 from runwright.domain.kpi_facts import Facts
 from runwright.domain.money import MICRO
 
-FORMULAS = 1
-"""Raised when a metric is worked out in another way."""
+FORMULAS = 2
+"""Raised when a metric is worked out in another way, or comes or goes."""
 
 Direction = Literal["up_good", "down_good"]
 Unit = Literal["share", "ms", "usd", "count", "per_day"]
@@ -104,6 +104,13 @@ RATES: tuple[RateMetric, ...] = (
         lambda facts: (len(facts.log.fix_us), facts.log.findings),
     ),
     RateMetric(
+        "loop_success_rate",
+        "up_good",
+        "loops that ended clean ÷ loops that ended clean, at a ceiling or by a denial; cancelled and broken ones do not"
+        " count",
+        lambda facts: (int(facts.log.verdict == "clean"), int(facts.log.verdict is not None)),
+    ),
+    RateMetric(
         "reproducibility_rate",
         "up_good",
         "replays that ended in the state, with the result and the findings of the run they repeat ÷ replays whose"
@@ -154,6 +161,13 @@ SPREADS: tuple[SpreadMetric, ...] = (
         "down_good",
         "from a finding's opening to its fix in the same run; `censored` of those left open",
         lambda facts: facts.log.fix_us,
+    ),
+    SpreadMetric(
+        "iterations_to_clean",
+        "count",
+        "down_good",
+        "mean of loops that ended clean",
+        lambda facts: (facts.log.iterations,) if facts.log.verdict == "clean" else (),
     ),
     SpreadMetric(
         "cost_per_run",
