@@ -10,8 +10,12 @@ from runwright.domain import delivery_terms as t
 from runwright.domain.course import Course
 from runwright.domain.delivery_events import Code
 from runwright.domain.instants import SECOND_US
+from runwright.domain.loop_terms import LoopTerms
+from runwright.domain.orchestration import gate_status
+from runwright.domain.progress import is_green
 from runwright.domain.run import Run
 from runwright.domain.runtime_terms import WRITES, RuntimeTerms
+from runwright.domain.verdict import GateStatus
 from runwright.errors import InvalidRequest
 from runwright.sandbox.snapshot import EMPTY
 
@@ -103,21 +107,37 @@ def refused(run: Run) -> Problem | None:
 
 def _not_green(run: Run, course: Course, terms: RuntimeTerms) -> Problem | None:
     """Return what is not green of the exact tree that would be delivered."""
+    if course.loop is not None and terms.loop is not None:
+        return _loop_not_green(run, course, course.loop.terms or terms.loop)
     assert course.snapshot is not None
     for gate in course.gates:
         if gate.required and gate.status != "green":
             return Problem("GATE_NOT_GREEN", f"the gate {gate.name} is {gate.status}")
-        # A loop keeps a tree together with what the gates said of it.
-        if gate.required and terms.loop is None and gate.tree_hash != course.snapshot.tree_hash:
+        if gate.required and gate.tree_hash != course.snapshot.tree_hash:
             return Problem("GATE_NOT_GREEN", f"the gate {gate.name} looked at another tree: something changed after it")
     if run.terminal and course.gate_status not in ("passed", "skipped"):
-        stop = "" if course.stop is None else f" ({course.stop.code})"
-        return Problem("GATE_NOT_GREEN", f"the verdict over the run is {course.gate_status}{stop}")
+        return _verdict(course, course.gate_status)
     missing = {step.ident for step in terms.steps if getattr(step, "required", False)}
     missing -= {gate.gate_id for gate in course.gates}
     if missing:
         return Problem("GATE_NOT_GREEN", f"these gates have not run: {', '.join(sorted(missing))}")
     return None
+
+
+def _loop_not_green(run: Run, course: Course, asked: LoopTerms) -> Problem | None:
+    """Return what is not green of the tree that a loop kept; it keeps a tree with what the gates said of that one."""
+    for gate in asked.required:
+        if not is_green(course.gates, gate.id, asked):
+            said = next((each.status for each in course.gates if each.gate_id == gate.id), "not_run")
+            return Problem("GATE_NOT_GREEN", f"the gate {gate.id} is {said}")
+    assert run.spec.runtime is not None
+    verdict = course.gate_status if run.terminal else gate_status(course, run.spec.runtime)
+    return None if verdict == "passed" else _verdict(course, verdict)
+
+
+def _verdict(course: Course, verdict: GateStatus) -> Problem:
+    stop = "" if course.stop is None else f" ({course.stop.code})"
+    return Problem("GATE_NOT_GREEN", f"the verdict over the run is {verdict}{stop}")
 
 
 def terms_of(run: Run, wanted: Wanted) -> t.DeliveryTerms:
