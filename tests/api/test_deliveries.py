@@ -125,6 +125,11 @@ async def test_scenario_7_five_runs_in_one_call_each_have_their_own_result_and_a
     assert fast["counts"] == {"succeeded": 1, "failed": 1, "skipped": 3}
     assert [each["run_id"] for each in fast["results"]] == five
     assert {each["delivery_run_id"] for each in fast["results"][2:]} == {None}
+    assert [[step["status"] for step in each["steps"]] for each in fast["results"]] == [
+        *(["done"] * 3, ["pending"] * 3),
+        *[["skipped"] * 3] * 3,
+    ]
+    assert await delivered(server, *five, actions=ALL, on_error="fail_fast") == fast
 
     answer = await delivered(server, *five, actions=ALL)
     assert codes(answer) == [None, "APPROVAL_MISSING", "WORKSPACE_MISSING", "NOTHING_TO_COMMIT", None]
@@ -135,10 +140,14 @@ async def test_scenario_7_five_runs_in_one_call_each_have_their_own_result_and_a
     assert await delivered(server, *five, actions=ALL) == answer
     assert [git(repo, "for-each-ref") for repo in (one, two)] == before
 
-    clone = root / "seven-clone"
-    git(root, "clone", "--quiet", "--branch", f"omar/{good[1]}", str(two), str(clone))
-    assert (clone / "b.txt").read_text() == "two\ngood\n"
-    assert (clone / "a.txt").read_text() == "one\n"
+    for repo, result, files in (
+        (one, answer["results"][0], {"a.txt": "one\ngood\n", "b.txt": "two\n"}),
+        (two, answer["results"][4], {"a.txt": "one\n", "b.txt": "two\ngood\n"}),
+    ):
+        clone = root / f"{repo.stem}-clone"
+        git(root, "clone", "--quiet", "--branch", result["branch"], str(repo), str(clone))
+        assert git(clone, "rev-parse", "HEAD") == result["commit_sha"]
+        assert {path.name: path.read_text() for path in clone.glob("*.txt")} == files
 
 
 async def test_a_call_that_nobody_could_carry_out_is_refused_whole(server: Served, root: Path):
