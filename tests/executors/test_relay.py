@@ -10,16 +10,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from runwright.sandbox.relay import HEAD_MAX, URL, Credential, Relay, addressed, inside
+from runwright.sandbox.relay import HEAD_MAX, URL, Allowance, Credential, Relay, addressed, inside
 from tests.engine.world import until
 from tests.executors.endpoint import always, answer, certificate, serving
 
 
 @asynccontextmanager
-async def relayed(api_url: str) -> AsyncIterator[str]:
+async def relayed(api_url: str, allowance: Allowance | None = None) -> AsyncIterator[str]:
     """Relay to an address; yield the URL of what listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with Relay(listener, api_url):
+        async with Relay(listener, api_url, allowance=allowance):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
@@ -53,6 +53,19 @@ async def test_a_server_with_another_certificate_is_not_talked_to(tmp_path: Path
         with pytest.raises(httpx2.TransportError):
             await client.get(url)
     assert endpoint.received == []
+
+
+async def test_relays_that_share_an_allowance_let_no_more_in_together_than_it_has():
+    said = answer(b"x" * 1000)
+    allowance = Allowance(2 * len(said) - 1)
+    async with serving(always(said)) as endpoint, httpx2.AsyncClient() as client:
+        async with relayed(endpoint.url, allowance) as url:
+            assert len((await client.get(url)).content) == 1000
+        assert not allowance.exceeded
+        async with relayed(endpoint.url, allowance) as url:
+            with pytest.raises(httpx2.TransportError):
+                await client.get(url)
+        assert allowance.exceeded
 
 
 async def test_what_is_no_request_or_too_long_a_one_is_closed():

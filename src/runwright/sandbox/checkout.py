@@ -39,7 +39,7 @@ from runwright.sandbox.copying import copy_repository
 from runwright.sandbox.git import SOURCE, Git, Limits, Listed, Taken, copied
 from runwright.sandbox.means import Means
 from runwright.sandbox.refusal import CheckoutRefused
-from runwright.sandbox.relay import URL, Credential, Relay
+from runwright.sandbox.relay import URL, Allowance, Credential, Relay
 from runwright.sandbox.remote import Remotes, Way
 from runwright.sandbox.snapshot import PATH_MAX_BYTES, TreeRefused, link_target, survey
 from runwright.sandbox.snapshot import Limits as TreeLimits
@@ -179,19 +179,16 @@ class Repositories:
         )
         way, to = await remotes.find(url, shown)
         credential = None if shown is None or to.origin != url.origin else _reading(way, shown)
-        left = [self._bounds.repository_max_bytes]
-        relays: list[Relay] = []
+        allowance = Allowance(self._bounds.repository_max_bytes)  # of all commands of this checkout
 
         def relay(listener: socket.socket) -> Relay:
             connect = partial(remotes.connect, to)
-            made = Relay(listener, way.origin, connect=connect, most_bytes=left[0], credential=credential)
-            relays.append(made)
-            return made
+            return Relay(listener, way.origin, connect=connect, allowance=allowance, credential=credential)
 
         try:
             return await self._laid(Git(self._means, scratch, way.inside, limits, relay), into, ref)
         except CheckoutRefused as why:
-            if any(each.exceeded for each in relays):
+            if allowance.exceeded:
                 most = self._bounds.repository_max_bytes
                 message = f"the repository sends more than {most} bytes (RUNWRIGHT_REPOSITORY_MAX_BYTES)"
                 raise CheckoutRefused("repo.too_large", message) from why

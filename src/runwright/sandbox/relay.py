@@ -27,12 +27,29 @@ class Credential(NamedTuple):
     paths: frozenset[str]
 
 
+class Allowance:
+    """How many bytes may still come in, over all relays that share it; it is `exceeded` when more came."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    def takes(self, count: int) -> bool:
+        """Count what came in; tell whether it may."""
+        self._left -= count
+        return not self.exceeded
+
+    @property
+    def exceeded(self) -> bool:
+        """Tell whether more came than may."""
+        return self._left < 0
+
+
 class Relay:
     """Listens inside the sandbox; every request there, at `URL`, becomes one to `api_url`, under that host's name.
 
     A connection carries one request: its head is what names the host, and only the first is looked for. `connect` is
-    how that host is reached, where it is not the server itself; of its answers at most `most_bytes` come in. A
-    `credential` is added here, on the way out: who is inside neither has it, nor uses it for anything else.
+    how that host is reached, where it is not the server itself; of its answers no more comes in than the `allowance`
+    has left. A `credential` is added here, on the way out: who is inside neither has it, nor uses it for anything else.
     """
 
     def __init__(
@@ -41,7 +58,7 @@ class Relay:
         api_url: str,
         *,
         connect: Connect | None = None,
-        most_bytes: int | None = None,
+        allowance: Allowance | None = None,
         credential: Credential | None = None,
     ) -> None:
         self._credential = credential
@@ -49,7 +66,7 @@ class Relay:
         self._to = urlsplit(api_url)
         self._secure = ssl.create_default_context() if connect is None and self._to.scheme == "https" else None
         self._connect = connect or self._connected
-        self._left = most_bytes
+        self._takes = (lambda _: True) if allowance is None else allowance.takes
         self._server: asyncio.Server | None = None
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
         self._open: set[asyncio.Task[None]] = set()
@@ -95,16 +112,6 @@ class Relay:
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         port = self._to.port or (80 if self._secure is None else 443)
         return await asyncio.open_connection(self._to.hostname, port, ssl=self._secure)
-
-    def _takes(self, count: int) -> bool:
-        if self._left is not None:
-            self._left -= count
-        return not self.exceeded
-
-    @property
-    def exceeded(self) -> bool:
-        """Tell whether more came than may."""
-        return self._left is not None and self._left < 0
 
 
 def inside(api_url: str) -> str:
