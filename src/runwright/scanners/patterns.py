@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from runwright.domain.globs import matches as of_glob
 from runwright.domain.linear import linear
@@ -14,7 +14,7 @@ from runwright.scanners.told import Told, matches, read
 
 TOOL = "policy"
 _A_FILE_MAX = 1000
-"""Matches of one expression in one file that are told; more of them say nothing new."""
+"""Lines of one file on which one expression is told; the others are counted."""
 
 
 class Patterns:
@@ -36,13 +36,16 @@ class Patterns:
 
     def _looked(self, ground: Seen, given: Sequence[Text], bounds: ScanBounds, stop: threading.Event) -> Report:
         told: list[Told] = []
-        unread = 0
+        unread = untold = 0
         for text in given:
             if stop.is_set():
                 break
             says = read(ground.files, text.path, bounds.file_max_bytes)
             unread += says is None
-            told += self._told(text.path, says or "")
+            for each in self._of(text.path):
+                lines = _lines(each, says or "")
+                told += [_told(each, text.path, line) for line in lines[:_A_FILE_MAX]]
+                untold += len(lines[_A_FILE_MAX:])
         gravest = sorted(told, key=lambda each: each.severity)[: bounds.matches_max]
         return Report(
             scanner=self.name,
@@ -50,24 +53,24 @@ class Patterns:
             files=len(given) - unread,
             matches=matches(TOOL, gravest, ground, given, bounds),
             reason=f"{unread} files could not be read" if unread else None,
-            more=len(told) - len(gravest),
+            more=len(told) - len(gravest) + untold,
         )
 
-    def _told(self, path: str, says: str) -> Iterator[Told]:
-        content = says.encode("utf-8", "surrogatepass")
-        for each in self._patterns:
-            if not of_glob((each.files,), path):
-                continue
-            line, at = 1, 0
-            for count, found in enumerate(linear(each.pattern).finditer(content)):
-                if count == _A_FILE_MAX:
-                    break
-                line, at = line + content.count(b"\n", at, found.start()), found.start()
-                yield Told(
-                    rule=each.rule_id.partition(":")[2],
-                    severity=each.severity,
-                    message=each.told,
-                    path=path,
-                    line=line,
-                    end_line=line,
-                )
+    def _of(self, path: str) -> list[ForbidPattern]:
+        return [each for each in self._patterns if of_glob((each.files,), path)]
+
+
+def _lines(pattern: ForbidPattern, says: str) -> list[int]:
+    """Return the lines of a text on which an expression matches, each once."""
+    content = says.encode("utf-8", "surrogatepass")
+    lines: dict[int, None] = {}
+    line, at = 1, 0
+    for found in linear(pattern.pattern).finditer(content):
+        line, at = line + content.count(b"\n", at, found.start()), found.start()
+        lines[line] = None
+    return list(lines)
+
+
+def _told(pattern: ForbidPattern, path: str, line: int) -> Told:
+    rule = pattern.rule_id.partition(":")[2]
+    return Told(rule=rule, severity=pattern.severity, message=pattern.told, path=path, line=line, end_line=line)
