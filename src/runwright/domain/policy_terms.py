@@ -187,7 +187,8 @@ class TamperGuards(Part, frozen=True):
     """Which ways of making a gate pass without mending anything are refused.
 
     `forbid_test_deletion`: tests that are deleted, skipped or assert less; `forbid_new_suppressions`: remarks and lists
-    that hide findings; `forbid_gate_edits`: gates, their thresholds and this policy. Sizes: of one patch.
+    that hide findings; `forbid_gate_edits`: gates and their thresholds. Sizes: of one patch. The policy itself needs no
+    guard: it is read from the base, whatever a patch says.
     """
 
     forbid_test_deletion: bool = True

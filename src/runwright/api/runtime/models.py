@@ -92,10 +92,6 @@ def _ranks(entry: Entry, ranked: Mapping[Role, list[Ranked]], *, explained: bool
     }
 
 
-def _signals(ranked: Ranked) -> dict[str, wire.CatalogSignal]:
-    return {name: wire.CatalogSignal(**msgspec.structs.asdict(term)) for name, term in ranked.terms.items()}
-
-
 def _model(
     entry: Entry, budgets: list[SharedBudget], excluded: Reason | None, rank: dict[str, wire.CatalogRank]
 ) -> wire.CatalogModel:
