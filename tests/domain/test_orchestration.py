@@ -87,6 +87,8 @@ def test_a_step_that_may_not_be_made_twice_is_given_up():
     unsafe = replace(BUILD, effect="unsafe")
     run = standing(Course(open=OpenStep("build", "command", 1, T0)), steps=(unsafe, REPORT))
     assert move(run) == m.GiveUp(unsafe)
+    paused = follow(run.course or NOWHERE, [Draft("run.paused", b"{}")], T0)  # type: ignore[arg-type]
+    assert move(replace(run, course=paused)) == m.GiveUp(unsafe, paused=True)
 
 
 def test_after_a_failed_step_only_gates_and_reports_follow():

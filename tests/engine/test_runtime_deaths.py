@@ -25,14 +25,15 @@ from runwright.agents.tools.toolbox import Toolbox
 from runwright.clock import FrozenClock
 from runwright.domain import orchestration
 from runwright.domain.approval import Voter
-from runwright.domain.commands import Vote
+from runwright.domain.commands import Stop, Vote
 from runwright.domain.course import Course
 from runwright.domain.events import TERMINAL_TYPES, Draft
-from runwright.domain.run import Run
+from runwright.domain.run import Run, StopKind
 from runwright.domain.runtime_terms import ApprovalStep, CommandStep, GateStep, IngestStep, ReportStep, ScanStep, Step
 from runwright.domain.tenancy import Cause
 from runwright.executors.agent_kit import Kit, LazyKit
 from runwright.executors.orchestrated.executor import OrchestratedExecutor
+from runwright.executors.orchestrated.words import unknown
 from runwright.governance.runs import RuntimeOrder, RuntimeRuns
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means
@@ -43,6 +44,8 @@ SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 POINTS = (5, 6, 10, 16, 19, 24)
 """Behind these events a server dies, if not behind each: in commands and gates, between steps, while it is asked."""
 WAITS_S = 30
+PAYING = "touch begun; while [ ! -e go ]; do sleep 0.02; done"
+"""A command that goes on when the file `go` lies in its workspace."""
 
 
 def adding(name: str, **more: Any) -> CommandStep:
@@ -136,6 +139,23 @@ class Stage:
                 if run.wait is not None and run.wait.on == "approval":
                     await self._allow(run)
 
+    async def working(self) -> Path:
+        """Return the workspace of a command when it has begun."""
+        async with asyncio.timeout(WAITS_S):
+            while not (begun := [*self._means.workspaces.directory.glob("*/work/begun")]):
+                await asyncio.sleep(0)
+        return begun[0].parent
+
+    async def until_paused(self, run_id: str) -> None:
+        """Return when a run is paused."""
+        async with asyncio.timeout(WAITS_S):
+            while (await self.world.run(run_id)).state != "paused":
+                await asyncio.sleep(0)
+
+    async def stop(self, run_id: str, kind: StopKind) -> None:
+        """Ask the run to stop."""
+        await self.world.engine.commit.apply(Stop(run_id, kind, Cause(ADMIN.label)))
+
     async def _allow(self, run: Run) -> None:
         assert run.wait is not None
         assert run.wait.approval is not None
@@ -212,6 +232,45 @@ async def test_a_step_that_may_not_be_made_twice_ends_the_run_whose_server_died_
     assert run.course.stop.code == "OUTCOME_UNKNOWN"
     assert await stage.world.data_of(run_id, "step.completed", "status") == ["outcome_unknown"]
     await stage.world.check()
+
+
+async def test_a_pause_lets_a_command_end_that_may_not_be_made_twice(stage: Stage):
+    once = CommandStep(step_id="once", command=("sh", "-c", PAYING), effect="unsafe")
+    run_id = await stage.order(once, adding("later"))
+    place = await stage.working()
+    await stage.stop(run_id, "pause")
+    (place / "go").touch()
+    await stage.until_paused(run_id)
+    assert await stage.world.data_of(run_id, "step.completed", "status") == ["succeeded"]
+    await stage.world.engine.control.resume(stage.world.reader(), ADMIN, run_id, request_id=None)
+    await stage.until(run_id)
+    assert await stage.world.data_of(run_id, "step.completed", "status") == ["succeeded", "succeeded"]
+    await stage.world.check()
+
+
+async def test_a_command_that_a_pause_broke_off_says_so(stage: Stage):
+    once = CommandStep(step_id="once", command=("sh", "-c", PAYING), effect="unsafe")
+    run_id = await stage.order(once)
+    await stage.working()
+    await stage.stop(run_id, "pause")
+    await stage.die()
+    assert (await stage.world.run(run_id)).state == "paused"
+    await stage.world.engine.control.resume(stage.world.reader(), ADMIN, run_id, request_id=None)
+    await stage.until(run_id)
+    assert await stage.world.data_of(run_id, "step.completed", "detail") == [unknown(paused=True)]
+    run = await stage.world.run(run_id)
+    assert (run.state, run.error_class) == ("failed", "OutcomeUnknown")
+    await stage.world.check()
+
+
+async def test_a_cancel_waits_for_no_command(stage: Stage):
+    once = CommandStep(step_id="once", command=("sh", "-c", PAYING), effect="unsafe")
+    run_id = await stage.order(once)
+    await stage.working()
+    await stage.stop(run_id, "pause")
+    await stage.stop(run_id, "cancel")
+    await stage.until(run_id)
+    assert (await stage.world.run(run_id)).state == "cancelled"
 
 
 async def test_an_erased_run_has_no_course_and_its_log_still_verifies(stage: Stage):

@@ -25,7 +25,7 @@ class Untaken(msgspec.Struct, frozen=True, array_like=True):
 
 class OpenStep(msgspec.Struct, frozen=True):
     """A step that was begun under a lease and has not ended; its calls that have not ended, what it asks, and what
-    people typed for it that it was not given yet.
+    people typed for it that it was not given yet. `paused`: the run was, while it was under way.
     """  # fmt: skip
 
     step_id: str
@@ -35,6 +35,7 @@ class OpenStep(msgspec.Struct, frozen=True):
     calls: tuple[str, ...] = ()
     checkpoint_id: str | None = None
     untaken: tuple[Untaken, ...] = ()
+    paused: bool = False
 
 
 class DoneStep(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -45,9 +45,10 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Say that nobody knows what became of a step that may not be made again."""
+    """Say that nobody knows how far a step came that may not be made again; `paused`: a pause broke it off."""
 
     step: Step
+    paused: bool = False
 
 
 class Skip(msgspec.Struct, frozen=True):
@@ -115,8 +116,8 @@ def next_move(run: Run, now: int) -> Move:
         decided = course.decided.get(course.open.checkpoint_id or "")
         if decided == "approved":
             return Allowed(step)
-    if again and isinstance(step, CommandStep) and step.effect == "unsafe":
-        return GiveUp(step)
+    if course.open is not None and isinstance(step, CommandStep) and step.effect == "unsafe":
+        return GiveUp(step, course.open.paused)
     if isinstance(step, CommandStep | GateStep) and not terms.policy.allows(step.command):
         return Deny(step, step.command[0])
     over = _over(run, step, now, again=again)

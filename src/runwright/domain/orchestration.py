@@ -122,6 +122,10 @@ def _begun(course: Course, data: bytes, at: int) -> Course:
     return replace(course, open=OpenStep(told.step_id, told.kind, told.lease_epoch, at, calls))
 
 
+def _paused(course: Course, data: bytes, at: int) -> Course:
+    return course if course.open is None else replace(course, open=replace(course.open, paused=True))
+
+
 def _ended(course: Course, data: bytes, at: int) -> Course:
     told = _read(data, r.StepEnded)
     blocks = told.on_failure == "stop" and told.status not in ("succeeded", "skipped")
@@ -295,6 +299,7 @@ _STEPS: dict[str, Follow] = {
     "approval.requested": _asked,
     **{f"approval.{word}": _decided(word) for word in ("approved", "denied", "expired", "superseded")},
     **{name: _delivered(name) for name in delivery_events.RECORDS},
+    "run.paused": _paused,
     "run.completed": _completed,
     "run.failed": _failed,
     "run.cancelled": _cancelled,

@@ -22,7 +22,7 @@ from runwright.domain import outcome as o
 from runwright.domain import runtime_events as r
 from runwright.domain.course import Course
 from runwright.domain.redaction import Redactor
-from runwright.domain.run import Run
+from runwright.domain.run import Run, StopKind
 from runwright.domain.runtime_terms import (
     STAGES,
     AgentStep,
@@ -70,6 +70,7 @@ class Conductor:
         self._run = attempt.run
         self._workspace: RunWorkspace | None = None
         self._working: asyncio.Task[o.Outcome] | None = None
+        self._once_only = False
 
     async def run(self) -> o.Outcome:
         """Go on until the run ends, waits, or is asked to stop; no process of it is left then."""
@@ -100,12 +101,13 @@ class Conductor:
 
     def _heed(self) -> None:
         """Be the one who is told to stop, and stop if that was said already."""
-        self._attempt.on_stop = lambda kind: self._interrupt()
+        self._attempt.on_stop = self._interrupt
         if self._attempt.stop_requested is not None:
-            self._interrupt()
+            self._interrupt(self._attempt.stop_requested)
 
-    def _interrupt(self) -> None:
-        if self._working is not None:
+    def _interrupt(self, kind: StopKind) -> None:
+        """Break off what is under way; for a pause, a command that may not be made again is let end first."""
+        if self._working is not None and not (self._once_only and kind == "pause"):
             self._working.cancel()
 
     @property
@@ -114,10 +116,11 @@ class Conductor:
         return self._run.course
 
     async def _moves(self) -> o.Outcome:
-        while True:
+        while self._attempt.stop_requested is None:
             ended = await self._do(m.next_move(self._run, self._attempt.clock.now()))
             if ended is not None:
                 return ended
+        return o.Stopped()
 
     async def _do(self, move: m.Move) -> o.Outcome | None:
         text = self._means.redactor().text
@@ -128,7 +131,9 @@ class Conductor:
             case m.Begin(AgentStep() as step, again):
                 return await self._turns(step, again=again)
             case m.Begin(step, again, left_s):
+                self._once_only = isinstance(step, CommandStep) and step.effect == "unsafe"
                 await self._step(step, left_s, again=again)
+                self._once_only = False
             case m.Allowed(step):
                 await self._save([words.ended(step, Done("succeeded"))])
             case m.Skip(steps):
@@ -140,8 +145,8 @@ class Conductor:
                 await self._save([Note("budget.exhausted", limit, "warning")])
             case m.Deny(step, subject):
                 await self._save(words.denied(step, text(subject)))
-            case m.GiveUp(step):
-                told = "the worker was lost while it ran; nobody knows what it did, and it may not be made again"
+            case m.GiveUp(step, paused):
+                told = words.unknown(paused=paused)
                 await self._save([words.ended(step, Done("outcome_unknown", text(told)))])
                 code = "step.outcome_unknown"
                 return self._attempt.failed("OutcomeUnknown", f"{step.title}: {told}", retryable=False, code=code)

@@ -80,6 +80,12 @@ def denied(step: Step, subject: RedactedText) -> list[Note]:
     return [Note("policy.denied", data, "warning"), ended(step, Done("denied", reason))]
 
 
+def unknown(*, paused: bool) -> str:
+    """Return why nobody knows what became of a step that may not be made again."""
+    broken_off = "the pause of the run broke it off" if paused else "it was broken off with the worker that ran it"
+    return f"{broken_off}; nobody knows how far it came, and it may not be made again"
+
+
 def ended(step: Step, done: Done, duration_ms: int = 0, snapshot: WorkspaceSnapshot | None = None) -> Note:
     """Return `step.completed`."""
     data = r.StepEnded(
