@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from runwright.domain.agent_terms import Budget
+from runwright.domain.baseline import compare, renewed, written
+from runwright.domain.finding import Finding
 from runwright.domain.loop_course import LoopCourse
 from runwright.domain.loop_terms import LoopApprovals, PatchApproval, QualityGate, Strategy, Targets
 from runwright.domain.model_call import Usage
@@ -61,6 +64,49 @@ async def test_how_loops_ended_and_whose_patches_were_kept_is_counted(workshop: 
         ("runwright_loop_iterations_total", "llm", "reverted"): 1,
         ("runwright_loop_iterations_total", "llm", "kept"): 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("owner", "expires", "reason"),
+    [("ada", "2999-01-01", "clean"), ("ada", "2001-01-01", "no_progress"), ("loop:omar", "2999-01-01", "no_progress")],
+)
+async def test_what_people_suppress_is_clean_until_its_day(workshop: Workshop, owner: str, expires: str, reason: str):
+    hidden = f"suppressions: [{{path: app.py, reason: old, owner: '{owner}', expires_at: '{expires}'}}]\n"
+    repo = workshop.made(app__py=BAD, **{"__runwright/suppressions__yaml": hidden})
+    run = await workshop.until(await workshop.order(repo, strategy=BY_RULES))
+    loop = await workshop.checked(run)
+    assert (loop.exit_reason, loop.count) == (reason, 0)
+    said = await workshop.world.data(run.run_id, "output.narrative")
+    assert loop.standing is not None
+    assert (loop.standing.findings["P1"] == 0) == (reason == "clean"), said
+
+
+async def test_what_the_baseline_knows_is_left_unless_it_is_targeted_by_name_and_what_is_new_is_not(workshop: Workshop):
+    models = await workshop.model("mends", MENDS)
+    first = await workshop.until(await workshop.order(workshop.made(app__py=BAD), strategy=BY_RULES))
+    found = msgspec.convert(await workshop.world.data(first.run_id, "finding.opened"), Finding, strict=False)
+    known = {"__runwright/baseline__json": written(renewed(compare([found], None))).decode()}
+    loop = await workshop.ended(workshop.made(app__py="# more\n" + BAD, **known), strategy=BY_RULES)
+    assert (loop.exit_reason, loop.count) == ("clean", 0)
+    targets = Targets(fingerprints=(found.fingerprint,))
+    run = await workshop.until(
+        await workshop.order(workshop.made(app__py=BAD, **known), models=models, targets=targets)
+    )
+    loop = await workshop.checked(run)
+    assert (loop.exit_reason, outcomes(loop)) == ("clean", [("llm", "kept")]), run.error
+    loop = await workshop.ended(
+        workshop.made(app__py=BAD, lib__py="a = 1  # BAD-P2 MEND\n", **known), strategy=BY_RULES
+    )
+    assert (loop.exit_reason, outcomes(loop)) == ("clean", [("mender", "kept")])
+
+
+async def test_a_patch_may_not_bring_what_is_suppressed(workshop: Workshop):
+    hidden = "suppressions: [{path: 'lib.py', reason: old, owner: ada, expires_at: '2999-01-01'}]\n"
+    both = edits({"path": "app.py", "content": "one = 1\n"}, {"path": "lib.py", "content": "a = 1  # BAD-P1\n"})
+    models = await workshop.model("hides", both)
+    repo = workshop.made(app__py=BAD, lib__py="a = 1\n", **{"__runwright/suppressions__yaml": hidden})
+    loop = await workshop.ended(repo, models=models, max_iterations=1)
+    assert outcomes(loop) == [("llm", "reverted")]
 
 
 async def test_a_clean_tree_needs_no_patch(workshop: Workshop):

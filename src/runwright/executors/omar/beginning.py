@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 from runwright.agents.notes import LAST, Kept, Note
 from runwright.agents.tools.workspace import RunWorkspace
+from runwright.domain import baseline as b
 from runwright.domain import runtime_events as r
+from runwright.domain import suppressions as s
+from runwright.domain.instants import EPOCH
 from runwright.domain.loop_events import LoopStarted
 from runwright.domain.loop_policy import within
+from runwright.domain.loop_rules import LoopRules
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.policy_file import FILES, PolicyFile, read_policy
 from runwright.domain.redaction import RedactedText, Redactor
@@ -31,14 +37,16 @@ async def begin(
     eyes: Eyes,
     fixers: Sequence[Fixer],
     redactor: Redactor,
-) -> tuple[PolicyFile, dict[str, str]]:
-    """Return the policy of the base, with what its scanners take from there; the log says what holds.
+) -> tuple[LoopRules, dict[str, str]]:
+    """Return what counts by the files of the base, with what scanners take from there; the log says what holds.
 
     Raises `PolicyInvalid`, and what a checkout raises.
     """
     await journal.write(journal.moved("CLONING"))
     done = await check_out(journal.runtime, journal.course, place, eyes, redactor, say=journal.attempt.emit)
-    policy, written = policy_of(place.files)
+    written = {**written_of(place.files), "at": journal.attempt.clock.now()}
+    rules = rules_of(written)
+    policy = rules.policy
     terms, budget = within(journal.terms, journal.runtime.budget, policy)
     archive, snapshot = words.snapshot_of(done.snapshot)
     started = LoopStarted(
@@ -57,9 +65,9 @@ async def begin(
         if not (policy.commands.allows(gate.command) and journal.runtime.policy.allows(gate.command))
     ]
     base = base_of(place.files, policy)
-    said = Kept(words.POLICY, LAST, {"name": policy.name, "text": written, "base": base})
-    await journal.write(notes, [*archive, said] if policy.name else archive)
-    return policy, base
+    said = Kept(words.POLICY, LAST, {**written, "base": base})
+    await journal.write(notes, [*archive, said])
+    return rules, base
 
 
 def base_of(files: Beneath, policy: PolicyFile) -> dict[str, str]:
@@ -84,18 +92,31 @@ def beneath_of(base: Mapping[str, str]) -> Base:
     return beneath
 
 
-def policy_of(files: Beneath) -> tuple[PolicyFile, str]:
-    """Return the policy of a tree, and its text; the defaults where the tree has none. Raises `PolicyInvalid`."""
-    read = reader(files, patching.BOUNDS)
-    for name in FILES:
-        try:
-            data = read(name)
-        except PatchRefused as why:
-            raise PolicyInvalid.of(name, "", None, str(why)) from None
-        if data is not None:
-            policy = read_policy(data, name)
-            return policy, data.decode()
-    return PolicyFile(), ""
+def written_of(files: Beneath) -> dict[str, Any]:
+    """Return the texts of the base that say what counts: policy, suppressions, baseline. Raises `PolicyInvalid`."""
+    texts = ((name, _text(files, name)) for name in FILES)
+    name, text = next((each for each in texts if each[1] is not None), ("", ""))
+    return {"name": name, "text": text, "suppressions": _text(files, s.FILE), "baseline": _text(files, b.FILE)}
+
+
+def rules_of(written: Mapping[str, Any]) -> LoopRules:
+    """Return what the texts say, as of the instant that is kept with them. Raises `PolicyInvalid`."""
+    name, hidden, known = written["name"], written.get("suppressions"), written.get("baseline")
+    at = EPOCH + timedelta(microseconds=written.get("at", 0))
+    return LoopRules(
+        policy=read_policy(written["text"].encode(), name) if name else PolicyFile(),
+        suppressions=s.Suppressions() if hidden is None else s.read_suppressions(hidden.encode(), at),
+        baseline=None if known is None else b.read_baseline(known.encode()),
+    )
+
+
+def _text(files: Beneath, name: str) -> str | None:
+    """Return a file that says what counts; None where there is none. Raises `PolicyInvalid`."""
+    try:
+        data = reader(files, patching.BOUNDS)(name)
+        return None if data is None else data.decode()
+    except (PatchRefused, UnicodeDecodeError) as why:
+        raise PolicyInvalid.of(name, "", None, str(why)) from None
 
 
 def _denied(gate_id: str, program: RedactedText) -> Note:

@@ -24,19 +24,21 @@ from runwright.domain import outcome as o
 from runwright.domain.finding import Finding
 from runwright.domain.loop_course import OpenIteration
 from runwright.domain.loop_events import LoopSurveyed
+from runwright.domain.loop_rules import LoopRules
 from runwright.domain.patch import Patch
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.patching_plan import Bench
-from runwright.domain.policy_file import PolicyFile, read_policy
+from runwright.domain.policy_file import PolicyFile
 from runwright.domain.progress import changed, is_green, why_not_kept
 from runwright.domain.redaction import Redactor
+from runwright.domain.runtime_events import Narrative
 from runwright.engine.attempt import Attempt
 from runwright.executors.omar import patching, words
-from runwright.executors.omar.beginning import begin, beneath_of
+from runwright.executors.omar.beginning import begin, beneath_of, rules_of
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.meter import Spent
 from runwright.executors.omar.proposing import Proposing
-from runwright.executors.omar.surveying import Looked, Sight, counts, judge, look
+from runwright.executors.omar.surveying import Looked, Sight, judge, look, standing_of
 from runwright.executors.orchestrated.hands import Follow
 from runwright.executors.orchestrated.looking import Eyes
 from runwright.executors.orchestrated.turns import Turns
@@ -73,7 +75,7 @@ class Remedy:
         self._journal = Journal(attempt)
         self._workspace: RunWorkspace | None = None
         self._working: asyncio.Task[o.Outcome] | None = None
-        self._policy = PolicyFile()
+        self._rules = LoopRules()
         self._base: dict[str, str] = {}
         self._findings: tuple[Finding, ...] = ()
         self._patch: Patch | None = None
@@ -134,10 +136,10 @@ class Remedy:
         """Take up what is kept with the course."""
         if not self._journal.loop.begun:
             return
-        policy = (await self._stored(words.POLICY)).get(LAST)
-        if policy is not None:
-            self._policy = read_policy(policy["text"].encode(), policy["name"])
-            self._base = dict(policy["base"])
+        written = (await self._stored(words.POLICY)).get(LAST)
+        if written is not None:
+            self._rules = rules_of(written)
+            self._base = dict(written["base"])
         found = (await self._stored(words.FINDINGS)).get(LAST, [])
         self._findings = msgspec.convert(found, tuple[Finding, ...])
 
@@ -147,8 +149,8 @@ class Remedy:
     def _bench(self) -> Bench:
         journal = self._journal
         terms, loop = journal.terms, journal.loop
-        wanted = [each for each in self._findings if counts(each, self._policy) and terms.wants(each)]
-        allowed = tuple(each for each in wanted if self._policy.scope.allows(each.file))
+        wanted = [each for each in self._rules.against(self._findings, terms) if terms.wants(each)]
+        allowed = tuple(each for each in wanted if self._rules.policy.scope.allows(each.file))
         able = journal.runtime.agent is not None
         alone = terms.strategy.llm_failure_policy == "deterministic_only" and loop.model_failed
         return Bench(
@@ -166,7 +168,7 @@ class Remedy:
                 return o.Stopped()
             case t.Begin():
                 means = self._means
-                self._policy, self._base = await begin(
+                self._rules, self._base = await begin(
                     journal, await self._place(), means.eyes, means.fixers, means.redactor()
                 )
             case t.Survey():
@@ -200,7 +202,7 @@ class Remedy:
         means = self._means
         return Proposing(
             journal=self._journal,
-            policy=self._policy,
+            policy=self._rules.policy,
             fixers=means.fixers,
             turns=means.turns,
             redactor=means.redactor,
@@ -223,8 +225,8 @@ class Remedy:
     def _sight(self) -> Sight:
         means = self._means
         return Sight(
-            policy=self._policy,
-            scanners=means.scanners(self._policy, beneath_of(self._base)),
+            rules=self._rules,
+            scanners=means.scanners(self._rules.policy, beneath_of(self._base)),
             bounds=words.scanning(means.eyes.bounds),
             tools=means.tools,
             redactor=means.redactor,
@@ -239,10 +241,13 @@ class Remedy:
         for gate in turn.gates:
             await judge(journal, place, sight, gate, "0", tree)
         seen = await look(journal, place, sight, "0", tree)
+        standing = standing_of(seen.findings, seen.scans, journal.terms, self._rules)
+        left_out = self._rules.told(seen.findings, journal.terms)
         notes = [
             *seen.notes,
             *(Note("finding.opened", each, "warning") for each in seen.findings),
-            Note("loop.surveyed", LoopSurveyed(tree_hash=tree, standing=seen.standing)),
+            *([Note("output.narrative", Narrative(sight.redactor().text(left_out)))] if left_out else ()),
+            Note("loop.surveyed", LoopSurveyed(tree_hash=tree, standing=standing)),
         ]
         await journal.write(notes, [words.kept_findings(seen.findings)])
         self._findings = seen.findings
@@ -262,16 +267,17 @@ class Remedy:
             await self._over(words.ended(iteration, "no_change", text("the patch changes nothing"), journal))
             return
         seen = await self._looked(iteration, place, snapshot.tree_hash)
-        standing, loop = journal.loop.standing, journal.loop
-        assert standing is not None
+        was, loop = journal.loop.standing, journal.loop
+        assert was is not None
         change = changed(self._findings, seen.findings)
-        against = [each for each in change.new if counts(each, self._policy)]
-        why_not = why_not_kept((standing, loop.gates), (seen.standing, loop.seen), against, journal.terms)
+        standing = standing_of(change.now, seen.scans, journal.terms, self._rules)
+        against = [each for each in change.new if self._rules.denies(each)]
+        why_not = why_not_kept((was, loop.gates), (standing, loop.seen), against, journal.terms)
         if why_not is not None:
             note = words.ended(iteration, "reverted", text(why_not), journal, change, tree_hash=snapshot.tree_hash)
             await self._over(note, seen)
             return
-        notes, kept = words.kept(iteration, change, seen, snapshot, journal, text)
+        notes, kept = words.kept(iteration, change, seen, standing, snapshot, journal, text)
         await journal.write(notes, kept)
         self._findings, self._patch = change.now, None
 

@@ -12,9 +12,9 @@ from runwright.agents.tools.workspace import RunWorkspace
 from runwright.domain import runtime_events as r
 from runwright.domain.finding import Finding
 from runwright.domain.loop_events import Standing
+from runwright.domain.loop_rules import LoopRules
 from runwright.domain.loop_terms import LoopTerms, QualityGate
 from runwright.domain.next_move import left_s, reached
-from runwright.domain.policy_file import PolicyFile
 from runwright.domain.progress import counted
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import CheckedOut, Scanned
@@ -35,7 +35,7 @@ ALWAYS = frozenset({SECRETS, REPOSITORY})
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to look with, and by whose rules."""
 
-    policy: PolicyFile
+    rules: LoopRules
     scanners: Sequence[Scanner]
     bounds: ScanBounds
     tools: ToolBounds
@@ -45,24 +45,17 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look found: all findings, where the tree stands by those that count, and what is told of the scanners."""
+    """What a look found, and what its scanners did, with what is told of them."""
 
     findings: tuple[Finding, ...]
-    standing: Standing
+    scans: tuple[Scanned, ...]
     notes: tuple[Note, ...]
 
 
-def counts(finding: Finding, policy: PolicyFile) -> bool:
-    """Tell whether a finding counts against the tree; others are told of, and nothing more."""
-    return policy.behavior(finding.rule_id) == "deny"
-
-
-def standing_of(
-    findings: Sequence[Finding], scans: Sequence[Scanned], terms: LoopTerms, policy: PolicyFile
-) -> Standing:
+def standing_of(findings: Sequence[Finding], scans: Sequence[Scanned], terms: LoopTerms, rules: LoopRules) -> Standing:
     """Return where a tree stands by what was found there."""
-    against = [each for each in findings if counts(each, policy)]
-    required = [each for each in scans if each.scanner in ALWAYS or policy.scanner(each.scanner).required]
+    against = rules.against(findings, terms)
+    required = [each for each in scans if each.scanner in ALWAYS or rules.policy.scanner(each.scanner).required]
     return Standing(
         findings=counted(against),
         targeted=counted(each for each in against if terms.wants(each)),
@@ -94,8 +87,7 @@ async def look(journal: Journal, place: RunWorkspace, sight: Sight, phase: str, 
         Note("workspace.ingested", seen.inventory),
         *(Note("scan.completed", scan, "info" if scan.status == "completed" else "warning") for scan in seen.reports),
     )
-    standing = standing_of(seen.findings, seen.reports, journal.terms, sight.policy)
-    return Looked(findings=seen.findings, standing=standing, notes=notes)
+    return Looked(findings=tuple(seen.findings), scans=tuple(seen.reports), notes=notes)
 
 
 async def judge(

@@ -81,7 +81,13 @@ def ended(
 
 
 def kept(
-    iteration: OpenIteration, change: Change, seen: Looked, snapshot: Snapshot, journal: Journal, text: Text
+    iteration: OpenIteration,
+    change: Change,
+    seen: Looked,
+    standing: e.Standing,
+    snapshot: Snapshot,
+    journal: Journal,
+    text: Text,
 ) -> tuple[list[Note], list[Kept]]:
     """Return what is written of an iteration whose tree is better: tree, findings and the word of it, at once."""
     archive, told = snapshot_of(snapshot)
@@ -104,7 +110,7 @@ def kept(
         gates={gate.gate_id: gate.status for gate in journal.loop.seen},
         new_findings=len(change.new),
         fixed_findings=len(change.fixed),
-        standing=seen.standing,
+        standing=standing,
         snapshot=told,
     )
     notes = [
