@@ -325,6 +325,9 @@ async def test_a_commit_that_is_another_than_people_were_shown_is_not_made(
     monkeypatch.setattr(commit_plan, "COMMITTER", other)  # as a server would have it that builds commits otherwise
     await allow(server, asked, await member(server, "Ada"))
     await status(server, asked["delivery_run_id"], "completed")
+    (again,) = (await delivered(server, run_id, actions=ALL))["results"]
+    assert again["error"]["code"] == "APPROVAL_MISSING", "what was allowed was another commit"
+    assert again["commit_sha"] != asked["commit_sha"]
     monkeypatch.undo()
     bundle = await ok(server.admin.get(f"/api/v1/runs/{asked['delivery_run_id']}/status"))
     assert bundle["stop"]["code"] == "APPROVAL_SUBJECT_MISMATCH"

@@ -63,7 +63,7 @@ class PullRequestTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 class DeliveryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The terms of a delivery. `snapshot` is what is delivered, `laid_hash` the tree that the run began with, of the
     commit `base_sha` (None: of a repository without any); `at_s` dates the commit; `allowed_by`: what people approved
-    of an earlier delivery that was the same, and did not come to its end.
+    of an earlier delivery that was the same, and did not come to its end; they were shown `allowed_commit`.
     """
 
     run_id: str
@@ -79,11 +79,12 @@ class DeliveryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     if_base_moved: OnBaseMoved = "stop"
     pull_request: PullRequestTerms | None = None
     allowed_by: str | None = None
+    allowed_commit: str | None = None
 
 
 def identity(terms: DeliveryTerms) -> str:
     """Return the digest of what a delivery is: equal ones are one."""
-    return digest_of(msgspec.to_builtins(msgspec.structs.replace(terms, allowed_by=None)))
+    return digest_of(msgspec.to_builtins(msgspec.structs.replace(terms, allowed_by=None, allowed_commit=None)))
 
 
 def require_actions(actions: tuple[Action, ...]) -> tuple[Action, ...]:

@@ -53,6 +53,10 @@ def next_delivery(terms: DeliveryTerms, course: Course) -> Move:
 
 
 def allowed_by(terms: DeliveryTerms, course: Course) -> str | None:
-    """Return the approval by which a delivery goes on; None while there is none."""
+    """Return the approval by which a delivery goes on; None while there is none. One of an earlier delivery holds for
+    the commit that people were shown then, and for no other.
+    """  # fmt: skip
     given = [ident for ident, word in course.decided.items() if word == "approved"]
-    return given[0] if given else terms.allowed_by
+    prepared = None if course.delivery is None else course.delivery.prepared
+    shown = prepared is not None and prepared.commit_sha == terms.allowed_commit
+    return given[0] if given else terms.allowed_by if shown else None

@@ -131,10 +131,8 @@ class Deliveries:
             outcome = outcome_of(former)
             if outcome in ("under_way", "succeeded") or (outcome == "denied" and not ask_again):
                 return former.run_id
-            if outcome == "failed" and former.course is not None:
-                given = [ident for ident, word in former.course.decided.items() if word == "approved"]
-                was = former.spec.runtime and former.spec.runtime.delivery
-                terms = replace(terms, allowed_by=given[0] if given else was and was.allowed_by)
+            if outcome == "failed":
+                terms = _allowed(terms, former)
         return await self._made(asked, run, terms, name, "" if former is None else former.run_id)
 
     async def _made(self, asked: Asked, run: Run, terms: DeliveryTerms, name: str, after: str) -> str:
@@ -170,3 +168,14 @@ class Deliveries:
         with contextlib.suppress(Lagged, Cut):
             async for _ in self._engine.hub.events(run.run_id, run.seq, live=True):
                 return
+
+
+def _allowed(terms: DeliveryTerms, former: Run) -> DeliveryTerms:
+    """Return terms with what people approved of a delivery that failed, and the commit that they were shown."""
+    course, runtime = former.course, former.spec.runtime
+    given = [] if course is None else [ident for ident, word in course.decided.items() if word == "approved"]
+    prepared = None if course is None or course.delivery is None else course.delivery.prepared
+    if given and prepared is not None:
+        return replace(terms, allowed_by=given[0], allowed_commit=prepared.commit_sha)
+    was = None if runtime is None else runtime.delivery
+    return terms if was is None else replace(terms, allowed_by=was.allowed_by, allowed_commit=was.allowed_commit)
