@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import resource
 import signal
 import struct
 import sys
@@ -113,6 +114,22 @@ def test_every_key_goes_at_once_and_control_bracket_lets_go(terminal: int):
     assert stream.done == [("type", b"a"), ("type", b"\x03"), ("type", b"b"), ("close",)]
     assert (keyboard.let_go, told) == (True, [])
     assert termios.tcgetattr(0) == before, "the terminal is as it was"
+
+
+def test_keys_are_read_where_very_many_files_are_open(terminal: int):
+    stream = Stream()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    many = [os.dup(0) for _ in range(1100)]
+    try:
+        with Keyboard(lambda _: stream, print):  # type: ignore[arg-type,return-value]
+            os.write(terminal, b"a" + LET_GO)
+            stream.has_done(2)
+    finally:
+        for fd in many:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert stream.done == [("type", b"a"), ("close",)]
 
 
 def test_the_size_comes_along_at_each_beginning_and_each_change(terminal: int):

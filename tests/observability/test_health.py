@@ -49,6 +49,8 @@ async def test_a_server_in_order_is_ready_and_names_every_check(tmp_path: Path):
         "agent.heartbeat",
         "orchestrated.claimer",
         "orchestrated.heartbeat",
+        "omar.claimer",
+        "omar.heartbeat",
         "delivery.claimer",
         "delivery.heartbeat",
     )

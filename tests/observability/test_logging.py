@@ -63,11 +63,11 @@ async def test_at_info_a_server_tells_its_beginning_and_end_and_no_single_reques
     told = [line["event"] for line in lines if line["logger"] == "runwright"]
     of_life = [event for event in told if not event.startswith("worker.")]
     assert of_life == ["process.ready", "process.draining", "process.stopped"]
-    assert told[:4] == ["worker.started"] * 4
+    assert told[:5] == ["worker.started"] * 5
     assert {event: told.count(event) for event in told if event not in of_life} == {
-        "worker.started": 4,
-        "worker.draining": 4,
-        "worker.drained": 4,
+        "worker.started": 5,
+        "worker.draining": 5,
+        "worker.drained": 5,
     }
     assert named(lines, "Invalid HTTP request received.")
 

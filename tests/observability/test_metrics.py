@@ -287,13 +287,14 @@ async def test_slots_and_what_executes_in_them_are_shown(tmp_path: Path):
         workers = served.house.services.engine.workers
         await until(lambda: all(worker.busy == 0 for worker in workers))
         idle = Scrape((await served.admin.get("/metrics")).text)
-    slots = {("agent",): 2, ("http",): 3, ("orchestrated",): 4, ("delivery",): 5, ("worker",): 7}
+    slots = {("agent",): 2, ("http",): 3, ("orchestrated",): 4, ("omar",): 4, ("delivery",): 5, ("worker",): 7}
     assert busy.series("runwright_worker_slots") == slots
     assert busy.series("runwright_worker_slots_busy") == {
         ("agent",): 0,
         ("http",): 0,
         ("delivery",): 0,
         ("orchestrated",): 0,
+        ("omar",): 0,
         ("worker",): 1,
     }
     assert busy.value("runwright_claim_to_start_seconds_count", executor="worker") == 1

@@ -40,6 +40,9 @@ class Keyboard:
         self._over = False
         self._modes: list[Any] | None = None
         self._woken, self._wakes = os.pipe()
+        self._news = select.poll()
+        self._news.register(0, select.POLLIN)
+        self._news.register(self._woken, select.POLLIN)
         self._thread = threading.Thread(target=self._read, name="keyboard", daemon=True)
 
     def __enter__(self) -> Self:
@@ -94,8 +97,7 @@ class Keyboard:
 
     def _one(self) -> bool:
         """Do what comes next; tell whether there is more."""
-        ready, _, _ = select.select([0, self._woken], [], [])
-        if self._woken in ready:
+        if self._woken in (fd for fd, _ in self._news.poll()):
             if os.read(self._woken, 1) == b"q":
                 return False
             size = shutil.get_terminal_size()

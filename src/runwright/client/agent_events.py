@@ -116,6 +116,14 @@ class ModelUsed(AgentEvent, kw_only=True):
     estimated: bool = False
 
 
+class UsageUnverified(AgentEvent, kw_only=True):
+    """The model answered, and its provider told no usage that can be believed: what was reserved counts."""
+
+    llm_call_id: str
+    provider: str = ""
+    model: str = ""
+
+
 class ModelRetried(AgentEvent, kw_only=True):
     """A call of the model failed, and is made again after a delay."""
 
@@ -185,6 +193,7 @@ KINDS: dict[str, type[AgentEvent]] = {
     "run.waiting_for_input": InputAsked,
     "run.input_received": InputHeard,
     "usage.recorded": ModelUsed,
+    "usage.unverified": UsageUnverified,
     "llm.retry": ModelRetried,
     "budget.warning": BudgetReached,
     "budget.exhausted": BudgetReached,
