@@ -164,6 +164,11 @@ async def opened(*nodes: Node) -> AsyncIterator[tuple[Node, ...]]:
 
 async def quiet(*nodes: Node) -> None:
     """Return when each node has looked for all that it missed before it met the others."""
-    sent = {node: node.bus._number for node in nodes}
-    await until(lambda: all(node.bus._number >= sent[node] + 2 for node in nodes))
+    sent = {node.bus._node: node.bus._number for node in nodes}  # the next of each has all that it had to say by now
+
+    def heard(node: Node) -> bool:
+        peers = node.bus._peers
+        return all(peers[other].number > number for other, number in sent.items() if other != node.bus._node)
+
+    await until(lambda: all(map(heard, nodes)))
     await until(lambda: not any(n.engine.neighbours is not None and n.engine.neighbours._missed for n in nodes))
