@@ -103,6 +103,11 @@ def test_a_file_with_unknown_names_wrong_types_or_broken_text_is_refused(tmp_pat
 
 def test_settings_that_contradict_each_other_are_refused():
     assert faults({}, lease_s=5, heartbeat_s=6) == {"heartbeat_s": "must not be more than lease_s"}
+    (told,) = faults({}, artifact_max_bytes=64 << 20).items()
+    assert told[0] == "runtime_workspace_max_bytes"
+    assert "must not be more than 50331264, or artifact_max_bytes" in told[1]
+    assert "not less than 89479000" in told[1]
+    load({}, overrides={"artifact_max_bytes": 89_479_000})
     assert faults({}, page_default=50, page_max=10) == {"page_default": "must not be more than page_max"}
 
 

@@ -28,6 +28,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         directory,
         worker=("tests.acceptance.handlers:app",),
         artifact_max_bytes=MOST,
+        runtime_workspace_max_bytes=1024,
+        agent_workspace_max_bytes=1024,
         body_max_bytes=64 * 1024,
         value_inline_max_bytes=0,
     ) as served:

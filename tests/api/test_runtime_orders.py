@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runwright.config import archive_max_bytes
 from tests.api.served import Served, ok, serving
 from tests.api.test_runtime_runs import ADDRESSES, FOURTEEN, PROMISED, drained
 
@@ -494,9 +495,11 @@ async def test_runtime_runs_are_found_among_runs_of_every_kind(server: Served):
 
 
 async def test_what_no_artifact_can_hold_fails_its_step_and_says_so_and_what_one_can_is_kept(tmp_path: Path):
-    async with serving(tmp_path, artifact_max_bytes=1 << 20) as small:
-        for kibibytes, came in ((760, "succeeded"), (780, "failed")):
-            made_of = {"kind": "command", "command": ["sh", "-c", f"head -c {kibibytes}K /dev/urandom > noise"]}
+    most = archive_max_bytes(1 << 20)
+    limits = {"runtime_workspace_max_bytes": most, "agent_workspace_max_bytes": most}
+    async with serving(tmp_path, artifact_max_bytes=1 << 20, **limits) as small:
+        for size, came in ((most - 8192, "succeeded"), (most, "failed")):
+            made_of = {"kind": "command", "command": ["sh", "-c", f"head -c {size} /dev/urandom > noise"]}
             status = await ended(small, await made(small, mode="edit_gated", steps=[made_of]))
             (step,) = status["summaries"]["steps"]
             assert (status["status"], step["status"]) == ("completed", came)

@@ -80,6 +80,9 @@ def _suggestion(name: str) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+_SEAL_BYTES = 512
+"""So many bytes at most come with the seal of an artifact."""
+
 # The value of the first is at most the value of the second.
 _ORDERED = (
     ("heartbeat_s", "lease_s"),
@@ -96,7 +99,33 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         FieldError(less, f"must not be more than {more}")
         for less, more in _ORDERED
         if getattr(settings, less) > getattr(settings, more)
-    ] + [*_of_database(settings), *_of_oidc(settings), *_of_retention(settings), *_of_usage(settings)]
+    ] + [
+        *_of_snapshots(settings),
+        *_of_database(settings),
+        *_of_oidc(settings),
+        *_of_retention(settings),
+        *_of_usage(settings),
+    ]
+
+
+def _of_snapshots(settings: Settings) -> list[FieldError]:
+    """A workspace is kept as an artifact, in base64: one that is allowed must fit."""
+    most = archive_max_bytes(settings.artifact_max_bytes)
+    sizes = {name: getattr(settings, name) for name in ("agent_workspace_max_bytes", "runtime_workspace_max_bytes")}
+    return [
+        FieldError(
+            name,
+            f"must not be more than {max(most, 0)}, or artifact_max_bytes ({PREFIX}ARTIFACT_MAX_BYTES) not less than"
+            f" {-(-size // 3) * 4 + _SEAL_BYTES}: what a workspace holds is kept as an artifact, in base64",
+        )
+        for name, size in sizes.items()
+        if size > most
+    ]
+
+
+def archive_max_bytes(artifact_max_bytes: int) -> int:
+    """Return how large an archive is that an artifact has room for: it is in base64 there, and sealed."""
+    return (artifact_max_bytes - _SEAL_BYTES) // 4 * 3
 
 
 def _of_retention(settings: Settings) -> list[FieldError]:

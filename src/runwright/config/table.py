@@ -168,7 +168,7 @@ class Settings(RepositorySettings):
     memory_keys_max: int = _setting(1000, "Keys of one job's memory", 1, 100_000)
     memory_max_bytes: int = _setting(10 * MIB, "All values of one job's memory together", 1, 1024 * MIB)
     schema_max_bytes: int = _setting(65_536, "Largest JSON Schema of a job", 64, MIB)
-    artifact_max_bytes: int = _setting(64 * MIB, "Largest artifact", 1, 1024 * MIB)
+    artifact_max_bytes: int = _setting(96 * MIB, "Largest artifact; snapshots of workspaces are some", 1, 1024 * MIB)
     artifact_orphan_h: float = _setting(24.0, "Hours that a file which nothing names is kept", 0.1, 8760)
     # --- terminals
     terminal_command_max_bytes: int = _setting(64 * MIB, "Output of one command that is kept", 1, 1024 * MIB)

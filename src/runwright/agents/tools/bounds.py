@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from runwright.config import Settings
+from runwright.config import Settings, archive_max_bytes
 from runwright.sandbox.snapshot import Limits
-
-_SEAL_BYTES = 512
-"""So many bytes at most come with the seal of an artifact."""
 
 
 class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +31,7 @@ class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
             memory_bytes=settings.agent_tool_memory_mb << 20,
             cpus=settings.agent_tool_cpus,
             tree=Limits(settings.agent_workspace_max_files, settings.agent_workspace_max_bytes),
-            archive_max_bytes=(settings.artifact_max_bytes - _SEAL_BYTES) // 4 * 3,  # an artifact has it in base64
+            archive_max_bytes=archive_max_bytes(settings.artifact_max_bytes),
             http_private=settings.agent_http_private,
             http_connections=settings.agent_http_connections,
         )
