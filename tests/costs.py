@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,9 @@ import pytest
 DEAR_S = 5.0
 """From so many seconds of CPU time a test is named: a thousandth of what a whole session may take."""
 NAMED = 20
-SPENT = "cpu_s"
+SPENT, SIZE = "cpu_s", "size"
 _began: dict[str, float] = {}
-_peaks: dict[str, int] = {}
+_sizes: dict[str, str] = {}
 
 
 def spent_s() -> float:
@@ -26,9 +27,12 @@ def spent_s() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def peak_mb() -> int:
-    """Return how much memory this process had when it had most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def size() -> str:
+    """Return how much memory this process had when it had most, and how many files it has open: more than 1024 are
+    too many for `select`, here and in libraries.
+    """  # fmt: skip
+    mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return f"{mb} MB, {len([*Path('/dev/fd').iterdir()])} open files"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,24 +51,24 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["peak_mb"] = peak_mb()
+        output[SIZE] = size()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    told: dict[str, int] = getattr(node, "workeroutput", {})
-    if "peak_mb" in told:
-        _peaks[node.gateway.id] = told["peak_mb"]
+    told: dict[str, str] = getattr(node, "workeroutput", {})
+    if SIZE in told:
+        _sizes[node.gateway.id] = told[SIZE]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ended = [each for each in terminalreporter.stats.get("", []) if getattr(each, "when", "") == "teardown"]
     spent = [(seconds, each.nodeid) for each in ended for name, seconds in each.user_properties if name == SPENT]
     dear = sorted(((seconds, nodeid) for seconds, nodeid in spent if seconds >= DEAR_S), reverse=True)
-    peaks = ", ".join(f"{name} {mb} MB" for name, mb in sorted((_peaks or {"this process": peak_mb()}).items()))
+    sizes = "; ".join(f"{name} {each}" for name, each in sorted((_sizes or {"this process": size()}).items()))
     terminalreporter.section("what it cost")
     terminalreporter.write_line(
-        f"{sum(seconds for seconds, _ in spent):.0f} s of CPU time, {len(spent)} tests; {peaks}"
+        f"{sum(seconds for seconds, _ in spent):.0f} s of CPU time, {len(spent)} tests; {sizes}"
     )
     for seconds, nodeid in dear[:NAMED]:
         terminalreporter.write_line(f"{seconds:6.1f} s {nodeid}")

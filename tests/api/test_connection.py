@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -234,9 +235,11 @@ def accepted_timeouts(port: int) -> set[int]:
     found = set()
     for descriptor in range(3, 1024):
         try:
-            with socket.socket(fileno=os.dup(descriptor)) as copy:
-                if copy.family == socket.AF_INET and copy.getsockname()[1] == port:
-                    found.add(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue  # what is copied and is no socket would stay open
         except OSError:
             continue
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            if copy.family == socket.AF_INET and copy.getsockname()[1] == port:
+                found.add(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
     return found
