@@ -30,6 +30,7 @@ class Forge:
         self.answer = answer
         self.asked: list[Asked] = []
         self.port = 0
+        self._taking: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -37,7 +38,19 @@ class Forge:
         return f"http://127.0.0.1:{self.port}"
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
+        """Answer one request, however long that takes, until the server ends."""
+        taking = asyncio.create_task(self._take(reader, writer))
+        self._taking.add(taking)
+        taking.add_done_callback(self._taking.discard)
+        await asyncio.wait([taking])
+
+    async def end(self) -> None:
+        """Answer nobody any more."""
+        for taking in self._taking:
+            taking.cancel()
+        await asyncio.gather(*self._taking, return_exceptions=True)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, target, _ = head[0].split(" ")
@@ -97,7 +110,10 @@ async def serving(forge: Forge, certificates: ssl.SSLContext | None = None) -> A
     server = await asyncio.start_server(forge.take, "127.0.0.1", 0, ssl=certificates)
     forge.port = server.sockets[0].getsockname()[1]
     async with server:
-        yield forge
+        try:
+            yield forge
+        finally:
+            await forge.end()
 
 
 def sent_on(location: str, status: int = 302) -> bytes:

@@ -1,7 +1,7 @@
 """Patches by somebody who was shown a tree without its secrets: a mark stands in the place of each.
 
-What they wrote fits the files as they were shown. Lines that it leaves alone keep what was not shown, and no line that
-it writes may hold a mark.
+What they wrote fits the files as they were shown. Lines that it leaves alone or moves within their file keep what was
+not shown, and no other line that it writes may hold a mark.
 """
 
 from __future__ import annotations
@@ -47,11 +47,20 @@ def _unmasked(change: Change, read: Read) -> Change:
         raise PatchRefused("mismatch", f"{change.path} holds a secret of several lines: people alone may change it")
     lines: list[str] = []
     at = 0
+    hidden: dict[str, set[str]] = {}
+    for line, found in zip(known, real, strict=True):
+        hidden.setdefault(line, set()).add(found)
     for span in spans(known, after):
-        _require_no_mark(after[span.new : span.new_end])
-        lines += real[at : span.old] + after[span.new : span.new_end]
+        written = [_meant(line, hidden.get(line, set())) for line in after[span.new : span.new_end]]
+        _require_no_mark(written)
+        lines += real[at : span.old] + written
         at = span.old_end
     return replace(change, before=before, after="".join(lines + real[at:]))
+
+
+def _meant(line: str, hidden: set[str]) -> str:
+    """Return the line of the file that a line with a mark stands for, where there is but one: it was moved."""
+    return next(iter(hidden)) if MARK in line and len(hidden) == 1 else line
 
 
 def _require_no_mark(lines: Sequence[str]) -> None:
