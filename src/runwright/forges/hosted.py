@@ -6,6 +6,7 @@ because a server died. Where the forge does not take it, the request is open all
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -50,7 +51,7 @@ class Api:
         await self._wire.close()
 
 
-class HostedForge:
+class HostedForge(ABC):
     """What the forges have in common; each says how its API finds and opens. `path` is OWNER/NAME."""
 
     provider = ""
@@ -86,21 +87,21 @@ class HostedForge:
         """Close the connections."""
         await self.api.close()
 
+    @abstractmethod
     async def is_protected(self, branch: str) -> bool:
         """Tell whether a branch is protected."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def find(self, wanted: Wanted) -> Found | None:
         """Return the open request of a branch."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def create(self, wanted: Wanted) -> Answer:
         """Ask for a request to be opened."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def adorn(self, found: Found, wanted: Wanted) -> list[str]:
         """Add labels and reviewers; return what the forge did not take."""
-        raise NotImplementedError
 
     def read(self, told: Mapping[str, Any]) -> Found:
         """Return a request as the forge tells it."""
