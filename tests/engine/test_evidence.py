@@ -21,6 +21,8 @@ from runwright.governance.evidence import Evidence
 from runwright.governance.packing import Bundle
 from runwright.governance.verifier.report import Report
 from runwright.governance.verifier.verify import verify
+from runwright.store import audit
+from runwright.store.base import Transaction
 from tests.engine.world import ADMIN, World
 from tests.governance.bundles import files_of
 
@@ -135,13 +137,26 @@ async def test_what_is_larger_than_the_settings_allow_is_refused_and_says_so(ope
 async def test_no_more_bundles_are_made_at_a_time_than_the_settings_allow(open_world):
     world = await open_world(evidence_exports_max=1)
     run_id, office = await lived(world), evidence(world)
-    made = await asyncio.gather(
-        *(office.export(ADMIN, run_id, "full", "zip") for _ in range(3)), return_exceptions=True
-    )
-    bundles = [each for each in made if isinstance(each, Bundle)]
-    assert len(bundles) == 1
-    assert [type(each) for each in made if not isinstance(each, Bundle)] == [Overloaded, Overloaded]
-    bundles[0].close()
+    held, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(tx: Transaction) -> None:
+        await audit.lock(tx, ADMIN.org_id)  # a bundle is told of in the audit log, so none is done while this is held
+        held.set()
+        await released.wait()
+
+    holding = asyncio.create_task(world.store.write(hold))
+    await held.wait()
+    asked = [asyncio.create_task(office.export(ADMIN, run_id, "full", "zip")) for _ in range(3)]
+    refused: set[asyncio.Task[Bundle]] = set()
+    while len(refused) < 2:
+        done, _ = await asyncio.wait(set(asked) - refused, return_when=asyncio.FIRST_COMPLETED)
+        refused |= done
+    assert [type(each.exception()) for each in refused] == [Overloaded, Overloaded]
+    released.set()
+    await holding
+    (made,) = set(asked) - refused
+    (await made).close()
+    (await office.export(ADMIN, run_id, "full", "zip")).close()
 
 
 async def test_servers_that_sign_at_the_same_time_sign_one_head(open_world):
