@@ -85,17 +85,15 @@ async def keep_key(world: World, whose: str, /, **given: Any) -> None:
     async def work(tx: Transaction) -> None:
         user = User(whose, "org_1", whose, None, True, tx.now)
         await tx.fetch(INSERT_USER, **{name: getattr(user, name) for name in User.__struct_fields__})
-        usual: dict[str, Any] = {"project_id": None, "user_id": whose, "scopes": ()}
-        key = ApiKey(
-            key_id="key_1",
-            org_id="org_1",
-            name="a key",
-            prefix="rw_prefix",
-            created_at=tx.now,
-            created_by="user:user_1",
-            **{**usual, **given},
-        )
+        usual: dict[str, Any] = {
+            "key_id": "key_1",
+            "project_id": None,
+            "user_id": whose,
+            "scopes": (),
+            "created_by": "user:user_1",
+        }
+        key = ApiKey(org_id="org_1", name="a key", prefix=f"rw_{whose}", created_at=tx.now, **{**usual, **given})
         row = {name: getattr(key, name) for name in ApiKey.__struct_fields__}
-        await tx.fetch(INSERT_KEY, **row | {"scopes": " ".join(key.scopes), "digest": b"digest"})
+        await tx.fetch(INSERT_KEY, **row | {"scopes": " ".join(key.scopes), "digest": key.key_id.encode()})
 
     await world.store.write(work)

@@ -225,6 +225,20 @@ async def test_a_run_that_a_run_made_is_of_who_made_the_first(world: World):
     assert made.status == "approved"
 
 
+async def test_the_run_of_a_service_is_of_who_made_its_key(world: World):
+    await join(world, "user_2")
+    await keep_key(world, "user_5", key_id="key_1", user_id=None, created_by="user:user_1")
+    await keep_key(world, "user_6", key_id="key_2", user_id=None, created_by="service:key_1")
+    await world.engine.commit.apply(agent_run(world, created_by="service:key_2"))
+    (run,) = await world.take()
+    run = await world.finish(run, gated(world.engine))
+    with pytest.raises(SelfApproval):
+        await world.engine.commit.apply(voting(run, "user_1"))
+    await world.engine.commit.apply(voting(run, "user_2"))
+    (made,) = await folded(world, run.run_id)
+    assert made.status == "approved"
+
+
 @pytest.mark.parametrize(
     ("key", "counts"),
     [

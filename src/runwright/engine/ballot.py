@@ -80,7 +80,7 @@ class Ballot:
 
 
 async def _maker(tx: Transaction, spec: Spec) -> str | None:
-    """Return the user who made a run, or the run that made it, and so on up."""
+    """Return the user behind a run: who made it, or the run that made it, or the key of the service that did."""
     for _ in range(ANCESTORS_MAX):
         if spec.created_by_user_id is not None or spec.parent_run_id is None:
             break
@@ -88,7 +88,18 @@ async def _maker(tx: Transaction, spec: Spec) -> str | None:
         if above is None:
             break
         spec = above
-    return spec.created_by_user_id
+    return spec.created_by_user_id or await _user_behind(tx, spec.org_id, spec.created_by)
+
+
+async def _user_behind(tx: Transaction, org_id: str, label: str) -> str | None:
+    """Return the user who made the key of a service, or the key that made it, and so on up."""
+    for _ in range(ANCESTORS_MAX):
+        kind, _, name = label.partition(":")
+        if kind != "service":
+            return name if kind == "user" else None
+        made_by = await tx.fetch(q.MAKER_OF_KEY, org_id=org_id, key_id=name)
+        label = made_by[0][0] if made_by else ""
+    return None
 
 
 async def _people(tx: Transaction, spec: Spec) -> list[tuple[str, Role]] | None:

@@ -88,3 +88,6 @@ KEYS = Query(
     .limit(_limit)
 )
 """The keys of users who were never a member of anything: what they may is what their keys say."""
+MAKER_OF_KEY = Query(
+    select(api_keys.c.created_by).where(api_keys.c.org_id == _org, api_keys.c.key_id == bindparam("key_id"))
+)
