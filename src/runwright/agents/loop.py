@@ -38,6 +38,7 @@ from runwright.domain.spending import ALONE, Shared
 from runwright.domain.tools import Ready
 from runwright.domain.transcript import Left, left_by
 from runwright.engine.attempt import Attempt
+from runwright.engine.stoppable import Stoppable
 from runwright.engine.values import INPUT
 from runwright.errors import Overtaken, ProviderRejected, ProviderUnavailable
 
@@ -87,33 +88,18 @@ class AgentLoop:
         self._answers: dict[str, object] = {}
         self._prompts: set[str] = set()
         self._workspace: RunWorkspace | None = None
-        self._working: asyncio.Task[o.Outcome] | None = None
         self._hearing: tuple[str, Answer] | None = None
         self._rests = 0
 
     async def run(self) -> o.Outcome:
         """Go on until the run ends, waits, or is asked to stop; what was said and used by then is kept."""
         self._answers = await self._attempt.stored(INPUT)
-        self._working = asyncio.create_task(self._steps(), name="agent-loop")
-        self._attempt.on_stop = lambda kind: self._interrupt()
-        if self._attempt.stop_requested is not None:
-            self._interrupt()
         try:
-            return await self._working
-        except asyncio.CancelledError:
-            attempt = self._attempt
-            if attempt.lost or attempt.released or attempt.stop_requested is None:
-                raise
-            return await self._stopped()
+            ended = await Stoppable(self._attempt).run(self._steps(), name="agent-loop")
+            return await self._stopped() if isinstance(ended, o.Stopped) else ended
         finally:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
             if self._workspace is not None:
                 await self._workspace.close()
-
-    def _interrupt(self) -> None:
-        if self._working is not None:
-            self._working.cancel()
 
     async def _steps(self) -> o.Outcome:
         while True:

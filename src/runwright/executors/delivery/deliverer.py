@@ -6,7 +6,6 @@ is, and a pull request is looked for before one is opened.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
@@ -26,6 +25,7 @@ from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.domain.verdict import Stop
 from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.stoppable import Stoppable
 from runwright.executors.delivery.building import Built, asks
 from runwright.forges.port import Forge, Pushing, Refused, Wanted, push_branch
 from runwright.telemetry import observe
@@ -52,28 +52,10 @@ class Deliverer:
         self._means = means
         self._run = attempt.run
         self._made: Built | None = None
-        self._working: asyncio.Task[o.Outcome] | None = None
 
     async def run(self) -> o.Outcome:
         """Go on until the delivery ends, waits for people, or is asked to stop."""
-        self._working = asyncio.create_task(self._moves(), name="deliverer")
-        self._attempt.on_stop = lambda kind: self._interrupt()
-        if self._attempt.stop_requested is not None:
-            self._interrupt()
-        try:
-            return await self._working
-        except asyncio.CancelledError:
-            attempt = self._attempt
-            if attempt.lost or attempt.released or attempt.stop_requested is None:
-                raise
-            return o.Stopped()
-        finally:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
-
-    def _interrupt(self) -> None:
-        if self._working is not None:
-            self._working.cancel()
+        return await Stoppable(self._attempt).run(self._moves(), name="deliverer")
 
     @property
     def _course(self) -> Course:

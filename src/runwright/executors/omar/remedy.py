@@ -7,7 +7,6 @@ have done, in a workspace rebuilt from the tree that was kept last.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +32,7 @@ from runwright.domain.progress import changed, is_green, why_not_kept
 from runwright.domain.redaction import Redactor
 from runwright.domain.runtime_events import Narrative
 from runwright.engine.attempt import Attempt
+from runwright.engine.stoppable import Stoppable
 from runwright.executors.omar import patching, words
 from runwright.executors.omar.beginning import begin, beneath_of, rules_of
 from runwright.executors.omar.journal import Journal
@@ -73,8 +73,8 @@ class Remedy:
         self._attempt = attempt
         self._means = means
         self._journal = Journal(attempt)
+        self._stoppable = Stoppable(attempt)
         self._workspace: RunWorkspace | None = None
-        self._working: asyncio.Task[o.Outcome] | None = None
         self._rules = LoopRules()
         self._base: dict[str, str] = {}
         self._findings: tuple[Finding, ...] = ()
@@ -82,31 +82,12 @@ class Remedy:
 
     async def run(self) -> o.Outcome:
         """Go on until the loop ends, waits, or is asked to stop; no process and no workspace of it is left then."""
-        self._working = asyncio.create_task(self._turns(), name="remedy")
-        self._heed()
         try:
-            return await self._working
-        except asyncio.CancelledError:
-            attempt = self._attempt
-            if attempt.lost or attempt.released or attempt.stop_requested is None:
-                raise
-            return o.Stopped()
+            return await self._stoppable.run(self._turns(), name="remedy")
         except (NoWorkspace, NotStarted, WorkspaceMismatch, CheckoutRefused, TreeRefused) as why:
             return self._unable(why)
         finally:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
             await self._forget_workspace()
-
-    def _heed(self) -> None:
-        """Be the one who is told to stop, and stop if that was said already."""
-        self._attempt.on_stop = lambda kind: self._interrupt()
-        if self._attempt.stop_requested is not None:
-            self._interrupt()
-
-    def _interrupt(self) -> None:
-        if self._working is not None:
-            self._working.cancel()
 
     def _unable(self, why: Exception) -> o.Failed:
         codes: dict[type[Exception], str] = {
@@ -214,7 +195,7 @@ class Remedy:
         try:
             came = await self._proposing().ask(iteration)
         finally:
-            self._heed()
+            self._stoppable.heed()
         if came is None or isinstance(came, Patch):
             self._patch = came
             return None

@@ -6,7 +6,6 @@ workspace is rebuilt from its last snapshot, and a step that was under way is ma
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable, Sequence
 
@@ -37,6 +36,7 @@ from runwright.domain.runtime_terms import (
     kind_of,
 )
 from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.stoppable import Stoppable
 from runwright.executors.orchestrated import words
 from runwright.executors.orchestrated.commands import Done, Place, run_step
 from runwright.executors.orchestrated.hands import Follow
@@ -68,21 +68,14 @@ class Conductor:
         self._attempt = attempt
         self._means = means
         self._run = attempt.run
+        self._stoppable = Stoppable(attempt, self._heeds)
         self._workspace: RunWorkspace | None = None
-        self._working: asyncio.Task[o.Outcome] | None = None
         self._once_only = False
 
     async def run(self) -> o.Outcome:
         """Go on until the run ends, waits, or is asked to stop; no process of it is left then."""
-        self._working = asyncio.create_task(self._moves(), name="conductor")
-        self._heed()
         try:
-            return await self._working
-        except asyncio.CancelledError:
-            attempt = self._attempt
-            if attempt.lost or attempt.released or attempt.stop_requested is None:
-                raise
-            return o.Stopped()
+            return await self._stoppable.run(self._moves(), name="conductor")
         except NoWorkspace as why:
             return self._attempt.failed("NoWorkspace", str(why), retryable=False, code=NO_WORKSPACE)
         except WorkspaceMismatch as why:
@@ -94,21 +87,12 @@ class Conductor:
         except NotStarted as why:
             return self._attempt.failed("SandboxFailed", str(why), retryable=False, code=NO_SANDBOX)
         finally:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
             if self._workspace is not None:
                 await self._workspace.close()
 
-    def _heed(self) -> None:
-        """Be the one who is told to stop, and stop if that was said already."""
-        self._attempt.on_stop = self._interrupt
-        if self._attempt.stop_requested is not None:
-            self._interrupt(self._attempt.stop_requested)
-
-    def _interrupt(self, kind: StopKind) -> None:
-        """Break off what is under way; for a pause, a command that may not be made again is let end first."""
-        if self._working is not None and not (self._once_only and kind == "pause"):
-            self._working.cancel()
+    def _heeds(self, kind: StopKind) -> bool:
+        """Tell whether a stop breaks off what is under way; a pause lets a command end that may not be made again."""
+        return not (self._once_only and kind == "pause")
 
     @property
     def _course(self) -> Course:
@@ -213,7 +197,7 @@ class Conductor:
             self._workspace = None
         began = self._attempt.clock.monotonic()
         came = await self._means.turns.take(step, self._attempt, self._run)
-        self._heed()
+        self._stoppable.heed()
         duration_ms = int((self._attempt.clock.monotonic() - began) * 1000)
         if isinstance(came, Done):
             await self._save([words.ended(step, came, duration_ms)])
