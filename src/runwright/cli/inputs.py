@@ -39,6 +39,13 @@ def json_object(source: str, option: str) -> dict[str, Any]:
     return value
 
 
+def order_of(source: str | None, model: str | None, **named: Any) -> dict[str, Any]:
+    """Return the order of a run: what `--order` says, and on top of it what other options name."""
+    asked = json_object(source or "{}", "order")
+    asked |= {name: value for name, value in named.items() if value is not None}
+    return asked | ({} if model is None else {"models": {"orchestrator": model}})
+
+
 def json_objects(source: str, option: str, example: str) -> list[dict[str, Any]]:
     """Return the JSON objects of the list that an option gives."""
     try:

@@ -7,7 +7,7 @@ from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
-from runwright.cli.inputs import json_object, words
+from runwright.cli.inputs import order_of, words
 
 Mode = Literal["edit_gated", "autonomous_gated"]
 app = App(name="loop", help="Repair repositories: patch, verify, keep or put back, until clean or a ceiling stops it.")
@@ -56,10 +56,7 @@ def start(
     idempotency_key
         A name for this order: the same one finds the loop that it started.
     """
-    asked = json_object(order or "{}", "order")
-    named = {"repo": repo, "run_id": run, "ref": ref, "mode": mode, "max_iterations": max_iterations}
-    asked |= {name: value for name, value in named.items() if value is not None}
-    asked |= {} if model is None else {"models": {"orchestrator": model}}
+    asked = order_of(order, model, repo=repo, run_id=run, ref=ref, mode=mode, max_iterations=max_iterations)
     if gate:
         gates = [{"id": f"gate-{at}", "command": words(each, "--gate")} for at, each in enumerate(gate, 1)]
         asked["quality_gates"] = gates

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
-from runwright.cli.inputs import json_object, words
+from runwright.cli.inputs import order_of, words
 
 Mode = Literal["advice", "audit_readonly", "edit_gated", "autonomous_gated"]
 app = App(name="runtime", help="Make runtime runs; see runs of every kind as the runtime surface shows them.")
@@ -56,11 +56,7 @@ def create(
     idempotency_key
         A name for this order: the same one finds the run that it made.
     """
-    asked = json_object(order or "{}", "order")
-    asked |= {} if mode is None else {"mode": mode}
-    named = {"repo": repo, "ref": ref, "objective": objective}
-    asked |= {name: value for name, value in named.items() if value is not None}
-    asked |= {} if model is None else {"models": {"orchestrator": model}}
+    asked = order_of(order, model, mode=mode, repo=repo, ref=ref, objective=objective)
     steps: list[dict[str, Any]] = [] if task is None else [{"kind": "agent", "task": task}]
     steps += [{"kind": "command", "command": words(each, "--command")} for each in command]
     if steps:

@@ -15,40 +15,28 @@ from runwright.domain.instants import SECOND_US
 from runwright.domain.loop_terms import LLM, LoopTerms, PatchApproval
 from runwright.domain.repository import read_repository, require_ref
 from runwright.domain.run import LOOP, OMAR, RUNTIME, Run
-from runwright.domain.runtime_terms import WRITES, GateTerms, Mode, RunPolicy, RuntimeTerms
+from runwright.domain.runtime_terms import WRITES, Mode, RuntimeTerms
 from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
 from runwright.errors import BudgetRequired, Conflict, Denied, InvalidRequest, LoopActive, NotFound
-from runwright.governance.step_models import Models, agent_of
-from runwright.governance.submission import Kind, Origin, submission
+from runwright.governance.run_order import RunOrder, commanded, require_mode
+from runwright.governance.step_models import agent_of
+from runwright.governance.submission import Origin
 from runwright.store.queries.loops import KEY_OF, LIVE_LOOPS
 
-QUEUE = "runtime"
 TWINS_US = 60 * SECOND_US
 """For so long a new loop is known by its repository beside the list of live runs, which shows it by then."""
 TWINS_MAX = 50
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
-class LoopOrder(msgspec.Struct, frozen=True, kw_only=True):
+class LoopOrder(RunOrder, frozen=True, kw_only=True):
     """What a caller asks of a loop: over a repository, or over that of a run that looked at it (`run_id`)."""
 
     mode: Mode = "autonomous_gated"
     run_id: str | None = None
-    repo: str | None = None
-    ref: str | None = None
-    objective: str = ""
     loop: LoopTerms = LoopTerms()
-    models: Models = Models()
-    budget: Budget = Budget()
-    warn_at_pct: int = 80
-    policy: RunPolicy = RunPolicy()
-    gate: GateTerms = GateTerms()
-    labels: dict[str, str] = {}
-    queue: str = QUEUE
-    priority: int = 0
-    idempotency_key: str | None = None
 
 
 class Loops:
@@ -69,17 +57,8 @@ class Loops:
         """
         terms = self._checked(await self._based(actor, order))
         terms = await self._with_model(actor, project, terms, order)
-        submit = await submission(
-            self._engine,
-            Origin(actor=actor, project=project, request_id=request_id, trace_id=trace_id),
-            Kind(kind=LOOP, executor=OMAR, queue=order.queue),
-            terms,
-            {"objective": order.objective},
-            idempotency=_idempotency(project, order),
-            idempotency_key=order.idempotency_key,
-            priority=order.priority,
-            labels=order.labels,
-        )
+        origin = Origin(actor=actor, project=project, request_id=request_id, trace_id=trace_id)
+        submit = await commanded(self._engine, origin, order, terms, kind=LOOP, executor=OMAR)
         return await self._alone(submit, terms)
 
     async def _based(self, actor: Actor, order: LoopOrder) -> LoopOrder:
@@ -108,9 +87,7 @@ class Loops:
                 f"the mode {order.mode} lets no run write, and a loop does; use autonomous_gated or edit_gated",
                 code="loops.mode_not_write_capable",
             )
-        if settings.runtime_modes and order.mode not in settings.runtime_modes:
-            detail = f"this server makes no runs in the mode {order.mode}"
-            raise Denied(detail, code="runs.mode_not_allowed", data={"allowed": list(settings.runtime_modes)})
+        require_mode(order, settings)
         assert order.repo is not None
         read_repository(order.repo, settings.repository_roots, allow_private=settings.repository_private)
         if order.ref is not None:
@@ -206,10 +183,3 @@ def _works_at(run: Run) -> tuple[str | None, str | None] | None:
 def _has_ceiling(loop: LoopTerms, budget: Budget) -> bool:
     limits = (budget.cost_microusd, budget.tokens, budget.tool_calls, budget.wall_s)
     return any(each is not None for each in (loop.max_iterations, loop.max_no_progress, *limits))
-
-
-def _idempotency(project: Project, order: LoopOrder) -> IdempotencyKey | None:
-    if order.idempotency_key is None:
-        return None
-    digest = sha256(_canonical(replace(order, idempotency_key=None))).hexdigest()
-    return IdempotencyKey(f"{project.project_id}/loop.create", order.idempotency_key, digest)

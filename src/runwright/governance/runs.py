@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 import msgspec
 
 from runwright.agents.agents import Agents
 from runwright.domain.accounts import Project
-from runwright.domain.agent_terms import Budget
 from runwright.domain.approval import SUBJECT_MAX_BYTES
-from runwright.domain.commands import IdempotencyKey
 from runwright.domain.globs import require_glob
 from runwright.domain.repository import read_repository, require_ref
 from runwright.domain.run import ORCHESTRATED, RUNTIME
@@ -18,9 +14,7 @@ from runwright.domain.runtime_terms import (
     PIPELINES,
     WRITES,
     ApprovalStep,
-    GateTerms,
     IngestStep,
-    Mode,
     RunPolicy,
     RuntimeProfile,
     RuntimeTerms,
@@ -30,36 +24,23 @@ from runwright.domain.runtime_terms import (
 from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
-from runwright.errors import Denied, InvalidRequest
-from runwright.governance.step_models import Models, with_model
-from runwright.governance.submission import Kind, Origin, submission
+from runwright.errors import InvalidRequest
+from runwright.governance.run_order import RunOrder, commanded, require_mode
+from runwright.governance.step_models import with_model
+from runwright.governance.submission import Origin
 
-QUEUE = "runtime"
 DEFAULT = "audit"
 SHOWN_MAX_BYTES = SUBJECT_MAX_BYTES - 16_384
 """How large the steps behind an approval may be: people are shown all of them, with the repository and the tree."""
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
-class RuntimeOrder(msgspec.Struct, frozen=True, kw_only=True):
+class RuntimeOrder(RunOrder, frozen=True, kw_only=True):
     """What a caller asks of a runtime run; what is not said is the least: look at an empty workspace, and report."""
 
-    mode: Mode = "audit_readonly"
     runtime_profile: RuntimeProfile | None = None
-    repo: str | None = None
-    ref: str | None = None
-    objective: str = ""
     steps: tuple[Step, ...] | None = None
     pipeline: str | None = None
-    models: Models = Models()
-    budget: Budget = Budget()
-    warn_at_pct: int = 80
-    policy: RunPolicy = RunPolicy()
-    gate: GateTerms = GateTerms()
-    labels: dict[str, str] = {}
-    queue: str = QUEUE
-    priority: int = 0
-    idempotency_key: str | None = None
 
 
 class RuntimeRuns:
@@ -78,25 +59,13 @@ class RuntimeRuns:
         `IdempotencyMismatch`, and what `with_model` raises.
         """
         terms = await with_model(self._agents, actor, project, self._terms(order), order.models)
-        submit = await submission(
-            self._engine,
-            Origin(actor=actor, project=project, request_id=request_id, trace_id=trace_id),
-            Kind(kind=RUNTIME, executor=ORCHESTRATED, queue=order.queue),
-            terms,
-            {"objective": order.objective},
-            idempotency=_idempotency(project, order),
-            idempotency_key=order.idempotency_key,
-            priority=order.priority,
-            labels=order.labels,
-        )
+        origin = Origin(actor=actor, project=project, request_id=request_id, trace_id=trace_id)
+        submit = await commanded(self._engine, origin, order, terms, kind=RUNTIME, executor=ORCHESTRATED)
         made: Submitted = await self._engine.commit.apply(submit)
         return made
 
     def _terms(self, order: RuntimeOrder) -> RuntimeTerms:
-        allowed = self._engine.settings.runtime_modes
-        if allowed and order.mode not in allowed:
-            detail = f"this server makes no runs in the mode {order.mode}"
-            raise Denied(detail, code="runs.mode_not_allowed", data={"allowed": list(allowed)})
+        require_mode(order, self._engine.settings)
         profile = order.runtime_profile or ("container_write" if order.mode in WRITES else "container_readonly")
         if profile == "container_write" and order.mode not in WRITES:
             raise InvalidRequest.at("runtime_profile", f"the mode {order.mode} lets no run write")
@@ -158,11 +127,3 @@ def _steps(order: RuntimeOrder) -> tuple[Step, ...]:
             told = f"the steps behind the approval {step.title} are too large to be shown to people: "
             raise InvalidRequest.at("steps", f"{told}they may have {SHOWN_MAX_BYTES} bytes")
     return steps
-
-
-def _idempotency(project: Project, order: RuntimeOrder) -> IdempotencyKey | None:
-    if order.idempotency_key is None:
-        return None
-    asked = msgspec.structs.replace(order, idempotency_key=None)
-    digest = sha256(_canonical(asked)).hexdigest()
-    return IdempotencyKey(f"{project.project_id}/runtime.create", order.idempotency_key, digest)

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from runwright.api.runtime.run_schemas import BudgetSummary, Label, RuntimeBudget
+from runwright.api.runtime.order_schemas import RunOrderRequest
+from runwright.api.runtime.run_schemas import BudgetSummary
 from runwright.domain.loop_terms import (
     GATES_MAX,
     ITERATIONS_MAX,
@@ -16,7 +17,7 @@ from runwright.domain.loop_terms import (
     Strategy,
     Targets,
 )
-from runwright.domain.runtime_terms import GateTerms, Mode, RunPolicy, Severity
+from runwright.domain.runtime_terms import Mode, Severity
 
 _Most = Annotated[int, Meta(ge=1, le=ITERATIONS_MAX)]
 
@@ -30,24 +31,16 @@ class LoopModels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = None
 
 
-class LoopRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LoopRequest(RunOrderRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to repair, and within which bounds: a repository, or by `run_id` what a run has looked at."""
 
     run_id: Annotated[
         Annotated[str, Meta(max_length=64)] | None,
         Meta(description="A runtime run: the loop works at its repository, at the commit that it saw."),
     ] = None
-    repo: Annotated[
-        Annotated[str, Meta(max_length=2_048)] | None,
-        Meta(description="An http(s) address, or a path beneath a directory that the server takes."),
-    ] = None
-    ref: Annotated[
-        Annotated[str, Meta(max_length=255)] | None, Meta(description="A branch, a tag or a commit; default: its own.")
-    ] = None
     mode: Annotated[
         Mode, Meta(description="`autonomous_gated`, or `edit_gated`, in which people approve each patch.")
     ] = "autonomous_gated"
-    objective: Annotated[str, Meta(max_length=4_096, description="What it is about, in words.")] = ""
     targets: Targets = Targets()
     clean_through: Annotated[Severity, Meta(description="The mildest severity of which nothing may be left.")] = "P2"
     max_iterations: Annotated[_Most | None, Meta(description="Null: not limited; another ceiling must be.")] = 8
@@ -58,13 +51,6 @@ class LoopRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     strategy: Strategy = Strategy()
     approvals: LoopApprovals = LoopApprovals()
     models: LoopModels = LoopModels()
-    budget: RuntimeBudget = RuntimeBudget()
-    policy: RunPolicy = RunPolicy()
-    gate: GateTerms = GateTerms()
-    labels: Annotated[dict[str, Label], Meta(max_length=64, description="Shown with the run; its tags.")] = {}
-    project_id: Annotated[str | None, Meta(description="Id or slug; default: the key's.")] = None
-    queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)] = "runtime"
-    priority: Annotated[int, Meta(ge=0, le=10)] = 0
 
 
 class LoopAccepted(msgspec.Struct, frozen=True, kw_only=True):

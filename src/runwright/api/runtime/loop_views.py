@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from math import floor
-
 from runwright.api import instants
 from runwright.api.runtime import loop_schemas as wire
 from runwright.api.runtime.addresses import LOOPS
+from runwright.api.runtime.order_fields import order_fields
 from runwright.api.runtime.run_views import budget_view
-from runwright.domain.agent_terms import Budget
 from runwright.domain.course import Course
 from runwright.domain.loop_course import Iteration, LoopCourse, OpenIteration
 from runwright.domain.loop_events import PatchFacts
 from runwright.domain.loop_fold import bound
 from runwright.domain.loop_status import gate_color, state_of
 from runwright.domain.loop_terms import LoopTerms
-from runwright.domain.money import MICRO
 from runwright.domain.run import Run
 from runwright.governance.loops import LoopOrder
 from runwright.governance.step_models import Models
@@ -33,14 +30,9 @@ _NEXT = {
 
 def order_of(body: wire.LoopRequest, key: str | None) -> LoopOrder:
     """Return what a request asks of a new loop."""
-    budget = body.budget
-    microusd = None if budget.max_cost_usd is None else max(floor(budget.max_cost_usd * MICRO), 1)
     return LoopOrder(
         mode=body.mode,
         run_id=body.run_id,
-        repo=body.repo,
-        ref=body.ref,
-        objective=body.objective,
         loop=LoopTerms(
             targets=body.targets,
             max_iterations=body.max_iterations,
@@ -51,19 +43,7 @@ def order_of(body: wire.LoopRequest, key: str | None) -> LoopOrder:
             clean_through=body.clean_through,
         ),
         models=Models(orchestrator=body.models.orchestrator),
-        budget=Budget(
-            cost_microusd=microusd,
-            tokens=budget.max_tokens,
-            tool_calls=budget.max_tool_calls,
-            wall_s=budget.max_runtime_seconds,
-        ),
-        warn_at_pct=budget.warn_at_pct,
-        policy=body.policy,
-        gate=body.gate,
-        labels=body.labels,
-        queue=body.queue,
-        priority=body.priority,
-        idempotency_key=key,
+        **order_fields(body, key),
     )
 
 

@@ -7,12 +7,11 @@ from runwright.api.idempotency import HEADERS, idempotency_key
 from runwright.api.routing import Reply, Routes
 from runwright.api.runtime import addresses
 from runwright.api.runtime import loop_schemas as wire
-from runwright.api.runtime.following import moved
+from runwright.api.runtime.following import standing
 from runwright.api.runtime.loop_views import accepted_view, loop_view, order_of
 from runwright.api.runtime.run_schemas import StatusQuery
-from runwright.domain.run import LOOP
+from runwright.domain.run import LOOP, Run
 from runwright.errors import NotFound
-from runwright.store.base import Record
 
 routes = Routes(tag="runtime")
 
@@ -61,26 +60,18 @@ async def start_omar_loop(call: Call, body: wire.LoopRequest) -> Reply[wire.Loop
 async def get_omar_loop(call: Call, loop_id: str, query: StatusQuery) -> Reply[wire.LoopView] | Reply[None]:
     """Return where a loop stands: what it tried, what it keeps, and why it ended.
 
-    With `wait` it answers when something has happened after `since_seq`, or so many seconds have passed.
+    With `wait` it answers when something has happened after `since_seq`, or so many seconds have passed. Who names an
+    ETag and no `since_seq` waits for what comes after that.
     """
-    run = (await _loop(call, loop_id)).run
-    since = run.seq if query.since_seq is None else query.since_seq
-    if query.wait and not run.terminal and run.seq <= since:
-        async with call.departure() as gone:
-            await moved(call, run, query.wait, gone)
-        run = (await _loop(call, loop_id)).run
-    etag = {"etag": f'W/"{run.seq}"'}
-    if etag["etag"] in (call.header("if-none-match") or ""):
-        return Reply(None, status=304, headers=etag)
-    return Reply(loop_view(run, call.services.clock.now()), headers=etag)
+    return await standing(call, query, lambda: _loop(call, loop_id), loop_view)
 
 
-async def _loop(call: Call, loop_id: str) -> Record:
+async def _loop(call: Call, loop_id: str) -> Run:
     """Return the run of a loop. Raises `NotFound`, also for a run that is none."""
     try:
-        record = await call.services.engine.reader(call.actor).run(loop_id)
+        run = (await call.services.engine.reader(call.actor).run(loop_id)).run
     except NotFound:
         raise NotFound("loop", loop_id) from None
-    if record.run.spec.kind != LOOP:
+    if run.spec.kind != LOOP:
         raise NotFound("loop", loop_id)
-    return record
+    return run

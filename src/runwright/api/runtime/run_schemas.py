@@ -8,11 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from runwright.api.pages import PageQuery
-from runwright.domain.runtime_terms import STEPS_MAX, GateTerms, Mode, RunPolicy, RuntimeProfile, Step
+from runwright.api.runtime.order_schemas import RunOrderRequest
+from runwright.domain.runtime_terms import STEPS_MAX, Mode, RuntimeProfile, Step
 
 Reason = Annotated[str, Meta(max_length=1_000)]
-Count = Annotated[int, Meta(ge=1, le=10**12)]
-Label = Annotated[str, Meta(max_length=512)]
 
 
 class RuntimeRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,20 +165,6 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bool
 
 
-class RuntimeBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much all steps together may use, at most; what is not named is not limited."""
-
-    max_cost_usd: Annotated[float, Meta(gt=0, le=1_000_000, description="In US dollars.")] | None = None
-    max_tokens: Count | None = None
-    max_runtime_seconds: Annotated[Count, Meta(description="Time of execution; what the run waits is free.")] | None = (
-        None
-    )
-    max_tool_calls: Annotated[Count, Meta(description="Commands and gates, and calls of tools by models.")] | None = (
-        None
-    )
-    warn_at_pct: Annotated[int, Meta(ge=1, le=100, description="Warn when so much of a limit is used.")] = 80
-
-
 class RuntimeModels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which models the steps of the kind `agent` ask; pinned, with their prices, when the run is made."""
 
@@ -189,7 +174,7 @@ class RuntimeModels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
 
 
-class RuntimeRunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RuntimeRunRequest(RunOrderRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do, and within which bounds. Nothing is required: the least is to look at an empty workspace."""
 
     mode: Annotated[
@@ -200,24 +185,9 @@ class RuntimeRunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         RuntimeProfile | None,
         Meta(description="`container_write` needs a gated mode; default: what the mode allows."),
     ] = None
-    repo: Annotated[
-        Annotated[str, Meta(max_length=2_048)] | None,
-        Meta(description="An http(s) address, or a path beneath a directory that the server takes."),
-    ] = None
-    ref: Annotated[
-        Annotated[str, Meta(max_length=255)] | None, Meta(description="A branch, a tag or a commit; default: its own.")
-    ] = None
-    objective: Annotated[str, Meta(max_length=4_096, description="What it is about, in words.")] = ""
     steps: Annotated[tuple[Step, ...], Meta(min_length=1, max_length=STEPS_MAX)] | None = None
     pipeline: Annotated[str | None, Meta(description="Steps by name instead; default: `audit`.")] = None
     models: RuntimeModels = RuntimeModels()
-    budget: RuntimeBudget = RuntimeBudget()
-    policy: RunPolicy = RunPolicy()
-    gate: GateTerms = GateTerms()
-    labels: Annotated[dict[str, Label], Meta(max_length=64, description="Shown with the run; its tags.")] = {}
-    project_id: Annotated[str | None, Meta(description="Id or slug; default: the key's.")] = None
-    queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)] = "runtime"
-    priority: Annotated[int, Meta(ge=0, le=10)] = 0
 
 
 class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import floor
-
 from runwright.api import instants
 from runwright.api.runtime import run_schemas as wire
-from runwright.domain.agent_terms import Budget
+from runwright.api.runtime.order_fields import order_fields
 from runwright.domain.course import Course
 from runwright.domain.loop_fold import bound
 from runwright.domain.money import MICRO
@@ -35,30 +33,13 @@ NOWHERE = Course()
 
 def order_of(body: wire.RuntimeRunRequest, key: str | None) -> RuntimeOrder:
     """Return what a request asks of a new run."""
-    budget = body.budget
-    microusd = None if budget.max_cost_usd is None else max(floor(budget.max_cost_usd * MICRO), 1)
     return RuntimeOrder(
         mode=body.mode,
         runtime_profile=body.runtime_profile,
-        repo=body.repo,
-        ref=body.ref,
-        objective=body.objective,
         steps=body.steps,
         pipeline=body.pipeline,
         models=Models(orchestrator=body.models.orchestrator),
-        budget=Budget(
-            cost_microusd=microusd,
-            tokens=budget.max_tokens,
-            tool_calls=budget.max_tool_calls,
-            wall_s=budget.max_runtime_seconds,
-        ),
-        warn_at_pct=budget.warn_at_pct,
-        policy=body.policy,
-        gate=body.gate,
-        labels=body.labels,
-        queue=body.queue,
-        priority=body.priority,
-        idempotency_key=key,
+        **order_fields(body, key),
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from runwright.api.context import Call
-from runwright.api.files import is_held
 from runwright.api.idempotency import HEADERS, idempotency_key
 from runwright.api.pages import Page
 from runwright.api.routing import Reply, Routes
 from runwright.api.runtime import addresses
 from runwright.api.runtime import run_schemas as wire
-from runwright.api.runtime.following import moved
+from runwright.api.runtime.following import standing
 from runwright.api.runtime.run_views import order_of, run_view
+from runwright.domain.run import Run
 from runwright.domain.words import WORDS, matches, shows
 from runwright.engine.reader import Filter
 from runwright.errors import InvalidRequest, InvalidTransition
@@ -99,17 +99,11 @@ async def get_runtime_status(call: Call, run_id: str, query: wire.StatusQuery) -
     ETag and no `since_seq` waits for what comes after that.
     """
     reader = call.services.engine.reader(call.actor)
-    run = (await reader.run(run_id)).run
-    asked, since = call.header("if-none-match"), query.since_seq
-    new = run.seq > since if since is not None else asked is not None and not is_held(asked, str(run.seq))
-    if query.wait and not run.terminal and not new:
-        async with call.departure() as gone:
-            await moved(call, run, query.wait, gone)
-        run = (await reader.run(run_id)).run
-    etag = {"etag": f'W/"{run.seq}"'}
-    if is_held(asked, str(run.seq)):
-        return Reply(None, status=304, headers=etag)
-    return Reply(run_view(run, call.services.clock.now()), headers=etag)
+
+    async def find() -> Run:
+        return (await reader.run(run_id)).run
+
+    return await standing(call, query, find, run_view)
 
 
 @addresses.post(
