@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from runwright.domain.finding import Finding, Match, family, findings, symbol, window
+from runwright.domain.finding import Finding, Match, family, findings, findings_by, symbol, window
 
 CODE = """import os
 
@@ -99,3 +99,20 @@ def test_k8_lines_of_one_statement_are_one_place_for_tools_that_differ_and_two_f
     assert [each.sources for each in apart] == [("bandit",), ("ruff",)]
     whole = [replace(at(tool, rule, 0, 0), window="") for tool, rule in (("bandit", "B602"), ("ruff", "S602"))]
     assert [each.sources for each in findings(whole)] == [("bandit", "ruff")]
+
+
+def test_what_two_scanners_tell_of_one_statement_belongs_to_both_of_their_reports():
+    def at(tool: str, rule: str, line: int, last: int) -> Match:
+        return Match(
+            rule_id=f"{tool}:{rule}", severity="P1", message="m", tool=tool, file="a.py", line=line, end_line=last,
+            window=f"line {line} of code",
+        )  # fmt: skip
+
+    found, (bandit, ruff) = findings_by(
+        [[at("bandit", "B602", 1, 4)], [at("ruff", "S602", 3, 3), at("ruff", "S101", 9, 9)]]
+    )
+    assert [(each.rule_id, each.sources) for each in found] == [
+        ("bandit:B602", ("bandit", "ruff")),
+        ("ruff:S101", ("ruff",)),
+    ]
+    assert (bandit, ruff) == ({found[0].fingerprint}, {each.fingerprint for each in found})

@@ -330,6 +330,27 @@ async def test_k8_what_two_scanners_find_is_one_finding_with_both_as_its_sources
     assert (finding.severity, finding.sources, finding.tool) == ("P1", ("bandit", "ruff"), "bandit")
 
 
+async def test_a_finding_that_another_scanner_told_by_another_line_is_told_and_not_left_out(tree: Tree):
+    tree.write({"a.py": "run(\n    a,\n    shell=True,\n)\n\nprint()\nprint()\nprint()\n"})
+
+    def scanner(tool: str, first: int, last: int) -> Scanner:
+        class One:
+            name = tool
+
+            async def scan(self, ground: Ground, bounds: ScanBounds) -> Report:
+                match = Match(
+                    rule_id=f"{tool}:S602", severity="P1", message="m", tool=tool, file="a.py", line=first,
+                    end_line=last, window=f"line {first}",
+                )  # fmt: skip
+                return Report(scanner=tool, status="completed", files=1, matches=(match,))
+
+        return One()
+
+    seen = await tree.look(BOUNDS, scanner("bandit", 1, 4), scanner("ruff", 3, 3))
+    counts = {each.scanner: (each.findings, each.told) for each in seen.scans}
+    assert counts["bandit"] == counts["ruff"] == (1, 1)
+
+
 async def test_what_a_checkout_left_out_is_counted_though_only_the_first_of_it_are_named(tree: Tree):
     named = [Skipped("a", "too_large", 5), Skipped("b", "submodule")]
     by = {"too_large": 300, "submodule": 1, "name_not_utf8": 7}

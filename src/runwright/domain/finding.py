@@ -93,15 +93,24 @@ def findings(matches: Iterable[Match]) -> list[Finding]:
 
     Of the same finding twice in a file each is told, by its place among them.
     """
+    return findings_by([list(matches)])[0]
+
+
+def findings_by(reports: Sequence[Sequence[Match]]) -> tuple[list[Finding], list[set[str]]]:
+    """Return the findings of all reports together, and for each report the fingerprints of those that are its own."""
     counts: dict[tuple[str, str, bytes], int] = {}
     found: dict[str, Finding] = {}
-    for each, place in _placed(sorted(matches, key=lambda match: (match.file, match.line, match.rule_id, match.tool))):
+    own: list[set[str]] = [set() for _ in reports]
+    pairs = [(match, names) for matches, names in zip(reports, own, strict=True) for match in matches]
+    pairs.sort(key=lambda pair: (pair[0].file, pair[0].line, pair[0].rule_id, pair[0].tool))
+    for (each, place), (_, names) in zip(_placed(match for match, _ in pairs), pairs, strict=True):
         neighbourhood = _neighbourhood(place)
         key = (each.tool, each.rule_id, neighbourhood)
         counts[key] = counts.get(key, 0) + 1
         name = sha256(neighbourhood + b"\0" + str(counts[key]).encode()).hexdigest()
         found[name] = _joined(found[name], each) if name in found else _finding(name, each, _content_key(place))
-    return sorted(found.values(), key=rank)
+        names.add(name)
+    return sorted(found.values(), key=rank), own
 
 
 def rank(finding: Finding) -> tuple[str, str, int, str]:

@@ -24,6 +24,11 @@ _LESS_SURE = frozenset({"jwt", "url_password", "authorization"})
 _SHORTEST, _LEAST_BITS = 8, 3.0
 _UNQUOTED = frozenset({"INI", "YAML", "TOML", "Shell", "Dockerfile", "JSON", "HCL", "Batch", "PowerShell"})
 _LINES_OF_A_SECRET = 200
+_WORDS = re.compile(r"[a-z_\-]*")
+_STAND_IN = re.compile(
+    r"\$\(|\$?\{|%\(|<[a-zA-Z]|(?:\$?[A-Z_][A-Z0-9_]*|\$[a-z_]+|[Pp]ass(?:word|wd)?|pwd?|[^A-Za-z0-9]*)[`.…)]*\Z"
+)
+"""What stands where a secret would: a variable, something to be filled in, dots, or the word itself."""
 _DESCRIBED_MAX = 200
 """So many secrets of one file are told by what is around them; the others by their place among all."""
 
@@ -77,7 +82,7 @@ def secrets(path: str, language: str, text: str, look: Callable[[str], list[Sigh
     for count, each in enumerate(found):
         line, at = line + text.count("\n", at, each.start), each.start
         kind = _kind(each.kind, text[each.start : each.end], look)
-        if kind in _ASSIGNED and not _convincing(text, each, language):
+        if not _convincing(kind, text, each, language):
             continue
         last = min(line + text.count("\n", each.start, each.end), line + _LINES_OF_A_SECRET)
         severity, confidence = _grade(kind)
@@ -113,8 +118,21 @@ def _named(kind: str) -> str:
     return "a secret of this project" if kind == KNOWN else f"a secret ({kind.replace('_', ' ')})"
 
 
-def _convincing(text: str, found: Sighting, language: str) -> bool:
-    """Tell whether what is assigned to a secret's name looks like one: a literal that nobody would think up."""
+def _convincing(kind: str, text: str, found: Sighting, language: str) -> bool:
+    """Tell whether it is a secret rather than what stands for one, or a name that begins as an issuer's tokens do."""
+    if kind in _ASSIGNED:
+        return _unthinkable(text, found, language)
+    value = text[found.start : found.end]
+    if kind == "url_password":
+        return _STAND_IN.match(value.partition(":")[2]) is None
+    if kind == "authorization":
+        value = value.rstrip(")]}`")
+        return len(value) >= _SHORTEST and _STAND_IN.match(value) is None and _WORDS.fullmatch(value) is None
+    return kind == KNOWN or _WORDS.fullmatch(value) is None
+
+
+def _unthinkable(text: str, found: Sighting, language: str) -> bool:
+    """Tell whether what is assigned to a secret's name is a literal that nobody would think up."""
     value = text[found.start : found.end]
     literal = language in _UNQUOTED or text[max(0, found.start - 1) : found.start] in {'"', "'"}
     if not literal or len(value) < _SHORTEST or any(character in value for character in " ({<$"):

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from runwright.clock import Clock
 from runwright.domain import scan_rules
-from runwright.domain.finding import Finding, Match, Severity, findings
+from runwright.domain.finding import Finding, Match, Severity, findings_by
 from runwright.domain.inventory import SKIPS, Counting, Inventory, Skip, Skipped
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import Scanned
@@ -86,10 +86,9 @@ async def examine(
     seen = Seen(ground, tuple(look.texts), tuple(look.large))
     reports = [report for report in look.reports() if report.scanner not in without]
     reports += [look.bounded(await _timed(each, seen, bounds, clock)) for each in scanners]
-    clean = [(report, findings(_redacted(match, redactor) for match in report.matches)) for report in reports]
-    joined = findings(_redacted(match, redactor) for report in reports for match in report.matches)
+    joined, by_report = findings_by([[_redacted(match, redactor) for match in each.matches] for each in reports])
     told = joined[: bounds.findings_max]
-    names = {finding.finding_id for finding in told}
+    names = {finding.fingerprint for finding in told}
     return Examined(
         inventory=look.counting.inventory(),
         scans=tuple(
@@ -98,12 +97,12 @@ async def examine(
                 status=report.status,
                 files=report.files,
                 findings=len(found) + report.more,
-                told=sum(each.finding_id in names for each in found),
+                told=len(found & names),
                 reason=None if report.reason is None else redactor.text(report.reason),
                 tree_hash=tree_hash,
                 duration_ms=int(report.seconds * 1000),
             )
-            for report, found in clean
+            for report, found in zip(reports, by_report, strict=True)
         ),
         findings=tuple(told),
     )
