@@ -12,7 +12,9 @@ import jsonschema_rs
 import pytest
 from sarif.loader import load_sarif_file
 
+from runwright.domain import baseline
 from runwright.sandbox import means
+from runwright.scanners.bandit import Bandit
 from tests.cli.conftest import Call, Ended
 
 CODE = "import subprocess\n\n\ndef run(x):\n    subprocess.call(x, shell=True)\n    return eval(x)\n"
@@ -170,6 +172,23 @@ def test_a_baseline_lets_a_gate_judge_what_is_new(repository: Repository) -> Non
     assert "fixed" in repository.baseline("show").out
 
 
+def test_what_nobody_looked_for_is_not_fixed_and_does_not_come_back(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit({"app.py": "import subprocess\n\nprint(subprocess)\n"})
+    repository.baseline("set")
+    before = (repository.root / baseline.FILE).read_bytes()
+    monkeypatch.setattr(Bandit, "program", "no-such-program")
+    missing = repository.baseline("diff")
+    assert (missing.code, "fixed" in missing.out) == (0, False)
+    assert (
+        "known before, and not looked for by bandit: 1"
+        in repository.gate("--baseline", str(repository.root / baseline.FILE)).err
+    )
+    repository.baseline("set")
+    assert (repository.root / baseline.FILE).read_bytes() == before
+
+
 def test_a_suppression_of_the_base_counts_until_it_ends(repository: Repository) -> None:
     hide = "suppressions: [{rule: 'ruff:S602', reason: 'no user input', owner: ana, expires_at: 2099-01-01}]"
     repository.commit({"app.py": CODE, ".runwright/suppressions.yaml": hide})
@@ -286,7 +305,7 @@ def test_a_directory_that_is_no_repository_is_judged_by_its_own_policy(tmp_path:
     (tmp_path / "x.py").write_text(CODE)
     ended = call("gate", "run", "--path", str(tmp_path))
     assert ended.code == 1
-    assert "there is no commit yet" in ended.err
+    assert "this is no git repository" in ended.err
     assert call("gate", "run", "--path", str(tmp_path / "none")).code == 2
     assert call("gate", "run", "--path", str(tmp_path), "--base", "main").code == 2
 
@@ -309,3 +328,42 @@ def test_a_gate_finds_the_programs_of_an_environment_that_is_named(repository: R
     assert repository.gate().code == 1
     assert repository.gate("--env", str(there)).code == 0
     assert repository.gate("--env", str(repository.root)).code == 2
+
+
+def test_what_was_not_looked_into_is_told_with_its_reason(repository: Repository) -> None:
+    repository.commit({"a.py": "X = 1\n", "big.txt": "x" * 6_000, "none.bin": "\0" * 9})
+    other = repository.root / "vendored"
+    subprocess.run(["git", "init", "--quiet", str(other)], check=True)
+    ended = repository.gate()
+    assert (ended.code, "not looked into: 1 binary, 1 long line, 1 submodule" in ended.err) == (0, True)
+    assert repository.judged()["tree"]["skipped_by"] == {"binary": 1, "long_line": 1, "submodule": 1}
+
+
+@pytest.mark.parametrize("file", [".runwright/policy.yaml", ".runwright/suppressions.yaml", ".runwright/baseline.json"])
+def test_a_link_in_place_of_what_counts_is_refused_and_not_passed_over(repository: Repository, file: str) -> None:
+    repository.commit({"real.yaml": "severity_gate: {block_on: [P3]}", ".runwright/other": ""})
+    (repository.root / file).symlink_to("../real.yaml")
+    repository.commit()
+    ended = repository.gate()
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{file}: it is a link or a directory" in ended.err
+
+
+def test_a_policy_that_is_named_is_not_said_to_be_the_bases(repository: Repository) -> None:
+    repository.commit({"a.py": "X = 1\n"})
+    repository.write({".runwright/policy.yaml": "severity_gate: {block_on: [P3]}"})
+    assert "the base's counts" in repository.gate().err
+    assert "the base's counts" not in repository.gate("--policy", str(repository.root / ".runwright/policy.yaml")).err
+
+
+def test_an_output_that_cannot_be_written_is_wrong_usage_and_no_verdict(repository: Repository) -> None:
+    repository.commit({"a.py": "X = 1\n"})
+    for words in (["--format", "json", "--output", "/nonexistent/x.json"], ["--output", "x"]):
+        ended = repository.gate(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert "is not written" in ended.err
+
+
+def test_no_text_of_a_repository_moves_the_cursor(repository: Repository) -> None:
+    repository.commit({".runwright/policy.yaml": '"\\e[2J\\e[31mPASSED": 1\n'})
+    assert "\x1b" not in repository.gate().err

@@ -36,6 +36,9 @@ def set_(*, path: Path = Path(), baseline: _File = None, json: bool = False) -> 
     """
     done, file = _looked(path, baseline)
     made = renewed(done.compared, tree=done.tree_hash)
+    known = done.rules.baseline
+    if known is not None and known.findings == made.findings:
+        made = known  # the tree holds the file itself: it would be another one each time
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, [written(made)])
     told = {"file": str(file), "open": len(made.open), "fixed": len(made.findings) - len(made.open)}

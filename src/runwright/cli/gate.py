@@ -1,5 +1,7 @@
 """`runwright gate`: judge a repository here, by its own policy, without a server."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -8,14 +10,17 @@ from typing import Literal
 from cyclopts import App, Parameter
 
 from runwright.cli import printing
+from runwright.cli.exits import USAGE, UsageError
 from runwright.cli.gating import judge
 from runwright.cli.written import write_whole
-from runwright.domain.gating import Judged
+from runwright.domain.gating import Judged, counted
 from runwright.governance.local.gate_run import Asked, GateRun
 from runwright.governance.local.report import as_json, as_sarif
 
 SHOWN_MAX = 50
 MESSAGE_MAX = 80
+_QUIET = {"told": "that do not count", "known": "known", "suppressed": "suppressed", "dropped": "dropped"}
+"""What is counted and not shown, by what it does."""
 _STYLES = {"passed": "green", "blocked": "bold red", "error": "bold red", "needs_approval": "yellow"}
 
 app = App(name="gate", help="Judge a repository here, by its own policy, without a server.")
@@ -88,6 +93,9 @@ def run(
     output
         Path of a file for json or sarif, which is there whole or not at all; a table is printed beside it.
     """
+    if output is not None and (format == "table" or not output.parent.is_dir()):
+        hint = "A table is printed; name json or sarif with --format, and a file in a directory that is there."
+        raise UsageError(f"{output} is not written", hint)
     done = judge(judging.path, judging.base, judging.asked())
     if isinstance(done, int):
         return done
@@ -96,7 +104,7 @@ def run(
         if output is None:
             printing.show_json(whole)
             return done.verdict.exit_code
-        write_whole(output, [printing.json_text(whole).encode()])
+        write_whole(output, [printing.json_text(whole).encode()], code=USAGE)
     show(done)
     return done.verdict.exit_code
 
@@ -104,7 +112,7 @@ def run(
 def show(done: GateRun) -> None:
     """Print the result as people read it: what counts first, what did not look, and the verdict last."""
     said = done.verdict
-    told = [each for each in said.judged if each.decision not in ("known", "dropped", "told")]
+    told = [each for each in said.judged if each.decision not in _QUIET]
     if told:
         printing.table(("", "does", "state", "rule", "where", "finding"), map(_row, told[:SHOWN_MAX]))
         if len(told) > SHOWN_MAX:
@@ -117,17 +125,34 @@ def show(done: GateRun) -> None:
     scans = [(scan.scanner, scan.status, scan.required, scan.files, scan.findings, scan.reason) for scan in said.scans]
     printing.table(("scanner", "status", "required", "files", "findings", "why"), scans)
     printing.say()
-    for note in done.notes:
-        printing.note(note)
+    for note in (*_untold(done), *done.notes, *_hints(done)):
+        printing.note(printing.printable(note))
     _summary(done)
+
+
+def _untold(done: GateRun) -> Iterator[str]:
+    counts = Counter[str](each.decision for each in done.verdict.judged if each.decision in _QUIET)
+    if counts:
+        told = ", ".join(f"{counts[word]} {_QUIET[word]}" for word in _QUIET if counts[word])
+        yield f"not shown: {told}; --format json has all"
+
+
+def _hints(done: GateRun) -> Iterator[str]:
+    """Yield what may help where something did not run."""
+    if any("is not there in the sandbox" in gate.detail for gate in done.verdict.gates):
+        yield "commands see /usr and what --env names, such as --env .venv"
+    if any("is not installed" in (scan.reason or "") for scan in done.verdict.scans if scan.scanner != "semgrep"):
+        yield "pip install 'runwright[scanners]' brings ruff, bandit, zizmor and ast-grep"
 
 
 def _summary(done: GateRun) -> None:
     said, compared = done.verdict, done.compared
     by = done.rules.policy.name or "the defaults"
-    against = f"{compared.count('new')} new, {compared.count('unchanged')} known, {compared.count('regressed')} back, "
-    against += f"{len(compared.fixed)} fixed" if done.rules.baseline is not None else "no baseline"
-    printing.say(f"{done.files} files by {by}: {against}")
+    against = f"{counted(len(said.judged), 'finding')}, no baseline"
+    if done.rules.baseline is not None:
+        against = f"{compared.count('new')} new, {compared.count('unchanged')} known, "
+        against += f"{compared.count('regressed')} back, {len(compared.fixed)} fixed"
+    printing.say(f"{counted(done.inventory.read_files, 'file')} by {by}: {against}")
     printing.say(printing.styled(said.status.replace("_", " ").upper(), _STYLES.get(said.status, "bold")))
     for reason in said.reasons:
         printing.say(f"  {printing.printable(reason)}")

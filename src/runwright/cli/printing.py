@@ -44,7 +44,7 @@ def note(text: str) -> None:
 
 def fail(message: str, hint: str = "") -> None:
     """Print what went wrong and what to do about it."""
-    sys.stderr.write(f"{styled('error: ', 'bold red', sys.stderr)}{message}\n")
+    sys.stderr.write(f"{styled('error: ', 'bold red', sys.stderr)}{_lines(message)}\n")
     if hint:
         sys.stderr.write(f"{hint}\n")
 
@@ -128,6 +128,10 @@ def shown(value: Any) -> str:
 def printable(text: str) -> str:
     """Return a text that cannot move the cursor or change the terminal: a job wrote it, not we."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def duration(ms: float | None) -> str:

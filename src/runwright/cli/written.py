@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runwright.cli import printing
-from runwright.cli.exits import CommandError
+from runwright.cli.exits import FAILED, CommandError
 
 
-def write_whole(output: Path, pieces: Iterable[bytes]) -> None:
-    """Write the pieces beside the file, and put them in its place when all of them are there."""
+def write_whole(output: Path, pieces: Iterable[bytes], *, code: int = FAILED) -> None:
+    """Write the pieces beside the file, and put them in its place when all of them are there, or end with the code."""
     beside = output.with_name(f".{output.name}.partial")
     try:
         with beside.open("wb") as file:
@@ -16,7 +16,7 @@ def write_whole(output: Path, pieces: Iterable[bytes]) -> None:
                 file.write(piece)
         beside.replace(output)
     except OSError as failure:
-        raise CommandError(f"{output} cannot be written: {failure.strerror}", "Name another file.") from None
+        raise CommandError(f"{output} cannot be written: {failure.strerror}", "Name another file.", code) from None
     finally:
         beside.unlink(missing_ok=True)
     printing.note(f"{output} is written")

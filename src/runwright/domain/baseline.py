@@ -10,7 +10,7 @@ fixed: if it comes back it is a regression.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from runwright.domain.finding import BaselineState, Finding, Severity, family
+from runwright.domain.policy_gates import scanner_of
 from runwright.domain.policy_terms import Part
 from runwright.domain.policy_text import read_written
 from runwright.domain.scan_rules import SECRETS
@@ -56,10 +57,14 @@ class Baseline(Part, frozen=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found, each with its state, and what was known and is not found: `gone`, now or long ago."""
+    """What was found, each with its state, and what was known and is not found: `gone`, now or long ago.
+
+    `unseen` is what was known and not looked for: who had found it has not looked at everything this time.
+    """
 
     findings: tuple[Finding, ...]
     gone: tuple[Known, ...] = ()
+    unseen: tuple[Known, ...] = ()
 
     @property
     def fixed(self) -> tuple[Known, ...]:
@@ -71,10 +76,17 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.fixed) if state == "fixed" else sum(each.baseline_state == state for each in self.findings)
 
 
-def compare(findings: Sequence[Finding], baseline: Baseline | None, moves: Mapping[str, str] | None = None) -> Compared:
+def compare(
+    findings: Sequence[Finding],
+    baseline: Baseline | None,
+    moves: Mapping[str, str] | None = None,
+    *,
+    absent: Collection[str] = (),
+) -> Compared:
     """Compare what was found with what is known; `moves` are the files that were renamed, their old names to the new.
 
-    Without a baseline everything is new.
+    `absent` are the scanners that have not looked at everything: what they had found and is not found now may be
+    there still. Without a baseline everything is new.
     """
     if baseline is None:
         return Compared(findings=tuple(replace(each, baseline_state="new") for each in findings))
@@ -84,7 +96,12 @@ def compare(findings: Sequence[Finding], baseline: Baseline | None, moves: Mappi
     for mine, theirs in _ways(moved):
         left, known = _matched(left, known, mine, theirs, states)
     told = [replace(each, baseline_state=states.get(each.fingerprint, "new")) for each in findings]
-    return Compared(findings=tuple(told), gone=tuple(known))
+    unseen = tuple(each for each in known if scanner_of(each.rule_id) in absent)
+    return Compared(
+        findings=tuple(told),
+        gone=tuple(each for each in known if scanner_of(each.rule_id) not in absent),
+        unseen=unseen,
+    )
 
 
 Key = Hashable | None
@@ -154,8 +171,11 @@ def _matched(
 
 
 def renewed(compared: Compared, *, tree: str = "") -> Baseline:
-    """Return the baseline of what is there now; of what was known before and is gone it remembers that."""
-    now = sorted((_known(each) for each in compared.findings), key=_place)[:KNOWN_MAX]
+    """Return the baseline of what is there now; of what was known before and is gone it remembers that.
+
+    What nobody looked for stays as it was.
+    """
+    now = sorted((*(_known(each) for each in compared.findings), *compared.unseen), key=_place)[:KNOWN_MAX]
     there = {each.fingerprint for each in now}
     gone = [replace(each, state="fixed") for each in compared.gone if each.fingerprint not in there]
     kept = [*now, *sorted(gone, key=_place)[: KNOWN_MAX - len(now)]]

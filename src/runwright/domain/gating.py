@@ -177,7 +177,8 @@ def verdict(
         status, code = "error", 10
     elif policy.approval_mode != "none" and any(each.decision == "asks" for each in judged):
         count = sum(each.decision == "asks" for each in judged)
-        reasons.append(f"{count} findings need a person's word (approval_mode: {policy.approval_mode})")
+        told = f"{counted(count, 'finding')} need{'s' * (count == 1)} a person's word"
+        reasons.append(f"{told} (approval_mode: {policy.approval_mode})")
         status, code = "needs_approval", 13
     return Verdict(
         status=status, exit_code=code, reasons=tuple(reasons), judged=judged, gates=every, scans=tuple(scans)
@@ -190,7 +191,12 @@ def _of_findings(judged: Sequence[Judged]) -> list[str]:
         return []
     counts = {name: sum(each.severity == name for each in blocking) for name in ("P0", "P1", "P2", "P3")}
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    return [f"{len(blocking)} findings block: {told}"]
+    return [f"{counted(len(blocking), 'finding')} block{'s' * (len(blocking) == 1)}: {told}"]
+
+
+def counted(count: int, what: str) -> str:
+    """Return how many of something there are, in words: `1 file`, `2 files`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _of_gates(gates: Sequence[GateOutcome]) -> list[str]:

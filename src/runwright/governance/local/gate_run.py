@@ -22,10 +22,12 @@ from runwright.domain import suppressions as s
 from runwright.domain.baseline import Baseline, Compared, compare
 from runwright.domain.finding import Finding, Match, findings
 from runwright.domain.gating import Coverage, GateOutcome, Verdict, judge, verdict
+from runwright.domain.inventory import Inventory
 from runwright.domain.policy_file import FILES, PolicyFile, read_policy
-from runwright.domain.policy_gates import JUDGE, POLICY
+from runwright.domain.policy_gates import JUDGE, POLICY, scanner_of
 from runwright.domain.redaction import Redactor
 from runwright.domain.suppressions import Suppressions, read_suppressions
+from runwright.errors import PolicyInvalid
 from runwright.gates.quality import GateBounds, run_gates
 from runwright.governance.local.environments import programs, variables
 from runwright.governance.local.here import Here
@@ -72,21 +74,25 @@ class GateRun(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     compared: Compared
     tree_hash: str
-    files: int
-    skipped: int
+    inventory: Inventory
     notes: tuple[str, ...]
 
 
 def rules_of(here: Here, asked: Asked, now: datetime) -> Rules:
     """Return what counts: the files that were named, else those of the base. Raises `PolicyInvalid`, `OSError`."""
     notes: list[str] = []
+    asked_of = {s.FILE, *([b.FILE] if asked.baseline is None else []), *(FILES if asked.policy is None else [])}
+    for each in sorted(asked_of):
+        if here.is_odd(each):
+            raise PolicyInvalid.of(each, "", None, "it is a link or a directory; what counts is a file of its own")
     name = next((each for each in FILES if _of(here, each) is not None), None)
     if asked.policy is not None:
         policy = read_policy(asked.policy.read_bytes(), str(asked.policy))
     else:
         policy = PolicyFile() if name is None else read_policy(_of(here, name) or b"", name)
     if here.base is None:
-        notes.append("there is no commit yet: the policy is that of the directory itself")
+        why = "there is no commit yet" if here.is_repository else "this is no git repository"
+        notes.append(f"{why}: the policy is that of the directory itself")
     hidden = _of(here, s.FILE)
     suppressions = Suppressions() if hidden is None else read_suppressions(hidden, now)
     known: Baseline | None
@@ -98,7 +104,7 @@ def rules_of(here: Here, asked: Asked, now: datetime) -> Rules:
     if asked.fail_severity is not None:
         policy = _failing_from(policy, asked.fail_severity)
     changed = [each for each in (*FILES, s.FILE, b.FILE) if here.base is not None and _differs(here, each)]
-    notes += [f"{each} differs from the base; the base's counts" for each in changed]
+    notes += [f"{each} differs from the base; the base's counts" for each in changed if each in asked_of]
     notes += [f"the suppression of {each.about} is none: {why}" for each, why in suppressions.void]
     if policy.gate(JUDGE).enabled and policy.llm_failure_policy in ("warn", "deterministic_only"):
         notes.append("no model answers here: the gate llm_judge did not run")
@@ -185,7 +191,8 @@ class Local:
         rules, policy = self._rules, self._rules.policy
         found = [each for each in seen.findings if _looked_for(each, policy)]
         found += _changed_policy(rules.changed)
-        compared = compare(found, rules.baseline, self._here.moves)
+        absent = {each.scanner for each in seen.not_whole()}
+        compared = compare(found, rules.baseline, self._here.moves, absent=absent)
         subject = [
             each for each in compared.findings if not self._asked.only_changed or each.file in self._here.changed
         ]
@@ -200,9 +207,8 @@ class Local:
             verdict=said,
             compared=compared,
             tree_hash=tree_hash,
-            files=seen.inventory.read_files,
-            skipped=seen.inventory.skipped_files,
-            notes=(*rules.notes, *more),
+            inventory=seen.inventory,
+            notes=(*rules.notes, *more, *_blind(seen.inventory, compared)),
         )
 
 
@@ -212,11 +218,22 @@ def _looked_for(finding: Finding, policy: PolicyFile) -> bool:
 
 def _changed_policy(changed: Iterable[str]) -> list[Finding]:
     """Return a finding for each policy file that is not that of the base: people should see that it changes."""
-    told = "the policy is changed here; that of the base counts until this is merged"
+    told = "the policy is changed here; it counts once this is merged"
     return findings(
         Match(rule_id=f"{POLICY}:policy-changed", severity="P2", message=told, tool=POLICY, file=file)
         for file in changed
     )
+
+
+def _blind(inventory: Inventory, compared: Compared) -> Iterable[str]:
+    """Yield what nobody has looked into, and what therefore nobody knows."""
+    by = sorted((reason, count) for reason, count in inventory.skipped_by.items() if reason != "link")
+    if by:
+        told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in by)
+        yield f"not looked into: {told}"
+    if compared.unseen:
+        tools = sorted({scanner_of(each.rule_id) for each in compared.unseen})
+        yield f"known before, and not looked for by {', '.join(tools)}: {len(compared.unseen)}"
 
 
 def _coverage(seen: Look, policy: PolicyFile) -> Iterable[Coverage]:

@@ -29,7 +29,8 @@ class NotHere(Exception):
 class Here(msgspec.Struct, frozen=True, kw_only=True):
     """A directory: its files as they are now, and, in a repository, what has changed since its base.
 
-    `moves` are the files that were renamed since, their old names to the new; `base` None: nothing was committed.
+    `moves` are the files that were renamed since, their old names to the new; `base` None: nothing was committed, and
+    without `is_repository` nothing can be.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
     base: str | None = None
     changed: frozenset[str] = frozenset()
     moves: dict[str, str] = {}
+    is_repository: bool = True
 
     def of_base(self, path: str) -> bytes | None:
         """Return what a file holds in the base; None where it has none, or is no file there."""
@@ -49,6 +51,14 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
             return None
         oid = rest.split(b" ", 1)[1].split(b"\t")[0].decode()
         return _git(self.root, "cat-file", "blob", oid)
+
+    def is_odd(self, path: str) -> bool:
+        """Tell whether something is there in the base that is no file: a link, or a directory."""
+        if self.base is None:
+            there = self.root / path
+            return there.is_symlink() or (there.exists() and not there.is_file())
+        listed = _git(self.root, "ls-tree", "-z", self.base, "--", path)
+        return bool(listed) and not listed.startswith((b"100644", b"100755"))
 
     def beneath_base(self, path: str) -> dict[str, bytes]:
         """Return the files of the base at a path or beneath it; of the directory where nothing was committed."""
@@ -81,7 +91,7 @@ def look_here(path: Path, base: str | None) -> Here:
     except NotHere as why:
         if base is not None or "not a git repository" not in str(why):
             raise
-        return Here(root=path.resolve(), paths=tuple(_walked(path.resolve())))
+        return Here(root=path.resolve(), paths=tuple(_walked(path.resolve())), is_repository=False)
     head = _commit(root, "HEAD")
     judged = head
     if base is not None:
@@ -90,7 +100,7 @@ def look_here(path: Path, base: str | None) -> Here:
             raise NotHere(f"{base} names no commit of this repository", "Fetch it, or name another with --base.")
         judged = _git(root, "merge-base", head, named).decode().strip()
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
-    paths = tuple(sorted({name for name in _names(listed) if _is_file(root, name)}))
+    paths = tuple(sorted({name.rstrip("/") for name in _names(listed) if _is_there(root, name)}))
     changed, moves = (frozenset(paths), {}) if judged is None else _changed(root, judged)
     return Here(root=root, paths=paths, head=head, base=judged, changed=changed, moves=moves)
 
@@ -115,9 +125,12 @@ def _names(listed: bytes) -> list[str]:
     return [os.fsdecode(name) for name in listed.split(b"\0") if name]
 
 
-def _is_file(root: Path, name: str) -> bool:
+def _is_there(root: Path, name: str) -> bool:
+    """Tell whether a name that git lists is to be taken or told: a file, a link, or another repository."""
     there = root / name
-    return there.is_symlink() or there.is_file()
+    if there.is_symlink() or not there.is_dir():
+        return os.path.lexists(there)
+    return os.path.lexists(there / ".git") or not any(there.iterdir())
 
 
 def _walked(root: Path) -> list[str]:

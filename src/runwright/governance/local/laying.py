@@ -37,6 +37,8 @@ def _laid(root: Path, path: str, into: Beneath, most: int) -> tuple[Skip | None,
                 with beneath.directory(into.root, tuple(parents), make_for=into) as out:
                     os.symlink(target, name, dir_fd=out)
                 return None, 0
+            if stat.S_ISDIR(found.st_mode):
+                return "submodule", 0
             if found.st_size > most:
                 return "too_large", found.st_size
             source = beneath.opened(fd, name, path)
