@@ -12,12 +12,11 @@ import fcntl
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from sysconfig import get_path
 from typing import Any, TypeVar
@@ -28,7 +27,7 @@ import asyncpg
 from runwright.clock import FrozenClock
 from runwright.store.postgres import row_security
 from runwright.store.postgres.store import PostgresStore
-from tests import shared
+from tests import ports, shared
 
 GIVEN = "RUNWRIGHT_TEST_DATABASE_URL"
 SECURED = bool(os.environ.get("RUNWRIGHT_TEST_ROW_SECURITY"))
@@ -103,7 +102,7 @@ class Server:
     def __init__(self, directory: Path, settings: tuple[str, ...] = SETTINGS, port: int = 0) -> None:
         self.directory = directory
         self.data = directory / "data"
-        self.port = port or free_port()
+        self.port = port or ports.kept_for(self)
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         self._settings = settings
         self._user = "nobody" if os.geteuid() == 0 else None
@@ -290,14 +289,6 @@ def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
 
     _apart(work())
     return found
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _apart(work: Coroutine[Any, Any, T]) -> T:

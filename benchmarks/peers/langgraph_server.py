@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.peers.environment import environment, versions
 from benchmarks.spoken import Marks, Took, spoken
 from benchmarks.wire import Connection
-from tests.postgres import free_port
+from tests.ports import kept
 
 PATIENCE_S = 60.0
 MARKS = Marks(first=b"token0 ", last=b"\r\n0\r\n\r\n", failed=b"event: error")
@@ -32,7 +32,6 @@ def serving(model_port: int) -> Iterator[tuple[int, str]]:
     """
     python = environment("langgraph")
     version = f"langgraph-api {versions(python, ('langgraph-api', 'langgraph-runtime-inmem'))}"
-    port = free_port()
     env = {
         **os.environ,
         "BENCH_MODEL": f"http://127.0.0.1:{model_port}/v1/chat/completions",
@@ -41,7 +40,8 @@ def serving(model_port: int) -> Iterator[tuple[int, str]]:
         "LANGSMITH_TRACING": "false",
         "LOG_LEVEL": "WARNING",
     }
-    with tempfile.TemporaryDirectory(prefix="runwright-peer-", ignore_cleanup_errors=True) as directory:
+    made = tempfile.TemporaryDirectory(prefix="runwright-peer-", ignore_cleanup_errors=True)
+    with made as directory, kept() as port:
         log = Path(directory) / "log"
         with log.open("wb") as said:
             words = [str(python), str(GRAPH), str(port)]

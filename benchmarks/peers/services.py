@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks.database import postgresql
 from benchmarks.peers.environment import environment, versions
-from tests.postgres import execute, free_port
+from tests.ports import kept
+from tests.postgres import execute
 
 VALKEY = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--bind", "127.0.0.1")
 PATIENCE_S = 30
@@ -34,15 +35,15 @@ def valkey(directory: Path, databases: int) -> Iterator[str]:
     program = subprocess.run(
         [environment("queues"), "-c", code], check=True, capture_output=True, text=True
     ).stdout.strip()
-    port = free_port()
-    words = [program, *VALKEY, "--port", str(port), "--dir", str(directory), "--databases", str(databases)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=sys.stderr)
-    try:
-        _answering(process, port)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
+    with kept() as port:
+        words = [program, *VALKEY, "--port", str(port), "--dir", str(directory), "--databases", str(databases)]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=sys.stderr)
+        try:
+            _answering(process, port)
+            yield f"redis://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
 
 
 def _answering(process: subprocess.Popen[bytes], port: int) -> None:

@@ -9,13 +9,13 @@ import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from runwright.client.api import AsyncClient
 from runwright.client.backoff import Backoff
 from tests.acceptance import nursery
 from tests.acceptance.contract import ContractClient, contract
 from tests.engine.databases import Database, SqliteDatabase
+from tests.ports import kept_for
 
 REPOSITORY = Path(__file__).parents[2]
 HANDLERS = "tests.acceptance.handlers:app"
@@ -88,7 +88,7 @@ async def _told(process: nursery.Forked | Process) -> bytes:
 class LiveServer:
     """A server over one database, a file of its own if none is given.
 
-    The port that it was given at its first start stays its own.
+    Its port is its own, as long as this lives, whether it runs or not.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class LiveServer:
         self.data_dir = Path(self.database.settings.get("data_dir", directory / "data"))
         self.log = directory / "server.log"
         self.url = ""
-        self.port = 0
+        self.port = kept_for(self)
         self._settings = {"data_dir": self.data_dir, "api_key": API_KEY, **FAST, **self.database.settings, **settings}
         self._worker = ["--worker", worker] if worker is not None else []
         self._process: nursery.Forked | None = None
@@ -120,7 +120,6 @@ class LiveServer:
             await self.kill()
             raise AssertionError(f"{line!r}: {self.log.read_text()}")
         self.url = line.split()[1]
-        self.port = urlsplit(self.url).port or 0
 
     async def _first_line(self, process: nursery.Forked) -> str:
         try:

@@ -24,6 +24,7 @@ from runwright.domain.model_call import (
 from runwright.errors import ProviderRejected, ProviderUnavailable
 from tests.agents.model_server import ModelServer, serving
 from tests.agents.model_wire import Call, Reply
+from tests.ports import kept
 
 REMOTE = ("openai", "openai-compatible", "anthropic")
 KEY = "sk-test-0123456789abcdefghijklmnop"
@@ -217,9 +218,9 @@ async def test_a_cancelled_reader_ends_the_request(provider):
 
 @pytest.mark.parametrize("provider", REMOTE)
 async def test_nobody_there_is_unavailable_and_costs_nothing(provider):
-    async with serving() as server:
-        pass
-    _, error = await fails(server, provider)
+    server = ModelServer()
+    with kept() as server.port:
+        _, error = await fails(server, provider)
     assert (error.reason, error.billed) == ("unreached", False)
 
 

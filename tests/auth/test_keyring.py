@@ -23,7 +23,7 @@ async def project(house: House) -> str:
     return (await house.tenants.resolve_project(house.admin, None)).project_id
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(data=st.binary(max_size=2000), context=st.text(max_size=50))
 async def test_what_was_sealed_comes_back_exact(house: House, data: bytes, context: str) -> None:
     project_id = await project(house)
@@ -32,7 +32,7 @@ async def test_what_was_sealed_comes_back_exact(house: House, data: bytes, conte
     assert house.keyring.open(project_id, sealed, context) == data
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(data=st.binary(max_size=60), draw=st.data())
 async def test_any_flipped_bit_is_refused(house: House, data: bytes, draw: st.DataObject) -> None:
     project_id = await project(house)
@@ -44,7 +44,7 @@ async def test_any_flipped_bit_is_refused(house: House, data: bytes, draw: st.Da
     assert refused.value.code == "keyring.not_sealed"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(data=st.binary(max_size=60), cut=st.integers(0, 200))
 async def test_any_cut_is_refused(house: House, data: bytes, cut: int) -> None:
     project_id = await project(house)

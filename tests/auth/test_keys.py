@@ -84,7 +84,9 @@ async def test_a_scope_that_does_not_exist_is_named(house: House) -> None:
     assert [field.path for field in refused.value.fields] == ["scopes[1]", "scopes[2]"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 @given(held=some_scopes, asked=some_scopes, then=some_scopes)
 async def test_nobody_mints_more_than_they_hold(house: House, held: set[str], asked: set[str], then: set[str]) -> None:
     _, token = await mint(house, house.admin, *held, "keys:manage", service=True)
@@ -108,7 +110,9 @@ async def test_nobody_mints_more_than_they_hold(house: House, held: set[str], as
             await mint(house, child, *then)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
 @given(held=some_scopes, target=some_scopes)
 async def test_nobody_rotates_their_way_to_more_than_they_hold(house: House, held: set[str], target: set[str]) -> None:
     _, token = await mint(house, house.admin, *held, "keys:manage", service=True)

@@ -125,7 +125,7 @@ async def test_a_signature_of_another_key_is_refused(issuer: Issuer, reasons: li
     assert "signature" in reasons[-1]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
 async def test_a_token_that_was_changed_anywhere_is_refused(issuer: Issuer, data: st.DataObject) -> None:
     oidc, token = issuer.oidc(), issuer.token()

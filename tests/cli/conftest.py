@@ -13,6 +13,7 @@ import pytest
 
 from runwright.cli.main import main
 from tests.client.local_server import Answer, LocalServer, Request, problem, serving
+from tests.ports import kept
 
 Respond = Callable[[Request], Answer]
 
@@ -48,10 +49,17 @@ def script() -> Iterator[Script]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    ready.wait(10)
+    ready.wait()
     yield script
     stop.set()
-    thread.join(10)
+    thread.join()
+
+
+@pytest.fixture
+def kept_port() -> Iterator[int]:
+    """Yield a port for a server that is started again and again."""
+    with kept() as port:
+        yield port
 
 
 class Ended(msgspec.Struct):

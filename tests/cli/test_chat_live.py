@@ -15,7 +15,6 @@ import pytest
 
 from runwright.client.sync.api import Client
 from tests.cli.live import REPOSITORY, command, end, environment, server
-from tests.cli.test_serving import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -189,9 +188,9 @@ def test_ctrl_c_at_a_question_cancels_its_run(home: Path):
         assert terminal.ends() == 0
 
 
-def test_what_an_agent_says_outlives_a_server_that_is_killed_without_a_gap_or_a_repeat(tmp_path: Path):
+def test_what_an_agent_says_outlives_a_server_that_is_killed_without_a_gap_or_a_repeat(tmp_path: Path, kept_port: int):
     data_dir = tmp_path / "data"
-    serve = ("--port", str(free_port()), "--config", settings(tmp_path))
+    serve = ("--port", str(kept_port), "--config", settings(tmp_path))
     with server(data_dir, tmp_path, *serve) as (first, _):
         with client_of(data_dir) as client:
             client.routes.create("short", kind="scripted", model="short")

@@ -14,12 +14,6 @@ from tests.cli.live import command, end, environment, server, until
 pytestmark = pytest.mark.slow
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def test_serve_prints_one_line_when_it_is_ready_and_drains_on_sigterm(tmp_path: Path):
     with server(tmp_path / "data", tmp_path, "--port", "0") as (process, url):
         assert url.startswith("http://127.0.0.1:")
@@ -100,10 +94,10 @@ def test_watch_that_is_interrupted_leaves_the_run_alone(tmp_path: Path):
         assert again.returncode == 0
 
 
-def test_watch_outlives_a_server_that_is_killed_and_started_again(tmp_path: Path):
-    data_dir, port = tmp_path / "data", str(free_port())
+def test_watch_outlives_a_server_that_is_killed_and_started_again(tmp_path: Path, kept_port: int):
+    data_dir = tmp_path / "data"
     until_file = tmp_path / "let-go"
-    lease = ["--port", port]
+    lease = ["--port", str(kept_port)]
     (tmp_path / "settings.toml").write_text("lease_s = 1.0\nheartbeat_s = 0.2\nreaper_s = 0.1\n")
     lease += ["--config", str(tmp_path / "settings.toml")]
     with server(data_dir, tmp_path, *lease) as (first, _):

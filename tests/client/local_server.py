@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -9,6 +10,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import uvicorn
+
+from tests.ports import kept_for
 
 DRIP_S = 0.02
 
@@ -118,7 +121,7 @@ async def serving(respond: Callable[[Request], Answer | Awaitable[Answer]]) -> A
             await server.shutdown([listener])
 
 
+@functools.cache
 def dead_url() -> str:
-    """Return the address of a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """Return the address of a port where nobody listens as long as this process lives."""
+    return f"http://127.0.0.1:{kept_for(dead_url)}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.docs.pages import blocks
-from tests.postgres import Server, free_port
+from tests.postgres import Server
 
 # Processes end here, machines do not: what was written to the kernel stays, and need not be synced to a disk.
 SETTINGS = (
@@ -32,7 +32,7 @@ class Primary:
     """A PostgreSQL with an empty database; `settings` are added to those of its command line."""
 
     def __init__(self, directory: Path, *settings: str) -> None:
-        self.server = Server(directory, (*SETTINGS, *settings), free_port())
+        self.server = Server(directory, (*SETTINGS, *settings))
 
     @property
     def port(self) -> int:

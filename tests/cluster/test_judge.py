@@ -340,7 +340,7 @@ WRONGS: dict[Callable, str] = {
 }
 
 
-@settings(max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @pytest.mark.parametrize("wrong", WRONGS, ids=lambda wrong: wrong.__name__.replace("_", " "))
 @given(data=st.data())
 def test_the_judge_sees_what_a_wrong_cluster_does(wrong: Callable, data: st.DataObject):

@@ -2,15 +2,16 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.acceptance import nursery
 from tests.docs.pages import Block
+from tests.ports import kept
 
 PORTS = {"RUNWRIGHT_PORT=": "8080", "ENDPOINT_PORT=": "9000"}
 """What the pages call the ports of the server and of an endpoint beside it; a walk has others."""
@@ -56,9 +57,10 @@ def walk(blocks: Sequence[Block], directory: Path, *, forked: bool = False) -> W
     for block in blocks:
         if block.file is not None:
             (directory / block.file).write_text(block.text, encoding="utf-8")
-    ports = {name: str(free_port()) for name in PORTS}
-    scripts = [f"echo '{_MARK}{b.where}'\n{executable(b, ports)}" for b in blocks if b.language == "bash"]
-    status, output = execute("\n".join([_BEGIN, *scripts, _END]), directory)
+    with ExitStack() as stack:
+        ports = {name: str(stack.enter_context(kept())) for name in PORTS}
+        scripts = [f"echo '{_MARK}{b.where}'\n{executable(b, ports)}" for b in blocks if b.language == "bash"]
+        status, output = execute("\n".join([_BEGIN, *scripts, _END]), directory)
     for name, port in ports.items():
         output = output.replace(f":{port}", f":{PORTS[name]}")
     parts = output.split(_MARK)[1:]
@@ -122,10 +124,3 @@ def kill_session(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

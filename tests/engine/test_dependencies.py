@@ -265,7 +265,7 @@ STEPS = st.lists(st.sampled_from(["make", "errands", "finish", "look", "crash", 
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=STEPS)
 def test_in_any_order_of_making_ending_and_crashing_no_wake_up_is_lost(new_database: NewDatabase, tmp_path, steps):

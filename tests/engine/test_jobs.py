@@ -101,7 +101,9 @@ changes = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
 @given(history=st.lists(changes, max_size=8))
 async def test_every_effective_change_is_one_version_that_never_changes(office: Office, history: list[dict]) -> None:
     office.clock.advance(1)

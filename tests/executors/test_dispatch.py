@@ -11,6 +11,7 @@ from runwright.clock import SystemClock
 from runwright.executors.dispatch import USER_AGENT, Answer, Bounds, Dispatcher, Fault
 from runwright.executors.phases import Phases
 from tests.executors.endpoint import always, answer, certificate, serving
+from tests.ports import kept
 
 MIB = 1 << 20
 
@@ -177,10 +178,8 @@ async def test_a_resolver_that_does_not_answer_is_given_up():
 
 
 async def test_nobody_listening_is_a_fault_that_may_pass():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    got = await post(f"http://127.0.0.1:{port}/x?token=abc")
+    with kept() as port:
+        got = await post(f"http://127.0.0.1:{port}/x?token=abc")
     assert got.code == "dispatch.connection_failed"
     assert got.message == f"http://127.0.0.1:{port}: Connection refused"
     assert (got.retryable, got.unreached) == (True, True)

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.api.served import Served, ok, serving
 from tests.executors import endpoint as e
 from tests.executors.endpoint import Endpoint, always, answer
+from tests.ports import kept
 
 FAST = {"retry_initial_delay_secs": 0, "retry_jitter": "none", "retry_strategy": "fixed"}
 
@@ -201,9 +202,9 @@ async def test_the_fallback_answers_in_the_same_attempt_when_the_endpoint_answer
 
 
 async def test_the_fallback_answers_when_nobody_can_be_reached(server, endpoint):
-    dead = f"http://127.0.0.1:{await unused()}/"
-    await create(server, None, endpoint_url=dead, fallback_endpoint_url=endpoint.url)
-    run = await ended(server, await trigger(server))
+    with kept() as nobody:
+        await create(server, None, endpoint_url=f"http://127.0.0.1:{nobody}/", fallback_endpoint_url=endpoint.url)
+        run = await ended(server, await trigger(server))
     assert (run["status"], run["attempt"], len(endpoint.received)) == ("completed", 1, 1)
     (log,) = await events(server, run, "log")
     assert "Connection refused" in log["message"]
@@ -232,11 +233,6 @@ async def test_when_both_fail_the_fallback_tells_why(server, endpoint):
     async with e.serving(always(answer(b"", "404 Not Found"))) as fallback:
         run = await run_once(server, endpoint, answer(b"", "500 x"), fallback_endpoint_url=fallback.url)
     assert run["error_class"] == "Http404"
-
-
-async def unused() -> int:
-    async with e.serving(always(b"")) as gone:
-        return gone.port
 
 
 # --- bad answers ------------------------------------------------------------------------------------------------------

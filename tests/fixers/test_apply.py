@@ -136,7 +136,9 @@ TREES = st.dictionaries(NAMES, st.text(alphabet="ab\n\r\\", max_size=40), max_si
 
 
 @given(before=TREES, after=TREES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_the_patch_between_two_trees_applied_to_one_is_the_other_as_git_has_it(tmp_path, before, after) -> None:
     if before == after:
         return
@@ -160,7 +162,9 @@ PARTS = st.sampled_from(["..", ".", "", "a", "link", "outside", ".git", "etc", "
     other=st.lists(PARTS, min_size=1, max_size=5).map("/".join),
     form=st.sampled_from(["new", "plain", "rename", "delete"]),
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_no_hostile_diff_writes_outside_of_the_tree(tmp_path, path, other, form) -> None:
     outside = tmp_path / "outside"
     subprocess.run(["rm", "-rf", str(tmp_path / "t"), str(outside)], check=True)

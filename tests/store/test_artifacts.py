@@ -24,7 +24,7 @@ from tests.store.observers import END
 
 MOST = 5 * PART_BYTES // 2
 DAY_S = 86_400
-FUNCTION_SCOPED = [HealthCheck.function_scoped_fixture]
+FUNCTION_SCOPED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 class Shelf(Protocol):

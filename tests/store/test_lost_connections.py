@@ -11,7 +11,7 @@ from runwright.clock import FrozenClock, SystemClock
 from runwright.errors import StoreError, StoreUnavailable
 from runwright.store.base import ChangeSet, Slots, Store, Transaction
 from runwright.store.postgres.store import PostgresStore
-from tests.postgres import free_port
+from tests.ports import kept
 from tests.store.observers import Observer
 from tests.store.rows_of import born, history, lane, within, write
 
@@ -109,11 +109,12 @@ async def test_a_statement_that_failed_unheard_fails_the_transaction(store: Stor
 
 
 async def test_of_several_hosts_the_one_that_answers_is_used(seen: Observer):
-    url = seen.url.replace("127.0.0.1:", f"127.0.0.1:{free_port()},127.0.0.1:")
-    store = PostgresStore(url, FrozenClock())
-    await store.open()
-    await write(store, born(history()))
-    await store.close()
+    with kept() as nobody:
+        url = seen.url.replace("127.0.0.1:", f"127.0.0.1:{nobody},127.0.0.1:")
+        store = PostgresStore(url, FrozenClock())
+        await store.open()
+        await write(store, born(history()))
+        await store.close()
 
 
 async def test_a_server_that_can_only_be_read_is_not_used(seen: Observer):

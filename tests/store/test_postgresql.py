@@ -17,7 +17,8 @@ from runwright.store.postgres.connection import Patience, connect
 from runwright.store.postgres.escapes import escaped, plain
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.query import Query
-from tests.postgres import empty_database, execute, free_port, new_database, of, rows
+from tests.ports import kept
+from tests.postgres import empty_database, execute, new_database, of, rows
 from tests.store.rows_of import born, held, history, write
 
 PARTITIONS = (
@@ -92,8 +93,8 @@ async def test_a_database_in_another_encoding_is_refused_with_a_way_out(url: str
 
 
 async def test_a_server_that_is_not_there_is_unavailable():
-    with pytest.raises(StoreUnavailable):
-        await PostgresStore(f"postgresql://nobody@127.0.0.1:{free_port()}/none", FrozenClock()).open()
+    with kept() as nobody, pytest.raises(StoreUnavailable):
+        await PostgresStore(f"postgresql://nobody@127.0.0.1:{nobody}/none", FrozenClock()).open()
 
 
 async def test_a_statement_that_takes_too_long_is_ended_and_the_store_goes_on(url: str):
