@@ -46,7 +46,7 @@ async def overhead(rounds: int, crowds: list[list[int]], tell: Progress, on: str
                     wall_s = time.perf_counter() - begun
                     found.setdefault(many, []).append((direct, ours))
                     shares[many] = cores(server.cpu_s - server_s, time.process_time() - own_s, wall_s)
-    bound = "the commit of `llm.request` before the call, `RUNWRIGHT_EMIT_FLUSH_MS` (25) of gathering before each piece"
+    bound = "the commit of `llm.request` before the call; `RUNWRIGHT_EMIT_FLUSH_MS` (25) of gathering while words come"
     return [
         figure
         for many, seen in found.items()

@@ -37,6 +37,10 @@ def chunk(text: str, stream_id: str = "default", done: bool = False) -> Note:
     return Note("stream.chunk", {"chunk": text, "stream_id": stream_id, "done": done})
 
 
+def words(text: str) -> Note:
+    return Note("message.delta", {"content": text, "channel": "final", "segment_id": "s"})
+
+
 class Pen:
     """An attempt's end of an emitter: a leased run, its buffer, and what it was told of losses."""
 
@@ -57,6 +61,11 @@ class Pen:
     async def chunks(self) -> list[dict[str, Any]]:
         events = await self.world.events(self.run.run_id)
         return [msgspec.json.decode(event.data or b"") for event in events if event.type == "stream.chunk"]
+
+    async def said(self) -> list[str]:
+        events = await self.world.events(self.run.run_id)
+        told = [msgspec.json.decode(event.data or b"") for event in events if event.type == "message.delta"]
+        return [each["content"] for each in told]
 
     async def flushed(self) -> None:
         """Let the flush time pass, and the flush take place."""
@@ -118,6 +127,27 @@ async def test_many_bytes_do_not_wait(world: World):
     pen.write(line("y" * 100))
     await settled(world)
     assert [len(text) for text in await pen.lines()] == [900, 100]
+
+
+async def test_words_of_a_model_wait_for_others_only_where_some_were_just_written(world: World):
+    pen = await pen_of(world)
+    pen.buffer = Buffer(pen.run.run_id, pen.run.spec.project_id, pen.run.lease_epoch, pen.losses.append, "agent")
+    pen.write(words("Once upon "))
+    await settled(world)
+    assert await pen.said() == ["Once upon "]
+    pen.write(words("a time "))
+    await settled(world)
+    pen.write(words("there was "))
+    world.clock.advance(0.024)
+    await settled(world)
+    assert await pen.said() == ["Once upon "]
+    world.clock.advance(0.001)
+    await settled(world)
+    assert await pen.said() == ["Once upon ", "a time there was "]
+    world.clock.advance(0.025)
+    pen.write(words("a king "))
+    await settled(world)
+    assert await pen.said() == ["Once upon ", "a time there was ", "a king "]
 
 
 async def test_the_records_of_many_attempts_share_a_transaction(world: World):

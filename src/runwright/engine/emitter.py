@@ -1,12 +1,15 @@
 """Collect what running attempts write, and append it in batches: by time, by bytes, or when somebody must be sure.
 
-Everything is redacted here, before it is kept. Pieces of one stream that meet in one flush become one event.
+Everything is redacted here, before it is kept. Pieces of one stream that meet in one flush become one event. What a
+model says is read as it comes: after a silence of a flush time its words wait for nothing, and so it is never more
+transactions than there are flush times.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from runwright.clock import Clock
@@ -185,6 +188,7 @@ class Emitter:
         self._patience_s = patience_s
         self._dirty: dict[Buffer, None] = {}
         self._early = asyncio.Event()
+        self._flushed_at = -inf
         self._task: asyncio.Task[None] | None = None
 
     def buffer(self, run: Run, lost: Callable[[Error], None]) -> Buffer:
@@ -210,7 +214,7 @@ class Emitter:
             raise InvalidRequest(f"{_WRITERS[writer]} cannot append events of the type {type_!r}", code="events.type")
 
     def emit(self, buffer: Buffer, note: Note) -> None:
-        """Keep a note for the next flush, which comes within the flush time.
+        """Keep a note for the next flush, which comes within the flush time; at once for words after a silence.
 
         Raises `TooLarge` when too much waits, and `InvalidRequest` for what may not be appended.
         """
@@ -225,7 +229,7 @@ class Emitter:
             name = f"{_OF_MESSAGE}{note.data['channel']}{MARK}{note.data['segment_id']}"
             done = note.data.get("done", False)
             self._emit_chunk(buffer, {"stream_id": name, "chunk": note.data["content"], "done": done})
-            self._mark(buffer)
+            self._mark(buffer, read_live=True)
         elif note.type in ON_TAPE:
             self._require(note.type, buffer.writer)
             buffer.tape.tell(note.type, note.data, buffer.streams, self.redactors.of(buffer.project_id))
@@ -238,11 +242,12 @@ class Emitter:
         buffer.add(draft)
         self._mark(buffer)
 
-    def _mark(self, buffer: Buffer) -> None:
+    def _mark(self, buffer: Buffer, *, read_live: bool = False) -> None:
         self._dirty[buffer] = None
         if self._task is None:
             self._task = asyncio.create_task(self._flush_soon(), name="emitter")
-        if buffer.bytes + buffer.tape.bytes >= self._flush_bytes:
+        rested = self._clock.monotonic() - self._flushed_at >= self._flush_s
+        if buffer.bytes + buffer.tape.bytes >= self._flush_bytes or (read_live and rested):
             self._early.set()
 
     def _emit_chunk(self, buffer: Buffer, data: dict[str, Any]) -> None:
@@ -280,6 +285,7 @@ class Emitter:
             return
         except Exception:  # noqa: BLE001 - one of them broke the transaction: apart, it fails alone
             answers = await asyncio.gather(*map(self._commit.apply, appends), return_exceptions=True)
+        self._flushed_at = self._clock.monotonic()
         for (buffer, _), answer in zip(full, answers, strict=True):
             if isinstance(answer, Exception):
                 buffer.lost(answer if isinstance(answer, Error) else Internal())
