@@ -53,6 +53,7 @@ from runwright.governance.approvals import Approvals
 from runwright.governance.deliveries import Deliveries
 from runwright.governance.evidence import Evidence
 from runwright.governance.keyboard import Keyboard
+from runwright.governance.loop_deliveries import LoopDeliveries
 from runwright.governance.loops import Loops
 from runwright.governance.recordings import Digests
 from runwright.governance.runs import RuntimeRuns
@@ -125,6 +126,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             await _register(engine, tenants, founded.organization.org_id, executor)
         services = _services(settings, clock, engine, keyring, tenants, watchers)
         _attach(engine, services.agents, delivering, working, acting)
+        engine.inbox.attend("deliver", services.loop_deliveries.begin)
         await engine.known.refresh()
         engine.start()
         try:
@@ -211,6 +213,7 @@ def _services(
     watchers: contextlib.ExitStack,
 ) -> Services:
     streams = Streams(settings)
+    deliveries = Deliveries(engine, Forges(settings, clock))
     metrics = Metrics(engine, streams_open=lambda: streams.count, queues_max=settings.metrics_queues_max)
     watchers.callback(metrics.close)
     agents = Agents(engine, keyring)
@@ -233,8 +236,9 @@ def _services(
         keyboard=Keyboard(engine),
         evidence=Evidence(engine, SigningKeys(engine.store, keyring)),
         runtime=RuntimeRuns(engine, agents),
-        deliveries=Deliveries(engine, Forges(settings, clock)),
-        loops=Loops(engine, agents),
+        deliveries=deliveries,
+        loops=Loops(engine, agents, deliveries),
+        loop_deliveries=LoopDeliveries(engine, deliveries),
         digests=Digests(),
     )
 

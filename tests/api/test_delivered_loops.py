@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
+import httpx2
 import pytest
 from msgspec.structs import replace
 
+from runwright import config
+from runwright.app import open_house
+from runwright.errors import Conflict
 from runwright.governance.delivery_order import refused
 from tests.api.served import Served, ok, serving
 from tests.api.test_approvals import member
@@ -30,11 +36,11 @@ async def server(tmp_path: Path, root: Path) -> AsyncIterator[Served]:
         yield served
 
 
-async def looped(server: Served, repo: Path, **order: Any) -> dict[str, Any]:
+async def looped(server: Served, repo: Path, *, by: httpx2.AsyncClient | None = None, **order: Any) -> dict[str, Any]:
     """Return a loop of fixers alone over a repository, once it has ended."""
     strategy = {"patchers": ["deterministic"]}
     body = {"repo": str(repo), "quality_gates": [TESTS], "strategy": strategy, **order}
-    shown: dict[str, Any] = await ok(server.admin.post(LOOPS, json=body), 202)
+    shown: dict[str, Any] = await ok((by or server.admin).post(LOOPS, json=body), 202)
     path = f"{LOOPS}/{shown['loop_id']}"
     shown = await ok(server.admin.get(path))
     while shown["run_state"] not in ("completed", "failed", "cancelled"):
@@ -69,6 +75,130 @@ async def test_a_loop_that_ended_clean_becomes_a_draft_pull_request_and_a_second
     before = git(repo, "for-each-ref")
     assert await delivered(server, loop_id, actions=ALL) == answer
     assert git(repo, "for-each-ref") == before
+
+
+async def settled(server: Served, loop_id: str, *states: str) -> dict[str, Any]:
+    """Return a loop once its delivery has come so far."""
+    path = f"{LOOPS}/{loop_id}"
+    shown: dict[str, Any] = await ok(server.admin.get(path))
+    while shown["delivery"]["state"] not in states:
+        shown = await ok(server.admin.get(path, params={"wait": 5}))
+    return shown
+
+
+async def deliveries_of(server: Served, loop_id: str) -> list[str]:
+    """Return the runs that deliver a loop."""
+    store = server.house.services.engine.store
+    listed = [each["run_id"] for each in await ok(server.admin.get("/api/v1/runs", params={"limit": 500}))]
+    runs = [record.run for run_id in listed if (record := await store.record(run_id)) is not None]
+    return [run.run_id for run in runs if run.spec.kind == "delivery" and run.spec.triggered_by_run_id == loop_id]
+
+
+async def test_a_loop_asks_for_its_delivery_by_itself_once_and_tells_what_came_of_it(server: Served, root: Path):
+    repo = bare(root, "itself", **{"keys.py": WEAK})
+    maker, ada = await member(server, "Grace", "admin"), await member(server, "Ada")
+    deliver = {"actions": ALL, "branch": {"template": "fix/{run_id}"}, "pr": {"title": "Mend keys"}}
+    loop = await looped(server, repo, deliver=deliver, by=maker)
+    loop_id = loop["loop_id"]
+    asking = await settled(server, loop_id, "awaiting_approval")
+    told = asking["delivery"]
+    assert (asking["run_state"], asking["state"], asking["exit_reason"]) == ("completed", "delivering", "clean")
+    assert "approval" in asking["next_action"]
+    assert (told["actions"], told["branch"], told["error"]["code"]) == (ALL, f"fix/{loop_id}", "APPROVAL_MISSING")
+    assert git(repo, "for-each-ref", "refs/heads/fix", "refs/pull") == "", "nothing is done before it is allowed"
+    (asked,) = (await delivered(server, loop_id))["results"]
+    assert asked["delivery_run_id"] == told["delivery_run_id"], "who says nothing else means what the order says"
+    (waiting,) = await ok(server.admin.get(f"/api/v1/runs/{told['delivery_run_id']}/approvals"))
+    vote = {name: waiting[name] for name in ("checkpoint_id", "subject_sha256")} | {"decision": "approve"}
+    own = await maker.post(f"/api/v1/runs/{told['delivery_run_id']}/approvals", json=vote)
+    assert (own.status_code, own.json()["error"]["code"]) == (403, "SELF_APPROVAL_FORBIDDEN"), own.text
+
+    await allow(server, asked, ada)
+    done = await settled(server, loop_id, "succeeded", "failed", "denied")
+    said = done["delivery"]
+    assert (done["state"], said["state"], said["error"]) == ("succeeded", "succeeded", None), said
+    assert git(repo, "rev-parse", f"fix/{loop_id}") == said["commit_sha"] == told["commit_sha"]
+    assert json.loads(git(repo, "show", f"refs/pull/{said['pr']['number']}/from/fix/{loop_id}"))["title"] == "Mend keys"
+    before = git(repo, "for-each-ref")
+    await server.house.services.loop_deliveries.begin(loop_id, b"null")
+    (again,) = (await delivered(server, loop_id))["results"]
+    assert (again["status"], again["delivery_run_id"]) == ("succeeded", told["delivery_run_id"])
+    assert await deliveries_of(server, loop_id) == [told["delivery_run_id"]]
+    assert git(repo, "for-each-ref") == before
+
+
+async def test_a_delivery_that_people_denied_is_not_begun_again_by_the_loop(server: Served, root: Path, tmp_path: Path):
+    loop = await looped(server, bare(root, "denied", **{"keys.py": WEAK}), deliver={"actions": ALL})
+    told = (await settled(server, loop["loop_id"], "awaiting_approval"))["delivery"]
+    (asked,) = (await delivered(server, loop["loop_id"]))["results"]
+    await allow(server, asked, await member(server, "Ada"), "deny")
+    shown = await settled(server, loop["loop_id"], "denied")
+    assert (shown["state"], shown["delivery"]["error"]["code"]) == ("succeeded", "APPROVAL_DENIED"), shown
+    with closing(apsw.Connection(str(tmp_path / "runwright.db"))) as file:
+        file.execute("DELETE FROM idempotency")  # they are forgotten after a day
+    await server.house.services.loop_deliveries.begin(loop["loop_id"], b"null")
+    assert await deliveries_of(server, loop["loop_id"]) == [told["delivery_run_id"]]
+
+
+async def test_a_loop_that_did_not_end_as_its_order_says_asks_for_nothing(server: Served, root: Path):
+    still = bare(root, "still", **{"keys.py": MENDED})
+    left = bare(root, "unclean", **{"keys.py": WEAK + "x = eval(key)\n"})
+    told = [
+        await looped(server, still, deliver={}),
+        await looped(server, left, deliver={}),
+        await looped(server, left, deliver={"when": "passed"}, quality_gates=[TESTS, RED]),
+    ]
+    shown = [loop["delivery"] for loop in told]
+    assert [each["state"] for each in shown] == ["not_due"] * 3, shown
+    assert [each["error"] and each["error"]["code"] for each in shown] == ["NOTHING_TO_COMMIT", None, "GATE_NOT_GREEN"]
+    assert [loop["state"] for loop in told] == ["succeeded", "exhausted", "exhausted"]
+    passed = await looped(server, left, deliver={"when": "passed"}, gate={"severity_gate": "P0"})
+    assert (await settled(server, passed["loop_id"], "awaiting_approval"))["exit_reason"] == "no_progress"
+    assert [await deliveries_of(server, loop["loop_id"]) for loop in told] == [[]] * 3
+
+
+async def test_a_loop_that_was_cancelled_asks_for_nothing(server: Served, root: Path):
+    slow = {"id": "slow", "command": ["sleep", "60"]}
+    repo = bare(root, "cancelled", **{"keys.py": WEAK})
+    body = {"repo": str(repo), "quality_gates": [slow], "deliver": {"actions": ALL}}
+    loop_id = (await ok(server.admin.post(LOOPS, json=body), 202))["loop_id"]
+    assert (await ok(server.admin.get(f"{LOOPS}/{loop_id}")))["delivery"]["state"] == "pending"
+    await ok(server.admin.post(f"/api/v1/runs/{loop_id}/cancel"), 202)
+    shown = await settled(server, loop_id, "not_due")
+    assert (shown["run_state"], shown["delivery"]["error"]) == ("cancelled", None)
+    assert await deliveries_of(server, loop_id) == []
+
+
+async def test_a_server_that_dies_between_the_end_of_a_loop_and_its_delivery_loses_neither(tmp_path: Path, root: Path):
+    named = {"repository_roots": (str(root),), "forges": (f"local={root}",), "delivery_wait_s": 30}
+    repo = bare(root, "between", **{"keys.py": WEAK})
+    async with serving(tmp_path, scanners=("ruff",), **named) as server:
+
+        async def dies(run_id: str, body: bytes) -> None:
+            raise Conflict("it is dead")
+
+        server.house.services.engine.inbox.attend("deliver", dies)
+        loop = await looped(server, repo, deliver={"actions": ALL})
+        assert (loop["exit_reason"], loop["delivery"]["state"]) == ("clean", "under_way")
+        assert await deliveries_of(server, loop["loop_id"]) == []
+        token = server.admin_token
+    async with open_house(config.load({}, overrides={"data_dir": tmp_path, **named})) as house:
+        server = Served(house, token)
+        shown = await settled(server, loop["loop_id"], "awaiting_approval")
+        assert await deliveries_of(server, loop["loop_id"]) == [shown["delivery"]["delivery_run_id"]]
+
+
+async def test_a_delivery_that_nobody_could_make_is_refused_with_the_order_of_the_loop(server: Served, root: Path):
+    repo = str(bare(root, "nobody", **{"keys.py": WEAK}))
+    elsewhere = "https://code.example.org/acme/shop.git"
+    for order, field in (
+        ({"repo": repo, "deliver": {"actions": ["open_pr"]}}, "deliver.actions"),
+        ({"repo": repo, "deliver": {"branch": {"template": "a..b"}}}, "deliver.branch.template"),
+        ({"repo": elsewhere, "deliver": {"actions": ALL}}, "deliver.actions"),
+    ):
+        answer = await server.admin.post(LOOPS, json=order)
+        assert answer.status_code == 422, answer.text
+        assert field in answer.text, answer.text
 
 
 async def test_a_loop_that_did_not_end_green_is_delivered_nowhere(server: Served, root: Path):

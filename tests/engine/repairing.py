@@ -38,6 +38,8 @@ from runwright.domain.tenancy import Cause
 from runwright.executors.agent_kit import Kit, LazyKit
 from runwright.executors.omar.executor import OmarExecutor
 from runwright.fixers.apply import reader
+from runwright.forges.registered import Forges
+from runwright.governance.deliveries import Deliveries
 from runwright.governance.loops import LoopOrder, Loops
 from runwright.governance.step_models import Models
 from runwright.sandbox.bounds import Bounds
@@ -192,7 +194,8 @@ class Workshop:
         own = {name: more.pop(name) for name in LoopTerms.__struct_fields__ if name in more}
         order = LoopOrder(repo=repo, loop=LoopTerms(**own), **more)
         about = {"request_id": "req_1", "trace_id": "t" * 32}
-        made = await Loops(self.world.engine, self.agents).create(ADMIN, PROJECT, order, **about)
+        deliveries = Deliveries(self.world.engine, Forges(self.world.settings, self.world.clock))
+        made = await Loops(self.world.engine, self.agents, deliveries).create(ADMIN, PROJECT, order, **about)
         return made.run_id
 
     async def until(self, run_id: str, seq: int | None = None, verdict: Verdict | None = "approve") -> Run:

@@ -25,6 +25,7 @@ from runwright.clock import FrozenClock
 from runwright.domain.accounts import Project
 from runwright.domain.approval import Voter
 from runwright.domain.commands import Vote
+from runwright.domain.delivery_wanted import Wanted
 from runwright.domain.git_objects import Format
 from runwright.domain.run import Run
 from runwright.domain.runtime_terms import CommandStep, IngestStep
@@ -36,7 +37,7 @@ from runwright.forges.local import LocalForge
 from runwright.forges.port import Forge, Refs, Remote, Update
 from runwright.forges.registered import Forges, Secrets
 from runwright.governance.deliveries import Asked, Deliveries
-from runwright.governance.delivery_order import DeliveryOrder, Wanted
+from runwright.governance.delivery_order import DeliveryOrder
 from runwright.governance.runs import RuntimeOrder, RuntimeRuns
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means

@@ -29,6 +29,7 @@ from runwright.governance.approvals import Approvals
 from runwright.governance.deliveries import Deliveries
 from runwright.governance.evidence import Evidence
 from runwright.governance.keyboard import Keyboard
+from runwright.governance.loop_deliveries import LoopDeliveries
 from runwright.governance.loops import Loops
 from runwright.governance.recordings import Digests
 from runwright.governance.runs import RuntimeRuns
@@ -96,6 +97,7 @@ class Services:
     approvals: Approvals
     keyboard: Keyboard
     deliveries: Deliveries
+    loop_deliveries: LoopDeliveries
     digests: Digests
 
     @property

@@ -1,25 +1,12 @@
 """Calls that deliver what runs made: commits, branches and pull requests."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 from urllib.parse import quote
 
+from runwright.client.delivery_fields import DeliveryOptions
 from runwright.client.delivery_models import Delivered, DeliveredRuns
 from runwright.client.transport import Transport
-
-Action = Literal["commit", "push", "open_pr"]
-
-
-class DeliveryOptions(TypedDict, total=False):
-    """What is to become of a run; see the specification for what `commit`, `branch` and `pr` hold."""
-
-    actions: Sequence[Action]
-    commit: Mapping[str, Any]
-    branch: Mapping[str, Any]
-    pr: Mapping[str, Any]
-    if_base_moved: Literal["stop", "deliver"]
-    dry_run: bool
-    ask_again: bool
 
 
 class Deliveries:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from runwright.client.delivery_fields import TreeDelivery
 from runwright.client.runtime_fields import RuntimeBudget, RuntimeModels, RuntimePolicy
 
 Severity = Literal["P0", "P1", "P2", "P3"]
@@ -24,6 +25,12 @@ class LoopStrategy(TypedDict, total=False):
     max_files_per_patch: int
     max_diff_lines: int
     llm_failure_policy: Literal["block", "deterministic_only", "warn", "ignore"]
+
+
+class LoopDelivery(TreeDelivery, total=False):
+    """What becomes of the tree of a loop by itself: if it ended `clean`, or with a verdict that is `passed`."""
+
+    when: Literal["clean", "passed"]
 
 
 class LoopOrder(TypedDict, total=False):
@@ -48,6 +55,7 @@ class LoopOrder(TypedDict, total=False):
     budget: RuntimeBudget
     policy: RuntimePolicy
     gate: Mapping[str, str]
+    deliver: LoopDelivery | None
     labels: Mapping[str, str]
     project_id: str
     queue: str

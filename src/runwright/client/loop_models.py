@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from runwright.client.delivery_models import DeliveryError
 from runwright.client.models import Record
 
 
@@ -13,6 +14,20 @@ class StartedLoop(Record, kw_only=True):
     loop_id: str
     run_id: str = ""
     state: str = ""
+
+
+class LoopDelivery(msgspec.Struct, kw_only=True):
+    """How the delivery stands that the order of a loop asks for; `delivery_run_id` is the run that delivers."""
+
+    state: str = ""
+    when: str = "clean"
+    actions: list[str] = msgspec.field(default_factory=list)
+    delivery_run_id: str | None = None
+    commit_sha: str | None = None
+    branch: str | None = None
+    pr: dict[str, Any] | None = None
+    checkpoint_id: str | None = None
+    error: DeliveryError | None = None
 
 
 class OmarLoop(Record, kw_only=True):
@@ -40,6 +55,7 @@ class OmarLoop(Record, kw_only=True):
     ref: str | None = None
     head_sha: str | None = None
     tree_sha: str | None = None
+    delivery: LoopDelivery | None = None
     next_action: str | None = None
     links: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -47,3 +63,8 @@ class OmarLoop(Record, kw_only=True):
     def ended(self) -> bool:
         """Tell whether it goes on no more."""
         return self.run_state in ("completed", "failed", "cancelled", "expired")
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether it has ended, and its delivery, if it asks for one, has ended or waits for people."""
+        return self.ended and (self.delivery is None or self.delivery.state not in ("pending", "under_way"))

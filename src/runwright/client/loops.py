@@ -35,8 +35,8 @@ class Loops:
         return await self._transport.one(OmarLoop, "GET", f"{LOOPS}/{quote(loop_id, safe='')}", params=params)
 
     async def wait(self, loop_id: str) -> OmarLoop:
-        """Return how a loop ended, once it has."""
+        """Return how a loop ended, once it has, and its delivery, if it asks for one, has ended or waits for people."""
         loop = await self.get(loop_id)
-        while not loop.ended:
+        while not loop.settled:
             loop = await self.get(loop_id, wait=WAIT_S)
         return loop

@@ -87,11 +87,11 @@ def identity(terms: DeliveryTerms) -> str:
     return digest_of(msgspec.to_builtins(msgspec.structs.replace(terms, allowed_by=None, allowed_commit=None)))
 
 
-def require_actions(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+def require_actions(actions: tuple[Action, ...], path: str) -> tuple[Action, ...]:
     """Return actions in their order. Raises `InvalidRequest` where one is missing below another, or none is named."""
     wanted = tuple(action for action in ACTIONS if action in actions)
     if not wanted or wanted != ACTIONS[: len(wanted)]:
-        raise InvalidRequest.at("actions", "name commit, then push, then open_pr: each needs the one before it")
+        raise InvalidRequest.at(path, "name commit, then push, then open_pr: each needs the one before it")
     return wanted
 
 

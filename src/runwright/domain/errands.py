@@ -13,9 +13,9 @@ import msgspec
 
 from runwright.domain.run import Run
 
-Errand = Literal["cancel_children", "release", "depend", "chain", "wake_parent", "advance"]
+Errand = Literal["cancel_children", "release", "depend", "chain", "wake_parent", "advance", "deliver"]
 ERRANDS: tuple[Errand, ...] = get_args(Errand)
-"""Every kind of errand; a new one is an entry here and a handler in `engine`, and nothing else is ever left."""
+"""Every kind of errand; a new one is an entry here and a handler in `engine` or above, and no other is ever left."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -38,6 +38,8 @@ def left_by(new: Run, *, awaited: bool) -> Iterator[bytes]:
         yield errand("release")
     if new.state in new.spec.chains:
         yield errand("chain")
+    if new.state == "completed" and new.spec.runtime is not None and new.spec.runtime.delivers:
+        yield errand("deliver")
     if new.state == "waiting" and new.reason == "dependency":
         yield errand("depend")  # what it needs may have come while it was made, or paused
     if new.spec.workflow is not None or new.spec.step is not None:

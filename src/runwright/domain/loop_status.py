@@ -19,13 +19,14 @@ LoopState = Literal[
     "patching",
     "verifying",
     "reconciling",
+    "delivering",
     "succeeded",
     "exhausted",
     "denied",
     "cancelled",
     "failed",
 ]
-"""`reconciling`: the loop has said why it ends, and its run is about to."""
+"""`reconciling`: the loop has said why it ends, and its run is about to; `delivering`: it has, and is delivered."""
 _ENDS: dict[str, LoopState] = {
     "clean": "succeeded",
     "policy_denied": "denied",

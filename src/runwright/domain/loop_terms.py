@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from runwright.domain.approval import DECIDERS, Excluded, Quorum, Risk, Roles, TtlSeconds
+from runwright.domain.delivery_wanted import LoopDelivery
 from runwright.domain.finding import Finding, Severity
 
 ITERATIONS_MAX = 50
@@ -97,7 +98,10 @@ class LoopApprovals(_Struct, frozen=True):
 
 
 class LoopTerms(_Struct, frozen=True):
-    """The terms of a loop. Of its ceilings None is none; a loop has at least one, here or in its budget."""
+    """The terms of a loop. Of its ceilings None is none; a loop has at least one, here or in its budget.
+
+    `deliver`: what becomes of its tree by itself, once it has ended well.
+    """
 
     targets: Targets = Targets()
     max_iterations: Annotated[int, Meta(ge=1, le=ITERATIONS_MAX)] | None = 8
@@ -106,6 +110,7 @@ class LoopTerms(_Struct, frozen=True):
     strategy: Strategy = Strategy()
     approvals: LoopApprovals = LoopApprovals()
     clean_through: Severity = "P2"
+    deliver: LoopDelivery | None = None
 
     @property
     def severities(self) -> tuple[Severity, ...]:

@@ -216,6 +216,11 @@ class RuntimeTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return ("files",) if self.policy.commands is not None else ("shell", "files", "python")
 
     @property
+    def delivers(self) -> bool:
+        """Tell whether what the run makes is to be delivered by itself."""
+        return self.loop is not None and self.loop.deliver is not None
+
+    @property
     def writable(self) -> bool:
         """Tell whether the run may change its workspace."""
         return self.mode in WRITES and self.runtime_profile == "container_write"

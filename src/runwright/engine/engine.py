@@ -200,7 +200,7 @@ class Engine:
         )
 
     def _errands(self) -> dict[Errand, Handler]:
-        """Return who does which errand: one for each kind that there is."""
+        """Return who does which errand: one for each kind that there is, but what `governance` attends to."""
         return {
             "cancel_children": self.relations.children.cancel,
             "release": self.releases.release,

@@ -31,6 +31,10 @@ class Inbox:
         self._batch = batch
         self.loop = Loop("inbox", self._once, clock, every_s=POLL_S)
 
+    def attend(self, kind: Errand, handler: Handler) -> None:
+        """Let somebody above the engine do a kind of errand; say so before the loop starts."""
+        self._handlers[kind] = handler
+
     def committed(self, done: Committed) -> None:
         """Hear that a transaction left something."""
         if done.inbox:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.delivery_terms import DeliveryTerms, identity
+from runwright.domain.delivery_wanted import Wanted, require_wanted
 from runwright.domain.run import DELIVERY, Run
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.domain.tenancy import Actor
@@ -27,7 +28,7 @@ from runwright.errors import InvalidRequest, NotFound, Overloaded
 from runwright.forges.port import BUSY_S, Refused
 from runwright.forges.registered import Forges
 from runwright.governance.delivery_items import Batch, Item, failed, item_of, outcome_of, planned, skipped
-from runwright.governance.delivery_order import DeliveryOrder, Problem, Wanted, refused, require_wanted, terms_of
+from runwright.governance.delivery_order import DeliveryOrder, Problem, refused, terms_of, wanted_of
 from runwright.governance.submission import Kind, Origin, submission
 
 QUEUE = "delivery"
@@ -59,7 +60,7 @@ class Deliveries:
         forge does not answer.
         """
         self._require_runs([run_id for run_id, _ in order.runs])
-        order = replace(order, runs=tuple((run_id, require_wanted(wanted)) for run_id, wanted in order.runs))
+        order = replace(order, runs=tuple((run_id, wanted and require_wanted(wanted)) for run_id, wanted in order.runs))
         items = await (self._in_turn(asked, order) if order.on_error == "fail_fast" else self._at_once(asked, order))
         away = [item.error for item in items if item.error is not None and item.error.code == "FORGE_ERROR"]
         if len(away) == len(items) and all(error.retryable for error in away):
@@ -81,7 +82,7 @@ class Deliveries:
         items: list[Item] = []
         for run_id, wanted in order.runs:
             if any(item.error is not None for item in items):
-                items.append(skipped(run_id, wanted))
+                items.append(skipped(run_id, wanted or Wanted()))
                 continue
             items.append(await self._one(asked, order, run_id, wanted))
         return items
@@ -94,13 +95,15 @@ class Deliveries:
             for task in tasks:
                 task.cancel()
 
-    async def _one(self, asked: Asked, order: DeliveryOrder, run_id: str, wanted: Wanted) -> Item:
+    async def _one(self, asked: Asked, order: DeliveryOrder, run_id: str, wanted: Wanted | None) -> Item:
         reader = self._engine.reader(asked.actor)
         try:
             run = (await reader.run(run_id)).run
         except NotFound:
-            return failed(run_id, wanted, Problem("RUN_NOT_FOUND", f"there is no run {run_id}"))
-        problem = refused(run) or self._unreachable(run, wanted)
+            return failed(run_id, wanted or Wanted(), Problem("RUN_NOT_FOUND", f"there is no run {run_id}"))
+        wanted = wanted or wanted_of(run)
+        repo = None if run.spec.runtime is None else run.spec.runtime.repo
+        problem = refused(run) or (None if repo is None else self.unreachable(repo, wanted))
         if problem is not None:
             return failed(run_id, wanted, problem)
         try:
@@ -112,43 +115,48 @@ class Deliveries:
         delivery_id = await self._begun(asked, reader, run, terms, ask_again=order.ask_again)
         return item_of(await self._settled(reader, delivery_id), terms)
 
-    def _unreachable(self, run: Run, wanted: Wanted) -> Problem | None:
-        terms = run.spec.runtime
-        if "push" not in wanted.actions or terms is None or terms.repo is None:
+    def unreachable(self, repo: str, wanted: Wanted) -> Problem | None:
+        """Return why nothing is pushed to a repository, where it is to be; None where it can be."""
+        if "push" not in wanted.actions:
             return None
         try:
-            self._forges.record(terms.repo)
+            self._forges.record(repo)
         except Refused as why:
             return Problem(why.code, str(why), why.retryable)
         return None
 
     async def _begun(self, asked: Asked, reader: Reader, run: Run, terms: DeliveryTerms, *, ask_again: bool) -> str:
         """Return the delivery of a run: the one that there is, unless it failed, or a new one."""
-        name = f"dlv_{identity(terms)}"
-        listed = await reader.runs(Filter(where={"batch_id": name}), bound=None, limit=LOOKED_AT)
-        former = listed.records[0].run if listed.records else None
+        former = await self.find(reader, terms)
         if former is not None:
             outcome = outcome_of(former)
             if outcome in ("under_way", "succeeded") or (outcome == "denied" and not ask_again):
                 return former.run_id
             if outcome == "failed":
                 terms = _allowed(terms, former)
-        return await self._made(asked, run, terms, name, "" if former is None else former.run_id)
+        return await self.make(asked, run, terms, former)
 
-    async def _made(self, asked: Asked, run: Run, terms: DeliveryTerms, name: str, after: str) -> str:
-        engine, was = self._engine, run.spec.runtime
+    async def find(self, reader: Reader, terms: DeliveryTerms) -> Run | None:
+        """Return the delivery that was begun last of all that are the same."""
+        listed = await reader.runs(Filter(where={"batch_id": _name(terms)}), bound=None, limit=LOOKED_AT)
+        return listed.records[0].run if listed.records else None
+
+    async def make(self, asked: Asked, run: Run, terms: DeliveryTerms, former: Run | None = None) -> str:
+        """Begin to deliver a run, in place of a former delivery; return the run that does. Made again, it finds it."""
+        engine, was, name = self._engine, run.spec.runtime, _name(terms)
         assert was is not None
         project = await asked.project(run.spec.project_id)
         runtime = RuntimeTerms(
             mode=was.mode, runtime_profile=was.runtime_profile, repo=was.repo, ref=was.ref, delivery=terms
         )
+        key = f"{name}/{'' if former is None else former.run_id}"
         submit = await submission(
             engine,
             Origin(actor=asked.actor, project=project, request_id=asked.request_id, trace_id=asked.trace_id),
             Kind(kind=DELIVERY, executor=DELIVERY, queue=QUEUE),
             runtime,
             {"run_id": run.run_id},
-            idempotency=IdempotencyKey(f"{project.project_id}/runtime.deliver", f"{name}/{after}", name),
+            idempotency=IdempotencyKey(f"{project.project_id}/runtime.deliver", key, name),
             batch_id=name,
             triggered_by_run_id=run.run_id,
         )
@@ -168,6 +176,10 @@ class Deliveries:
         with contextlib.suppress(Lagged, Cut):
             async for _ in self._engine.hub.events(run.run_id, run.seq, live=True):
                 return
+
+
+def _name(terms: DeliveryTerms) -> str:
+    return f"dlv_{identity(terms)}"
 
 
 def _allowed(terms: DeliveryTerms, former: Run) -> DeliveryTerms:

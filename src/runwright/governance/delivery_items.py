@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple
 
 from runwright.domain.delivery_events import DeliveryCourse, PullRequest
 from runwright.domain.delivery_terms import Action, DeliveryTerms
+from runwright.domain.delivery_wanted import Wanted
 from runwright.domain.next_delivery import allowed_by
 from runwright.domain.run import Run
-from runwright.governance.delivery_order import Problem, Wanted
+from runwright.governance.delivery_order import Problem
 
 StepStatus = Literal["done", "unchanged", "failed", "pending", "planned", "skipped"]
 DENIED = ("APPROVAL_DENIED", "APPROVAL_EXPIRED")

@@ -9,6 +9,7 @@ import msgspec
 from runwright.domain import delivery_terms as t
 from runwright.domain.course import Course
 from runwright.domain.delivery_events import Code
+from runwright.domain.delivery_wanted import Wanted
 from runwright.domain.instants import SECOND_US
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.orchestration import gate_status
@@ -16,46 +17,18 @@ from runwright.domain.progress import is_green
 from runwright.domain.run import Run
 from runwright.domain.runtime_terms import WRITES, RuntimeTerms
 from runwright.domain.verdict import GateStatus
-from runwright.errors import InvalidRequest
 from runwright.sandbox.snapshot import EMPTY
 
 HEADS = "refs/heads/"
 
 
-class CommitOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """How the commit is to be; a message of None: what the run is about."""
-
-    message: str | None = None
-    author: t.Author = t.Author()
-    signoff: bool = False
-    trailers: dict[str, str] = {}
-
-
-class PullRequestOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """How the pull request is to be."""
-
-    title: str = t.TITLE
-    body_template: str = t.BODY
-    base: str | None = None
-    draft: bool = True
-    labels: tuple[str, ...] = ()
-    reviewers: tuple[str, ...] = ()
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to become of one run."""
-
-    actions: tuple[t.Action, ...] = ("commit",)
-    commit: CommitOrder = CommitOrder()
-    branch: str = t.BRANCH
-    pull_request: PullRequestOrder = PullRequestOrder()
-    if_base_moved: t.OnBaseMoved = "stop"
-
-
 class DeliveryOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to become of several runs; `ask_again`: also of those of which people have denied it before."""
+    """What is to become of several runs; None: what the order of the run itself says, else a commit.
 
-    runs: tuple[tuple[str, Wanted], ...]
+    `ask_again`: also of those of which people have denied it before.
+    """
+
+    runs: tuple[tuple[str, Wanted | None], ...]
     on_error: str = "continue"
     dry_run: bool = False
     ask_again: bool = False
@@ -70,20 +43,11 @@ class Problem(NamedTuple):
     retry_after_s: int | None = None
 
 
-def require_wanted(wanted: Wanted) -> Wanted:
-    """Return what is wanted of a run, its actions in order. Raises `InvalidRequest` for what nobody could do."""
-    places = dict.fromkeys(t.PLACES, "x")
-    t.require_branch(t.filled(t.require_template(wanted.branch, "branch.template"), places), "branch.template")
-    asked = wanted.pull_request
-    t.require_template(asked.title, "pr.title")
-    t.require_template(asked.body_template, "pr.body_template")
-    if asked.base is not None:
-        t.require_branch(asked.base, "pr.base")
-    if wanted.commit.message is not None:
-        if not wanted.commit.message.strip():
-            raise InvalidRequest.at("commit.message", "says nothing")
-        t.require_template(wanted.commit.message, "commit.message")
-    return msgspec.structs.replace(wanted, actions=t.require_actions(wanted.actions))
+def wanted_of(run: Run) -> Wanted:
+    """Return what is to become of a run by its own order: that of a loop may say it; else it is committed."""
+    terms = run.spec.runtime
+    deliver = None if terms is None or terms.loop is None else terms.loop.deliver
+    return Wanted() if deliver is None else deliver.wanted
 
 
 def refused(run: Run) -> Problem | None:

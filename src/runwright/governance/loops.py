@@ -11,6 +11,7 @@ from runwright.agents.agents import Agents
 from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import Budget
 from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.delivery_wanted import LoopDelivery, require_wanted
 from runwright.domain.instants import SECOND_US
 from runwright.domain.loop_terms import LLM, LoopTerms, PatchApproval
 from runwright.domain.repository import read_repository, require_ref
@@ -20,6 +21,7 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
 from runwright.errors import BudgetRequired, Conflict, Denied, InvalidRequest, LoopActive, NotFound
+from runwright.governance.deliveries import Deliveries
 from runwright.governance.run_order import RunOrder, commanded, require_mode
 from runwright.governance.step_models import agent_of
 from runwright.governance.submission import Origin
@@ -42,9 +44,10 @@ class LoopOrder(RunOrder, frozen=True, kw_only=True):
 class Loops:
     """Makes remediation loops."""
 
-    def __init__(self, engine: Engine, agents: Agents) -> None:
+    def __init__(self, engine: Engine, agents: Agents, deliveries: Deliveries) -> None:
         self._engine = engine
         self._agents = agents
+        self._deliveries = deliveries
 
     async def create(
         self, actor: Actor, project: Project, order: LoopOrder, *, request_id: str | None, trace_id: str
@@ -102,6 +105,8 @@ class Loops:
             raise BudgetRequired("a loop has a ceiling at least: max_iterations, max_no_progress, or one of its budget")
         if order.mode == "edit_gated" and loop.approvals.patch is None:
             loop = replace(loop, approvals=replace(loop.approvals, patch=PatchApproval()))
+        if loop.deliver is not None:
+            loop = replace(loop, deliver=self._deliverable(order.repo, loop.deliver))
         return RuntimeTerms(
             mode=order.mode,
             runtime_profile="container_write",
@@ -114,6 +119,14 @@ class Loops:
             gate=order.gate,
             loop=loop,
         )
+
+    def _deliverable(self, repo: str, deliver: LoopDelivery) -> LoopDelivery:
+        """Return what is to become of a loop's tree, where somebody could do it."""
+        wanted = require_wanted(deliver.wanted, "deliver.")
+        problem = self._deliveries.unreachable(repo, wanted)
+        if problem is not None:
+            raise InvalidRequest.at("deliver.actions", problem.message)
+        return replace(deliver, wanted=wanted)
 
     async def _with_model(self, actor: Actor, project: Project, terms: RuntimeTerms, order: LoopOrder) -> RuntimeTerms:
         """Return the terms with the model that makes patches, where one was named."""

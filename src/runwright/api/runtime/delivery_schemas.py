@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from runwright.domain import delivery_terms as t
 from runwright.domain.delivery_events import Code
+from runwright.domain.delivery_wanted import When
 
 Actions = Annotated[tuple[t.Action, ...], Meta(min_length=1, max_length=3)]
 RunId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
@@ -56,10 +57,16 @@ class ForRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pr: PullRequestOptions | None = None
 
 
-class DeliverRunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to become of a run."""
+class DeliveryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to become of the tree of a run."""
 
-    actions: Annotated[Actions, Meta(description="commit, then push, then open_pr.")] = ("commit",)
+    actions: Annotated[
+        Actions | None,
+        Meta(
+            description="commit, then push, then open_pr; default: commit, or, where nothing else of what is to become "
+            "of it is named either, what the order of the loop itself says."
+        ),
+    ] = None
     commit: CommitOptions = CommitOptions()
     branch: BranchOptions = BranchOptions()
     pr: PullRequestOptions = PullRequestOptions()
@@ -67,6 +74,11 @@ class DeliverRunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         t.OnBaseMoved,
         Meta(description="`stop`: not where the branch that it is for has gone on since the run began."),
     ] = "stop"
+
+
+class DeliverRunRequest(DeliveryOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to become of a run."""
+
     dry_run: Annotated[bool, Meta(description="Tell what would be done, and do nothing.")] = False
     ask_again: Annotated[bool, Meta(description="Ask people once more what they have denied.")] = False
 
@@ -119,6 +131,33 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     pr: DeliveredPullRequest | None
     checkpoint_id: str | None
     evidence_event_id: str | None
+    error: DeliveryError | None
+
+
+class LoopDeliveryOptions(DeliveryOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to become of the tree of a loop by itself, once it has ended; people are asked before anything is."""
+
+    when: Annotated[
+        When,
+        Meta(description="`clean`: if the loop ended so; `passed`: also if a ceiling did, and the verdict passed."),
+    ] = "clean"
+
+
+class LoopDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """How the delivery stands that the order of a loop asks for.
+
+    `pending`: the loop goes on; `not_due`: it did not end so, or `error` says why there is nothing; then `under_way`,
+    `awaiting_approval` (of `checkpoint_id`, at the run `delivery_run_id`), `succeeded`, `denied` or `failed`.
+    """
+
+    state: str
+    when: str
+    actions: list[t.Action]
+    delivery_run_id: str | None
+    commit_sha: str | None
+    branch: str | None
+    pr: DeliveredPullRequest | None
+    checkpoint_id: str | None
     error: DeliveryError | None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from runwright.api.context import Call
 from runwright.api.files import is_held
@@ -15,26 +15,51 @@ from runwright.domain.run import Run
 from runwright.engine.stream import Cut, Lagged
 
 T = TypeVar("T")
+SOON_S = 0.25
 
 
-async def standing(
-    call: Call, query: StatusQuery, find: Callable[[], Awaitable[Run]], view: Callable[[Run, int], T]
-) -> Reply[T] | Reply[None]:
+class Stand(NamedTuple, Generic[T]):
+    """How something stands: up to where its log goes, what tells it from before, and how it is shown at an instant.
+
+    While it `moves`, that is told by the log of the run `by`; None: another run is about to be made.
+    """
+
+    seq: int
+    tag: str
+    view: Callable[[int], T]
+    moves: bool
+    by: Run | None = None
+
+
+def stand_of(run: Run, view: Callable[[Run, int], T]) -> Stand[T]:
+    """Return how a run stands that is shown by itself."""
+    return Stand(run.seq, str(run.seq), lambda now: view(run, now), not run.terminal, run)
+
+
+async def standing(call: Call, query: StatusQuery, find: Callable[[], Awaitable[Stand[T]]]) -> Reply[T] | Reply[None]:
     """Return where a run stands, or 304 to who has that already.
 
     Who asks to wait waits for what comes after `since_seq`; else after the ETag that they name, or else after now.
     """
-    run = await find()
+    now = await find()
     asked, since = call.header("if-none-match"), query.since_seq
-    new = run.seq > since if since is not None else asked is not None and not is_held(asked, str(run.seq))
-    if query.wait and not run.terminal and not new:
+    new = now.seq > since if since is not None else asked is not None and not is_held(asked, now.tag)
+    if query.wait and now.moves and not new:
         async with call.departure() as gone:
-            await _moved(call, run, query.wait, gone)
-        run = await find()
-    etag = {"etag": f'W/"{run.seq}"'}
-    if is_held(asked, str(run.seq)):
+            if now.by is not None:
+                await _moved(call, now.by, query.wait, gone)
+            else:
+                await _left(gone, min(query.wait, SOON_S))
+        now = await find()
+    etag = {"etag": f'W/"{now.tag}"'}
+    if is_held(asked, now.tag):
         return Reply(None, status=304, headers=etag)
-    return Reply(view(run, call.services.clock.now()), headers=etag)
+    return Reply(now.view(call.services.clock.now()), headers=etag)
+
+
+async def _left(gone: asyncio.Event, wait_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(gone.wait(), wait_s)
 
 
 async def _moved(call: Call, run: Run, wait_s: float, gone: asyncio.Event) -> None:
@@ -45,12 +70,9 @@ async def _moved(call: Call, run: Run, wait_s: float, gone: asyncio.Event) -> No
             async for _ in call.services.engine.hub.events(run.run_id, run.seq, live=True):
                 return
 
-    async def left() -> None:
-        await gone.wait()
-
-    both = asyncio.create_task(follow()), asyncio.create_task(left())
+    both = asyncio.create_task(follow()), asyncio.create_task(_left(gone, wait_s))
     try:
-        await asyncio.wait(both, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in both:
             task.cancel()

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from runwright.api.runtime.delivery_schemas import LoopDelivery, LoopDeliveryOptions
 from runwright.api.runtime.order_schemas import RunOrderRequest
 from runwright.api.runtime.run_schemas import BudgetSummary
 from runwright.domain.loop_terms import (
@@ -51,6 +52,10 @@ class LoopRequest(RunOrderRequest, frozen=True, kw_only=True, forbid_unknown_fie
     strategy: Strategy = Strategy()
     approvals: LoopApprovals = LoopApprovals()
     models: LoopModels = LoopModels()
+    deliver: Annotated[
+        LoopDeliveryOptions | None,
+        Meta(description="What becomes of its tree by itself once it has ended well; null: nothing."),
+    ] = None
 
 
 class LoopAccepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,5 +154,6 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     ref: str | None
     head_sha: str | None
     tree_sha: str | None
+    delivery: LoopDelivery | None
     next_action: str | None
     links: dict[str, str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runwright.api import instants
 from runwright.api.runtime import loop_schemas as wire
 from runwright.api.runtime.addresses import LOOPS
+from runwright.api.runtime.delivery_views import loop_delivery_view, of_loop
 from runwright.api.runtime.order_fields import order_fields
 from runwright.api.runtime.run_views import budget_view
 from runwright.domain.course import Course
@@ -14,6 +15,7 @@ from runwright.domain.loop_fold import bound
 from runwright.domain.loop_status import gate_color, state_of
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.run import Run
+from runwright.governance.loop_deliveries import Standing
 from runwright.governance.loops import LoopOrder
 from runwright.governance.step_models import Models
 
@@ -25,7 +27,9 @@ _NEXT = {
     "patching": "make a patch",
     "verifying": "look at the tree with the patch",
     "reconciling": "end",
+    "delivering": "deliver what was kept",
 }
+_ASKED = "decide the approval of the delivery"
 
 
 def order_of(body: wire.LoopRequest, key: str | None) -> LoopOrder:
@@ -41,6 +45,7 @@ def order_of(body: wire.LoopRequest, key: str | None) -> LoopOrder:
             strategy=body.strategy,
             approvals=body.approvals,
             clean_through=body.clean_through,
+            deliver=of_loop(body.deliver),
         ),
         models=Models(orchestrator=body.models.orchestrator),
         **order_fields(body, key),
@@ -52,12 +57,15 @@ def accepted_view(run: Run) -> wire.LoopAccepted:
     return wire.LoopAccepted(loop_id=run.run_id, run_id=run.run_id, state=state_of(run))
 
 
-def loop_view(run: Run, now: int) -> wire.LoopView:
-    """Return where a loop stands."""
+def loop_view(run: Run, delivery: Standing | None, now: int) -> wire.LoopView:
+    """Return where a loop stands, and the delivery that its order asks for."""
     run = bound(run)
     runtime, course = run.spec.runtime, run.course or Course()
     terms = (None if runtime is None else runtime.loop) or LoopTerms()
     loop, state = course.loop or LoopCourse(), state_of(run)
+    asked = delivery is not None and delivery.state == "awaiting_approval"
+    if asked or (delivery is not None and delivery.state == "under_way"):
+        state = "delivering"
     standing = loop.standing
     best = None if standing is None else standing.findings
     return wire.LoopView(
@@ -88,7 +96,8 @@ def loop_view(run: Run, now: int) -> wire.LoopView:
         ref=None if runtime is None else runtime.ref,
         head_sha=course.head_sha,
         tree_sha=loop.tree_hash or None,
-        next_action=_NEXT.get(state),
+        delivery=loop_delivery_view(delivery),
+        next_action=_ASKED if asked else _NEXT.get(state),
         links=_links(run.run_id),
     )
 

@@ -7,11 +7,12 @@ from runwright.api.idempotency import HEADERS, idempotency_key
 from runwright.api.routing import Reply, Routes
 from runwright.api.runtime import addresses
 from runwright.api.runtime import loop_schemas as wire
-from runwright.api.runtime.following import standing
+from runwright.api.runtime.following import Stand, stand_of, standing
 from runwright.api.runtime.loop_views import accepted_view, loop_view, order_of
 from runwright.api.runtime.run_schemas import StatusQuery
 from runwright.domain.run import LOOP, Run
 from runwright.errors import NotFound
+from runwright.governance.loop_deliveries import Standing
 
 routes = Routes(tag="runtime")
 
@@ -53,17 +54,33 @@ async def start_omar_loop(call: Call, body: wire.LoopRequest) -> Reply[wire.Loop
     "/{loop_id}",
     scope="runs:read",
     headers={"If-None-Match": "The ETag of what the caller has."},
-    answer_headers={"ETag": "Changes with each event of the loop."},
+    answer_headers={"ETag": "Changes with each event of the loop, and of its delivery."},
     answers={304: "Nothing has happened since"},
     summary="Get where a remediation loop stands",
 )
 async def get_omar_loop(call: Call, loop_id: str, query: StatusQuery) -> Reply[wire.LoopView] | Reply[None]:
     """Return where a loop stands: what it tried, what it keeps, and why it ended.
 
-    With `wait` it answers when something has happened after `since_seq`, or so many seconds have passed. Who names an
+    With `wait` it answers when something has happened after `since_seq`, to its delivery once it has ended, or so many
+    seconds have passed. Who names an
     ETag and no `since_seq` waits for what comes after that.
     """
-    return await standing(call, query, lambda: _loop(call, loop_id), loop_view)
+
+    async def find() -> Stand[wire.LoopView]:
+        run = await _loop(call, loop_id)
+        reader = call.services.engine.reader(call.actor)
+        return _stand(run, await call.services.loop_deliveries.standing(reader, run))
+
+    return await standing(call, query, find)
+
+
+def _stand(run: Run, delivery: Standing | None) -> Stand[wire.LoopView]:
+    """Return how a loop stands: after its end, what its delivery does is told, too."""
+    own = stand_of(run, lambda run, now: loop_view(run, delivery, now))
+    if delivery is None or not run.terminal:
+        return own
+    tag = f"{own.tag}-{delivery.state}-{0 if delivery.run is None else delivery.run.seq}"
+    return own._replace(tag=tag, moves=delivery.state in ("under_way", "awaiting_approval"), by=delivery.run)
 
 
 async def _loop(call: Call, loop_id: str) -> Run:

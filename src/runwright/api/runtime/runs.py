@@ -10,9 +10,8 @@ from runwright.api.pages import Page
 from runwright.api.routing import Reply, Routes
 from runwright.api.runtime import addresses
 from runwright.api.runtime import run_schemas as wire
-from runwright.api.runtime.following import standing
+from runwright.api.runtime.following import Stand, stand_of, standing
 from runwright.api.runtime.run_views import order_of, run_view
-from runwright.domain.run import Run
 from runwright.domain.words import WORDS, matches, shows
 from runwright.engine.reader import Filter
 from runwright.errors import InvalidRequest, InvalidTransition
@@ -100,10 +99,10 @@ async def get_runtime_status(call: Call, run_id: str, query: wire.StatusQuery) -
     """
     reader = call.services.engine.reader(call.actor)
 
-    async def find() -> Run:
-        return (await reader.run(run_id)).run
+    async def find() -> Stand[wire.RuntimeRun]:
+        return stand_of((await reader.run(run_id)).run, run_view)
 
-    return await standing(call, query, find, run_view)
+    return await standing(call, query, find)
 
 
 @addresses.post(

@@ -36,8 +36,8 @@ class Loops:
         return self._transport.one(OmarLoop, "GET", f"{LOOPS}/{quote(loop_id, safe='')}", params=params)
 
     def wait(self, loop_id: str) -> OmarLoop:
-        """Return how a loop ended, once it has."""
+        """Return how a loop ended, once it has, and its delivery, if it asks for one, has ended or waits for people."""
         loop = self.get(loop_id)
-        while not loop.ended:
+        while not loop.settled:
             loop = self.get(loop_id, wait=WAIT_S)
         return loop
