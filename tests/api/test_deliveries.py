@@ -150,6 +150,29 @@ async def test_scenario_7_five_runs_in_one_call_each_have_their_own_result_and_a
         assert {path.name: path.read_text() for path in clone.glob("*.txt")} == files
 
 
+async def test_the_policy_of_the_base_says_who_must_allow_a_delivery_and_no_change_makes_that_easier(
+    server: Served, root: Path
+):
+    policy = "approvals: {push: {quorum: 2, ttl_seconds: 600}, open_pr: {roles: [admin]}}\n"
+    repo = bare(root, "quorum", **{".runwright/policy.yaml": policy})
+    run_id = await ran(server, repo, "echo 'approvals: {}' > .runwright/policy.yaml")
+    (asked,) = (await delivered(server, run_id, actions=ALL))["results"]
+    (shown,) = await ok(server.admin.get(f"/api/v1/runs/{asked['delivery_run_id']}/approvals"))
+    assert (shown["required"]["quorum"], shown["required"]["roles"]) == (2, ["admin"]), shown
+    await allow(server, asked, await member(server, "Ada", "admin"))
+    (still,) = (await delivered(server, run_id, actions=ALL))["results"]
+    assert (still["error"]["code"], git(repo, "for-each-ref", "refs/heads/omar")) == ("APPROVAL_MISSING", "")
+    await allow(server, still, await member(server, "Bob", "admin"))
+    assert codes(await delivered(server, run_id, actions=ALL)) == [None]
+    (alone,) = (await delivered(server, run_id, actions=["commit"]))["results"]
+    (shown,) = await ok(server.admin.get(f"/api/v1/runs/{alone['delivery_run_id']}/approvals"))
+    assert shown["required"]["quorum"] == 1, "of a commit the policy says nothing"
+
+    wrong = bare(root, "wrong", **{".runwright/policy.yaml": "approvals: {shove: {quorum: 2}}\n"})
+    (refused,) = (await delivered(server, await ran(server, wrong, "echo x > a.txt")))["results"]
+    assert (refused["error"]["code"], "shove" in refused["error"]["message"]) == ("TOOL_FAILED", True), refused
+
+
 async def test_a_call_that_nobody_could_carry_out_is_refused_whole(server: Served, root: Path):
     run_id = await ran(server, bare(root, "refused"), "echo x > a.txt")
     for body, code in (

@@ -45,6 +45,19 @@ async def test_a_fixer_repairs_what_it_can_and_the_model_what_is_left(workshop: 
     assert run.usage.cost_microusd > 0
 
 
+async def test_by_owner_each_iteration_repairs_what_belongs_to_the_same_people(workshop: Workshop):
+    bad = "a = 1  # BAD-P2 MEND\n"
+    codeowners = {"__github/CODEOWNERS": "*.py @core\n/web/ @web\nno rule here\n"}
+    repo = workshop.made(app__py=bad, lib__py=bad, **{"web/a__py": bad, "web/b__py": bad}, **codeowners)
+    run = await workshop.until(await workshop.order(repo, strategy=Strategy(("deterministic",), batch="by_owner")))
+    loop = await workshop.checked(run)
+    assert (loop.exit_reason, outcomes(loop)) == ("clean", [("mender", "kept")] * 2)
+    assert [(each.owners, len(each.targeted)) for each in loop.iterations] == [(("@core",), 2), (("@web",), 2)]
+    assert "line 3 of CODEOWNERS is no rule" in str(
+        await workshop.world.data_of(run.run_id, "output.narrative", "text")
+    )
+
+
 async def test_how_loops_ended_and_whose_patches_were_kept_is_counted(workshop: Workshop):
     tallies = CourseTallies()
     models = await workshop.model("tries", IDLE, MENDS)

@@ -21,7 +21,7 @@ class LoopStrategy(TypedDict, total=False):
     """Who makes patches, and how large one may be."""
 
     patchers: Sequence[Literal["deterministic", "llm"]]
-    batch: Literal["one_finding", "by_file"]
+    batch: Literal["one_finding", "by_file", "by_owner"]
     max_files_per_patch: int
     max_diff_lines: int
     llm_failure_policy: Literal["block", "deterministic_only", "warn", "ignore"]

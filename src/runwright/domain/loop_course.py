@@ -59,6 +59,7 @@ class OpenIteration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     patcher: str
     batch: str
     targeted: tuple[str, ...]
+    owners: tuple[str, ...] = ()
     patch: e.PatchFacts | None = None
     refused: tuple[str, ...] = ()
     checkpoint_id: str | None = None
@@ -76,6 +77,7 @@ class Iteration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     outcome: e.Outcome
     why: str
     tree_hash: str
+    owners: tuple[str, ...] = ()
     gates: dict[str, str] = {}
     patch: e.PatchFacts | None = None
     refused: tuple[str, ...] = ()

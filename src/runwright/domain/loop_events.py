@@ -73,14 +73,18 @@ class FixerPassed(msgspec.Struct, frozen=True, kw_only=True):
     findings: int
 
 
-class IterationStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """`iteration.started`: the loop tries to repair these findings (or gates) of this tree, by this patcher."""
+class IterationStarted(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`iteration.started`: the loop tries to repair these findings (or gates) of this tree, by this patcher.
+
+    `owners`: whose files they are, where batches are made by owner.
+    """
 
     n: int
     patcher: str
     batch: str
     targeted: tuple[str, ...]
     tree_hash: str
+    owners: tuple[str, ...] = ()
 
 
 class PatchProposed(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,7 +69,9 @@ def _passed(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
 
 def _iterates(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
     told = _read(data, e.IterationStarted)
-    opened = OpenIteration(n=told.n, at=at, patcher=told.patcher, batch=told.batch, targeted=told.targeted)
+    opened = OpenIteration(
+        n=told.n, at=at, patcher=told.patcher, batch=told.batch, targeted=told.targeted, owners=told.owners
+    )
     return _looked(replace(loop, open=opened, count=told.n))
 
 
@@ -117,6 +119,7 @@ def _ended(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
         ended_at=at,
         patcher=was.patcher,
         targeted=was.targeted,
+        owners=was.owners,
         outcome=told.outcome,
         why=told.why,
         tree_hash=told.tree_hash,
@@ -151,6 +154,7 @@ def broken_off(loop: LoopCourse, stop: Stop, at: int) -> LoopCourse:
             ended_at=at,
             patcher=was.patcher,
             targeted=was.targeted,
+            owners=was.owners,
             outcome="blocked",
             why="the loop ended",
             tree_hash=loop.tree_hash,

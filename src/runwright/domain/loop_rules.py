@@ -13,8 +13,11 @@ import msgspec
 from runwright.domain.baseline import Baseline, compare
 from runwright.domain.finding import Finding
 from runwright.domain.loop_terms import LoopTerms
+from runwright.domain.owners import Owners
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.suppressions import Suppressions
+
+VOID_TOLD = 5
 
 
 class LoopRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +26,7 @@ class LoopRules(msgspec.Struct, frozen=True, kw_only=True):
     policy: PolicyFile = msgspec.field(default_factory=PolicyFile)
     suppressions: Suppressions = Suppressions()
     baseline: Baseline | None = None
+    owners: Owners = Owners()
 
     def denies(self, finding: Finding) -> bool:
         """Tell whether the policy lets a finding count at all; others are told of, and nothing more.
@@ -53,5 +57,6 @@ class LoopRules(msgspec.Struct, frozen=True, kw_only=True):
         known = len(denied) - hidden - len(self.against(denied, terms))
         said = [f"{hidden} findings are suppressed"] if hidden else []
         said += [f"{known} are known by the baseline"] if known else []
+        said += [f"line {line} of CODEOWNERS is no rule: {why}" for line, why in self.owners.void[:VOID_TOLD]]
         said += [f"the suppression of {each.about} is none: {why}" for each, why in self.suppressions.void]
         return "; ".join(said) or None

@@ -21,7 +21,7 @@ GATES_MAX = 20
 DETERMINISTIC, LLM = "deterministic", "llm"
 
 PatcherKind = Literal["deterministic", "llm"]
-Batch = Literal["one_finding", "by_file"]
+Batch = Literal["one_finding", "by_file", "by_owner"]
 LlmFailurePolicy = Literal["block", "deterministic_only", "warn", "ignore"]
 SEVERITIES: tuple[Severity, ...] = ("P0", "P1", "P2", "P3")
 HARM: tuple[Severity, ...] = ("P0", "P1", "P2")
@@ -70,7 +70,8 @@ class Targets(_Struct, frozen=True):
 class Strategy(_Struct, frozen=True):
     """Who makes patches, in this order: first deterministic fixers, then a model; and how large a patch may be.
 
-    `batch` is what one patch of the model is to repair; a fixer is given as many files as a patch may change.
+    `batch` is what one patch of the model is to repair; a fixer is given as many files as a patch may change, by_owner
+    those of one owner. Who owns what is said by the CODEOWNERS of the base; what nobody owns goes by directory.
     `llm_failure_policy`: what becomes of the loop when no model answers.
     """
 

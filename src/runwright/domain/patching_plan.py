@@ -1,7 +1,8 @@
 """Which findings a loop repairs next, and by whom: the same for the same tree, whoever asks.
 
 Fixers come first, each with the gravest findings of as many files as one patch may change; what they came to nothing
-with is given to them in smaller parts. A model follows, with one batch after the other.
+with is given to them in smaller parts. A model follows, with one batch after the other. By owner, both are given
+what belongs to the same people: so who reviews a patch reviews what is theirs.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
+from msgspec.structs import replace
 
 from runwright.domain.finding import Finding, rank
 from runwright.domain.loop_course import tried_as
 from runwright.domain.loop_terms import DETERMINISTIC, LLM, LoopTerms
+from runwright.domain.owners import Owners
 
 GATE = "gate:"
 """What a batch names a red gate by, among fingerprints."""
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Findings to be repaired together; or, without any, red gates by their ids."""
+    """Findings to be repaired together; or, without any, red gates by their ids. `owners`: whose files they all are."""
 
     findings: tuple[Finding, ...] = ()
     gates: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
 
     @property
     def targeted(self) -> tuple[str, ...]:
@@ -56,6 +60,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     fixers: tuple[str, ...] = ()
     model: bool = False
     findings: tuple[Finding, ...] = ()
+    owners: Owners = Owners()
     red: tuple[str, ...] = ()
     out_of_scope: int = 0
 
@@ -64,13 +69,13 @@ def plan(bench: Bench, tried: Mapping[str, int], terms: LoopTerms) -> Attempt | 
     """Return what is tried next; None when nothing is left that could help."""
     if DETERMINISTIC in terms.strategy.patchers:
         for fixer in bench.fixers:
-            for batch in _of_fixers(bench.findings, terms):
+            for batch in _of_fixers(bench, terms):
                 found = _untried(fixer, batch, tried)
                 if found is not None:
                     return Attempt(fixer, found)
     if not bench.model or LLM not in terms.strategy.patchers:
         return None
-    batches = [*_of_model(bench.findings, terms), *([Batch(gates=bench.red)] if bench.red else [])]
+    batches = [*_of_model(bench, terms), *([Batch(gates=bench.red)] if bench.red else [])]
     if not batches:
         return None
     return Attempt(LLM, min(batches, key=lambda batch: tried.get(tried_as(LLM, batch.key), 0)))
@@ -84,22 +89,41 @@ def _untried(fixer: str, batch: Batch, tried: Mapping[str, int]) -> Batch | None
     if times == 0 or len(batch.findings) == 1:
         return None
     parts = _by_file(batch.findings) if len(batch.files) > 1 else [Batch((each,)) for each in batch.findings]
+    parts = [replace(part, owners=batch.owners) for part in parts]
     return next((found for part in parts if (found := _untried(fixer, part, tried)) is not None), None)
 
 
-def _of_fixers(findings: Sequence[Finding], terms: LoopTerms) -> list[Batch]:
-    if terms.strategy.batch == "one_finding":
-        return _of_model(findings, terms)
-    files = _by_file(findings)
+def _of_fixers(bench: Bench, terms: LoopTerms) -> list[Batch]:
+    if terms.strategy.batch != "by_file":
+        return _of_model(bench, terms)
+    return _chunks(_by_file(bench.findings), terms)
+
+
+def _of_model(bench: Bench, terms: LoopTerms) -> list[Batch]:
+    match terms.strategy.batch:
+        case "one_finding":
+            return [Batch((each,)) for each in sorted(bench.findings, key=rank)]
+        case "by_owner":
+            return _by_owner(bench, terms)
+        case _:
+            return _by_file(bench.findings)
+
+
+def _by_owner(bench: Bench, terms: LoopTerms) -> list[Batch]:
+    """Return the findings of each owner, that with the gravest first; of what nobody owns, those of one directory."""
+    groups: dict[tuple[tuple[str, ...], str], list[Batch]] = {}
+    for part in _by_file(bench.findings):
+        (file,) = part.files
+        owners = bench.owners.of(file)
+        groups.setdefault((owners, "" if owners else file.rpartition("/")[0]), []).append(part)
+    return [replace(batch, owners=owners) for (owners, _), files in groups.items() for batch in _chunks(files, terms)]
+
+
+def _chunks(files: Sequence[Batch], terms: LoopTerms) -> list[Batch]:
+    """Return the findings of as many files together as one patch may change."""
     most = terms.strategy.max_files_per_patch
     chunks = [files[at : at + most] for at in range(0, len(files), most)]
     return [Batch(tuple(each for part in chunk for each in part.findings)) for chunk in chunks]
-
-
-def _of_model(findings: Sequence[Finding], terms: LoopTerms) -> list[Batch]:
-    if terms.strategy.batch == "one_finding":
-        return [Batch((each,)) for each in sorted(findings, key=rank)]
-    return _by_file(findings)
 
 
 def _by_file(findings: Iterable[Finding]) -> list[Batch]:

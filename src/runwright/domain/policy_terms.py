@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -160,6 +161,27 @@ class ApprovalRules(Part, frozen=True):
     roles: Roles | None = None
     exclude_actors: Excluded = ()
     ttl_seconds: TtlSeconds | None = None
+
+
+def together(rules: Iterable[ApprovalRules]) -> ApprovalRules:
+    """Return what it takes that people allow several things at once: of each the strictest.
+
+    Raises `ValueError` where no role may allow all of them.
+    """
+    found = ApprovalRules()
+    for each in rules:
+        named = [roles for roles in (found.roles, each.roles) if roles is not None]
+        shared = tuple(role for role in named[0] if all(role in roles for roles in named)) if named else None
+        if shared == ():
+            raise ValueError("no role may allow all of it")
+        times = [ttl for ttl in (found.ttl_seconds, each.ttl_seconds) if ttl is not None]
+        found = ApprovalRules(
+            quorum=max(found.quorum, each.quorum),
+            roles=shared,
+            exclude_actors=tuple(dict.fromkeys((*found.exclude_actors, *each.exclude_actors))),
+            ttl_seconds=min(times, default=None),
+        )
+    return found
 
 
 class Budgets(Part, frozen=True):

@@ -112,7 +112,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
 class IterationView(msgspec.Struct, frozen=True, kw_only=True):
     """One iteration: `kept`, `reverted`, `no_change` or `blocked` (with the guards that refused), and why; null: it is
-    under way.
+    under way. `owners`: whose files it is about, by_owner.
     """  # fmt: skip
 
     n: int
@@ -120,6 +120,7 @@ class IterationView(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str | None
     patcher: str
     targeted: list[str]
+    owners: list[str]
     patch: PatchSummary | None
     verify: Verified
     outcome: str | None

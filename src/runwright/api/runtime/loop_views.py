@@ -145,6 +145,7 @@ def _iteration(each: Iteration | OpenIteration, loop: LoopCourse) -> wire.Iterat
         ended_at=None if done is None else instants.text(done.ended_at),
         patcher=each.patcher,
         targeted=list(each.targeted),
+        owners=list(each.owners),
         patch=_patch(each.patch),
         verify=wire.Verified(
             gates={gate.gate_id: gate.status for gate in loop.seen} if done is None else done.gates,

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from runwright.domain.approval import ApprovalRequest, digest_of
+from runwright.domain.approval import DECIDERS, ApprovalRequest, digest_of
 from runwright.domain.commit_plan import NOWHERE, Change, Lies, NothingNew, Onto, Planned, planned
 from runwright.domain.delivery_terms import DeliveryTerms
 from runwright.domain.git_objects import Conflict
+from runwright.domain.policy_terms import ApprovalRules
 from runwright.domain.runtime_terms import RuntimeTerms
+from runwright.executors.delivery.allowing import rules_of
 from runwright.forges.port import Refused
 from runwright.sandbox import beneath
 from runwright.sandbox.checkout import Base, Repositories
@@ -34,10 +36,11 @@ FILE_MAX, LINES_MAX = 262_144, 2_000
 
 
 class Built(NamedTuple):
-    """A commit, and its diff as far as it is shown."""
+    """A commit, its diff as far as it is shown, and what it takes that people allow it."""
 
     plan: Planned
     diff: str
+    rules: ApprovalRules = ApprovalRules()
 
 
 async def build(
@@ -92,7 +95,7 @@ def _built(delivery: DeliveryTerms, files: list[Lies], base: Base | None, place:
         raise Refused("TOOL_FAILED", message, retryable=False)
     onto = NOWHERE if base is None else Onto(base.leaves, base.kept, base.root)
     plan = planned(delivery, onto, files)
-    return Built(plan, "".join(_diff(plan, place)))
+    return Built(plan, "".join(_diff(plan, place)), rules_of(delivery, place))
 
 
 def _diff(plan: Planned, place: Path | None) -> Iterator[str]:
@@ -158,7 +161,7 @@ def _before(change: Change, place: Path | None) -> bytes:
 
 def asks(terms: RuntimeTerms, built: Built, ttl_s: int) -> ApprovalRequest:
     """Return what people are asked: to allow this commit, and what is done with it."""
-    delivery, plan = terms.delivery, built.plan
+    delivery, plan, rules = terms.delivery, built.plan, built.rules
     assert delivery is not None
     subject: dict[str, Any] = {
         "kind": "diff",
@@ -183,7 +186,10 @@ def asks(terms: RuntimeTerms, built: Built, ttl_s: int) -> ApprovalRequest:
         subject_sha256=digest_of(subject),
         subject=_seen(subject, built.diff),
         risk="medium" if last == "commit" else "high",
-        ttl_s=ttl_s,
+        quorum=rules.quorum,
+        roles=rules.roles or DECIDERS,
+        exclude_actors=rules.exclude_actors,
+        ttl_s=min(ttl_s, rules.ttl_seconds or ttl_s),
         evidence_refs=(delivery.run_id,),
     )
 

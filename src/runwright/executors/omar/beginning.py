@@ -10,6 +10,7 @@ from typing import Any
 from runwright.agents.notes import LAST, Kept, Note
 from runwright.agents.tools.workspace import RunWorkspace
 from runwright.domain import baseline as b
+from runwright.domain import owners as o
 from runwright.domain import runtime_events as r
 from runwright.domain import suppressions as s
 from runwright.domain.instants import EPOCH
@@ -96,7 +97,14 @@ def written_of(files: Beneath) -> dict[str, Any]:
     """Return the texts of the base that say what counts: policy, suppressions, baseline. Raises `PolicyInvalid`."""
     texts = ((name, _text(files, name)) for name in FILES)
     name, text = next((each for each in texts if each[1] is not None), ("", ""))
-    return {"name": name, "text": text, "suppressions": _text(files, s.FILE), "baseline": _text(files, b.FILE)}
+    owners = next((said for path in o.FILES if (said := _text(files, path)) is not None), None)
+    return {
+        "name": name,
+        "text": text,
+        "suppressions": _text(files, s.FILE),
+        "baseline": _text(files, b.FILE),
+        "owners": owners,
+    }
 
 
 def rules_of(written: Mapping[str, Any]) -> LoopRules:
@@ -107,6 +115,7 @@ def rules_of(written: Mapping[str, Any]) -> LoopRules:
         policy=read_policy(written["text"].encode(), name) if name else PolicyFile(),
         suppressions=s.Suppressions() if hidden is None else s.read_suppressions(hidden.encode(), at),
         baseline=None if known is None else b.read_baseline(known.encode()),
+        owners=o.read_owners(written.get("owners") or ""),
     )
 
 

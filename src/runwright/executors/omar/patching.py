@@ -52,7 +52,12 @@ def begun(n: int, attempt: Attempt, tree_hash: str) -> Note:
     """Return `iteration.started`."""
     batch = attempt.batch
     data = e.IterationStarted(
-        n=n, patcher=attempt.patcher, batch=batch.key, targeted=batch.targeted, tree_hash=tree_hash
+        n=n,
+        patcher=attempt.patcher,
+        batch=batch.key,
+        targeted=batch.targeted,
+        tree_hash=tree_hash,
+        owners=batch.owners,
     )
     return Note("iteration.started", data)
 

@@ -138,6 +138,7 @@ class Remedy:
             fixers=tuple(fixer.name for fixer in self._means.fixers),
             model=able and not alone,
             findings=allowed,
+            owners=self._rules.owners,
             red=tuple(gate.id for gate in terms.required if not is_green(loop.gates, gate.id, terms)),
             out_of_scope=len(wanted) - len(allowed),
         )
