@@ -6,7 +6,6 @@ The log names all of it and holds none of it: who may read a run reads no prompt
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -49,10 +48,10 @@ class KeptValues:
             seen = await reader.value(record, kind, digest)
             if seen is not None:
                 return KeptValue(kind=kind, value=seen.value, truncated=False, created_at=seen.created_at)
-        last = await reader.exact_value(record, SNAPSHOT, LAST, noted(digest))
+        last = await reader.exact_bytes(record, SNAPSHOT, LAST, noted(digest))
         if last is None:
             raise NotFound("value", digest)
-        archive, room = base64.b64decode(last.value), self._bounds.output_max_bytes
-        held = await asyncio.to_thread(contents, archive, self._bounds.tree, room)
+        room = self._bounds.output_max_bytes
+        held = await asyncio.to_thread(contents, last.value, self._bounds.tree, room)
         files = self._values.shown(record.run.spec.project_id, msgspec.to_builtins(held.files))
         return KeptValue(kind="snapshot", value={"files": files}, truncated=not held.whole, created_at=last.created_at)

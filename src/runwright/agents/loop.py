@@ -6,7 +6,6 @@ Nothing is known but by the log. Whoever takes the run after a lost worker does 
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -302,8 +301,7 @@ class AgentLoop:
         return self._means.runner(self._workspace)
 
     async def _load(self) -> bytes:
-        kept = await self._attempt.stored(notes.SNAPSHOT, look=True)
-        return base64.b64decode(kept[notes.LAST])
+        return await self._attempt.stored_bytes(notes.SNAPSHOT, notes.LAST)
 
     async def begin(self, calls: Sequence[Ready]) -> None:
         """Write down that calls begin, before they do."""

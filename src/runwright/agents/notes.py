@@ -12,6 +12,7 @@ import msgspec
 from runwright.agents.tools.port import Fault
 from runwright.agents.tools.preview import rendered, shown
 from runwright.agents.tools.runner import Made
+from runwright.agents.tools.workspace import Snapshot
 from runwright.domain import agent_events as a
 from runwright.domain import next_step as n
 from runwright.domain.agent_terms import AgentTerms
@@ -20,7 +21,6 @@ from runwright.domain.model_call import ModelCall, ToolCall, Usage
 from runwright.domain.price import cost
 from runwright.domain.redaction import Redactor
 from runwright.domain.tools import Ready
-from runwright.domain.workspace import WorkspaceSnapshot
 from runwright.sandbox.command import LEFT_OUT
 
 PROMPT, OUTPUT, SNAPSHOT = "prompt", "tool_output", "snapshot"
@@ -63,6 +63,11 @@ def prompt_of(call: ModelCall, redactor: Redactor) -> list[Kept]:
 def noted(archive_sha256: str) -> dict[str, Any]:
     """Return what is noted beside a snapshot, by which it is found: only the last one is kept."""
     return {"archive_sha256": archive_sha256}
+
+
+def kept_of(snapshot: Snapshot | None) -> list[Kept]:
+    """Return what is kept of a workspace beside the event that tells of it."""
+    return [] if snapshot is None else [Kept(SNAPSHOT, LAST, snapshot.archive, noted(snapshot.told.archive_sha256))]
 
 
 def requested(step: n.CallModel, llm_call_id: str, prompt: Sequence[Kept]) -> Note:
@@ -157,15 +162,7 @@ def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, lis
         digest = sha256(short.artifact).hexdigest()
         kept.append(Kept(OUTPUT, digest, rendered(clean)))
     output = clean if digest is None else short.text
-    snapshot = None
-    if made.snapshot is not None:
-        snapshot = WorkspaceSnapshot(
-            archive_sha256=sha256(made.snapshot.archive).hexdigest(),
-            tree_hash=made.snapshot.tree_hash,
-            files=made.snapshot.files,
-            bytes=made.snapshot.bytes,
-        )
-        kept.append(Kept(SNAPSHOT, LAST, made.snapshot.archive, noted(snapshot.archive_sha256)))
+    kept += kept_of(made.snapshot)
     error = None
     if fault is not None:
         error = {"code": fault.code, "message": redactor.text(fault.message), "said": output}
@@ -177,7 +174,7 @@ def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, lis
         duration_ms=made.duration_ms,
         truncated=made.result.truncated or digest is not None,
         artifact=digest,
-        snapshot=snapshot,
+        snapshot=None if made.snapshot is None else made.snapshot.told,
     )
     return Note("tool.result", data), kept
 

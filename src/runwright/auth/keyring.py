@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from runwright.auth.sealing_key import SealingKey
 from runwright.auth.secret_files import KEY_BYTES, MASTER_KEY, make_master_key, parse_master_key, read_master_key
 from runwright.errors import StoreError
 from runwright.store.base import Store, Transaction
@@ -34,9 +34,9 @@ class Keys:
     """The unwrapped keys of this process; a `Sealer` with the key of each project."""
 
     def __init__(self, master: bytes) -> None:
-        self._wrapping = AESGCM(hmac.digest(master, b"runwright wrapping key", "sha256"))
+        self._wrapping = SealingKey(hmac.digest(master, b"runwright wrapping key", "sha256"))
         self._fingerprint = hmac.digest(master, b"runwright fingerprint", "sha256")
-        self._projects: dict[str, AESGCM] = {}
+        self._projects: dict[str, SealingKey] = {}
         self.pepper = b""
         self.run_token_key = b""
 
@@ -51,13 +51,13 @@ class Keys:
     def seal(self, project_id: str, data: bytes, context: str) -> bytes:
         """Return `data` encrypted with the project's key and bound to the project and the context."""
         nonce = _random(_NONCE)
-        return VERSION + nonce + self._key(project_id).encrypt(nonce, data, f"{project_id}/{context}".encode())
+        return self._key(project_id).encrypt(VERSION, nonce, data, f"{project_id}/{context}".encode())
 
     def open(self, project_id: str, sealed: bytes, context: str) -> bytes:
         """Return what was sealed for this project and context. Raises `StoreError` for anything else."""
         return _decrypt(self._key(project_id), sealed, f"{project_id}/{context}")
 
-    def _key(self, project_id: str) -> AESGCM:
+    def _key(self, project_id: str) -> SealingKey:
         try:
             return self._projects[project_id]
         except KeyError:
@@ -75,7 +75,7 @@ class Keys:
         self.pepper = self._unwrap(PEPPER, entries[PEPPER])
         self.run_token_key = self._unwrap(RUN_TOKENS, entries[RUN_TOKENS])
         self._projects = {
-            name.removeprefix("project:"): AESGCM(self._unwrap(name, wrapped))
+            name.removeprefix("project:"): SealingKey(self._unwrap(name, wrapped))
             for name, wrapped in entries.items()
             if name.startswith("project:")
         }
@@ -83,7 +83,7 @@ class Keys:
     def wrap(self, name: str, key: bytes) -> bytes:
         """Return a key wrapped with the master key, as the keyring keeps it under a name."""
         nonce = _random(_NONCE)
-        return VERSION + nonce + self._wrapping.encrypt(nonce, key, _wrapped(name).encode())
+        return self._wrapping.encrypt(VERSION, nonce, key, _wrapped(name).encode())
 
     def unwrap(self, name: str, wrapped: bytes) -> bytes:
         """Return a key that was wrapped under this name. Raises `StoreError` for anything else."""
@@ -150,7 +150,7 @@ class Keyring(Keys):
         if not found:
             await self._store.write(lambda tx: self.mint(tx, project_id))
             found = await self._store.fetch(KEYRING_ENTRY, name=name)
-        self._projects[project_id] = AESGCM(self._unwrap(name, found[0][0]))
+        self._projects[project_id] = SealingKey(self._unwrap(name, found[0][0]))
 
     async def _mint(self, tx: Transaction, name: str) -> None:
         await tx.fetch(LOCK_KEYRING)  # or two servers would each make a key of this name
@@ -168,11 +168,11 @@ def _wrapped(name: str) -> str:
     return f"keyring/{name}"
 
 
-def _decrypt(key: AESGCM, sealed: bytes, context: str) -> bytes:
+def _decrypt(key: SealingKey, sealed: bytes, context: str) -> bytes:
     if len(sealed) < _LEAST or sealed[:1] != VERSION:
         raise _not_sealed(context)
     try:
-        return key.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], context.encode())
+        return key.decrypt(sealed[1 : 1 + _NONCE], memoryview(sealed)[1 + _NONCE :], context.encode())
     except InvalidTag:
         raise _not_sealed(context) from None
 

@@ -28,7 +28,7 @@ from runwright.engine.reach import Reach
 from runwright.engine.requests import Spawn
 from runwright.engine.schema import JobSchemas, require_valid
 from runwright.engine.values import Values, encode
-from runwright.errors import Error, Internal, Overtaken, StoreError, StoreUnavailable
+from runwright.errors import Error, Internal, NotFound, Overtaken, StoreError, StoreUnavailable
 from runwright.store.base import Store
 from runwright.telemetry import report
 
@@ -247,6 +247,14 @@ class Attempt:
         if kind == "checkpoint" and found:
             found = [max(found, key=lambda value: int(value.key))]
         return {value.key: await self._values.unpack(spec.project_id, value) for value in found}
+
+    async def stored_bytes(self, kind: str, key: str) -> bytes:
+        """Return bytes that the run has kept. Raises `NotFound`."""
+        spec = self.run.spec
+        for value in await self._store.values(spec.run_id, kind):
+            if value.key == key:
+                return await self._values.unpack_bytes(spec.project_id, value)
+        raise NotFound("value", key)
 
     def completed(self, result: Any) -> o.Completed:
         """Return the outcome of finished work; a result that is no JSON object is wrapped as `{"value": …}`."""

@@ -249,12 +249,12 @@ class Reader:
         stored = await self._stored(record, kind, key)
         return None if stored is None else await self._seen(record.run.spec.project_id, stored)
 
-    async def exact_value(self, record: Record, kind: str, key: str, note: Any) -> Seen | None:
-        """Return one value of a kind that has this note, as it was kept: redact what you show of it. Raises `Gone`."""
+    async def exact_bytes(self, record: Record, kind: str, key: str, note: Any) -> Seen | None:
+        """Return bytes of a kind that have this note, as they were: redact what you show of them. Raises `Gone`."""
         stored = await self._stored(record, kind, key)
         if stored is None or stored.note is None or msgspec.json.decode(stored.note) != note:
             return None
-        value = await self._values.unpack(record.run.spec.project_id, stored)
+        value = await self._values.unpack_bytes(record.run.spec.project_id, stored)
         return Seen(stored.key, value, note, stored.created_at)
 
     async def _stored(self, record: Record, kind: str, key: str) -> StoredValue | None:

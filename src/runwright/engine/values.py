@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
@@ -15,6 +16,7 @@ from runwright.domain.redaction import RedactedText, shorten
 from runwright.domain.run import Run, Spec, ValueRef
 from runwright.domain.secrets import Provision
 from runwright.domain.signal import Signal
+from runwright.engine.large import LARGE_BYTES, apart, bytes_of, text_of
 from runwright.engine.vault import Vault
 from runwright.errors import InvalidRequest, TooLarge
 from runwright.store.base import StoredValue
@@ -84,14 +86,14 @@ class Values:
         """Return the secrets and variables that an attempt of a run is given. Raises `NotFound`."""
         return await self._vault.provisions.of(run)
 
-    def ref(self, project_id: str, encoded: bytes) -> ValueRef:
-        """Return what a record says of a value: digest, size, redacted preview."""
+    def ref(self, project_id: str, encoded: bytes, digest: str | None = None) -> ValueRef:
+        """Return what a record says of a value: digest, which may be known already, size, redacted preview."""
         if encoded == _EMPTY:
             return _EMPTY_REF
         seen = self._vault.redactors.of(project_id).text(
             encoded[: PREVIEW_CHARS + _LOOK_AHEAD].decode("utf-8", "ignore")
         )
-        return ValueRef(sha256(encoded).hexdigest(), len(encoded), shorten(seen, PREVIEW_CHARS))
+        return ValueRef(digest or sha256(encoded).hexdigest(), len(encoded), shorten(seen, PREVIEW_CHARS))
 
     def seal(self, project_id: str, run_id: str, name: str, encoded: bytes) -> bytes:
         """Return a value of the run's own row (`payload`, `result`) sealed. Raises `TooLarge`."""
@@ -148,23 +150,36 @@ class Values:
 
         Raises `TooLarge` for a value of the run's state that is none of the small things it is for.
         """
-        encoded = encode(value)
+        large = isinstance(value, bytes) and len(value) > LARGE_BYTES
+        encoded = await asyncio.to_thread(text_of, value) if large else encode(value)
         if kind == "state" and len(encoded) > self._state_max_bytes:
             most = f"at most {self._state_max_bytes} are kept (RUNWRIGHT_STATE_VALUE_MAX_BYTES)"
             raise TooLarge(f"the value of the state {key[:64]!r} has {len(encoded)} bytes, {most}")
-        sealed: bytes | None = self._sealer.seal(project_id, encoded, f"{run_id}/{kind}/{key}")
-        artifact = None
-        if len(encoded) > self._inline_max_bytes and sealed is not None:
-            artifact, sealed = await self._artifacts.put(sealed), None
-        packed = Value(kind, key, sealed, artifact, None if note is None else encode(note))
-        return packed, self.ref(project_id, encoded)
+        within, size = f"{run_id}/{kind}/{key}", len(encoded)
+        sealed = await apart(size, lambda: self._sealer.seal(project_id, encoded, within))
+        told = None if note is None else encode(note)
+        if size > self._inline_max_bytes:
+            packed = Value(kind, key, None, await self._artifacts.put(sealed), told)
+        else:
+            packed = Value(kind, key, sealed, None, told)
+        digest = await apart(size, lambda: sha256(encoded).hexdigest())
+        return packed, self.ref(project_id, encoded, digest)
 
     async def unpack(self, project_id: str, stored: StoredValue) -> Any:
-        """Return a stored value as it was."""
+        """Return a stored value as it was; bytes are a text in base64."""
+        encoded = await self._opened(project_id, stored)
+        return None if encoded is None else msgspec.json.decode(encoded)
+
+    async def unpack_bytes(self, project_id: str, stored: StoredValue) -> bytes:
+        """Return stored bytes as they were."""
+        encoded = await self._opened(project_id, stored)
+        return b"" if encoded is None else await apart(len(encoded), lambda: bytes_of(encoded))
+
+    async def _opened(self, project_id: str, stored: StoredValue) -> bytes | None:
         sealed = stored.sealed
         if sealed is None and stored.artifact is not None:
             sealed = await self._artifacts.get(stored.artifact)
         if sealed is None:
             return None
-        context = f"{stored.run_id}/{stored.kind}/{stored.key}"
-        return msgspec.json.decode(self._sealer.open(project_id, sealed, context))
+        there, within = sealed, f"{stored.run_id}/{stored.kind}/{stored.key}"
+        return await apart(len(there), lambda: self._sealer.open(project_id, there, within))

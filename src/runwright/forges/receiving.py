@@ -6,6 +6,7 @@ are not there are made, all or none; what the other side says of each is read.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from runwright.domain.git_objects import Format, pack, zero
@@ -46,7 +47,7 @@ class SmartRepository:
         asked = f"report-status side-band-64k atomic object-format={format} agent={USER_AGENT.replace('/', '-')}"
         lines = [f"{zero(format)} {update.oid} {update.name}".encode() for update in updates]
         lines[0] += b"\0 " + asked.encode()
-        body = b"".join(packet(line) for line in lines) + b"0000" + pack(objects, format)
+        body = b"".join(packet(line) for line in lines) + b"0000" + await asyncio.to_thread(pack, objects, format)
         headers = {**self._headers, "Content-Type": _SENT, "Accept": _RESULT}
         answer = await self._wire.ask("POST", f"{self._url}/git-receive-pack", headers, body)
         if answer.status != 200:

@@ -47,9 +47,7 @@ class FileArtifacts:
         """Store the bytes durably and return their digest (hex). Raises `TooLarge`."""
         if len(data) > self._max_bytes:
             raise TooLarge(f"an artifact may have {self._max_bytes} bytes, this one has {len(data)}")
-        digest = hashlib.sha256(data).hexdigest()
-        await asyncio.to_thread(self._write, digest, data)
-        return digest
+        return await asyncio.to_thread(self._write, data)
 
     async def receive(self, parts: AsyncIterator[bytes]) -> tuple[str, int]:
         """Store bytes as they come and return digest and size; whatever ends early leaves nothing. Raises `TooLarge`.
@@ -77,8 +75,8 @@ class FileArtifacts:
         """Return the bytes. Raises `NotFound`, and `StoreError` when they are not what the digest says."""
         path = self._path(digest)
         with _read(digest):
-            data = await asyncio.to_thread(path.read_bytes)
-        if hashlib.sha256(data).hexdigest() != digest:
+            data, found = await asyncio.to_thread(_hashed, path)
+        if found != digest:
             raise StoreError(f"the artifact {digest} was changed on disk; restore it from a backup")
         return data
 
@@ -125,7 +123,8 @@ class FileArtifacts:
             raise NotFound("artifact", digest)
         return self._directory / digest[:2] / digest[2:]
 
-    def _write(self, digest: str, data: bytes) -> None:
+    def _write(self, data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
         if not self._touched(digest):
             incoming = _Incoming(self._directory / INCOMING)
             try:
@@ -133,6 +132,7 @@ class FileArtifacts:
                 self._place(incoming)
             finally:
                 incoming.drop()
+        return digest
 
     def _touched(self, digest: str) -> bool:
         """Set the time of a file anew; tell whether there is one, durably."""
@@ -189,6 +189,11 @@ class FileArtifacts:
                     else:
                         path.unlink()
         return found
+
+
+def _hashed(path: Path) -> tuple[bytes, str]:
+    data = path.read_bytes()
+    return data, hashlib.sha256(data).hexdigest()
 
 
 class _Incoming:

@@ -79,7 +79,7 @@ class BucketArtifacts:
         """Store the bytes durably and return their digest (hex). Raises `TooLarge`."""
         if len(data) > self._max_bytes:
             raise TooLarge(f"an artifact may have {self._max_bytes} bytes, this one has {len(data)}")
-        digest = hashlib.sha256(data).hexdigest()
+        digest = await asyncio.to_thread(_digest, data)
         await self._write(digest, data, len(data))
         return digest
 
@@ -111,7 +111,7 @@ class BucketArtifacts:
             return bytes(await found.bytes_async())
 
         data = await self._there(digest, whole)
-        if hashlib.sha256(data).hexdigest() != digest:
+        if await asyncio.to_thread(_digest, data) != digest:
             raise self._other(digest)
         return data
 
@@ -324,3 +324,7 @@ def _kept(file: IO[bytes], part: bytes) -> None:
         file.write(part)
     except OSError as broken:
         raise StoreUnavailable(f"the artifact cannot be kept for a moment: {broken.strerror}") from broken
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -27,7 +27,7 @@ async def test_a_call_that_changes_the_tree_leaves_a_snapshot_and_one_that_does_
     first, second, third = bench.journal.snapshots
     assert first.tree_hash == third.tree_hash != second.tree_hash
     assert first.archive == third.archive
-    assert (first.files, first.bytes) == (1, 2)
+    assert (first.told.files, first.told.bytes) == (1, 2)
 
 
 async def test_a_call_that_runs_out_of_time_leaves_what_it_did(bench: Bench):

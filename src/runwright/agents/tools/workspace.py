@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
 
 from runwright.agents.tools.bounds import ToolBounds
 from runwright.domain.globs import Scope
+from runwright.domain.workspace import WorkspaceSnapshot
 from runwright.sandbox.beneath import Beneath
 from runwright.sandbox.command import Command, Ended, Hear, Hold, run_command
 from runwright.sandbox.means import Means
-from runwright.sandbox.snapshot import DIRECTORY, EMPTY, Tree, TreeRefused, WorkspaceMismatch, pack, survey, unpack
+from runwright.sandbox.snapshot import (
+    DIRECTORY,
+    EMPTY,
+    Limits,
+    Tree,
+    TreeRefused,
+    WorkspaceMismatch,
+    pack,
+    survey,
+    unpack,
+)
 from runwright.sandbox.surely import surely, whole
 from runwright.sandbox.workspace import Workspace
 
@@ -28,10 +40,13 @@ _LAST = "last-snapshot"
 class Snapshot(msgspec.Struct, frozen=True):
     """What a workspace holds after a call: the archive goes to an artifact, the rest into the event that names it."""
 
-    tree_hash: str
+    told: WorkspaceSnapshot
     archive: bytes
-    files: int
-    bytes: int
+
+    @property
+    def tree_hash(self) -> str:
+        """Return the digest of its tree."""
+        return self.told.tree_hash
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -146,18 +161,19 @@ class RunWorkspace:
 
     async def _settled(self, home: Workspace, *, allowed: bool, laid: bool = False) -> Snapshot | None:
         try:
-            tree = await whole(asyncio.to_thread(survey, home.work, self._bounds.tree))
-            if tree.digest == self._hash:
+            tree, tree_hash = await whole(asyncio.to_thread(_surveyed, home, self._bounds.tree))
+            if tree_hash == self._hash:
                 return None
             if not allowed:
                 raise TreeRefused("this run may only read its workspace")
             self._require_scope(tree, laid=laid)
-            archive = await whole(asyncio.to_thread(_packed, home, tree, self._bounds.archive_max_bytes))
+            archive, digest = await whole(asyncio.to_thread(_packed, home, tree, self._bounds.archive_max_bytes))
         except TreeRefused:
             await self._put_back(home)
             raise
-        self._hash, self._tree = tree.digest, tree
-        return Snapshot(tree.digest, archive, len(tree.entries), tree.bytes)
+        self._hash, self._tree = tree_hash, tree
+        told = WorkspaceSnapshot(archive_sha256=digest, tree_hash=tree_hash, files=len(tree.entries), bytes=tree.bytes)
+        return Snapshot(told, archive)
 
     async def put_back(self) -> None:
         """Forget what was changed since the last snapshot."""
@@ -195,7 +211,12 @@ class RunWorkspace:
         return home
 
 
-def _packed(home: Workspace, tree: Tree, most_bytes: int) -> bytes:
+def _surveyed(home: Workspace, limits: Limits) -> tuple[Tree, str]:
+    tree = survey(home.work, limits)
+    return tree, tree.digest
+
+
+def _packed(home: Workspace, tree: Tree, most_bytes: int) -> tuple[bytes, str]:
     archive = pack(home.work, tree)
     if len(archive) > most_bytes:
         told = (
@@ -203,7 +224,7 @@ def _packed(home: Workspace, tree: Tree, most_bytes: int) -> bytes:
         )
         raise TreeRefused(told)
     (home.directory / _LAST).write_bytes(archive)
-    return archive
+    return archive, sha256(archive).hexdigest()
 
 
 def _last_of(home: Workspace) -> bytes | None:

@@ -5,10 +5,10 @@ It is the same each time, so it is built anew wherever it is needed, and nothing
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import os
-from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from runwright.sandbox.checkout import Base, Repositories
 from runwright.sandbox.child import NotStarted
 from runwright.sandbox.refusal import CheckoutRefused
 from runwright.sandbox.snapshot import DIRECTORY, EMPTY, Entry, Limits, Tree, TreeRefused, WorkspaceMismatch, contents
+from runwright.sandbox.surely import whole
 
 GATES = {"commit": "commit", "push": "push", "open_pr": "open_pr"}
 DIFF_MAX, NAMES_MAX, BODY_MAX = 131_072, 49_152, 24_576
@@ -44,15 +45,16 @@ class Built(NamedTuple):
 
 
 async def build(
-    terms: RuntimeTerms, load: Callable[[], Any], repositories: Repositories | None, limits: Limits
+    terms: RuntimeTerms, load: Callable[[], Awaitable[bytes]], repositories: Repositories | None, limits: Limits
 ) -> Built:
     """Return the commit of a delivery; `load` gives the archive of its snapshot. Raises `Refused`."""
     delivery = terms.delivery
     assert delivery is not None
     try:
-        files = list(lying(await load(), delivery, limits))
+        archive = await load()
+        files = await whole(asyncio.to_thread(lambda: list(lying(archive, delivery, limits))))
         if delivery.base_sha is None or terms.repo is None:
-            return _built(delivery, files, None, None)
+            return await whole(asyncio.to_thread(_built, delivery, files, None, None))
         if repositories is None:
             raise Refused("TOOL_FAILED", "no sandbox works on this server, in which git could read the repository")
         return await repositories.look_back(
@@ -72,9 +74,8 @@ async def build(
         raise Refused("TOOL_FAILED", f"the sandbox: {why}", retryable=True) from None
 
 
-def lying(kept: str | bytes, delivery: DeliveryTerms, limits: Limits) -> Iterator[Lies]:
+def lying(archive: bytes, delivery: DeliveryTerms, limits: Limits) -> Iterator[Lies]:
     """Yield what a snapshot holds, once it is known to be the one that was named. Raises `WorkspaceMismatch`."""
-    archive = kept if isinstance(kept, bytes) else b64decode(kept)
     if sha256(archive).hexdigest() != delivery.snapshot.archive_sha256:
         raise WorkspaceMismatch("the run has another snapshot by now")
     entries: list[Entry] = []

@@ -6,7 +6,7 @@ is, and a pull request is looked for before one is opened.
 
 from __future__ import annotations
 
-import base64
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 
@@ -17,6 +17,7 @@ from runwright.agents.notes import LAST, SNAPSHOT, Kept, Note, noted
 from runwright.domain import delivery_events as d
 from runwright.domain import next_delivery as m
 from runwright.domain import outcome as o
+from runwright.domain.commit_plan import Planned
 from runwright.domain.course import Course
 from runwright.domain.delivery_terms import Action, DeliveryTerms
 from runwright.domain.git_objects import bundle, format_of, pack
@@ -38,8 +39,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
     terms: RuntimeTerms
     redactor: Callable[[], Redactor]
-    build: Callable[[Callable[[], Awaitable[str]]], Awaitable[Built]]
-    archive: Callable[[], Awaitable[str]]
+    build: Callable[[Callable[[], Awaitable[bytes]]], Awaitable[Built]]
+    archive: Callable[[], Awaitable[bytes]]
     forge: Callable[[], Awaitable[Forge]]
     ttl_s: int
 
@@ -127,13 +128,12 @@ class Deliverer:
             self._made = made
         return self._made
 
-    async def _own(self) -> str:
-        kept = await self._attempt.stored(SNAPSHOT, look=True)
-        return str(kept[LAST])
+    async def _own(self) -> bytes:
+        return await self._attempt.stored_bytes(SNAPSHOT, LAST)
 
     async def _prepare(self) -> None:
         built, terms = await self._built(), self._terms
-        archive = base64.b64decode(await self._means.archive())
+        archive = await self._means.archive()
         data = d.Prepared(
             commit_sha=built.plan.commit,
             tree_sha=built.plan.tree,
@@ -157,8 +157,7 @@ class Deliverer:
 
     async def _commit(self, checkpoint_id: str) -> None:
         plan, terms = (await self._built()).plan, self._terms
-        form = format_of(terms.base_sha)
-        packed = bundle(plan.commit, terms.base_sha, terms.branch, pack(plan.objects, form), form)
+        packed, digest = await asyncio.to_thread(_bundled, plan, terms)
         data = d.Committed(
             commit_sha=plan.commit,
             tree_sha=plan.tree,
@@ -167,7 +166,7 @@ class Deliverer:
             repo=self._means.terms.repo or "",
             run_id=terms.run_id,
             checkpoint_id=checkpoint_id,
-            bundle_sha256=sha256(packed).hexdigest(),
+            bundle_sha256=digest,
             bundle_bytes=len(packed),
         )
         await self._save([Note("delivery.committed", data)], [Kept(BUNDLE, plan.commit, packed)])
@@ -228,3 +227,10 @@ class Deliverer:
             warning=None if opened.warning is None else self._text(opened.warning),
         )
         await self._save([Note("delivery.pr_opened", data)])
+
+
+def _bundled(plan: Planned, terms: DeliveryTerms) -> tuple[bytes, str]:
+    """Return the bundle of a commit, and its digest."""
+    form = format_of(terms.base_sha)
+    packed = bundle(plan.commit, terms.base_sha, terms.branch, pack(plan.objects, form), form)
+    return packed, sha256(packed).hexdigest()

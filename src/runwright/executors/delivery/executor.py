@@ -49,13 +49,13 @@ class DeliveryExecutor:
         delivery, settings, kit = terms.delivery, engine.settings, await self._kit.get()
         limits = Limits(settings.runtime_workspace_max_files, settings.runtime_workspace_max_bytes)
 
-        async def archive() -> str:
+        async def archive() -> bytes:
             for value in await engine.store.values(delivery.run_id, SNAPSHOT):
                 if value.key == LAST:
-                    return str(await engine.values.unpack(spec.project_id, value))
+                    return await engine.values.unpack_bytes(spec.project_id, value)
             raise Refused("WORKSPACE_MISSING", "the snapshot of the run is gone")
 
-        async def built(load: Callable[[], Awaitable[str]]) -> Built:
+        async def built(load: Callable[[], Awaitable[bytes]]) -> Built:
             repositories = repositories_of(engine, kit, spec.project_id, self._forges)
             return await build(terms, load, repositories, limits)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from runwright.agents.notes import LAST, Kept, Note
+from runwright.agents.notes import LAST, Kept, Note, kept_of
 from runwright.agents.tools.workspace import RunWorkspace
 from runwright.domain import baseline as b
 from runwright.domain import owners as o
@@ -49,7 +49,7 @@ async def begin(
     rules = rules_of(written)
     policy = rules.policy
     terms, budget = within(journal.terms, journal.runtime.budget, policy)
-    archive, snapshot = words.snapshot_of(done.snapshot)
+    snapshot = None if done.snapshot is None else done.snapshot.told
     started = LoopStarted(
         terms=terms,
         budget=budget,
@@ -67,7 +67,7 @@ async def begin(
     ]
     base = base_of(place.files, policy)
     said = Kept(words.POLICY, LAST, {**written, "base": base})
-    await journal.write(notes, [*archive, said])
+    await journal.write(notes, [*kept_of(done.snapshot), said])
     return rules, base
 
 

@@ -7,7 +7,6 @@ have done, in a workspace rebuilt from the tree that was kept last.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -305,7 +304,7 @@ class Remedy:
         return self._workspace
 
     async def _load(self) -> bytes:
-        return base64.b64decode((await self._stored(SNAPSHOT))[LAST])
+        return await self._attempt.stored_bytes(SNAPSHOT, LAST)
 
     async def _forget_workspace(self) -> None:
         if self._workspace is not None:

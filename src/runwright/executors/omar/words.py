@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from runwright.agents.notes import LAST, SNAPSHOT, Kept, Note, noted
+from runwright.agents.notes import LAST, Kept, Note, kept_of
 from runwright.agents.tools.workspace import Snapshot
 from runwright.domain import loop_events as e
 from runwright.domain import runtime_events as r
@@ -21,7 +20,6 @@ from runwright.domain.patch import Patch
 from runwright.domain.progress import Change
 from runwright.domain.redaction import RedactedText
 from runwright.domain.verdict import GateStatus, Stop
-from runwright.domain.workspace import WorkspaceSnapshot
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.surveying import Looked
 from runwright.sandbox.scanner import ScanBounds
@@ -38,17 +36,6 @@ Text = Callable[[str], RedactedText]
 def scanning(bounds: ScanBounds) -> ScanBounds:
     """Return the bounds of a loop's looks: it must see all findings, to tell which are new."""
     return replace(bounds, findings_max=max(bounds.findings_max, FINDINGS_MAX))
-
-
-def snapshot_of(snapshot: Snapshot | None) -> tuple[list[Kept], WorkspaceSnapshot | None]:
-    """Return a snapshot as it is kept, and what the log says of it."""
-    if snapshot is None:
-        return [], None
-    digest = sha256(snapshot.archive).hexdigest()
-    told = WorkspaceSnapshot(
-        archive_sha256=digest, tree_hash=snapshot.tree_hash, files=snapshot.files, bytes=snapshot.bytes
-    )
-    return [Kept(SNAPSHOT, LAST, snapshot.archive, noted(digest))], told
 
 
 def kept_findings(findings: tuple[Finding, ...]) -> Kept:
@@ -90,7 +77,6 @@ def kept(
     text: Text,
 ) -> tuple[list[Note], list[Kept]]:
     """Return what is written of an iteration whose tree is better: tree, findings and the word of it, at once."""
-    archive, told = snapshot_of(snapshot)
     fixed = [
         e.FindingFixed(
             finding_id=each.finding_id,
@@ -111,7 +97,7 @@ def kept(
         new_findings=len(change.new),
         fixed_findings=len(change.fixed),
         standing=standing,
-        snapshot=told,
+        snapshot=snapshot.told,
     )
     notes = [
         *seen.notes,
@@ -119,7 +105,7 @@ def kept(
         *(Note("finding.fixed", each) for each in fixed),
         Note("iteration.completed", data),
     ]
-    return notes, [*archive, kept_findings(change.now)]
+    return notes, [*kept_of(snapshot), kept_findings(change.now)]
 
 
 def asks(iteration: OpenIteration, patch: Patch, journal: Journal) -> ApprovalRequest:

@@ -6,7 +6,6 @@ workspace is rebuilt from its last snapshot, and a step that was under way is ma
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -226,5 +225,4 @@ class Conductor:
         )
 
     async def _load(self) -> bytes:
-        kept = await self._attempt.stored(SNAPSHOT, look=True)
-        return base64.b64decode(kept[LAST])
+        return await self._attempt.stored_bytes(SNAPSHOT, LAST)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from itertools import count
 from typing import Any
 
@@ -81,9 +80,9 @@ def _told(repo: str, found: Checkout, snapshot: Snapshot | None) -> CheckedOut:
         ref=found.ref,
         head_sha=found.head_sha,
         tree_hash=EMPTY if snapshot is None else snapshot.tree_hash,
-        files=0 if snapshot is None else snapshot.files,
-        bytes=0 if snapshot is None else snapshot.bytes,
-        archive_sha256=None if snapshot is None else sha256(snapshot.archive).hexdigest(),
+        files=0 if snapshot is None else snapshot.told.files,
+        bytes=0 if snapshot is None else snapshot.told.bytes,
+        archive_sha256=None if snapshot is None else snapshot.told.archive_sha256,
         left_out=found.left_out[:TOLD_MAX],
         left_out_by=dict(Counter(each.reason for each in found.left_out)),
         hooks=found.hooks[:TOLD_MAX],

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from runwright.agents.notes import LAST, SNAPSHOT, Kept, Note, noted
+from runwright.agents.notes import Kept, Note, kept_of
 from runwright.domain import agent_events as a
 from runwright.domain import runtime_events as r
 from runwright.domain.approval import ApprovalRequest, digest_of
@@ -104,17 +104,8 @@ def ended(step: Step, done: Done, duration_ms: int = 0, snapshot: WorkspaceSnaps
 
 def done(step: Step, came: Done, duration_ms: int) -> tuple[list[Note], list[Kept]]:
     """Return what is written of a step that was done, and what is kept beside it."""
-    if came.snapshot is None:
-        return [*came.notes, ended(step, came, duration_ms)], []
-    digest = sha256(came.snapshot.archive).hexdigest()
-    snapshot = WorkspaceSnapshot(
-        archive_sha256=digest,
-        tree_hash=came.snapshot.tree_hash,
-        files=came.snapshot.files,
-        bytes=came.snapshot.bytes,
-    )
-    kept = Kept(SNAPSHOT, LAST, came.snapshot.archive, noted(digest))
-    return [*came.notes, ended(step, came, duration_ms, snapshot)], [kept]
+    told = None if came.snapshot is None else came.snapshot.told
+    return [*came.notes, ended(step, came, duration_ms, told)], kept_of(came.snapshot)
 
 
 def result(course: Course, stop: Stop, gate_status: GateStatus) -> dict[str, Any]:
