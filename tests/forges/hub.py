@@ -6,7 +6,7 @@ import json
 import re
 from base64 import b64decode
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote
 
 from tests.sandbox.git_server import Forge
@@ -16,7 +16,10 @@ PLAIN = {"Content-Type": "application/json"}
 
 
 class Hub(Forge):
-    """A forge with one repository, `acme/site`. `say` answers in place of the API, `protected` are branches."""
+    """A forge with one repository, `acme/site`. `say` answers in place of the API, `protected` are branches.
+
+    `strange` are requests of forks, which have a branch of the same name, and `page` how many a page of a list has.
+    """
 
     kind = ""
     api = ""
@@ -28,6 +31,10 @@ class Hub(Forge):
         self.protected: set[str] = set()
         self.say: dict[str, tuple[int, dict[str, str], Any]] = {}
         self.made: list[tuple[str, Any]] = []
+        self.strange: list[dict[str, Any]] = []
+        self.drafts = True
+        self.moved: str | None = None
+        self.page = 30
 
     async def git(self, method: str, target: str, headers: dict[str, str], body: bytes) -> bytes:
         """Return the answer to a request, which must have the token."""
@@ -43,6 +50,8 @@ class Hub(Forge):
             if method == "POST":
                 self.made.append((path.removeprefix(self.api), told))
             return self.ask(method, path.removeprefix(self.api), asked, told)
+        if self.moved is not None:
+            return answer(301, {}, {"Location": f"{self.moved}/info/refs?{query}"})
         given = headers.get("authorization", "")
         if b64decode(given.removeprefix("Basic ")).decode() != self.user:
             return answer(401, {"message": "no"}, {"WWW-Authenticate": 'Basic realm="git"'})
@@ -56,6 +65,18 @@ class Hub(Forge):
     def ask(self, method: str, path: str, query: dict[str, str], body: Any) -> bytes:
         """Return what the API answers."""
         raise NotImplementedError
+
+    def fork(self, branch: str) -> None:
+        """Let a fork have a request for a branch of the same name."""
+        raise NotImplementedError
+
+    def listed(self, path: str, found: list[Any], query: dict[str, str], *, linked: bool = True) -> bytes:
+        """Return a page of a list, with a link to the next one or with the number of all."""
+        at = int(query.get("page", "1"))
+        more = at * self.page < len(found)
+        link = f'<{self.url}{self.api}{path}?page={at + 1}>; rel="next"' if more else ""
+        headers = {"Link": link} if linked else {"X-Total-Count": str(len(found))}
+        return answer(200, found[(at - 1) * self.page : at * self.page], headers)
 
 
 class GitHubHub(Hub):
@@ -72,19 +93,31 @@ class GitHubHub(Hub):
         if (method, path) == ("GET", "/repos/acme/site/pulls"):
             owner, _, head = query["head"].partition(":")
             assert owner == "acme"
-            return answer(200, [each for each in self.pulls if (each["head"], each["base"]) == (head, query["base"])])
+            own = [each for each in self.pulls if (each["head"], each["base"]) == (head, query["base"])]
+            return self.listed(path, [self._shown(each) for each in [*self.strange, *own]], query)
         if (method, path) == ("POST", "/repos/acme/site/pulls"):
             if any(each["head"] == body["head"] for each in self.pulls):
                 errors = [{"resource": "PullRequest", "message": "A pull request already exists for acme:x."}]
                 return answer(422, {"message": "Validation Failed", "errors": errors})
+            if body["draft"] and not self.drafts:
+                return answer(422, {"message": "Draft pull requests are not supported in this repository."})
             number = len(self.pulls) + 1
             self.pulls.append({**body, "number": number, "html_url": f"{self.url}/acme/site/pull/{number}"})
-            return answer(201, self.pulls[-1])
+            return answer(201, self._shown(self.pulls[-1]))
         if method == "POST" and re.fullmatch(r"/repos/acme/site/(issues/1/labels|pulls/1/requested_reviewers)", path):
             if body.get("reviewers") == ["nobody"]:
                 return answer(422, {"message": "Reviews may only be requested from collaborators."})
             return answer(201 if "reviewers" in body else 200, [])
         return answer(404, {"message": "Not Found"})
+
+    def fork(self, branch: str) -> None:
+        """Let a fork of the same organization have a request for a branch of the same name."""
+        url = f"{self.url}/acme/site/pull/99"
+        self.strange.append({"head": branch, "base": "main", "number": 99, "html_url": url, "repo": "acme/fork"})
+
+    def _shown(self, pull: dict[str, Any]) -> dict[str, Any]:
+        head = {"ref": pull["head"], "repo": {"full_name": pull.get("repo", "acme/site")}}
+        return {**pull, "head": head, "base": {"ref": pull["base"]}}
 
 
 class GitLabHub(Hub):
@@ -103,8 +136,8 @@ class GitLabHub(Hub):
         if (method, path) == ("GET", f"{project}/merge_requests"):
             assert query["state"] == "opened"
             wanted = (query["source_branch"], query["target_branch"])
-            found = [each for each in self.pulls if (each["source_branch"], each["target_branch"]) == wanted]
-            return answer(200, found)
+            own = [each for each in self.pulls if (each["source_branch"], each["target_branch"]) == wanted]
+            return self.listed(path, [*self.strange, *({**each, **self.ours} for each in own)], query)
         if (method, path) == ("POST", f"{project}/merge_requests"):
             if any(each["source_branch"] == body["source_branch"] for each in self.pulls):
                 return answer(409, {"message": ["Another open merge request already exists for this source branch"]})
@@ -112,6 +145,14 @@ class GitLabHub(Hub):
             self.pulls.append({**body, "iid": iid, "web_url": f"{self.url}/acme/site/-/merge_requests/{iid}"})
             return answer(201, self.pulls[-1])
         return answer(404, {"message": "404 Not Found"})
+
+    ours: ClassVar[dict[str, int]] = {"source_project_id": 1, "target_project_id": 1}
+
+    def fork(self, branch: str) -> None:
+        """Let forks have merge requests for branches of the same name: more than stand on a page."""
+        url = f"{self.url}/acme/site/-/merge_requests/99"
+        theirs = {"source_branch": branch, "target_branch": "main", "iid": 99, "web_url": url}
+        self.strange += [{**theirs, "source_project_id": 2 + at, "target_project_id": 1} for at in range(self.page + 1)]
 
 
 class GiteaHub(Hub):
@@ -135,20 +176,34 @@ class GiteaHub(Hub):
             wanted = (unquote(both[1]), unquote(both[2]))
             found = [each for each in self.pulls if (each["base"], each["head"]) == wanted]
             return answer(200, found[0]) if found else answer(404, {})
+        if (method, path) == ("GET", "/repos/acme/site/pulls"):
+            assert query["state"] == "open"
+            found = [each for each in self.pulls if each["state"] == "open"]
+            return self.listed(path, [*self.strange, *map(self._shown, found)], query, linked=False)
         if (method, path) == ("POST", "/repos/acme/site/pulls"):
-            if any(each["head"] == body["head"] for each in self.pulls):
+            if any((each["head"], each["state"]) == (body["head"], "open") for each in self.pulls):
                 return answer(409, {"message": "pull request already exists for these targets"})
             number = len(self.pulls) + 1
             made = {"number": number, "state": "open", "html_url": f"{self.url}/acme/site/pulls/{number}"}
             self.pulls.append({**body, **made})
             return answer(201, self.pulls[-1])
         if (method, path) == ("GET", "/repos/acme/site/labels"):
-            return answer(200, [{"id": 3, "name": "bot"}])
+            many = [{"id": 100 + at, "name": f"label {at}"} for at in range(self.page)]
+            return self.listed(path, [*many, {"id": 3, "name": "bot"}], query, linked=False)
         if method == "POST" and re.fullmatch(r"/repos/acme/site/(issues/1/labels|pulls/1/requested_reviewers)", path):
             if body.get("reviewers") == ["nobody"]:
                 return answer(404, {"message": "user does not exist"})
             return answer(201 if "reviewers" in body else 200, [])
         return answer(404, {"message": "not found"})
+
+    def fork(self, branch: str) -> None:
+        """Let a fork have a pull request for a branch of the same name."""
+        url = f"{self.url}/acme/site/pulls/99"
+        theirs = {"number": 99, "state": "open", "html_url": url, "base": {"ref": "main", "repo_id": 1}}
+        self.strange += [{**theirs, "head": {"ref": branch, "repo_id": 2}}] * (self.page + 1)
+
+    def _shown(self, pull: dict[str, Any]) -> dict[str, Any]:
+        return {**pull, "head": {"ref": pull["head"], "repo_id": 1}, "base": {"ref": pull["base"], "repo_id": 1}}
 
 
 def answer(status: int, told: Any, headers: dict[str, str] | None = None) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from runwright import config
 from runwright.clock import FrozenClock
 from runwright.domain.commit_plan import Lies, Onto, planned
 from runwright.domain.git_objects import Leaf, digest
+from runwright.domain.instants import EPOCH
 from runwright.errors import InvalidSettings
 from runwright.forges.port import Forge, Opened, Pushing, Refused, Wanted, push_branch
 from runwright.forges.registered import Forges
@@ -107,6 +110,53 @@ async def test_a_branch_is_pushed_once_and_its_pull_request_opened_once(place: P
     assert len(place.hub.pulls) == 1
 
 
+async def test_a_request_of_a_fork_is_not_taken_for_ours_whatever_its_branch_is_called(place: Place):
+    await place.push()
+    place.hub.fork(BRANCH)
+    first = await place.open()
+    assert (first.number, first.reused) == (1, False)
+    again = await place.open()
+    assert (again.number, again.reused, len(place.hub.pulls)) == (1, True, 1)
+
+
+async def test_a_request_that_was_closed_is_left_and_the_open_one_after_it_is_found(place: Place):
+    await place.push()
+    await place.open()
+    if place.hub.kind != "gitea":
+        return  # the others list open requests alone
+    place.hub.pulls[0]["state"] = "closed"
+    place.hub.fork(BRANCH)
+    second = await place.open()
+    assert (second.number, second.reused) == (2, False)
+    assert await place.open() == Opened(2, second.url, True)
+
+
+async def test_where_the_forge_has_no_drafts_it_is_said_unless_the_order_lets_the_request_be_ready(place: Place):
+    await place.push()
+    place.hub.drafts = False
+    if place.hub.kind != "github":
+        assert (await place.open()).warning is None, "others know drafts by their titles"
+        return
+    why = await refused(place.open())
+    assert (why.code, why.retryable, "if_no_drafts: ready" in str(why)) == ("FORGE_ERROR", False, True)
+    assert place.hub.pulls == []
+    opened = await place.open(if_no_drafts="ready")
+    assert (opened.number, opened.reused, place.hub.pulls[0]["draft"]) == (1, False, False)
+    assert "ready for review" in str(opened.warning)
+
+
+async def test_a_repository_that_has_moved_is_told_with_its_new_address_and_nothing_follows_it(place: Place):
+    elsewhere = f"{place.hub.url}/acme/new.git"
+    place.hub.moved = elsewhere
+    why = await refused(place.push())
+    assert (why.code, why.retryable, elsewhere in str(why)) == ("FORGE_ERROR", False, True)
+    place.hub.moved = None
+    place.hub.say = {"GET ": (301, {"Location": f"{place.hub.url}/api/v3/repositories/7/pulls?head=x"}, {})}
+    why = await refused(place.open())
+    assert (why.retryable, "repositories/7" in str(why), "head=x" in str(why)) == (False, True, False)
+    assert place.hub.made == []
+
+
 async def test_what_the_forge_does_not_take_beside_the_request_is_said(place: Place):
     await place.push()
     opened = await place.open(reviewers=("nobody",), draft=False)
@@ -136,6 +186,7 @@ async def test_k13_a_protected_branch_takes_no_push_whether_the_api_or_a_hook_sa
 
 async def test_a_forge_that_is_busy_or_away_says_when_to_come_again(place: Place):
     await place.push()
+    now = EPOCH + timedelta(microseconds=FrozenClock().now())
     limits = {"X-RateLimit-Remaining": "0", "RateLimit-Remaining": "0"}
     later = str(FrozenClock().now() // 1_000_000 + 90)
     limits |= {"X-RateLimit-Reset": later, "RateLimit-Reset": later}
@@ -143,6 +194,10 @@ async def test_a_forge_that_is_busy_or_away_says_when_to_come_again(place: Place
         ((429, {"Retry-After": "17"}, {}), 17),
         ((403, limits, {"message": "API rate limit exceeded"}), 90),
         ((503, {}, {}), 30),
+        ((403, {}, {"message": "You have exceeded a secondary rate limit."}), 60),
+        ((429, {"Retry-After": format_datetime(now + timedelta(seconds=40), usegmt=True)}, {}), 40),
+        ((429, {"Retry-After": "soon"}, {}), 60),
+        ((503, {"Retry-After": "86400"}, {}), 3600),
     ):
         place.hub.say = {f"{method} ": answer for method in ("GET", "POST")}
         why = await refused(place.open())
@@ -150,6 +205,16 @@ async def test_a_forge_that_is_busy_or_away_says_when_to_come_again(place: Place
     place.hub.say = {"POST ": (400, {}, {"message": "title is too long"})}
     why = await refused(place.open())
     assert (why.code, why.retryable, "title is too long" in str(why)) == ("FORGE_ERROR", False, True)
+    told = {
+        "message": {"base": ["is invalid"]},
+        "errors": [{"resource": "PullRequest", "field": "base", "code": "bad"}],
+    }
+    place.hub.say = {"POST ": (400, {}, told)}
+    assert "base: is invalid; base is bad" in str(await refused(place.open()))
+    plain = {"Content-Type": "text/plain"}
+    place.hub.say = {"POST ": (403, plain, "This repository was archived so it is read-only.")}
+    why = await refused(place.open())
+    assert (why.retryable, "archived so it is read-only" in str(why)) == (False, True)
 
 
 async def test_a_wrong_token_and_a_missing_one_are_the_projects_to_mend(place: Place):

@@ -22,6 +22,7 @@ Action = Literal["commit", "push", "open_pr"]
 ACTIONS: tuple[Action, ...] = ("commit", "push", "open_pr")
 """What a delivery may do, each on top of the one before it."""
 OnBaseMoved = Literal["stop", "deliver"]
+OnNoDrafts = Literal["stop", "ready"]
 
 Line = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
 PersonName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f<>]*(?!\n)$")]
@@ -56,6 +57,7 @@ class PullRequestTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     body: str
     base: str | None = None
     draft: bool = True
+    if_no_drafts: OnNoDrafts = "stop"
     labels: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
 

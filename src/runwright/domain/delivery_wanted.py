@@ -29,6 +29,7 @@ class PullRequestOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     body_template: str = t.BODY
     base: str | None = None
     draft: bool = True
+    if_no_drafts: t.OnNoDrafts = "stop"
     labels: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from runwright.forges.answers import Answer
 from runwright.forges.hosted import Found, HostedForge, quoted
 from runwright.forges.port import Wanted
-from runwright.forges.wire import Answer
 
 DRAFT = "WIP: "
-LABELS_MAX = 50
+PAGE = "50"
 
 
 class Gitea(HostedForge):
@@ -34,7 +34,15 @@ class Gitea(HostedForge):
         if answer.status != 200:
             raise self.api.refusal(answer, "pull requests cannot be listed")
         told: dict[str, Any] = answer.json()
-        return self.read(told) if told.get("state") == "open" else None
+        if told.get("state") == "open":
+            return self.read(told)
+        asked = {"state": "open", "limit": PAGE}  # what it found was closed; another one may be open
+        async for each in self.api.listed(f"/repos/{self.path}/pulls", "pull requests cannot be listed", **asked):
+            head, base = each.get("head") or {}, each.get("base") or {}
+            own = head.get("repo_id") == base.get("repo_id")
+            if own and (head.get("ref"), base.get("ref")) == (wanted.branch, wanted.base):
+                return self.read(each)
+        return None
 
     async def create(self, wanted: Wanted) -> Answer:
         """Ask for a request to be opened."""
@@ -57,8 +65,6 @@ class Gitea(HostedForge):
 
     async def _labels(self, names: tuple[str, ...]) -> tuple[list[int], list[str]]:
         """Return the ids of labels by their names, and the names that none has."""
-        answer = await self.api.get(f"/repos/{self.path}/labels", limit=str(LABELS_MAX))
-        if answer.status != 200:
-            raise self.api.refusal(answer, "labels cannot be listed")
-        ids = {str(each["name"]): int(each["id"]) for each in answer.json()}
+        listed = self.api.listed(f"/repos/{self.path}/labels", "labels cannot be listed", limit=PAGE)
+        ids = {str(each["name"]): int(each["id"]) async for each in listed}
         return [ids[name] for name in names if name in ids], [name for name in names if name not in ids]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from runwright.forges.answers import Answer
 from runwright.forges.hosted import Found, HostedForge, quoted
 from runwright.forges.port import Wanted
-from runwright.forges.wire import Answer
 
 HOME = "https://github.com"
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -26,8 +26,8 @@ class GitHub(HostedForge):
     async def is_protected(self, branch: str) -> bool:
         """Tell whether a branch is protected; one that is not there is not, by its name."""
         answer = await self.api.get(f"/repos/{self.path}/branches/{quoted(branch)}")
-        if answer.status == 404:
-            return False
+        if answer.status in (301, 404):
+            return False  # 301: one of that name was renamed; that the repository moved, git would have said
         if answer.status != 200:
             raise self.api.refusal(answer, "the branch cannot be looked at")
         return bool(answer.json().get("protected"))
@@ -38,8 +38,17 @@ class GitHub(HostedForge):
         answer = await self.api.get(f"/repos/{self.path}/pulls", state="open", head=head, base=wanted.base)
         if answer.status != 200:
             raise self.api.refusal(answer, "pull requests cannot be listed")
-        found: list[dict[str, Any]] = answer.json()
-        return self.read(found[0]) if found else None
+        own = [each for each in answer.json() if self._is_own(each)]
+        return self.read(own[0]) if own else None
+
+    def _is_own(self, told: dict[str, Any]) -> bool:
+        """Tell whether the branch of a request is one of this repository: a fork of the same owner may have it, too."""
+        repo = (told.get("head") or {}).get("repo") or {}
+        return str(repo.get("full_name", "")).casefold() == self.path.casefold()
+
+    def lacks_drafts(self, answer: Answer) -> bool:
+        """Tell whether a request was not opened because it was to be a draft."""
+        return answer.status == 422 and "draft pull requests are not supported" in answer.said.lower()
 
     async def create(self, wanted: Wanted) -> Answer:
         """Ask for a request to be opened."""

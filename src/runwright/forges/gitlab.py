@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runwright.forges.answers import Answer
 from runwright.forges.hosted import Found, HostedForge, quoted
 from runwright.forges.port import Refused, Wanted
-from runwright.forges.wire import Answer
 
 DRAFT = "Draft: "
 
@@ -32,12 +32,12 @@ class GitLab(HostedForge):
 
     async def find(self, wanted: Wanted) -> Found | None:
         """Return the open request of a branch."""
-        asked = {"state": "opened", "source_branch": wanted.branch, "target_branch": wanted.base}
-        answer = await self.api.get(f"{self._project}/merge_requests", **asked)
-        if answer.status != 200:
-            raise self.api.refusal(answer, "merge requests cannot be listed")
-        found: list[dict[str, Any]] = answer.json()
-        return self.read(found[0]) if found else None
+        asked = {"state": "opened", "source_branch": wanted.branch, "target_branch": wanted.base, "per_page": "100"}
+        listed = self.api.listed(f"{self._project}/merge_requests", "merge requests cannot be listed", **asked)
+        async for each in listed:
+            if each.get("source_project_id") == each.get("target_project_id"):  # forks may have such a branch, too
+                return self.read(each)
+        return None
 
     async def create(self, wanted: Wanted) -> Answer:
         """Ask for a request to be opened."""

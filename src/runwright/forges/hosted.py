@@ -7,14 +7,18 @@ because a server died. Where the forge does not take it, the request is open all
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from runwright.forges.answers import Answer
 from runwright.forges.port import Opened, Refs, Refused, Remote, Wanted
-from runwright.forges.wire import Answer, Wire
+from runwright.forges.wire import Wire
+
+PAGES_MAX = 100
+NO_DRAFTS = "the forge has no drafts in this repository"
 
 
 class Found(NamedTuple):
@@ -41,6 +45,22 @@ class Api:
         """Make something."""
         headers = {**self._headers, "Content-Type": "application/json"}
         return await self._wire.ask("POST", f"{self._url}{path}", headers, msgspec.json.encode(body))
+
+    async def listed(self, path: str, what: str, **query: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield what a list holds, page by page. Raises `Refused`; `what` says what could not be listed."""
+        seen = 0
+        for page in range(1, PAGES_MAX + 1):
+            answer = await self.get(path, **query, page=str(page))
+            if answer.status != 200:
+                raise self.refusal(answer, what)
+            found: list[dict[str, Any]] = answer.json()
+            for each in found:
+                yield each
+            seen += len(found)
+            total = answer.headers.get("x-total-count") or answer.headers.get("x-total") or ""
+            more = 'rel="next"' in answer.headers.get("link", "") or (total.isdigit() and seen < int(total))
+            if not found or not more:
+                return
 
     def refusal(self, answer: Answer, what: str) -> Refused:
         """Return why the forge does not do something."""
@@ -71,21 +91,33 @@ class HostedForge(ABC):
     async def open(self, wanted: Wanted) -> Opened:
         """Find the open pull request of a branch, or open one. Raises `Refused`."""
         found = await self.find(wanted)
-        reused = found is not None
+        reused, told = found is not None, list[str]()
         if found is None:
             answer = await self.create(wanted)
+            if wanted.draft and self.lacks_drafts(answer):
+                answer, told = await self._ready(wanted), [f"{NO_DRAFTS}: it is ready for review"]
             if answer.status in self.exists:
                 found, reused = await self.find(wanted), True  # somebody opened it meanwhile
             if found is None:
                 if answer.status not in (200, 201):
                     raise self.api.refusal(answer, "the pull request was not opened")
                 found = self.read(answer.json())
-        missing = await self.adorn(found, wanted)
-        return Opened(found.number, found.url, reused, "; ".join(missing) or None)
+        told += await self.adorn(found, wanted)
+        return Opened(found.number, found.url, reused, "; ".join(told) or None)
+
+    async def _ready(self, wanted: Wanted) -> Answer:
+        """Ask for a request that is no draft, if the order lets it be. Raises `Refused`."""
+        if wanted.if_no_drafts == "stop":
+            raise Refused("FORGE_ERROR", f"{NO_DRAFTS}: say draft: false, or if_no_drafts: ready", retryable=False)
+        return await self.create(msgspec.structs.replace(wanted, draft=False))
 
     async def close(self) -> None:
         """Close the connections."""
         await self.api.close()
+
+    def lacks_drafts(self, answer: Answer) -> bool:
+        """Tell whether a request was not opened because it was to be a draft; most know drafts by their titles."""
+        return False
 
     @abstractmethod
     async def is_protected(self, branch: str) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from runwright.domain.delivery_events import Code
+from runwright.domain.delivery_terms import OnNoDrafts
 from runwright.domain.git_objects import Format
 
 HEADS = "refs/heads/"
@@ -50,6 +51,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     body: str
     draft: bool = True
+    if_no_drafts: OnNoDrafts = "stop"
     labels: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from runwright.domain.git_objects import Format, pack, zero
 from runwright.domain.repository import is_sha
+from runwright.forges.answers import Answer
 from runwright.forges.port import HEADS, Refs, Refused, Update
-from runwright.forges.wire import USER_AGENT, Answer, Wire
+from runwright.forges.wire import USER_AGENT, Wire
 
 _ADVERTISED = "application/x-git-{service}-advertisement"
 _SENT, _RESULT = "application/x-git-receive-pack-request", "application/x-git-receive-pack-result"

@@ -1,6 +1,7 @@
 """Ask a forge over HTTPS: by addresses that the guard has vetted, with its token, and within limits.
 
-Redirects are not followed: a token goes to the origin that the settings name, and nowhere else.
+Redirects are not followed: a token goes to the origin that the settings name, and what is delivered to the repository
+that people were asked about, and not to what has its name, or its place, by now.
 """
 
 from __future__ import annotations
@@ -9,37 +10,18 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any, NamedTuple
 
 import httpcore2
-import msgspec
 
 from runwright.clock import Clock
 from runwright.domain.addresses import read_url, url_problem
-from runwright.domain.instants import SECOND_US
-from runwright.forges.port import BUSY_S, Refused
+from runwright.forges.answers import Answer, refusal
+from runwright.forges.port import Refused
 from runwright.outbound.guard import AddressRefused, Guard, NameUnresolved, Resolver, resolve
 
 USER_AGENT = f"Runwright/{version('runwright')}"
 CONNECT_S = 10.0
 ANSWER_MAX = 32 << 20
-SAID_MAX = 300
-WAIT_MAX_S = 3600
-
-
-class Answer(NamedTuple):
-    """What a forge answered; the names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the JSON of it. Raises `Refused`."""
-        try:
-            return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
-            raise Refused("FORGE_ERROR", "the forge answers something else than JSON", retryable=False) from None
 
 
 class Wire:
@@ -111,43 +93,4 @@ class Wire:
 
     def refusal(self, answer: Answer, what: str) -> Refused:
         """Return why a forge does not do something."""
-        wait_s = self._wait_s(answer)
-        said = _said(answer)
-        if answer.status == 429 or (answer.status == 403 and wait_s is not None):
-            return Refused(
-                "FORGE_ERROR", f"{what}: the forge has had too many requests", retry_after_s=wait_s or BUSY_S
-            )
-        if answer.status >= 500:
-            return Refused("FORGE_ERROR", f"{what}: the forge answers {answer.status}", retry_after_s=wait_s or BUSY_S)
-        if answer.status in (401, 403):
-            message = f"{what}: the forge does not let the project's token do it ({answer.status}){said}"
-        elif answer.status == 404:
-            message = f"{what}: there is no such repository, or the project's token may not see it (404)"
-        else:
-            message = f"{what}: the forge answers {answer.status}{said}"
-        return Refused("FORGE_ERROR", message, retryable=False)
-
-    def _wait_s(self, answer: Answer) -> int | None:
-        """Return how long a forge asks to be left alone; None where it does not."""
-        told = answer.headers.get("retry-after", "")
-        if told.isdigit():
-            return min(max(int(told), 1), WAIT_MAX_S)
-        reset = answer.headers.get("x-ratelimit-reset") or answer.headers.get("ratelimit-reset") or ""
-        left = answer.headers.get("x-ratelimit-remaining") or answer.headers.get("ratelimit-remaining")
-        if left == "0" and reset.isdigit():
-            return min(max(int(reset) - self._clock.now() // SECOND_US, 1), WAIT_MAX_S)
-        return None
-
-
-def _said(answer: Answer) -> str:
-    """Return what a forge says of it, in plain text."""
-    try:
-        told = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError:
-        return ""
-    if not isinstance(told, dict):
-        return ""
-    parts = [told.get("message"), told.get("error")]
-    parts += [each.get("message") if isinstance(each, dict) else each for each in told.get("errors") or []]
-    text = "; ".join(str(part) for part in parts if part)
-    return f": {''.join(each for each in text if each.isprintable())[:SAID_MAX]}" if text else ""
+        return refusal(answer, what, self._clock.now())

@@ -126,6 +126,7 @@ def terms_of(run: Run, wanted: Wanted) -> t.DeliveryTerms:
         body=t.filled(asked.body_template, places),
         base=asked.base,
         draft=asked.draft,
+        if_no_drafts=asked.if_no_drafts,
         labels=asked.labels,
         reviewers=asked.reviewers,
     )

@@ -44,6 +44,10 @@ class PullRequestOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         Meta(description="The branch it is for; default: that of the run's `ref`, else the repository's own."),
     ] = None
     draft: bool = True
+    if_no_drafts: Annotated[
+        t.OnNoDrafts,
+        Meta(description="Where the forge has no drafts (some plans of GitHub): `ready` opens it ready for review."),
+    ] = "stop"
     labels: Annotated[tuple[Name, ...], Meta(max_length=20)] = ()
     reviewers: Annotated[tuple[Name, ...], Meta(max_length=20)] = ()
 

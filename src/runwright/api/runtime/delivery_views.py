@@ -31,6 +31,7 @@ def wanted_of(body: wire.DeliveryOptions, own: wire.ForRun | None = None) -> Wan
             body_template=pr.body_template,
             base=pr.base,
             draft=pr.draft,
+            if_no_drafts=pr.if_no_drafts,
             labels=pr.labels,
             reviewers=pr.reviewers,
         ),

@@ -211,6 +211,7 @@ class Deliverer:
                     title=asked.title,
                     body=asked.body,
                     draft=asked.draft,
+                    if_no_drafts=asked.if_no_drafts,
                     labels=asked.labels,
                     reviewers=asked.reviewers,
                 )
