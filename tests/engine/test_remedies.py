@@ -210,17 +210,6 @@ async def test_k5_the_budget_that_is_used_up_by_the_call_that_makes_the_tree_cle
     assert used > 0
 
 
-async def test_k6_a_gate_that_is_green_at_its_second_try_is_flaky_and_counts_as_red(workshop: Workshop):
-    flaky = ("sh", "-c", "test $(( $(date +%N | sed 's/^0*//') % 2 )) -eq 3")
-    run_id = await workshop.order(
-        workshop.made(app__py="one = 1\n"), quality_gates=(QualityGate(id="f", command=flaky),)
-    )
-    loop = await workshop.checked(await workshop.until(run_id))
-    verdict = await workshop.world.data(run_id, "gate.result")
-    assert (verdict["status"], loop.exit_reason) == ("red", "no_progress")
-    assert verdict["detail"].count("red: it ended with the exit code 1") == 2, "both results are recorded"
-
-
 async def test_k7_a_patch_that_brings_a_p3_is_kept_and_one_that_brings_a_p2_is_put_back(workshop: Workshop):
     for severity, outcome in (("P3", "kept"), ("P2", "reverted")):
         answer = edits({"path": "app.py", "content": f"one = 1\nmore = 2  # BAD-{severity}\n"})

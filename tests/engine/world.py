@@ -133,14 +133,15 @@ class World:
         """Let go of all that is under way; the database is there still."""
         here = asyncio.current_task()
         lost = [task for task in asyncio.all_tasks() if task is not here and task.get_name() in self._task_names()]
-        lost += [task for attempt in self._attempts() if (task := attempt.task) is not None]
+        lost += [task for attempt in self.attempts() if (task := attempt.task) is not None]
         for task in lost:
             task.cancel()
         if lost:
             await asyncio.wait(lost)
         await self.dispatcher.close()
 
-    def _attempts(self) -> list[Any]:
+    def attempts(self) -> list[Any]:
+        """Return what executes now."""
         return [attempt for worker in self.engine.workers for attempt in worker._running.values()]
 
     def _task_names(self) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from runwright.domain import outcome as o
 from runwright.domain.run import StopKind
 from runwright.engine.attempt import Attempt
+from runwright.sandbox.surely import surely
 
 
 class Stoppable:
@@ -34,8 +35,7 @@ class Stoppable:
                 raise
             return o.Stopped()
         finally:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
+            await surely(_ended(self._working))
 
     def heed(self) -> None:
         """Be the one who is told to stop, also once work within this work was it; stop if that was said meanwhile."""
@@ -46,3 +46,8 @@ class Stoppable:
     def _stop(self, kind: StopKind) -> None:
         if self._working is not None and self._heeds(kind):
             self._working.cancel()
+
+
+async def _ended(work: asyncio.Task[o.Outcome]) -> None:
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)

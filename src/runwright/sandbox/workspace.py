@@ -149,7 +149,10 @@ class Workspaces:
         return place
 
     async def remove(self, place: Workspace) -> None:
-        """Remove a workspace with everything in it, however deep."""
+        """Remove a workspace with everything in it, however deep; to the end, whoever cancels meanwhile."""
+        await whole(self._removed(place))
+
+    async def _removed(self, place: Workspace) -> None:
         if await _ran(*_removing(place.directory)) or not place.directory.exists():
             return
         await _ran("chmod", "-R", "u+rwX", "--", str(place.directory))  # it may have closed doors before its owner

@@ -6,11 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from runwright.agents.tools.port import Fault
-from runwright.agents.tools.workspace import Kept
+from runwright.agents.tools.workspace import Kept, RunWorkspace
 from runwright.domain.globs import Scope
 from runwright.sandbox.means import Means
 from runwright.sandbox.snapshot import Limits, WorkspaceMismatch
 from tests.agents.tools.bench import BOUNDS, Bench, kept, value
+from tests.breaking import broken_off
 
 
 async def test_a_call_that_changes_the_tree_leaves_a_snapshot_and_one_that_does_not_leaves_none(bench: Bench):
@@ -167,3 +168,25 @@ async def test_a_cancel_while_it_is_rebuilt_leaves_nothing(bench: Bench, means: 
         with pytest.raises(asyncio.CancelledError):
             await running
     assert len([path for path in means.workspaces.directory.iterdir() if path.name.startswith("run_1.")]) == 1
+
+
+async def test_wherever_its_work_is_broken_off_a_workspace_leaves_nothing(bench: Bench, means: Means):
+    await bench.sh("echo 1 > a")
+
+    async def work(place: RunWorkspace) -> None:
+        await place.open()
+        (place.files.root / "a").write_text("2")
+        assert await place.settle() is not None
+        (place.files.root / "a").write_text("3")
+        await place.put_back()
+        await place.close()
+
+    at, more = 0, True
+    while more:
+        at += 1
+        place = RunWorkspace(means, "", BOUNDS, "run_2", bench.journal.last)
+        more = await broken_off(work(place), at)
+        await place.close()
+        left = [path.name for path in means.workspaces.directory.iterdir() if path.name.startswith("run_2.")]
+        assert left == [], f"it was broken off at its wait number {at}"
+    assert at > 5

@@ -184,8 +184,8 @@ class RunWorkspace:
         """Remove it from this machine."""
         async with self._opening:
             if self._home is not None and self._means is not None:
-                await self._means.workspaces.remove(self._home)
-                self._home = None
+                home, self._home = self._home, None
+                await self._means.workspaces.remove(home)
 
     @property
     def _opened(self) -> tuple[Workspace, Means]:

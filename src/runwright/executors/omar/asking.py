@@ -10,17 +10,24 @@ from msgspec.structs import replace
 from runwright.domain import outcome as o
 from runwright.domain.agent_terms import Budget
 from runwright.domain.events import Event
-from runwright.domain.terminal_events import OUTPUT, TerminalOutput
-from runwright.engine.reader import Beyond
+from runwright.domain.loop_terms import QualityGate
+from runwright.domain.terminal_events import ENDED, OUTPUT, STARTED, TerminalOutput
+from runwright.engine.reader import LAST, Beyond
 from runwright.errors import Internal
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.prompt import SYSTEM
+from runwright.executors.omar.surveying import step_of
+from runwright.executors.orchestrated.commands import call_of
 from runwright.executors.orchestrated.turns import Turns
 from runwright.store.queries.events import OF_TYPE, event_of
 
 TAIL_MAX = 8_000
 """So many characters of what a gate printed last are told to a model."""
-PIECES_MAX = 200
+PIECES_MAX, PAGE = 200, 200
+
+
+class _Of(msgspec.Struct):
+    command_id: str = ""
 
 
 async def ask(journal: Journal, turns: Turns, said: Sequence[str]) -> o.Outcome:
@@ -53,23 +60,43 @@ async def _since(journal: Journal, turns: Turns) -> int:
     return events[0].seq
 
 
-async def printed(journal: Journal, turns: Turns, gate_id: str) -> str:
-    """Return the end of what a gate printed when it judged last."""
-    pieces: list[bytes] = []
-    command = ""
-    for event in await _last(journal, turns, OUTPUT, PIECES_MAX):
-        told = msgspec.json.decode(event.data or b"{}", type=TerminalOutput)
-        name, _, number = told.command_id.rpartition("_")
-        if not name.endswith(f"_{gate_id}") or not number.isdigit():
-            continue
-        command = command or told.command_id
-        if told.command_id != command:
-            break
-        pieces.insert(0, told.bytes())
-    return b"".join(pieces).decode("utf-8", "replace")[-TAIL_MAX:]
+async def printed(journal: Journal, turns: Turns, gate: QualityGate) -> str:
+    """Return the end of what a gate printed when it judged the tree that is kept; of a flaky one, when it was red."""
+    kept = next((each.n for each in reversed(journal.loop.iterations) if each.outcome == "kept"), 0)
+    for number in (1,) if is_flaky(journal, gate) else range(gate.retries + 1, 0, -1):
+        command = call_of(step_of(gate, str(kept), number))
+        ended = await _newest(journal, turns, ENDED, command)
+        began = None if ended is None else await _newest(journal, turns, STARTED, command, ended.seq)
+        if ended is not None and began is not None:
+            return await _said(journal, turns, began.seq, ended.seq)
+    return ""
 
 
-async def _last(journal: Journal, turns: Turns, type_: str, limit: int) -> list[Event]:
+def is_flaky(journal: Journal, gate: QualityGate) -> bool:
+    """Tell whether a gate was red and then green on the tree that is kept."""
+    return any((each.gate_id, each.status) == (gate.id, "flaky") for each in journal.loop.gates)
+
+
+async def _newest(journal: Journal, turns: Turns, type_: str, command: str, before_seq: int = LAST) -> Event | None:
+    """Return where a command last began, or ended: one that a lost worker ran was run again."""
+    while events := await _last(journal, turns, type_, PAGE, before_seq=before_seq):
+        for event in events:
+            if msgspec.json.decode(event.data or b"{}", type=_Of).command_id == command:
+                return event
+        before_seq = events[-1].seq
+    return None
+
+
+async def _said(journal: Journal, turns: Turns, after_seq: int, before_seq: int) -> str:
+    between = {"after_seq": after_seq, "before_seq": before_seq}
+    pieces = [
+        msgspec.json.decode(event.data or b"{}", type=TerminalOutput).bytes()
+        for event in await _last(journal, turns, OUTPUT, PIECES_MAX, **between)
+    ]
+    return b"".join(reversed(pieces)).decode("utf-8", "replace")[-TAIL_MAX:]
+
+
+async def _last(journal: Journal, turns: Turns, type_: str, limit: int, **between: int) -> list[Event]:
     """Return the last events of a type, newest first."""
-    among = {"run_id": journal.run.run_id, "type": type_, "limit": limit, **Beyond()._asdict()}
+    among = {"run_id": journal.run.run_id, "type": type_, "limit": limit, **Beyond(**between)._asdict()}
     return [event_of(row) for row in await turns.engine.store.fetch(OF_TYPE[1], **among)]

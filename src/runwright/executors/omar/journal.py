@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from runwright.agents.notes import Kept, Note
@@ -52,10 +53,16 @@ class Journal:
         return self.runtime.loop
 
     async def write(self, notes: Sequence[Note], kept: Sequence[Kept] = ()) -> None:
-        """Append events, and store values with them, in one transaction."""
+        """Append events, and store values with them, in one transaction.
+
+        Ends who was cancelled while a command was cleared up, which is done to the end whoever cancels.
+        """
         attempt = self.attempt
         run = await attempt.append(await attempt.pack([Saving(notes), Saving((), kept)]))
         self.run = bound(run)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
     def moved(self, stage: Stage) -> list[Note]:
         """Return what says that the run has come to another stage; nothing where it is there."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from runwright.domain.finding import Finding
 from runwright.domain.loop_course import Iteration
@@ -33,19 +34,27 @@ FILE_MAX, FILES_MAX_BYTES, NAMES_MAX, FORMER_MAX = 65_536, 200_000, 400, 3
 FORMER_MAX_CHARS = 20_000
 
 
+class Red(NamedTuple):
+    """A gate that is red, or `flaky`, and what it printed when it was."""
+
+    gate_id: str
+    said: str
+    flaky: bool = False
+
+
 def prompt(
     findings: Sequence[Finding],
-    red: Sequence[tuple[str, str]],
+    red: Sequence[Red],
     files: Beneath,
     terms: LoopTerms,
 ) -> str:
-    """Return the task: findings or red gates (each with what it printed last), and the files that they are in."""
+    """Return the task: findings or red gates, and the files that they are in."""
     parts = [_finding(each) for each in findings]
-    parts += [f"The gate {gate} is red. It ended with:\n{_marked(gate, said)}" for gate, said in red]
+    parts += [_gate(each) for each in red]
     named = list(dict.fromkeys(each.file for each in findings))
     if red:
         there = names_of(files)
-        named += [name for name in there if any(name in said for _, said in red)]
+        named += [name for name in there if any(name in each.said for each in red)]
         parts.append("Files of the repository: " + ", ".join(there[:NAMES_MAX]))
     parts += _files(dict.fromkeys(named), files)
     most = terms.strategy
@@ -66,6 +75,15 @@ def former(iterations: Sequence[Iteration], texts: Mapping[str, str]) -> list[st
 def _finding(finding: Finding) -> str:
     where = f"{finding.file}:{finding.line}" if finding.line else finding.file
     return f"{finding.severity} {finding.rule_id} in {where}: {finding.message}"
+
+
+def _gate(red: Red) -> str:
+    why = (
+        "is flaky: it failed, and then it did not. When it failed it ended with"
+        if red.flaky
+        else "is red. It ended with"
+    )
+    return f"The gate {red.gate_id} {why}:\n{_marked(red.gate_id, red.said)}"
 
 
 def _files(names: dict[str, None], files: Beneath) -> list[str]:

@@ -20,10 +20,10 @@ from runwright.domain.patching_plan import GATE, Attempt
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.redaction import Redactor
 from runwright.executors.omar import patching, words
-from runwright.executors.omar.asking import ask, printed
+from runwright.executors.omar.asking import ask, is_flaky, printed
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.meter import Metered, Spent, in_time
-from runwright.executors.omar.prompt import former, prompt
+from runwright.executors.omar.prompt import Red, former, prompt
 from runwright.executors.orchestrated.turns import Turns
 from runwright.fixers.port import Fixer
 
@@ -111,8 +111,8 @@ class Proposing(msgspec.Struct, frozen=True, kw_only=True):
     async def _said(self, iteration: OpenIteration) -> list[str]:
         journal = self.journal
         wanted = [each for each in self.findings if each.fingerprint in iteration.targeted]
-        gates = [each.removeprefix(GATE) for each in iteration.targeted if each.startswith(GATE)]
-        red = [(gate, await printed(journal, self.turns, gate)) for gate in gates]
+        gates = [each for each in journal.terms.quality_gates if f"{GATE}{each.id}" in iteration.targeted]
+        red = [Red(each.id, await printed(journal, self.turns, each), flaky=is_flaky(journal, each)) for each in gates]
         same = [each for each in journal.loop.iterations if (each.patcher, each.targeted) == (LLM, iteration.targeted)]
         kept = await journal.attempt.stored(patching.PATCH, look=True) if same else {}
         texts = {n: str(value["diff"]) for n, value in kept.items()}

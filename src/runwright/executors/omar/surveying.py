@@ -98,7 +98,7 @@ async def judge(
     for number in range(1, gate.retries + 2):
         if number > 1 and not _has_room(journal):
             break
-        said.append(await _judged(journal, place, sight, gate, f"{phase}_{gate.id}_{number}", tree_hash))
+        said.append(await _judged(journal, place, sight, step_of(gate, phase, number), tree_hash))
         if said[-1].status != "red":
             break
     last = said[-1]
@@ -117,6 +117,12 @@ async def judge(
         raise Spent
 
 
+def step_of(gate: QualityGate, phase: str, number: int) -> GateStep:
+    """Return a try of a gate, named by the look that it belongs to."""
+    name = f"{phase}_{gate.id}_{number}"
+    return GateStep(step_id=name, name=gate.id, command=gate.command, timeout_seconds=gate.timeout_seconds)
+
+
 def _has_room(journal: Journal) -> bool:
     if journal.course.exhausted is not None:
         return False
@@ -124,12 +130,9 @@ def _has_room(journal: Journal) -> bool:
     return all(limit.used < limit.limit for limit in limits if limit.limit_name in ("tool_calls", "wall_s"))
 
 
-async def _judged(
-    journal: Journal, place: RunWorkspace, sight: Sight, gate: QualityGate, name: str, tree_hash: str
-) -> r.GateJudged:
+async def _judged(journal: Journal, place: RunWorkspace, sight: Sight, step: GateStep, tree_hash: str) -> r.GateJudged:
     """Run the command of a gate once; the workspace is put back behind it."""
-    step = GateStep(step_id=name, name=gate.id, command=gate.command, timeout_seconds=gate.timeout_seconds)
-    await charge(journal, call_of(step), gate.command)
+    await charge(journal, call_of(step), step.command)
     left = left_s(journal.run, journal.attempt.clock.now())
     where = Place(
         workspace=place,
