@@ -50,6 +50,7 @@ WALKS = {
     "talk-to-an-agent": ("docs/how-to/talk-to-an-agent.md",),
     "decide-what-an-agent-does": ("docs/how-to/decide-what-an-agent-does.md",),
     "deliver-a-run": ("docs/how-to/deliver-a-run.md",),
+    "repair-a-repository": ("docs/how-to/repair-a-repository.md",),
     "run-workers-elsewhere": ("docs/how-to/run-workers-elsewhere.md",),
     "guests of the quickstart": GUESTS,
     "troubles": TROUBLES,

@@ -13,7 +13,8 @@ from runwright.cli import printing
 from runwright.cli.exits import USAGE, UsageError
 from runwright.cli.gating import judge
 from runwright.cli.written import write_whole
-from runwright.domain.gating import Judged, counted
+from runwright.domain.gating import Judged
+from runwright.domain.summaries import so_many
 from runwright.governance.local.gate_run import Asked, GateRun
 from runwright.governance.local.report import as_json, as_sarif
 
@@ -148,11 +149,11 @@ def _hints(done: GateRun) -> Iterator[str]:
 def _summary(done: GateRun) -> None:
     said, compared = done.verdict, done.compared
     by = done.rules.policy.name or "the defaults"
-    against = f"{counted(len(said.judged), 'finding')}, no baseline"
+    against = f"{so_many(len(said.judged), 'finding')}, no baseline"
     if done.rules.baseline is not None:
         against = f"{compared.count('new')} new, {compared.count('unchanged')} known, "
         against += f"{compared.count('regressed')} back, {len(compared.fixed)} fixed"
-    printing.say(f"{counted(done.inventory.read_files, 'file')} by {by}: {against}")
+    printing.say(f"{so_many(done.inventory.read_files, 'file')} by {by}: {against}")
     printing.say(printing.styled(said.status.replace("_", " ").upper(), _STYLES.get(said.status, "bold")))
     for reason in said.reasons:
         printing.say(f"  {printing.printable(reason)}")

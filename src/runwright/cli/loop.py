@@ -1,5 +1,6 @@
 """`runwright loop`: remediation loops over repositories."""
 
+import json
 import sys
 from typing import Any, Literal
 
@@ -7,12 +8,12 @@ from cyclopts import App
 
 from runwright.cli import printing
 from runwright.cli.connection import HERE, Connection
+from runwright.cli.exits import CommandError
 from runwright.cli.inputs import order_of, words
-from runwright.client.loop_models import LoopDelivery
+from runwright.cli.remedying import follow, show
 
 Mode = Literal["edit_gated", "autonomous_gated"]
 app = App(name="loop", help="Repair repositories: patch, verify, keep or put back, until clean or a ceiling stops it.")
-COLUMNS = ("n", "patcher", "outcome", "files", "lines", "why")
 ACTIONS = ["commit", "push", "open_pr"]
 EXITS = {"clean": 0, "approval_denied": 13, "approval_expired": 13, "infra_error": 10}
 """The exit code of `watch` by the reason for which the loop ended; 1 for every other."""
@@ -92,26 +93,49 @@ def status(
         What is new comes after this; default: now.
     """
     with connection.client() as client:
-        printing.show_record(client.loops.get(loop, wait=wait, since_seq=since_seq), connection.json)
+        shown = client.loops.get(loop, wait=wait, since_seq=since_seq)
+    printing.show_record(shown, as_json=True) if connection.json else show(shown)
 
 
 @app.command
 def watch(loop: str, /, *, connection: Connection = HERE) -> None:
-    """Wait for the end of a loop, and of its delivery up to where people are asked, and show what it tried.
+    """Show what a loop does as it does it, until it ends, and its delivery up to where people are asked.
 
     Exits 0 where it is clean, 13 where people did not approve, 10 where it could not do its job, else 1.
 
     Example: `runwright loop watch run_019a9f3c2b107abc8def0123456789ab`
     """
     with connection.client() as client:
-        ended = client.loops.wait(loop)
-    if connection.json:
-        printing.show_record(ended, as_json=True)
-    else:
-        printing.table(COLUMNS, [_row(each) for each in ended.iterations])
-        printing.show_rows([ended], ("loop_id", "state", "exit_reason", "gate_status", "iteration"), as_json=False)
-        _show_delivery(ended.delivery)
+        ended = client.loops.wait(loop) if connection.json else follow(client, loop)
+    printing.show_record(ended, as_json=True) if connection.json else show(ended)
     sys.exit(EXITS.get(ended.exit_reason or "", 1))
+
+
+@app.command
+def diff(loop: str, /, *, iteration: int | None = None, connection: Connection = HERE) -> None:
+    """Show the patches that a loop has kept, one behind the other; each is over the tree that the one before it left.
+
+    Example: `runwright loop diff run_019a9f3c2b107abc8def0123456789ab`
+
+    Parameters
+    ----------
+    iteration
+        The patch of this iteration instead, whatever became of it.
+    """
+    with connection.client() as client:
+        tried = client.loops.get(loop).iterations
+        wanted = [
+            each["n"]
+            for each in tried
+            if each.get("patch") and (each["outcome"] == "kept" if iteration is None else each["n"] == iteration)
+        ]
+        if not wanted:
+            raise CommandError("There is no such patch.", f"See what it tried: runwright loop status {loop}")
+        whole = [json.loads(b"".join(client.evidence.value(loop, f"{loop}.patch.{n}"))) for n in wanted]
+    if connection.json:
+        printing.show_json([{"iteration": n, **each} for n, each in zip(wanted, whole, strict=True)])
+    for each in () if connection.json else whole:
+        printing.show_piece(each["diff"])
 
 
 def delivering(order: Any, action: str | None, branch: str | None, base: str | None) -> dict[str, Any]:
@@ -126,22 +150,3 @@ def delivering(order: Any, action: str | None, branch: str | None, base: str | N
         if value is not None:
             asked[part] = {**asked.get(part, {}), name: value}
     return {"deliver": asked}
-
-
-def _show_delivery(delivery: LoopDelivery | None) -> None:
-    if delivery is None:
-        return
-    url = None if delivery.pr is None else delivery.pr.get("url")
-    facts = {"delivery": delivery.state, "delivery_run_id": delivery.delivery_run_id, "commit_sha": delivery.commit_sha}
-    printing.detail([*facts.items(), ("branch", delivery.branch), ("pull_request", url)])
-    if delivery.state == "awaiting_approval":
-        printing.note(f"see what is asked: runwright approvals show {delivery.delivery_run_id}")
-    elif delivery.error is not None:
-        printing.note(f"{delivery.error.code}: {delivery.error.message}")
-
-
-def _row(each: dict[str, object]) -> list[object]:
-    patch = each.get("patch")
-    size = patch if isinstance(patch, dict) else {}
-    lines = f"+{size.get('added', 0)} -{size.get('removed', 0)}"
-    return [each.get("n"), each.get("patcher"), each.get("outcome"), size.get("files", 0), lines, each.get("why")]

@@ -15,6 +15,7 @@ from runwright.domain.finding import Finding, rules_of
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.policy_gates import JUDGE
 from runwright.domain.policy_terms import Behavior
+from runwright.domain.summaries import so_many
 from runwright.domain.suppressions import Suppression, Suppressions
 from runwright.domain.verdict import GateStatus
 
@@ -177,7 +178,7 @@ def verdict(
         status, code = "error", 10
     elif policy.approval_mode != "none" and any(each.decision == "asks" for each in judged):
         count = sum(each.decision == "asks" for each in judged)
-        told = f"{counted(count, 'finding')} need{'s' * (count == 1)} a person's word"
+        told = f"{so_many(count, 'finding')} need{'s' * (count == 1)} a person's word"
         reasons.append(f"{told} (approval_mode: {policy.approval_mode})")
         status, code = "needs_approval", 13
     return Verdict(
@@ -191,12 +192,7 @@ def _of_findings(judged: Sequence[Judged]) -> list[str]:
         return []
     counts = {name: sum(each.severity == name for each in blocking) for name in ("P0", "P1", "P2", "P3")}
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    return [f"{counted(len(blocking), 'finding')} block{'s' * (len(blocking) == 1)}: {told}"]
-
-
-def counted(count: int, what: str) -> str:
-    """Return how many of something there are, in words: `1 file`, `2 files`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return [f"{so_many(len(blocking), 'finding')} block{'s' * (len(blocking) == 1)}: {told}"]
 
 
 def _of_gates(gates: Sequence[GateOutcome]) -> list[str]:

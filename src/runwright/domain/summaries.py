@@ -145,5 +145,10 @@ def summary(type_: str, message: str, data: Mapping[str, Any] | None) -> str:
     return type_
 
 
+def so_many(count: int, what: str) -> str:
+    """Return how many of something there are, in words: `1 file`, `2 files`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

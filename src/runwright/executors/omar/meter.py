@@ -89,13 +89,15 @@ class Metered:
         self._count += 1
         call_id = f"cmd_{self._phase}_{self._count}"
         await charge(self._journal, call_id, tuple(command.words))
+        clock = self._journal.attempt.clock
+        began = clock.monotonic()
         ended = await self._place.run(command, heard)
         result = a.ToolResult(
             tool_call_id=call_id,
             tool_name=TOOL,
             result={"exit_code": ended.status},
             error=None,
-            duration_ms=0,
+            duration_ms=int((clock.monotonic() - began) * 1000),
             truncated=ended.truncated,
         )
         await self._journal.write([Note("tool.result", result)])

@@ -19,6 +19,7 @@ from runwright.domain.loop_status import gate_color
 from runwright.domain.patch import Patch
 from runwright.domain.progress import Change
 from runwright.domain.redaction import RedactedText
+from runwright.domain.summaries import so_many
 from runwright.domain.verdict import GateStatus, Stop
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.surveying import Looked
@@ -91,7 +92,7 @@ def kept(
     data = e.IterationEnded(
         n=iteration.n,
         outcome="kept",
-        why=text(f"{len(change.fixed)} findings less, {len(change.new)} more"),
+        why=text(f"{so_many(len(change.fixed), 'finding')} less, {len(change.new)} more"),
         tree_hash=snapshot.tree_hash,
         gates={gate.gate_id: gate.status for gate in journal.loop.seen},
         new_findings=len(change.new),
@@ -114,7 +115,7 @@ def asks(iteration: OpenIteration, patch: Patch, journal: Journal) -> ApprovalRe
     assert facts is not None
     assert rules is not None
     runtime, diff = journal.runtime, patch.text
-    size = f"{facts.files} files, +{facts.added} −{facts.removed}"
+    size = f"{so_many(facts.files, 'file')}, +{facts.added} −{facts.removed}"
     return ApprovalRequest(
         gate_id="patch",
         summary=f"Apply the patch of iteration {iteration.n} by {facts.patcher}: {size}",
@@ -152,8 +153,15 @@ def stopped(stop: Stop, journal: Journal, text: Text) -> list[Note]:
     kept = sum(each.outcome == "kept" for each in loop.iterations)
     left = "" if loop.standing is None else f" Open: {_counts(loop.standing.findings)}."
     why = f" ({stop.detail})" if stop.detail else ""
-    said = f"The loop ended: {reason}{why}, after {loop.count} iterations of which {kept} were kept.{left}"
+    patches = f"{so_many(loop.count, 'iteration')}, {kept} kept"
+    said = f"The loop ended: {reason}{why}, after {patches}.{left}{_blind(loop.standing)}"
     return [Note("output.narrative", r.Narrative(text(said))), Note("loop.stopped", data)]
+
+
+def _blind(standing: e.Standing | None) -> str:
+    """Say which scanners have not looked at everything: what they would have found is not among the counts."""
+    absent = [] if standing is None else [name for name, word in standing.coverage.items() if word != "completed"]
+    return f" Not everything was looked at by {', '.join(absent)}." if absent else ""
 
 
 def _counts(findings: dict[str, int]) -> str:
