@@ -31,9 +31,9 @@ def loop(**more: Any) -> Answer:
     return Answer(200, msgspec.json.encode({**told, **more}), {"content-type": "application/json"})
 
 
-def test_status_says_what_was_tried_what_is_open_and_who_has_not_looked(call: Call, script: Script) -> None:
+def test_status_says_what_was_tried_what_is_open_and_who_has_not_looked(call_server: Call, script: Script) -> None:
     script.on("GET", LOOP, loop())
-    ended = call("loop", "status", "run_1")
+    ended = call_server("loop", "status", "run_1")
     assert ended.code == 0
     lines = [line.split() for line in ended.out.splitlines()]
     assert ["2", "codemods", "goes", "on", "1", "+2", "-1"] in lines
@@ -41,19 +41,21 @@ def test_status_says_what_was_tried_what_is_open_and_who_has_not_looked(call: Ca
     assert ["not", "looked", "at", "by", "semgrep", "not", "run"] in lines
     assert ["asked", "of", "people", "apr_1"] in lines
     assert "\x1b" not in ended.out
-    assert msgspec.json.decode(call("loop", "status", "run_1", "--json").out)["coverage"]["semgrep"] == "not_run"
+    assert msgspec.json.decode(call_server("loop", "status", "run_1", "--json").out)["coverage"]["semgrep"] == "not_run"
 
 
-def test_diff_shows_the_patches_that_were_kept_and_nothing_that_moves_the_cursor(call: Call, script: Script) -> None:
+def test_diff_shows_the_patches_that_were_kept_and_nothing_that_moves_the_cursor(
+    call_server: Call, script: Script
+) -> None:
     script.on("GET", LOOP, loop())
     hostile = msgspec.json.encode({"diff": "+kept\x1b[31m\n"})
     script.on("GET", "/api/v1/runs/run_1/artifacts/run_1.patch.1", Answer(200, hostile))
     script.on("GET", "/api/v1/runs/run_1/artifacts/run_1.patch.2", Answer(200, b'{"diff": "+tried\\n"}'))
-    assert call("loop", "diff", "run_1").out == "+kept [31m\n"
-    assert call("loop", "diff", "run_1", "--iteration", "2").out == "+tried\n"
-    assert msgspec.json.decode(call("loop", "diff", "run_1", "--json").out) == [
+    assert call_server("loop", "diff", "run_1").out == "+kept [31m\n"
+    assert call_server("loop", "diff", "run_1", "--iteration", "2").out == "+tried\n"
+    assert msgspec.json.decode(call_server("loop", "diff", "run_1", "--json").out) == [
         {"iteration": 1, "diff": "+kept\x1b[31m\n"}
     ]
-    missing = call("loop", "diff", "run_1", "--iteration", "3")
+    missing = call_server("loop", "diff", "run_1", "--iteration", "3")
     assert (missing.code, missing.out) == (1, "")
     assert "There is no such patch" in missing.err
