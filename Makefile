@@ -8,7 +8,7 @@ ARGS ?=
 CASES ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak check bench docs fix
+.PHONY: help setup run test soak check gate bench docs fix
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: setup ## formatting, lint, types, import rules, dependencies, generated f
 	$(BIN)/python docs/generate_client.py --check
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m pytest -q tests/house
+
+gate: setup ## judge this repository as it is now by .runwright/policy.yaml of its last commit; no server, no network
+	$(BIN)/runwright gate run $(ARGS)
 
 bench: setup ## measure every figure, and the peers beside us (ARGS: --help)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -200,6 +200,15 @@ def test_a_suppression_of_the_base_counts_until_it_ends(repository: Repository) 
     assert any("it ended on 2019-01-01" in note for note in told["notes"])
 
 
+def test_what_is_suppressed_is_no_part_of_a_baseline_and_counts_again_when_that_ends(repository: Repository) -> None:
+    hide = "suppressions: [{rule: 'ruff:S602', reason: 'no user input', owner: ana, expires_at: 2099-01-01}]"
+    repository.commit({"app.py": CODE, ".runwright/suppressions.yaml": hide})
+    assert json.loads(repository.baseline("set", "--json").out)["suppressed"] == 1
+    repository.commit({".runwright/suppressions.yaml": hide.replace("2099", "2019")})
+    told = repository.judged()
+    assert (told["status"], rules(told, "blocks")) == ("blocked", ["ruff:S602"])
+
+
 def test_what_a_gate_changes_is_put_back_and_what_cannot_run_is_not_green(repository: Repository) -> None:
     gates = """
 quality_gates:

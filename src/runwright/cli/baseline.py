@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from msgspec.structs import replace
 
 from runwright.cli import printing
 from runwright.cli.exits import FAILED, OK, UsageError
@@ -23,7 +24,8 @@ _File = Annotated[
 def set_(*, path: Path = Path(), baseline: _File = None, json: bool = False) -> None:
     """Write the findings of a repository as it is now as its baseline; what was known and is gone is kept as fixed.
 
-    The file is for the repository: commit it, and it counts from then on.
+    The file is for the repository: commit it, and it counts from then on. What is suppressed is left out: it counts
+    again when its suppression ends.
 
     Example: `runwright baseline set`
 
@@ -35,13 +37,16 @@ def set_(*, path: Path = Path(), baseline: _File = None, json: bool = False) -> 
         Print JSON.
     """
     done, file = _looked(path, baseline)
-    made = renewed(done.compared, tree=done.tree_hash)
+    hidden = {each.finding.fingerprint for each in done.verdict.judged if each.decision == "suppressed"}
+    open_ = tuple(each for each in done.compared.findings if each.fingerprint not in hidden)
+    made = renewed(replace(done.compared, findings=open_), tree=done.tree_hash)
     known = done.rules.baseline
     if known is not None and known.findings == made.findings:
         made = known  # the tree holds the file itself: it would be another one each time
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, [written(made)])
     told = {"file": str(file), "open": len(made.open), "fixed": len(made.findings) - len(made.open)}
+    told["suppressed"] = len(hidden)
     printing.show_json(told) if json else printing.detail(told.items())
 
 
