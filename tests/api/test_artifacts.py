@@ -254,3 +254,14 @@ async def test_a_run_lists_what_its_values_lie_in_and_none_of_it_is_served_raw(s
     await refused(server.admin.get(f"/v1/runs/{run_id}/artifacts"), 410, "runs.erased")
     await refused(server.admin.get(f"/v1/artifacts/{rows[0]['digest']}"), 404, "artifacts.not_found")
     assert not [path for path in files(server) if any(row["digest"].endswith(path.name) for row in rows)]
+
+
+async def test_a_page_of_values_reads_no_value_that_it_does_not_show(server: Served) -> None:
+    run_id = await ended(server)
+    values = await ok(server.admin.get(f"/api/v1/runs/{run_id}/artifacts"))
+    lying = {row["key"]: row["digest"] for row in await ok(server.admin.get(f"/v1/runs/{run_id}/artifacts"))}
+    place = max(place for place, row in enumerate(values) if row["key"] in lying)
+    next(path for path in files(server) if lying[values[place]["key"]].endswith(path.name)).unlink()
+    page = await server.admin.get(f"/api/v1/runs/{run_id}/artifacts", params={"limit": place})
+    assert (page.status_code, page.json()) == (200, values[:place]), "the value whose file is gone is beyond the page"
+    assert (await server.admin.get(page.links["next"]["url"])).status_code == 404

@@ -23,12 +23,11 @@ CHUNK = 500
 
 
 class Lying(msgspec.Struct, frozen=True):
-    """A value of a run that lies in an artifact; `size` is None where the file is not there."""
+    """A value of a run that lies in an artifact."""
 
     kind: str
     key: str
     digest: str
-    size: int | None
     created_at: int
 
 
@@ -71,7 +70,7 @@ class Artifacts:
                 )
             raise NotFound("artifact", digest)
         uploaded = Uploaded(*found[0])
-        if await self._size(digest) != uploaded.size:
+        if await self.size(digest) != uploaded.size:
             raise StoreError(f"the artifact {digest} is not whole on disk; restore it from a backup")
         return uploaded
 
@@ -88,7 +87,14 @@ class Artifacts:
     async def of_run(self, actor: Actor, run_id: str) -> list[Lying]:
         """Return the values, oldest first, that lie in artifacts, of a run that the caller was shown."""
         rows = await self._store.within(actor.org_id).fetch(sql.OF_RUN, run_id=run_id)
-        return [Lying(kind, key, digest, await self._size(digest), at) for kind, key, digest, at in rows]
+        return [Lying(*row) for row in rows]
+
+    async def size(self, digest: str) -> int | None:
+        """Return how large an artifact is; None where its file is not there."""
+        try:
+            return await self._files.size(digest)
+        except NotFound:
+            return None
 
     async def forget(self, digests: Sequence[str]) -> None:
         """Remove the files of values that went, but those that another row names."""
@@ -110,12 +116,6 @@ class Artifacts:
             self._folder = (self._folder + 1) % self._files.folders
         if removed:
             report("artifacts.collected", files=removed)
-
-    async def _size(self, digest: str) -> int | None:
-        try:
-            return await self._files.size(digest)
-        except NotFound:
-            return None
 
 
 def _within(actor: Actor, everywhere: Any, in_project: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from runwright.engine.values import Values, encode
 from runwright.errors import MissingScope, NotFound
 from runwright.store.base import Readings, Record, StoredValue
-from runwright.store.queries.evidence import COUNT_VALUES, VALUES
+from runwright.store.queries.evidence import COUNT_VALUES, NAMES, VALUES
 from runwright.store.queries.values import BY_KEY
 
 PROMPTS = "prompts:read"
@@ -39,6 +39,13 @@ class KeptValue(NamedTuple):
     created_at: int
 
 
+class Name(NamedTuple):
+    """What a value is called, and since when it is there."""
+
+    ident: str
+    created_at: int
+
+
 class KeptValues:
     """Reads the values of runs that the caller was shown and whose data are there."""
 
@@ -59,6 +66,15 @@ class KeptValues:
         if kind in self._hidden:
             raise MissingScope(PROMPTS)
         return await self._unpacked(record, StoredValue(*rows[0]))
+
+    async def names(self, record: Record) -> list[Name]:
+        """Return what the values of a run are called that the caller may read, oldest first; none of them is read."""
+        run = record.run
+        of_row = {"payload": run.spec.created_at, "result": run.finished_at or run.at}
+        found = [(kind, "", at) for kind, at in of_row.items() if getattr(record, kind) is not None]
+        found += await self._store.fetch(NAMES, run_id=run.run_id)
+        seen = (Name(artifact_id(run.run_id, kind, key), at) for kind, key, at in found if kind not in self._hidden)
+        return sorted(seen, key=lambda name: (name.created_at, name.ident))
 
     async def all(self, record: Record) -> AsyncIterator[KeptValue]:
         """Yield all values of a run: payload and result, then the others by kind and key."""

@@ -79,15 +79,20 @@ async def download_artifact(call: Call, digest: str) -> FileAnswer:
     )
 
 
-def lying_view(run_id: str, value: Lying) -> RunArtifact:
-    """Return a value that lies in an artifact."""
+def lying_id(run_id: str, value: Lying) -> str:
+    """Return under which id a value that lies in an artifact is listed."""
+    return f"{run_id}.{value.kind}.{value.key}"
+
+
+def lying_view(run_id: str, value: Lying, size: int | None) -> RunArtifact:
+    """Return a value that lies in an artifact of so many bytes; None where its file is not there."""
     return RunArtifact(
-        id=f"{run_id}.{value.kind}.{value.key}",
+        id=lying_id(run_id, value),
         run_id=run_id,
         kind=value.kind,
         key=value.key,
         digest=value.digest,
-        size=value.size,
+        size=size,
         sealed=True,  # all values of runs are
         created_at=instants.text(value.created_at),
     )

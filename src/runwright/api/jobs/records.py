@@ -10,7 +10,7 @@ import msgspec
 from runwright.api import sse
 from runwright.api.context import Call
 from runwright.api.jobs import run_schemas as wire
-from runwright.api.jobs.artifacts import RunArtifact, lying_view
+from runwright.api.jobs.artifacts import RunArtifact, lying_id, lying_view
 from runwright.api.jobs.reports import ERASED, beyond
 from runwright.api.jobs.views import (
     attempt_view,
@@ -235,8 +235,11 @@ async def list_artifacts(call: Call, run_id: str, query: PageQuery) -> Page[RunA
     """List the values of the run that lie in artifacts, oldest first."""
     engine = call.services.engine
     require_data(await engine.reader(call.actor).run(run_id))
-    seen = await engine.operations.artifacts.of_run(call.actor, run_id)
-    return _slice(call, query, [(value.created_at, lying_view(run_id, value)) for value in seen])
+    artifacts = engine.operations.artifacts
+    seen = [(value.created_at, value) for value in await artifacts.of_run(call.actor, run_id)]
+    page = sliced(query.window(call.services.settings, order="asc"), seen, lambda value: lying_id(run_id, value))
+    rows = [lying_view(run_id, value, await artifacts.size(value.digest)) for value in page.items]
+    return Page(rows, page.next_cursor)
 
 
 def _slice(call: Call, query: PageQuery, rows: list[tuple[int, Row]]) -> Page[Row]:

@@ -46,9 +46,9 @@ async def list_run_values(call: Call, run_id: str, query: PageQuery) -> Page[Run
     reader = call.services.engine.reader(call.actor)
     record = await reader.run(run_id)
     require_data(record)
-    rows = [(each.created_at, _view(run_id, each)) async for each in reader.kept.all(record) if each.shown is not None]
-    rows.sort(key=lambda row: (row[0], row[1].artifact_id))
-    return sliced(query.window(call.services.settings, order="asc"), rows, lambda row: row.artifact_id)
+    names = [(name.created_at, name) for name in await reader.kept.names(record)]
+    page = sliced(query.window(call.services.settings, order="asc"), names, lambda name: name.ident)
+    return Page([_view(run_id, await reader.kept.one(record, name.ident)) for name in page.items], page.next_cursor)
 
 
 @addresses.get(

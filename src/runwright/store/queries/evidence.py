@@ -21,6 +21,8 @@ VALUES = Query(
     .limit(bindparam("limit", type_=Integer))
 )
 """The values of a run behind one, by kind and key."""
+NAMES = Query(select(run_values.c.kind, run_values.c.key, run_values.c.created_at).where(_of_run))
+"""What the values of a run are called, without any of them."""
 COUNT_VALUES = Query(select(func.count()).select_from(run_values).where(_of_run))
 
 _before = audit.alias("before")
