@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.served import Served, ok, serving
+from tests.api.served import Served, ok, refused, serving
 
 
 @pytest.fixture
@@ -90,3 +90,12 @@ async def test_a_model_whose_file_is_not_there_is_not_ready(tmp_path: Path):
     async with serving(tmp_path / "data", local_model_path=str(tmp_path / "none.gguf")) as served:
         (local,) = (await models(served)).values()
         assert (local["ready"], "none.gguf" in local["problem"]) == (False, True)
+
+
+async def test_a_project_has_only_so_many_routes(tmp_path: Path):
+    async with serving(tmp_path / "few", agent_slots=0, routes_max=2) as served:
+        await route(served, "second", kind="scripted", model="echo")
+        third = {"name": "third", "kind": "scripted", "model": "echo"}
+        await refused(served.admin.post("/v1/routes", json=third), 429, "limits.quota")
+        await ok(served.admin.delete("/v1/routes/second"), 204)
+        await ok(served.admin.post("/v1/routes", json=third), 201)

@@ -256,3 +256,17 @@ async def test_input_that_makes_no_sense_ends_the_socket(server: Served):
             await viewer.rest()
         assert (viewer.code, viewer.frames[-1]["t"]) == (4400, "error"), frame
     await stopped(server, run_id)
+
+
+async def test_the_digest_of_what_was_printed_is_forgotten_with_the_data(server: Served):
+    run_id = await made(server, steps=[{"kind": "command", "command": ["echo", PASSWORD]}])
+    await ended(server, run_id)
+
+    async def digest() -> Any:
+        async with viewing(server, run_id) as viewer:
+            return (await viewer.until(t="eof"))["sha256"]
+
+    assert [await digest(), await digest()] == [hashlib.sha256(f"{PASSWORD}\n".encode()).hexdigest()] * 2
+    await ok(server.admin.post(f"/v1/runs/{run_id}/erase"))
+    assert run_id not in server.house.services.digests._known
+    assert await digest() == hashlib.sha256(b"").hexdigest()

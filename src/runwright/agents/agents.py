@@ -28,7 +28,7 @@ class Agents:
         self._engine = engine
         store, ttl_us = engine.store, int(engine.settings.idempotency_ttl_h * HOUR_US)
         self.personas = Personas(store, ttl_us)
-        self.routes = Routes(store, ttl_us)
+        self.routes = Routes(store, ttl_us, most=engine.settings.routes_max)
         self.models = Models(self.routes, engine.settings, engine.clock)
         self.credentials = Credentials(store, engine.vault, ttl_us)
         self.threads = Threads(store, sealer, engine.operations.artifacts, ttl_us)

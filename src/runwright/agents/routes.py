@@ -12,7 +12,7 @@ from runwright.agents.owned import required
 from runwright.domain.accounts import Project
 from runwright.domain.route import LOCAL, Provider, Route, RouteDefinition, problem
 from runwright.domain.tenancy import Actor
-from runwright.errors import AlreadyExists, Conflict, InvalidRequest
+from runwright.errors import AlreadyExists, Conflict, InvalidRequest, QuotaExceeded
 from runwright.store import audit
 from runwright.store.base import Store, Transaction
 from runwright.store.idempotent import Made, key_for, once
@@ -23,14 +23,18 @@ from runwright.store.queries.shapes import Slice, read
 class Routes:
     """Make, change, delete and find the routes of projects."""
 
-    def __init__(self, store: Store, idempotency_ttl_us: int) -> None:
+    def __init__(self, store: Store, idempotency_ttl_us: int, *, most: int) -> None:
         self._store = store
         self._ttl_us = idempotency_ttl_us
+        self._most = most
 
     async def create(
         self, actor: Actor, project: Project, name: str, definition: RouteDefinition, idempotency_key: str | None = None
     ) -> Made[Route]:
-        """Make a route. Raises `AlreadyExists`, and `InvalidRequest` for one that no provider of the project serves."""
+        """Make a route.
+
+        Raises `AlreadyExists`, `QuotaExceeded`, and `InvalidRequest` for one that no provider of the project serves.
+        """
         if ids.is_id("route", name):
             raise InvalidRequest.at("name", "must not look like the id of a route")
         key = key_for(project.project_id, "routes.create", idempotency_key, [name, definition])
@@ -43,6 +47,8 @@ class Routes:
             await _require_provider(tx, project.project_id, definition)
             if await tx.fetch(q.ROUTE_BY_NAME, project_id=project.project_id, name=name):
                 raise AlreadyExists(f"There is a route {name!r} already.")
+            if (await tx.fetch(q.COUNT_ROUTES, project_id=project.project_id))[0][0] >= self._most:
+                raise QuotaExceeded(f"A project has at most {self._most} routes (RUNWRIGHT_ROUTES_MAX); delete one.")
             made = Route(
                 route_id=ids.new_id("route", tx.now),
                 org_id=project.org_id,

@@ -275,6 +275,7 @@ class Settings(RepositorySettings):
     dispatch_body_s: float = _setting(60.0, "Longest time from the head of an answer to its end", 0.01, 86_400)
     dispatch_body_max_bytes: int = _setting(MIB, "Largest answer of an endpoint", 1, 64 * MIB)
     # --- models
+    routes_max: int = _setting(200, "Routes to models of one project", 1, 10_000)
     model_connect_s: float = _setting(10.0, "Longest time until a model's provider is connected", 0.01, 600)
     model_first_s: float = _setting(120.0, "Longest time until a model writes something", 0.01, 3600)
     model_idle_s: float = _setting(60.0, "Longest silence of a model once it writes", 0.01, 3600)

@@ -13,10 +13,12 @@ from runwright.domain.cast import RECORDED, Cast
 from runwright.domain.run import Run
 from runwright.domain.terminal_events import OUTPUT, TerminalOutput
 from runwright.engine.reader import Reader
+from runwright.store.base import Record
 
 PAGE = 32
 """Events read at once; each holds up to 64 KiB."""
 DIGESTS_MAX = 1000
+NOTHING = sha256().hexdigest()
 
 _read = msgspec.json.Decoder(TerminalOutput).decode
 
@@ -45,8 +47,16 @@ class Digests:
     def __init__(self) -> None:
         self._known: OrderedDict[str, asyncio.Task[str]] = OrderedDict()
 
-    async def of(self, reader: Reader, run_id: str) -> str:
-        """Return the SHA-256 of all that an ended run printed, as the log holds it."""
+    def forget(self, run_id: str) -> None:
+        """Forget the digest of a run whose data were erased."""
+        self._known.pop(run_id, None)
+
+    async def of(self, reader: Reader, record: Record) -> str:
+        """Return the SHA-256 of all that an ended run printed, as the log holds it: of nothing, once that is erased."""
+        run_id = record.run.run_id
+        if record.erased_at is not None:
+            self.forget(run_id)
+            return NOTHING
         task = self._known.get(run_id)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._known[run_id] = asyncio.create_task(_digest(reader, run_id), name="digest")

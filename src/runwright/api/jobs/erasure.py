@@ -16,4 +16,5 @@ async def erase_run(call: Call, run_id: str) -> wire.Run:
     office = call.services
     reader = office.engine.reader(call.actor)
     record = await office.engine.operations.eraser.erase(reader, call.actor, run_id)
+    office.digests.forget(run_id)
     return run_view(reader, record, office.clock.now(), office.lease_us)

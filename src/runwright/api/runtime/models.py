@@ -54,7 +54,7 @@ def _answer(catalog: Catalog, query: wire.CatalogQuery, installed: dict[str, boo
     roles = ROLES if query.role is None else (query.role,)
     ranked = {role: catalog.ranking(role, needs) for role in roles}
     excluded = catalog.excluded(needs)
-    explained = query.explain == "1"
+    ranks = _ranks(ranked, explained=query.explain == "1")
     return wire.CatalogAnswer(
         price_book_version=catalog.book,
         history_until=instants.text(catalog.history_until),
@@ -69,27 +69,24 @@ def _answer(catalog: Catalog, query: wire.CatalogQuery, installed: dict[str, boo
         ),
         roles={role: [each.id for each in places] for role, places in ranked.items()},
         models=[
-            _model(entry, catalog.budgets, excluded.get(entry.candidate.id), _ranks(entry, ranked, explained=explained))
+            _model(entry, catalog.budgets, excluded.get(entry.candidate.id), ranks.get(entry.candidate.id, {}))
             for entry in catalog.entries
         ],
     )
 
 
-def _ranks(entry: Entry, ranked: Mapping[Role, list[Ranked]], *, explained: bool) -> dict[str, wire.CatalogRank]:
-    return {
-        role: wire.CatalogRank(
-            position=each.position,
-            score=each.score,
-            signals={
-                name: wire.CatalogSignal(**msgspec.structs.asdict(term))
-                for name, term in each.terms.items()
-                if explained
-            },
-        )
-        for role, places in ranked.items()
-        for each in places
-        if each.id == entry.candidate.id
-    }
+def _ranks(ranked: Mapping[Role, list[Ranked]], *, explained: bool) -> dict[str, dict[str, wire.CatalogRank]]:
+    """Return the places of each model, by its id and by the roles that it has one for."""
+    ranks: dict[str, dict[str, wire.CatalogRank]] = {}
+    for role, places in ranked.items():
+        for each in places:
+            terms = each.terms.items() if explained else ()
+            ranks.setdefault(each.id, {})[role] = wire.CatalogRank(
+                position=each.position,
+                score=each.score,
+                signals={name: wire.CatalogSignal(**msgspec.structs.asdict(term)) for name, term in terms},
+            )
+    return ranks
 
 
 def _model(

@@ -118,7 +118,7 @@ class Viewer:
             await self._socket.send(frames.eof(self._run_id, end, None))
             return DONE
         reader = self._services.engine.reader(self._call.actor)
-        digest = await self._services.digests.of(reader, self._run_id)
+        digest = await self._services.digests.of(reader, await reader.run(self._run_id))
         end = (await reader.run(self._run_id)).run.seq
         await self._socket.send(frames.eof(self._run_id, end, digest))
         return DONE

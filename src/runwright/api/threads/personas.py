@@ -71,7 +71,7 @@ async def get_persona(call: Call, persona: str, query: wire.InProjectQuery) -> w
     scope=MANAGE,
     status=201,
     headers=HEADERS,
-    answers=MADE_BEFORE | NOWHERE,
+    answers=MADE_BEFORE | NOWHERE | {429: "The project has as many routes as it may"},
     summary="Create a route",
 )
 async def create_route(call: Call, body: wire.CreateRouteRequest) -> Reply[wire.Route]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Integer, bindparam, delete, literal_column, select
+from sqlalchemy import BindParameter, Integer, bindparam, delete, func, literal_column, select
 
 from runwright.domain.accounts import Project
 from runwright.domain.persona import DEFAULT, Persona, PersonaDefinition
@@ -34,6 +34,7 @@ INSERT_ROUTE = inserting(routes)
 SET_ROUTE = setting(routes, "route_id", "definition", "updated_at")
 DELETE_ROUTE = Query(delete(routes).where(routes.c.route_id == bindparam("row")))
 ROUTE = Query(rows(routes, Route, routes.c.route_id == bindparam("route_id")))
+COUNT_ROUTES = Query(select(func.count()).select_from(routes).where(routes.c.project_id == _project))
 ROUTE_BY_NAME = Query(rows(routes, Route, routes.c.project_id == _project, routes.c.name == bindparam("name")))
 ROUTES = paging(rows(routes, Route, routes.c.org_id == _org), routes.c.route_id)
 ROUTES_OF_PROJECT = paging(rows(routes, Route, routes.c.project_id == _project), routes.c.route_id)
