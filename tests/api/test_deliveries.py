@@ -360,13 +360,16 @@ async def test_a_commit_that_is_another_than_people_were_shown_is_not_made(
 async def test_an_approval_that_nobody_gave_in_time_is_a_denial_and_a_cancelled_delivery_begins_anew(
     tmp_path: Path, root: Path
 ):
-    named = {"repository_roots": (str(root),), "forges": (f"local={root}",), "delivery_approval_s": 1}
-    async with serving(tmp_path, **named) as server:
+    named: dict[str, Any] = {"repository_roots": (str(root),), "forges": (f"local={root}",)}
+    async with serving(tmp_path, delivery_approval_s=1, **named) as server:
         run_id = await ran(server, bare(root, "expired"), "echo x > a.txt")
         path = f"/api/v1/runs/{run_id}/git/pr"
         asked = await ok(server.admin.post(path, json={}))
         await status(server, asked["delivery_run_id"], "completed")
         assert (await ok(server.admin.post(path, json={})))["error"]["code"] == "APPROVAL_EXPIRED"
+        token = server.admin_token
+    async with serving(tmp_path, **named) as server:  # who is asked from now on has time
+        server.admin = server.client(token)
         again = await ok(server.admin.post(path, json={"ask_again": True}))
         assert again["error"]["code"] == "APPROVAL_MISSING"
         await ok(server.admin.post(f"/api/v1/runs/{again['delivery_run_id']}/cancel", json={}), 202)

@@ -22,6 +22,7 @@ class Scripted:
         self._enough = enough
         self._beat = beats
         self.lease_s = LEASE_S
+        self.heartbeat_s = LEASE_S / 4
 
     def __call__(self, request: Request) -> Answer:
         match request.path.rpartition("/")[2]:
@@ -55,7 +56,7 @@ class Scripted:
             "run_token": "rwt_1",
             "stop": None,
         }
-        times = {"now": 1, "lease_secs": self.lease_s, "heartbeat_secs": self.lease_s / 4}
+        times = {"now": 1, "lease_secs": self.lease_s, "heartbeat_secs": self.heartbeat_s}
         return {"assignments": [given], "stops": [], "notice": None, "drain": self._enough(), **times}
 
 
@@ -126,6 +127,7 @@ async def test_a_heartbeat_that_is_answered_with_nonsense_is_not_the_last():
         return hold.open.is_set()
 
     script = Scripted(lambda _: 1, enough, lambda beat: Answer(body=b"<html>") if beat == 1 else beaten(beat))
+    script.lease_s = 60.0  # however long this machine takes between two heartbeats
     async with serving(script) as server:
         await hold.work(server.url)
     assert (hold.began, hold.left) == ([1], [])

@@ -209,7 +209,7 @@ async def test_whoever_asks_for_more_than_there_is_is_let_go_at_the_end(world: W
 
 
 async def test_whoever_resumes_at_the_end_of_an_ended_run_is_let_go(world: World, ended: Run):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await read(world.engine.hub, ended.run_id, ended.seq) == b""
 
 

@@ -470,7 +470,7 @@ async def test_how_long_an_idle_connection_is_kept_is_a_setting(tmp_path, endpoi
 
 @pytest.mark.parametrize(
     ("settings", "error_class"),
-    [({"dispatch_connections": 1, "dispatch_connect_s": 0.05}, "NoConnection"), ({"dispatch_slots": 1}, None)],
+    [({"dispatch_connections": 1, "dispatch_connect_s": 1.0}, "NoConnection"), ({"dispatch_slots": 1}, None)],
 )
 async def test_how_much_is_dispatched_at_a_time_is_a_setting(tmp_path, endpoint, settings, error_class):
     release, came = asyncio.Event(), asyncio.Event()

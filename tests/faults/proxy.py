@@ -88,7 +88,10 @@ class _Link:
 
     def close(self, *, reset: bool) -> None:
         """End both connections: by RST, or by FIN."""
+        loop = asyncio.get_running_loop()
         for each in (self.client, self.server):
+            loop.remove_reader(each)  # or the next socket of this number would be taken for it
+            loop.remove_writer(each)
             if reset:
                 abort(each)
             else:
@@ -117,13 +120,13 @@ class Proxy:
             # Small windows are inherited: a slow line then holds back the sender, and not only the kernel's buffers.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_BUFFER_BYTES)
             listener.setblocking(False)
-            proxy = cls(port, listener)
-            accepting = asyncio.create_task(proxy._accept())
+            proxy, loop = cls(port, listener), asyncio.get_running_loop()
+            loop.add_reader(listener, proxy._accept)
             try:
                 yield proxy
             finally:
-                accepting.cancel()
-                tasks = [accepting, *(task for link in proxy._links for task in link.tasks)]
+                loop.remove_reader(listener)
+                tasks = [task for link in proxy._links for task in link.tasks]
                 proxy.reset()
                 for task in tasks:
                     task.cancel()
@@ -163,41 +166,36 @@ class Proxy:
         self.up.heal()
         self.down.heal()
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            client, _ = await loop.sock_accept(self._listener)
-            self.opened += 1
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.accepting == "silent":
-                self._strays.append(client)
-            elif self.accepting == "reset":
-                abort(client)
-            elif self.accepting == "refused":
-                client.close()
-            else:
-                server = await self._dial()
-                if server is None:
-                    abort(client)
-                    continue
-                link = _Link(client, server)
-                self._links.add(link)
-                link.tasks = [
-                    asyncio.create_task(self._pass(link, client, server, self.up)),
-                    asyncio.create_task(self._pass(link, server, client, self.down)),
-                ]
-
-    async def _dial(self) -> socket.socket | None:
-        server = socket.socket()
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_BUFFER_BYTES)
-        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server.setblocking(False)
+    def _accept(self) -> None:
+        """Take whoever has come; in one step, so that no connection is anywhere that nobody would close."""
         try:
-            await asyncio.get_running_loop().sock_connect(server, ("127.0.0.1", self.target))
+            client, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # gone before its turn
+            return
+        self.opened += 1
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.accepting == "silent":
+            self._strays.append(client)
+        elif self.accepting == "reset":
+            abort(client)
+        elif self.accepting == "refused":
+            client.close()
+        else:
+            link = _Link(client, _towards_server())
+            self._links.add(link)
+            link.tasks.append(asyncio.create_task(self._dial(link)))
+
+    async def _dial(self, link: _Link) -> None:
+        try:
+            await asyncio.get_running_loop().sock_connect(link.server, ("127.0.0.1", self.target))
         except OSError:
-            server.close()
-            return None
-        return server
+            self._end(link, "reset")
+            return
+        link.tasks += [
+            asyncio.create_task(self._pass(link, link.client, link.server, self.up)),
+            asyncio.create_task(self._pass(link, link.server, link.client, self.down)),
+        ]
 
     async def _pass(self, link: _Link, source: socket.socket, sink: socket.socket, line: Line) -> None:
         loop = asyncio.get_running_loop()
@@ -234,6 +232,14 @@ class Proxy:
             for task in link.tasks:
                 if task is not here:
                     task.cancel()
+
+
+def _towards_server() -> socket.socket:
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_BUFFER_BYTES)
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    server.setblocking(False)
+    return server
 
 
 def abort(connection: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -67,6 +68,15 @@ async def is_silent(ends: Ends) -> bool:
             return await ends[0].read(1) == b"never"
     except TimeoutError:
         return True
+
+
+async def heard(proxy: Proxy) -> bytes:
+    """Connect, and return all that is said; who is reset may hear of it at either."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
 
 
 def close(*ends: Ends) -> None:
@@ -178,15 +188,11 @@ async def test_new_connections_may_vanish_be_reset_or_be_closed(proxy: Proxy, pe
     hole[1].write(b"hello")
     assert await is_silent(hole)
     proxy.accepting = "reset"
-    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     with pytest.raises(ConnectionResetError):
-        await reader.read()
+        await heard(proxy)
     proxy.accepting = "refused"
-    other, another = await asyncio.open_connection("127.0.0.1", proxy.port)
-    assert await other.read() == b""
+    assert await heard(proxy) == b""
     assert peer.came.empty()
-    writer.close()
-    another.close()
     proxy.heal()
     client, server = await pair(proxy, peer)
     await exchanged(client, server, b"works")
@@ -195,11 +201,21 @@ async def test_new_connections_may_vanish_be_reset_or_be_closed(proxy: Proxy, pe
 
 async def test_a_server_that_is_gone_is_a_reset_and_one_that_comes_back_is_found(proxy: Proxy, peer: Peer):
     port, proxy.target = proxy.target, 1
-    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     with pytest.raises(ConnectionResetError):
-        await reader.read()
-    writer.close()
+        await heard(proxy)
     proxy.target = port
     client, server = await pair(proxy, peer)
     await exchanged(client, server, b"works")
     close(client, server)
+
+
+async def test_a_proxy_that_ends_while_somebody_comes_leaves_nothing_open(peer: Peer):
+    for turns in range(5):  # wherever it is between the two connections
+        async with Proxy.to(peer.port) as proxy:
+            caller = socket.create_connection(("127.0.0.1", proxy.port))
+            while not proxy.opened:
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with caller, pytest.raises(ConnectionResetError):
+            caller.recv(1)

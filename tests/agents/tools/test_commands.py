@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from contextlib import suppress
 
 import pytest
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from runwright.agents.tools.port import Fault, Said
 from runwright.sandbox.command import Command
 from runwright.sandbox.means import Means
 from tests.agents.tools.bench import BOUNDS, Bench, processes_with
+from tests.deadlines import deadline
 from tests.engine.world import until
 
 
@@ -76,10 +78,23 @@ async def test_of_much_output_the_beginning_and_the_end_are_kept(means: Means):
 async def test_a_command_without_end_is_ended_with_all_that_it_started(bench: Bench):
     marker = f"9{secrets.randbelow(10**9)}"
     command = f"echo begun; (setsid sleep {marker} &) ; sleep {marker}"
-    result = await bench.result("shell", command=command, timeout_s=0.5)
+    with deadline(44.5) as time:
+        running = asyncio.create_task(bench.result("shell", command=command, timeout_s=time.seconds))
+        await until(lambda: sleeping(marker) == 2)
+        time.passes()
+        result = await running
     assert isinstance(result, Fault)
     assert (result.code, result.said) == ("tool.timeout", {"output": "begun\n"})
     assert processes_with(marker) == []
+
+
+def sleeping(marker: str) -> int:
+    """Count the processes that sleep for so long, without the shells that are told to start them."""
+    found = 0
+    for path in processes_with(marker):
+        with suppress(OSError):
+            found += (path / "cmdline").read_bytes().startswith(b"sleep")
+    return found
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from runwright.agents.tools.port import Fault, Result, Said
+from runwright.agents.tools.port import Fault, Said
 from runwright.domain.model_call import ToolCall
 from runwright.domain.tools import Refused, ToolRules
 from tests.agents.tools.bench import BOUNDS, Bench
-from tests.executors.endpoint import Endpoint, Received, Respond, always, answer, certificate, serving
+from tests.deadlines import deadline
+from tests.executors.endpoint import Received, Respond, always, answer, certificate, serving
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -280,15 +281,14 @@ async def test_an_answer_that_does_not_come_is_given_up_and_its_connection_close
         await asyncio.get_running_loop().create_future()
 
     async with serving(respond) as endpoint:
-        result = await _within(bench, endpoint, 0.3)
+        with deadline(44.5) as time:
+            ready = bench.ready("http", method="GET", url=endpoint.url)
+            asking = asyncio.create_task(bench.make(replace(ready, timeout_s=time.seconds)))
+            await silent.wait()
+            time.passes()
+            result = (await asking)[0].result
         assert isinstance(result, Fault)
         assert result.code == "tool.timeout"
-        assert silent.is_set()
-
-
-async def _within(bench: Bench, endpoint: Endpoint, seconds: float) -> Result:
-    ready = msgspec.structs.replace(bench.ready("http", method="GET", url=endpoint.url), timeout_s=seconds)
-    return (await bench.make(ready))[0].result
 
 
 async def test_a_cancel_closes_the_connection(bench: Bench):

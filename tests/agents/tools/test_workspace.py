@@ -12,6 +12,8 @@ from runwright.sandbox.means import Means
 from runwright.sandbox.snapshot import Limits, WorkspaceMismatch
 from tests.agents.tools.bench import BOUNDS, Bench, kept, value
 from tests.breaking import broken_off
+from tests.deadlines import deadline
+from tests.engine.world import until
 
 
 async def test_a_call_that_changes_the_tree_leaves_a_snapshot_and_one_that_does_not_leaves_none(bench: Bench):
@@ -31,8 +33,14 @@ async def test_a_call_that_changes_the_tree_leaves_a_snapshot_and_one_that_does_
     assert (first.told.files, first.told.bytes) == (1, 2)
 
 
-async def test_a_call_that_runs_out_of_time_leaves_what_it_did(bench: Bench):
-    (made,) = await bench.make(bench.ready("shell", command="echo 1 > a; sleep 60", timeout_s=0.5))
+async def test_a_call_that_runs_out_of_time_leaves_what_it_did(bench: Bench, means: Means):
+    work = means.workspaces.directory
+    with deadline(44.5) as time:
+        call = bench.ready("shell", command="echo 1 > a; sleep 60", timeout_s=time.seconds)
+        running = asyncio.create_task(bench.make(call))
+        await until(lambda: list(work.glob("run_1.*/work/a")))
+        time.passes()
+        (made,) = await running
     assert isinstance(made.result, Fault)
     assert made.snapshot is not None
 
