@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.listening import listening
+
 PATIENCE_S = 60.0
 
 
@@ -83,10 +85,8 @@ class Gate:
 async def opened_gate() -> AsyncIterator[Gate]:
     """Build a gate, closed at first; whoever still waits at the end is let go."""
     gate = Gate()
-    server = await asyncio.start_server(gate.enter, "127.0.0.1", 0, backlog=1024)
-    gate.port = server.sockets[0].getsockname()[1]
-    try:
-        yield gate
-    finally:
-        gate.open()
-        server.close()
+    async with listening(gate.enter, backlog=1024) as gate.port:
+        try:
+            yield gate
+        finally:
+            gate.open()

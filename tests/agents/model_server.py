@@ -18,6 +18,7 @@ import msgspec
 
 from runwright.clock import SystemClock
 from tests.agents.model_wire import WIRES, Reply, sse
+from tests.listening import listening
 
 Fault = Literal[
     "refused", "silent", "slow_start", "pings", "stall", "reset", "cut", "malformed", "wrong_shape", "number_for_text",
@@ -60,7 +61,6 @@ class ModelServer:
         self.connections = 0
         self.hung_up = asyncio.Event()
         self.port = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -69,15 +69,11 @@ class ModelServer:
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self._answer(reader, writer):
                     pass
         finally:
-            self._tasks.discard(task)
             self.hung_up.set()
             writer.close()
 
@@ -105,12 +101,6 @@ class ModelServer:
         if not self.script:
             return Reply(text=tuple(json.dumps(asked.body)[:64]))
         return self.script.popleft() if len(self.script) > 1 else self.script[0]
-
-    async def end(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:
@@ -274,16 +264,11 @@ _FAULTS: dict[str, Any] = {
 
 
 @contextlib.asynccontextmanager
-async def serving(*script: Reply | Fault, port: int = 0) -> AsyncIterator[ModelServer]:
+async def serving(*script: Reply | Fault) -> AsyncIterator[ModelServer]:
     """Serve on a free port of this machine."""
     models = ModelServer(*script)
-    server = await asyncio.start_server(models.accept, "127.0.0.1", port)
-    models.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(models.accept) as models.port:
         yield models
-    finally:
-        server.close()
-        await models.end()
 
 
 async def _main() -> None:

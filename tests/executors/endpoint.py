@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.listening import listening
+
 
 class Received(msgspec.Struct):
     """A request as it came; the names of headers are in lower case."""
@@ -43,15 +45,15 @@ def always(data: bytes) -> Respond:
 
 
 class Endpoint:
-    """Answers by `respond` and remembers what came; `connections` counts those that were accepted."""
+    """Answers by `respond` and remembers what came; `connections` counts those that came, `left` those that ended."""
 
     def __init__(self, respond: Respond) -> None:
         self.respond = respond
         self.received: list[Received] = []
         self.connections = 0
+        self.left = 0
         self.port = 0
         self.scheme = "http"
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -59,9 +61,6 @@ class Endpoint:
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             with contextlib.suppress(
                 ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError
@@ -71,14 +70,8 @@ class Endpoint:
                     await self.respond(received, writer)
                     await writer.drain()
         finally:
-            self._tasks.discard(task)
+            self.left += 1
             writer.close()
-
-    async def end(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
 
 
 async def read(reader: asyncio.StreamReader) -> Received | None:
@@ -95,14 +88,9 @@ async def read(reader: asyncio.StreamReader) -> Received | None:
 async def serving(respond: Respond, tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
     """Serve on a free port of this machine."""
     endpoint = Endpoint(respond)
-    server = await asyncio.start_server(endpoint.accept, "127.0.0.1", 0, ssl=tls)
-    endpoint.port = server.sockets[0].getsockname()[1]
     endpoint.scheme = "http" if tls is None else "https"
-    try:
+    async with listening(endpoint.accept, tls=tls) as endpoint.port:
         yield endpoint
-    finally:
-        server.close()
-        await endpoint.end()
 
 
 def certificate(directory: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:

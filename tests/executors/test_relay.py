@@ -89,7 +89,7 @@ async def test_who_goes_away_is_not_waited_for():
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
         await until(lambda: endpoint.received)
         writer.transport.abort()
-        await until(lambda: not endpoint._tasks)
+        await until(lambda: endpoint.left)
         assert await reader.read() == b""
 
 

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.listening import listening
+
 Answer = Callable[[str], bytes | None]
 """Returns the whole answer to a request for a path, None where git shall answer."""
 
@@ -30,7 +32,6 @@ class Forge:
         self.answer = answer
         self.asked: list[Asked] = []
         self.port = 0
-        self._taking: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -39,18 +40,6 @@ class Forge:
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, however long that takes, until the server ends."""
-        taking = asyncio.create_task(self._take(reader, writer))
-        self._taking.add(taking)
-        taking.add_done_callback(self._taking.discard)
-        await asyncio.wait([taking])
-
-    async def end(self) -> None:
-        """Answer nobody any more."""
-        for taking in self._taking:
-            taking.cancel()
-        await asyncio.gather(*self._taking, return_exceptions=True)
-
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, target, _ = head[0].split(" ")
@@ -107,13 +96,8 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
 @asynccontextmanager
 async def serving(forge: Forge, certificates: ssl.SSLContext | None = None) -> AsyncIterator[Forge]:
     """Serve a forge on this machine."""
-    server = await asyncio.start_server(forge.take, "127.0.0.1", 0, ssl=certificates)
-    forge.port = server.sockets[0].getsockname()[1]
-    async with server:
-        try:
-            yield forge
-        finally:
-            await forge.end()
+    async with listening(forge.take, tls=certificates) as forge.port:
+        yield forge
 
 
 def sent_on(location: str, status: int = 302) -> bytes:

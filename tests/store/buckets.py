@@ -19,6 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from runwright.domain.instants import DAY_US
 from runwright.store.bucket_terms import BucketTerms
+from tests.listening import listening
 
 KEY, SECRET = "AKIATESTTESTTEST", "a-secret-of-the-bucket"
 
@@ -120,17 +121,13 @@ class Relay:
     async def running(self) -> AsyncIterator[Relay]:
         """Relay while the block runs."""
         self._held: list[asyncio.StreamWriter] = []
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
+        async with listening(self._serve) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield self
-        finally:
-            server.close()
-            for writer in self._held:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-            await server.wait_closed()
+        for writer in self._held:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._held.append(writer)
