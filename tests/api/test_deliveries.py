@@ -129,12 +129,33 @@ async def test_scenario_7_five_runs_in_one_call_each_have_their_own_result_and_a
         *(["done"] * 3, ["pending"] * 3),
         *[["skipped"] * 3] * 3,
     ]
+    refs, runs = (
+        [git(repo, "for-each-ref") for repo in (one, two)],
+        await ok(server.admin.get("/api/v1/runs?limit=500")),
+    )
     assert await delivered(server, *five, actions=ALL, on_error="fail_fast") == fast
+    assert [git(repo, "for-each-ref") for repo in (one, two)] == refs
+    assert await ok(server.admin.get("/api/v1/runs?limit=500")) == runs, "the second call made no run"
 
     answer = await delivered(server, *five, actions=ALL)
     assert codes(answer) == [None, "APPROVAL_MISSING", "WORKSPACE_MISSING", "NOTHING_TO_COMMIT", None]
     assert answer["counts"] == {"succeeded": 2, "failed": 3, "skipped": 0}
     assert answer["results"][0] == fast["results"][0]
+    assert [(each["on_error"], each["dry_run"]) for each in (fast, answer)] == [
+        ("fail_fast", False),
+        ("continue", False),
+    ]
+    assert answer["batch_id"] != fast["batch_id"]
+    told = [each["error"] and each["error"]["retryable"] for each in answer["results"]]
+    assert told == [None, True, False, False, None], "to ask again helps only where people are still asked"
+    assert [[step["status"] for step in each["steps"]] for each in answer["results"]] == [
+        *(["done"] * 3, ["pending"] * 3),
+        *[["skipped"] * 3] * 2,
+        ["done"] * 3,
+    ]
+    for each in (answer["results"][0], answer["results"][4]):
+        assert (each["pr"]["provider"], each["pr"]["reused"]) == ("local", False)
+        assert each["evidence_event_id"].startswith(f"{each['delivery_run_id']}.")
     assert [each["pr"]["number"] for each in (answer["results"][0], answer["results"][4])] == [1, 1]
     before = [git(repo, "for-each-ref") for repo in (one, two)]
     assert await delivered(server, *five, actions=ALL) == answer

@@ -18,6 +18,7 @@ from runwright.domain import orchestration
 from runwright.domain.agent_terms import Budget
 from runwright.domain.course import Course
 from runwright.domain.events import Draft
+from runwright.domain.globs import Scope
 from runwright.domain.persona import PersonaDefinition
 from runwright.domain.route import RouteDefinition
 from runwright.domain.run import Run
@@ -212,6 +213,20 @@ async def test_a_model_cannot_write_where_the_mode_lets_it_not_nor_reach_a_netwo
     assert len(await stage.world.data_of(run.run_id, "tool.result", "tool_call_id")) == 3
     results = await stage.world.data_of(run.run_id, "tool.result", "result")
     assert all("ead-only" in str(result) for result in results[:2]), results
+
+
+async def test_what_a_call_changes_out_of_its_scope_is_undone_and_told_with_its_path_and_the_run_goes_on(stage: Stage):
+    there = GateStep(step_id="there", command=("sh", "-c", "test -e lines && test ! -e said"))
+    policy = RunPolicy(paths=Scope(allow=("lines",)))
+    run = await done(stage, WORK, there, script="works", policy=policy)
+    course = course_of(run)
+    assert (run.state, course.gate_status, course.denied) == ("completed", "passed", None)
+    told = await stage.world.data(run.run_id, "policy.denied")
+    assert (told["subject"], told["rule_id"], told["code"]) == ("said", "policy.paths", "PATH_OUT_OF_SCOPE")
+    refused = [event for event in await stage.world.events(run.run_id) if b"workspace.refused" in (event.data or b"")]
+    assert [event.type for event in refused] == ["tool.result"]
+    calls = await stage.world.data_of(run.run_id, "tool.call", "tool_call_id")
+    assert told["tool_call_id"] in calls
 
 
 async def test_a_policy_on_commands_leaves_a_model_no_command_and_a_persona_what_it_confirms_is_refused(stage: Stage):

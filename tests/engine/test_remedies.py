@@ -58,6 +58,15 @@ async def test_by_owner_each_iteration_repairs_what_belongs_to_the_same_people(w
     )
 
 
+async def test_a_patch_larger_than_the_server_lets_it_be_is_refused_with_the_name_of_the_setting(workshop: Workshop):
+    large = edits({"path": "app.py", "content": "one = 1\n" + "#" * 2_000_000})
+    models = await workshop.model("large", large)
+    run_id = await workshop.order(workshop.made(app__py=BAD), models=models, max_iterations=1)
+    loop = await workshop.checked(await workshop.until(run_id))
+    assert outcomes(loop) == [("llm", "no_change")]
+    assert "RUNWRIGHT_PATCH_MAX_BYTES" in loop.iterations[0].why
+
+
 async def test_how_loops_ended_and_whose_patches_were_kept_is_counted(workshop: Workshop):
     tallies = CourseTallies()
     models = await workshop.model("tries", IDLE, MENDS)

@@ -310,7 +310,7 @@ class AgentLoop:
     async def end(self, made: Made) -> None:
         """Write down what came of a call."""
         note, kept = notes.ended(made, self._means.redactor(), self._means.preview_bytes)
-        await self._save([note], kept)
+        await self._save([note, *notes.denied(made, self._means.redactor())], kept)
 
     # --- people, and the end ------------------------------------------------------------------------------------------
 

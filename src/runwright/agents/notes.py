@@ -15,9 +15,11 @@ from runwright.agents.tools.runner import Made
 from runwright.agents.tools.workspace import Snapshot
 from runwright.domain import agent_events as a
 from runwright.domain import next_step as n
+from runwright.domain import runtime_events as r
 from runwright.domain.agent_terms import AgentTerms
 from runwright.domain.conversation import Open
 from runwright.domain.model_call import ModelCall, ToolCall, Usage
+from runwright.domain.next_move import PATHS
 from runwright.domain.price import cost
 from runwright.domain.redaction import Redactor
 from runwright.domain.tools import Ready
@@ -177,6 +179,22 @@ def ended(made: Made, redactor: Redactor, preview_bytes: int) -> tuple[Note, lis
         snapshot=None if made.snapshot is None else made.snapshot.told,
     )
     return Note("tool.result", data), kept
+
+
+def denied(made: Made, redactor: Redactor) -> list[Note]:
+    """Return `policy.denied` where a call changed what the run's policy lets nobody change; it was undone."""
+    fault = made.result
+    if not isinstance(fault, Fault) or not fault.outside:
+        return []
+    data = r.PolicyDenied(
+        rule_id=PATHS,
+        subject=redactor.text(fault.outside[0]),
+        decision="deny",
+        reason=redactor.text(fault.message),
+        code="PATH_OUT_OF_SCOPE",
+        tool_call_id=made.call.tool_call_id,
+    )
+    return [Note("policy.denied", data, "warning")]
 
 
 def _excerpts(value: Any, redactor: Redactor) -> Any:

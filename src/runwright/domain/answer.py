@@ -9,7 +9,7 @@ import re
 
 from runwright.domain.draft import Draft
 from runwright.domain.edits import parse_edits
-from runwright.domain.patch import PatchBounds
+from runwright.domain.patch import MAX_BYTES, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.unified import parse_unified
 
@@ -22,7 +22,7 @@ _DIFF_STARTS = ("diff --git ", "--- ")
 def parse_answer(text: str, bounds: PatchBounds) -> Draft:
     """Return what a model's answer would change. Raises `PatchRefused`."""
     if len(text) > bounds.bytes:
-        raise PatchRefused("too_large", f"the answer has more than {bounds.bytes} characters")
+        raise PatchRefused("too_large", f"the answer has more than {bounds.bytes} characters ({MAX_BYTES})")
     blocks = [each for word, block in _blocks(text) if (each := _form(word, block)) is not None]
     if not blocks and "```" not in text and "~~~" not in text:
         whole = _form("", text)

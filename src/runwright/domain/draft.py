@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from runwright.domain.patch import Change, Patch, PatchBounds, made
+from runwright.domain.patch import FILE_MAX_BYTES, MAX_FILES, MAX_HUNKS, Change, Patch, PatchBounds, made
 from runwright.domain.patch_paths import checked
 from runwright.domain.patch_refusal import PatchRefused
 
@@ -59,9 +59,11 @@ Draft = tuple[FileDraft, ...]
 def resolve(draft: Draft, read: Read, bounds: PatchBounds) -> Patch:
     """Return the patch that a draft is over a tree. Raises `PatchRefused`."""
     if len(draft) > bounds.files:
-        raise PatchRefused("too_large", f"the patch changes {len(draft)} files; {bounds.files} are allowed")
+        raise PatchRefused(
+            "too_large", f"the patch changes {len(draft)} files; {bounds.files} are allowed ({MAX_FILES})"
+        )
     if sum(len(each.hunks) + len(each.replaced) for each in draft) > bounds.hunks:
-        raise PatchRefused("too_large", f"the patch has more than {bounds.hunks} hunks")
+        raise PatchRefused("too_large", f"the patch has more than {bounds.hunks} hunks ({MAX_HUNKS})")
     return made([_change(each, read, bounds) for each in draft], bounds)
 
 
@@ -102,7 +104,9 @@ def _text(path: str, content: bytes | None, bounds: PatchBounds) -> str | None:
     if content is None:
         return None
     if len(content) > bounds.file_bytes:
-        raise PatchRefused("too_large", f"{path} has {len(content)} bytes; {bounds.file_bytes} are allowed")
+        raise PatchRefused(
+            "too_large", f"{path} has {len(content)} bytes; {bounds.file_bytes} are allowed ({FILE_MAX_BYTES})"
+        )
     try:
         if b"\0" not in content:
             return content.decode()

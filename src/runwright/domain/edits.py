@@ -11,7 +11,7 @@ from itertools import groupby
 import msgspec
 
 from runwright.domain.draft import Draft, FileDraft, Replaced
-from runwright.domain.patch import PatchBounds
+from runwright.domain.patch import MAX_BYTES, MAX_HUNKS, PatchBounds
 from runwright.domain.patch_paths import checked
 from runwright.domain.patch_refusal import PatchRefused
 
@@ -32,7 +32,7 @@ def parse_edits(text: str | bytes, bounds: PatchBounds) -> Draft:
     """Return what structured edits say: a list, or an object whose `edits` is one. Raises `PatchRefused`."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) > bounds.bytes:
-        raise PatchRefused("too_large", f"the edits have more than {bounds.bytes} bytes")
+        raise PatchRefused("too_large", f"the edits have more than {bounds.bytes} bytes ({MAX_BYTES})")
     try:
         found = msgspec.json.decode(data, type=list[_Edit] | _Edits)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
@@ -41,7 +41,7 @@ def parse_edits(text: str | bytes, bounds: PatchBounds) -> Draft:
     if not edits:
         raise PatchRefused("nothing", "there is no edit")
     if len(edits) > bounds.hunks:
-        raise PatchRefused("too_large", f"there are {len(edits)} edits; {bounds.hunks} are allowed")
+        raise PatchRefused("too_large", f"there are {len(edits)} edits; {bounds.hunks} are allowed ({MAX_HUNKS})")
     ordered = sorted(enumerate(edits), key=lambda each: (each[1].path, each[0]))
     return tuple(_file(path, list(each)) for path, each in groupby(ordered, key=lambda each: each[1].path))
 

@@ -187,7 +187,8 @@ def _exhausted(course: Course, data: bytes, at: int) -> Course:
 
 
 def _denied(course: Course, data: bytes, at: int) -> Course:
-    return replace(course, denied=_read(data, r.PolicyDenied).code)
+    told = _read(data, r.PolicyDenied)
+    return course if told.tool_call_id is not None else replace(course, denied=told.code)
 
 
 def _told(course: Course, data: bytes, at: int) -> Course:

@@ -23,11 +23,16 @@ NO_END = "\\ No newline at end of file"
 FILE_MODE, PROGRAM_MODE = "100644", "100755"
 
 
+MAX_BYTES, MAX_FILES, MAX_HUNKS = "RUNWRIGHT_PATCH_MAX_BYTES", "RUNWRIGHT_PATCH_MAX_FILES", "RUNWRIGHT_PATCH_MAX_HUNKS"
+FILE_MAX_BYTES = "RUNWRIGHT_PATCH_FILE_MAX_BYTES"
+"""The settings that say the bounds, for whoever is told of one."""
+
+
 class PatchBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a patch may be; `programs` says whether it may change what can be executed."""
+    """How much a patch may be, as the settings say; `programs` tells whether it may change what can be executed."""
 
     bytes: int = 1 << 20
-    files: int = 100
+    files: int = 200
     hunks: int = 500
     file_bytes: int = 1 << 20
     programs: bool = False

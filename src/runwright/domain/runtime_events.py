@@ -86,14 +86,18 @@ class GateJudged(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tree_hash: str | None = None
 
 
-class PolicyDenied(msgspec.Struct, frozen=True, kw_only=True):
-    """`policy.denied`: what the run was about to do is not allowed by its policy; it was not done."""
+class PolicyDenied(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`policy.denied`: what the run was about to do is not allowed by its policy; it was not done, or undone.
+
+    The run ends by it, unless it is about a call of a tool (`tool_call_id`): its model is told, and the run goes on.
+    """
 
     rule_id: str
     subject: RedactedText
     decision: str
     reason: str
     code: str
+    tool_call_id: str | None = None
 
 
 class Narrative(msgspec.Struct, frozen=True):

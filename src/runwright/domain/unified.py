@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from runwright.domain.draft import Draft, FileDraft, Hunk
-from runwright.domain.patch import FILE_MODE, PROGRAM_MODE, PatchBounds
+from runwright.domain.patch import FILE_MODE, MAX_BYTES, MAX_FILES, MAX_HUNKS, PROGRAM_MODE, PatchBounds
 from runwright.domain.patch_paths import checked, unquoted
 from runwright.domain.patch_refusal import PatchRefused
 
@@ -25,7 +25,7 @@ _STARTS = ("diff --git ", "--- ")
 def parse_unified(text: str, bounds: PatchBounds) -> Draft:
     """Return what a unified diff says. Raises `PatchRefused`, naming the line."""
     if len(text.encode("utf-8", "replace")) > bounds.bytes:
-        raise PatchRefused("too_large", f"the diff has more than {bounds.bytes} bytes")
+        raise PatchRefused("too_large", f"the diff has more than {bounds.bytes} bytes ({MAX_BYTES})")
     lines = text.split("\n")
     if all(line.endswith("\r") for line in lines if line.startswith((*_STARTS, "+++ ", "@@ "))):
         lines = text.replace("\r\n", "\n").split("\n")
@@ -38,7 +38,8 @@ def parse_unified(text: str, bounds: PatchBounds) -> Draft:
         files.append(reader.file())
         hunks += len(files[-1].hunks)
         if len(files) > bounds.files or hunks > bounds.hunks:
-            raise PatchRefused("too_large", f"the diff has more than {bounds.files} files or {bounds.hunks} hunks")
+            told = f"{bounds.files} files ({MAX_FILES}) or {bounds.hunks} hunks ({MAX_HUNKS})"
+            raise PatchRefused("too_large", f"the diff has more than {told}")
     if not files:
         raise PatchRefused("nothing", "there is no diff")
     return tuple(files)

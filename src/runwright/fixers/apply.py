@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from runwright.domain.draft import Draft, Read, resolve
-from runwright.domain.patch import Change, Patch, PatchBounds
+from runwright.domain.patch import FILE_MAX_BYTES, Change, Patch, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.sandbox import beneath
 from runwright.sandbox.beneath import Beneath, Outside
@@ -19,8 +19,12 @@ from runwright.sandbox.beneath import Beneath, Outside
 _Undo = Callable[[], None]
 
 
-def reader(files: Beneath, bounds: PatchBounds) -> Read:
-    """Return how a draft reads the files of a workspace. What is no file, or too large, is refused."""
+def reader(files: Beneath, bounds: PatchBounds, *, setting: str | None = FILE_MAX_BYTES) -> Read:
+    """Return how a draft reads the files of a workspace. What is no file, or too large, is refused.
+
+    `setting` is what says how large a file may be.
+    """
+    named = "" if setting is None else f" ({setting})"
 
     def read(path: str) -> bytes | None:
         *parents, name = path.split("/")
@@ -35,7 +39,7 @@ def reader(files: Beneath, bounds: PatchBounds) -> Read:
         except Outside as why:
             raise PatchRefused("path", str(why)) from None
         if len(content) > bounds.file_bytes:
-            raise PatchRefused("too_large", f"{path} has more than {bounds.file_bytes} bytes")
+            raise PatchRefused("too_large", f"{path} has more than {bounds.file_bytes} bytes{named}")
         return content
 
     return read

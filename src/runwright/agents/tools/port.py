@@ -18,12 +18,16 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why nothing came of a call, in words for the model; `said` is what had come until then."""
+    """Why nothing came of a call, in words for the model; `said` is what had come until then.
+
+    `outside`: what it changed that the run's policy lets nobody change; it is as it was.
+    """
 
     code: str
     message: str
     said: Any = None
     truncated: bool = False
+    outside: tuple[str, ...] = ()
 
 
 Result = Said | Fault

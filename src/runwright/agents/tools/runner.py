@@ -15,7 +15,7 @@ import msgspec
 
 from runwright.agents.tools.port import Fault, Result, Said, Scene
 from runwright.agents.tools.toolbox import Toolbox
-from runwright.agents.tools.workspace import NoWorkspace, RunWorkspace, Snapshot
+from runwright.agents.tools.workspace import NoWorkspace, OutOfScope, RunWorkspace, Snapshot
 from runwright.clock import Clock
 from runwright.domain.tools import Ready
 from runwright.sandbox.snapshot import TreeRefused
@@ -111,7 +111,8 @@ class Runner:
         except TreeRefused as why:
             message = f"the workspace cannot be kept, and is again as it was before this call: {why}"
             said = result.value if isinstance(result, Said) else result.said
-            return Fault("workspace.refused", message, said, result.truncated), None
+            outside = why.paths if isinstance(why, OutOfScope) else ()
+            return Fault("workspace.refused", message, said, result.truncated, outside), None
 
 
 def _place_of(failure: BaseException) -> str:

@@ -17,11 +17,12 @@ from runwright.domain.instants import EPOCH
 from runwright.domain.loop_events import LoopStarted
 from runwright.domain.loop_policy import within
 from runwright.domain.loop_rules import LoopRules
+from runwright.domain.patch import PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.policy_file import FILES, PolicyFile, read_policy
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.errors import PolicyInvalid
-from runwright.executors.omar import patching, words
+from runwright.executors.omar import words
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.prompt import names_of
 from runwright.executors.orchestrated.looking import Eyes, check_out
@@ -30,6 +31,9 @@ from runwright.fixers.port import Fixer
 from runwright.sandbox.beneath import Beneath
 from runwright.sandbox.snapshot import EMPTY
 from runwright.scanners.available import Base
+
+READ = PatchBounds()
+"""How large a file of the base may be that says what counts."""
 
 
 async def begin(
@@ -73,7 +77,7 @@ async def begin(
 
 def base_of(files: Beneath, policy: PolicyFile) -> dict[str, str]:
     """Return the rules and advisories that scanners take from the base: no patch changes them for its own look."""
-    read = reader(files, patching.BOUNDS)
+    read = reader(files, READ, setting=None)
     roots = [root for said in policy.scanners.values() for root in (said.rules, said.database) if root is not None]
     found: dict[str, str] = {}
     for name in names_of(files) if roots else ():
@@ -122,7 +126,7 @@ def rules_of(written: Mapping[str, Any]) -> LoopRules:
 def _text(files: Beneath, name: str) -> str | None:
     """Return a file that says what counts; None where there is none. Raises `PolicyInvalid`."""
     try:
-        data = reader(files, patching.BOUNDS)(name)
+        data = reader(files, READ, setting=None)(name)
         return None if data is None else data.decode()
     except (PatchRefused, UnicodeDecodeError) as why:
         raise PolicyInvalid.of(name, "", None, str(why)) from None

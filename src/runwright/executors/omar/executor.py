@@ -10,6 +10,7 @@ from runwright.config import Settings
 from runwright.domain import outcome as o
 from runwright.domain.lane import Lane
 from runwright.domain.loop_fold import bound
+from runwright.domain.patch import PatchBounds
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.run import OMAR
 from runwright.engine.attempt import Attempt
@@ -73,6 +74,7 @@ class OmarExecutor:
 
         means = Means(
             tools=kit.toolbox.bounds,
+            patches=_patches(settings),
             redactor=lambda: engine.vault.redactors.of(spec.project_id),
             workspace=workspace,
             eyes=Eyes(
@@ -90,6 +92,16 @@ class OmarExecutor:
             turns=Turns(engine=engine, agents=self._agents, kit=kit, terms=terms, workspace=workspace),
         )
         return await Remedy(attempt, means).run()
+
+
+def _patches(settings: Settings) -> PatchBounds:
+    """Return how much a patch may be, whatever an order says."""
+    return PatchBounds(
+        bytes=settings.patch_max_bytes,
+        files=settings.patch_max_files,
+        hunks=settings.patch_max_hunks,
+        file_bytes=settings.patch_file_max_bytes,
+    )
 
 
 def _choosing(settings: Settings) -> Choose:

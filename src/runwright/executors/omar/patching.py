@@ -24,7 +24,6 @@ from runwright.sandbox.beneath import Beneath
 
 PATCH = "patch"
 """The kind of values that hold the text of a patch, by the number of its iteration."""
-BOUNDS = PatchBounds()
 
 
 class Guarding(msgspec.Struct, frozen=True):
@@ -82,11 +81,11 @@ def kept(n: int, patch: Patch) -> Kept:
     return Kept(PATCH, str(n), {"diff": patch.text})
 
 
-def reread(text: str, files: Beneath) -> Patch:
+def reread(text: str, files: Beneath, bounds: PatchBounds) -> Patch:
     """Return the patch of a kept text, over the tree that it was made of. Raises `PatchRefused` for another tree."""
-    return resolved(parse_unified(text, BOUNDS), files, BOUNDS)
+    return resolved(parse_unified(text, bounds), files, bounds)
 
 
-def answered(text: str, files: Beneath, redactor: Redactor) -> Patch:
+def answered(text: str, files: Beneath, redactor: Redactor, bounds: PatchBounds) -> Patch:
     """Return the patch that a model's answer is over a tree, which it saw redacted. Raises `PatchRefused`."""
-    return resolve_masked(parse_answer(text, BOUNDS), reader(files, BOUNDS), redactor.text, BOUNDS)
+    return resolve_masked(parse_answer(text, bounds), reader(files, bounds), redactor.text, bounds)

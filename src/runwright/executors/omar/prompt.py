@@ -88,7 +88,7 @@ def _gate(red: Red) -> str:
 
 def _files(names: dict[str, None], files: Beneath) -> list[str]:
     told: list[str] = []
-    read, room = reader(files, PatchBounds(file_bytes=FILE_MAX)), FILES_MAX_BYTES
+    read, room = reader(files, PatchBounds(file_bytes=FILE_MAX), setting=None), FILES_MAX_BYTES
     for name in names:
         try:
             content = read(name)

@@ -14,7 +14,7 @@ from runwright.domain.loop_course import OpenIteration
 from runwright.domain.loop_events import FixerPassed
 from runwright.domain.loop_terms import LLM
 from runwright.domain.next_step import EXHAUSTED, TOO_LONG, UNPRICED
-from runwright.domain.patch import Patch
+from runwright.domain.patch import Patch, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.patching_plan import GATE, Attempt
 from runwright.domain.policy_file import PolicyFile
@@ -41,6 +41,7 @@ class Proposing(msgspec.Struct, frozen=True, kw_only=True):
     redactor: Callable[[], Redactor]
     place: Callable[[], Awaitable[RunWorkspace]]
     findings: Sequence[Finding]
+    bounds: PatchBounds
 
     async def try_(self, n: int, attempt: Attempt) -> Patch | None:
         """Begin an iteration: of the model, which is asked then; or of a fixer, if it has a patch. Raises `Spent`."""
@@ -53,7 +54,7 @@ class Proposing(msgspec.Struct, frozen=True, kw_only=True):
         place = await self.place()
         ground = Metered(place, journal, f"{n}_{attempt.batch.key}_{fixer.name}")
         try:
-            patch = await in_time(journal, fixer.propose(ground, attempt.batch.findings, patching.BOUNDS))
+            patch = await in_time(journal, fixer.propose(ground, attempt.batch.findings, self.bounds))
         except PatchRefused:
             patch = None
         await place.put_back()
@@ -91,7 +92,7 @@ class Proposing(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _answered(self, iteration: OpenIteration, answer: str) -> Patch | None:
         try:
-            patch = patching.answered(answer, (await self.place()).files, self.redactor())
+            patch = patching.answered(answer, (await self.place()).files, self.redactor(), self.bounds)
         except PatchRefused as why:
             await self._none(iteration, f"the answer is no patch of this tree: {why}")
             return None

@@ -23,7 +23,7 @@ from runwright.domain.finding import Finding
 from runwright.domain.loop_course import OpenIteration
 from runwright.domain.loop_events import LoopSurveyed
 from runwright.domain.loop_rules import LoopRules
-from runwright.domain.patch import Patch
+from runwright.domain.patch import Patch, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.patching_plan import Bench
 from runwright.domain.policy_file import PolicyFile
@@ -56,6 +56,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What a loop works with, beside its attempt."""
 
     tools: ToolBounds
+    patches: PatchBounds
     redactor: Callable[[], Redactor]
     workspace: Callable[[LastSnapshot | None], RunWorkspace]
     eyes: Eyes
@@ -189,6 +190,7 @@ class Remedy:
             redactor=means.redactor,
             place=self._place,
             findings=self._findings,
+            bounds=means.patches,
         )
 
     async def _propose(self, iteration: OpenIteration) -> o.Outcome | None:
@@ -239,7 +241,7 @@ class Remedy:
         try:
             patch = await self._patch_of(iteration)
             place = await self._place()
-            apply(patch, place.files, patching.BOUNDS)
+            apply(patch, place.files, self._means.patches)
             snapshot = await place.settle()
         except (PatchRefused, TreeRefused) as why:
             await self._over(words.ended(iteration, "blocked", text(f"the patch cannot be applied: {why}"), journal))
@@ -287,7 +289,7 @@ class Remedy:
             kept = texts.get(str(iteration.n))
             if kept is None:
                 raise PatchRefused("missing", "its text is not there any more")
-            self._patch = patching.reread(kept["diff"], (await self._place()).files)
+            self._patch = patching.reread(kept["diff"], (await self._place()).files, self._means.patches)
         if self._patch.sha256 != iteration.patch.sha256:
             raise PatchRefused("mismatch", "it is not the one that was proposed")
         return self._patch
