@@ -143,6 +143,8 @@ gates: [{id: policy, behavior: ask, config: {coverage_min: 0.9}}]
         ("policy: {forbid_patterns: [{pattern: 'a*'}]}", "it matches where nothing stands"),
         ("policy: {forbid_patterns: [{pattern: a}, {pattern: a}]}", "forbid_patterns[1]: the rule policy:"),
         ("policy: {forbid_patterns: [{pattern: a, in: '[x]'}]}", "forbid_patterns[0].in: '['"),
+        ("gates: [{id: security, config: {semgrep: {rules: ../..}}}]", "gates[0].config.semgrep.rules: Expected `str`"),
+        ("gates: [{id: security, config: {semgrep: {rules: a/..}}}]", "gates[0].config.semgrep.rules: Expected `str`"),
         ("policy: {coverage_min: 101}", "policy.coverage_min: Expected `float` <= 100"),
         ("scope: {allow: [/etc]}", "scope.allow[0]: a pattern is for relative paths"),
         ("commands: {network: allow}", "commands.network: commands have no network here"),
@@ -190,6 +192,8 @@ def test_what_yaml_could_hide_is_refused(text: str | bytes, told: str) -> None:
         ('{"budgets": {"max_tokens": NaN}}', "NaN is no number"),
         ("{\n'a': 1}", "policy.json:2: it is no JSON"),
         ("[" * 100_000, "more than 20 deep"),
+        ('{"\\ud800": 1}', "half a character"),
+        ('{"spec_id": "\\ud800"}', "half a character"),
         ('{"budgets": {"max_tokens": 0}}', "budgets.max_tokens: Expected `int` >= 1"),
     ],
 )

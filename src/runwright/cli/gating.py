@@ -61,6 +61,8 @@ async def _judged(here: Here, rules: Rules, asked: Asked, settings: Settings, cl
         raise UsageError(f"no sandbox works here: {missing}", _NO_SANDBOX) from None
     try:
         return await Local(here, rules, asked, settings, means, clock).judged()
+    except NotHere as why:
+        raise UsageError(str(why), why.hint) from None
     except TreeRefused as why:
         hint = "Raise RUNWRIGHT_RUNTIME_WORKSPACE_MAX_FILES or _BYTES, or leave files out by .gitignore."
         raise UsageError(f"the tree is not judged: {why}", hint) from None

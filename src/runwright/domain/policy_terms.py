@@ -21,7 +21,10 @@ Behavior = Literal["deny", "ask", "allow"]
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 _Floor = Annotated[float, Meta(ge=0, le=1)]
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
-_File = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^/\x00][^\x00]*$")]
+_File = Annotated[
+    str, Meta(min_length=1, max_length=1024, pattern=r"^(?!(?:[^\x00]*/)?\.\.(?:/|$))[^/\x00\n][^\x00\n]*$")
+]
+"""A path in the repository: relative, and leading nowhere but down."""
 FLOORS: dict[Severity, float] = {"P0": 0.8, "P1": 0.8, "P2": 0.85, "P3": 0.95}
 """How sure a model must be of a finding for it to be told at all; a policy may ask for more, never for less."""
 

@@ -81,7 +81,11 @@ def _json(text: str, name: str) -> Written:
         raise ValueError(f"{word} is no number of JSON")
 
     try:
-        return Written(name, json.loads(text, object_pairs_hook=once, parse_constant=never))
+        value = json.loads(text, object_pairs_hook=once, parse_constant=never)
+        msgspec.json.encode(value)
+        return Written(name, value)
+    except UnicodeEncodeError:
+        raise PolicyInvalid.of(name, "", None, "it holds half a character (a lone surrogate)") from None
     except json.JSONDecodeError as wrong:
         raise PolicyInvalid.of(name, "", wrong.lineno, f"it is no JSON: {wrong.msg}") from None
     except RecursionError:

@@ -93,9 +93,12 @@ def _require_room(name: str, there: Iterable[str]) -> None:
 def _small(fd: int, name: str) -> str:
     try:
         with os.fdopen(beneath.opened(fd, name, name), "rb") as file:
-            return file.read(SMALL_MAX).decode("utf-8", "replace")
+            content = file.read(SMALL_MAX + 1)
     except FileNotFoundError:
         return ""
+    if len(content) > SMALL_MAX:
+        raise Refused("FORGE_ERROR", f"its file {name} has more than {SMALL_MAX} bytes", retryable=False)
+    return content.decode("utf-8", "replace")
 
 
 def _packed(told: str) -> Iterator[tuple[str, str]]:
