@@ -1,5 +1,6 @@
 """Deliveries of remediation loops through the API: what a loop repaired becomes a pull request, if all is green."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -113,7 +114,14 @@ async def test_a_loop_asks_for_its_delivery_by_itself_once_and_tells_what_came_o
     own = await maker.post(f"/api/v1/runs/{told['delivery_run_id']}/approvals", json=vote)
     assert (own.status_code, own.json()["error"]["code"]) == (403, "SELF_APPROVAL_FORBIDDEN"), own.text
 
+    etag = (await server.admin.get(f"{LOOPS}/{loop_id}")).headers["etag"]
+    held = await server.admin.get(f"{LOOPS}/{loop_id}", headers={"If-None-Match": etag})
+    assert held.status_code == 304
+    waiting = asyncio.create_task(
+        server.admin.get(f"{LOOPS}/{loop_id}", params={"wait": 30}, headers={"If-None-Match": etag})
+    )
     await allow(server, asked, ada)
+    assert (await waiting).headers["etag"] != etag, "what becomes of the delivery is news of the loop"
     done = await settled(server, loop_id, "succeeded", "failed", "denied")
     said = done["delivery"]
     assert (done["state"], said["state"], said["error"]) == ("succeeded", "succeeded", None), said
@@ -125,6 +133,20 @@ async def test_a_loop_asks_for_its_delivery_by_itself_once_and_tells_what_came_o
     assert (again["status"], again["delivery_run_id"]) == ("succeeded", told["delivery_run_id"])
     assert await deliveries_of(server, loop_id) == [told["delivery_run_id"]]
     assert git(repo, "for-each-ref") == before
+
+
+async def test_whoever_asks_at_once_there_is_one_delivery(server: Served, root: Path):
+    begin = server.house.services.loop_deliveries.begin
+
+    async def nobody(run_id: str, body: bytes) -> None:
+        raise Conflict("not yet")
+
+    server.house.services.engine.inbox.attend("deliver", nobody)
+    loop_id = (await looped(server, bare(root, "once", **{"keys.py": WEAK}), deliver={"actions": ALL}))["loop_id"]
+    errands = [begin(loop_id, b"null") for _ in range(5)]
+    answers = (await asyncio.gather(*[delivered(server, loop_id) for _ in range(3)], *errands))[:3]
+    (only,) = await deliveries_of(server, loop_id)
+    assert {each["delivery_run_id"] for answer in answers for each in answer["results"]} == {only}
 
 
 async def test_a_delivery_that_people_denied_is_not_begun_again_by_the_loop(server: Served, root: Path, tmp_path: Path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runwright.domain.linear import linear
 from runwright.domain.policy_file import FILES, PolicyFile, first_of, read_policy
-from runwright.domain.policy_terms import ApprovalRules
+from runwright.domain.policy_terms import ApprovalRules, together
 from runwright.domain.policy_text import read_written
 from runwright.errors import PolicyInvalid
 from tests.docs.pages import blocks
@@ -234,3 +234,15 @@ def test_the_page_shows_every_key_by_an_example_that_is_valid() -> None:
                 read_policy(block.text.encode(), f"{block.where}.yaml")
                 shown |= set(written.value)
     assert {field.name for field in msgspec.structs.fields(PolicyFile)} - shown == DERIVED
+
+
+def test_of_several_things_that_are_allowed_at_once_the_strictest_rules_hold() -> None:
+    push = ApprovalRules(quorum=2, exclude_actors=("user_1",), ttl_seconds=600)
+    opens = ApprovalRules(roles=("approver", "admin"), exclude_actors=("user_2", "user_1"), ttl_seconds=60)
+    assert together([]) == ApprovalRules()
+    assert together([push, opens]) == ApprovalRules(
+        quorum=2, roles=("approver", "admin"), exclude_actors=("user_1", "user_2"), ttl_seconds=60
+    )
+    assert together([opens, ApprovalRules(roles=("admin",))]).roles == ("admin",)
+    with pytest.raises(ValueError, match="no role"):
+        together([ApprovalRules(roles=("approver",)), ApprovalRules(roles=("admin",))])
