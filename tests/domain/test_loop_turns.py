@@ -13,7 +13,15 @@ from runwright.domain import next_turn as t
 from runwright.domain.agent_terms import Budget
 from runwright.domain.loop_course import EXITS
 from runwright.domain.loop_policy import within
-from runwright.domain.loop_terms import LLM, LoopApprovals, LoopTerms, PatchApproval, QualityGate, Strategy
+from runwright.domain.loop_terms import (
+    ITERATIONS_MAX,
+    LLM,
+    LoopApprovals,
+    LoopTerms,
+    PatchApproval,
+    QualityGate,
+    Strategy,
+)
 from runwright.domain.next_move import LIMITS
 from runwright.domain.orchestration import gate_status
 from runwright.domain.patching_plan import GATE
@@ -118,6 +126,12 @@ def test_every_code_of_a_loop_has_a_reason_and_every_limit_a_code():
     assert all(
         Stop(code).stop_class == "blocked_by_policy" for code, reason in EXITS.items() if reason == "policy_denied"
     )
+
+
+@pytest.mark.parametrize("budget", [Budget(tool_calls=1_000_000), Budget(cost_microusd=1), Budget(wall_s=86_400)])
+def test_a_loop_whose_ceiling_nothing_uses_up_ends_when_nothing_was_made_better_for_long(budget: Budget):
+    play = Play(ONE, by_model(Patch()), budget=budget, max_iterations=None, max_no_progress=None)
+    assert (play.to_the_end(), play.loop.count) == ("no_progress", ITERATIONS_MAX)
 
 
 def test_a_cancelled_loop_stops_whatever_else_there_is():

@@ -169,10 +169,14 @@ class Workshop:
         executor.attach(world.engine, self.agents)
         world.engine.start()
 
-    async def die(self) -> None:
-        """Lose the server; another takes over what it had."""
+    async def reopen(self) -> None:
+        """Lose the server, and start another one."""
         await self.world.crash()
         await self.open()
+
+    async def die(self) -> None:
+        """Lose the server; another takes over what it had."""
+        await self.reopen()
         await self.world.reap(120)
 
     def made(self, **files: str) -> str:

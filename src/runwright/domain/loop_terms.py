@@ -18,6 +18,7 @@ from runwright.domain.finding import Finding, Severity
 
 ITERATIONS_MAX = 50
 GATES_MAX = 20
+DIFF_LINES_MAX = 20_000
 DETERMINISTIC, LLM = "deterministic", "llm"
 
 PatcherKind = Literal["deterministic", "llm"]
@@ -78,7 +79,7 @@ class Strategy(_Struct, frozen=True):
     patchers: Annotated[tuple[PatcherKind, ...], Meta(min_length=1, max_length=2)] = ("deterministic", "llm")
     batch: Batch = "by_file"
     max_files_per_patch: Annotated[int, Meta(ge=1, le=200)] = 20
-    max_diff_lines: Annotated[int, Meta(ge=1, le=20_000)] = 800
+    max_diff_lines: Annotated[int, Meta(ge=1, le=DIFF_LINES_MAX)] = 800
     llm_failure_policy: LlmFailurePolicy = "block"
 
 

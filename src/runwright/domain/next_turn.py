@@ -14,7 +14,7 @@ from runwright.domain.agent_events import BudgetReached
 from runwright.domain.course import Course
 from runwright.domain.loop_course import LoopCourse, OpenIteration
 from runwright.domain.loop_fold import bound
-from runwright.domain.loop_terms import LoopTerms, QualityGate
+from runwright.domain.loop_terms import ITERATIONS_MAX, LoopTerms, QualityGate
 from runwright.domain.next_move import left_s, reached
 from runwright.domain.patching_plan import Attempt, Bench, plan
 from runwright.domain.progress import is_clean
@@ -174,7 +174,7 @@ def _anew(run: Run, course: Course, loop: LoopCourse, bench: Bench, now: int) ->
     for name in LIMITS:
         if name in limits and limits[name].used >= limits[name].limit:
             return Exhaust(limits[name])
-    if terms.max_no_progress is not None and loop.idle >= terms.max_no_progress:
+    if loop.idle >= (terms.max_no_progress or ITERATIONS_MAX):
         return Halt(Stop("DIMINISHING_RETURNS", f"{loop.idle} iterations in a row made nothing better"))
     attempt = plan(bench, loop.tried, terms)
     if attempt is not None:

@@ -108,6 +108,13 @@ async def examine(
     )
 
 
+def overlooked(content: bytes, bounds: ScanBounds) -> Skip | None:
+    """Return why a look passes over a file that holds this; None where it looks into it."""
+    if len(content) > bounds.file_max_bytes:
+        return "too_large"
+    return _passed_over(_text(content), bounds)
+
+
 async def _timed(scanner: Scanner, ground: Seen, bounds: ScanBounds, clock: Clock) -> Report:
     began = clock.monotonic()
     return replace(await _scanned(scanner, ground, bounds), seconds=clock.monotonic() - began)

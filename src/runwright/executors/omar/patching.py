@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from runwright.agents.notes import Kept, Note
 from runwright.domain import loop_events as e
 from runwright.domain.answer import parse_answer
 from runwright.domain.globs import Scope
 from runwright.domain.guards import Refusal, refusals
-from runwright.domain.loop_terms import LoopTerms, QualityGate
+from runwright.domain.inventory import SKIPS
+from runwright.domain.loop_terms import DIFF_LINES_MAX, LoopTerms, QualityGate
 from runwright.domain.masked import resolve_masked
 from runwright.domain.patch import Patch, PatchBounds, diff_stats
 from runwright.domain.patching_plan import Attempt
@@ -21,6 +23,8 @@ from runwright.domain.redaction import Redactor
 from runwright.domain.unified import parse_unified
 from runwright.fixers.apply import reader, resolved
 from runwright.sandbox.beneath import Beneath
+from runwright.sandbox.ingest import overlooked
+from runwright.sandbox.scanner import ScanBounds
 
 PATCH = "patch"
 """The kind of values that hold the text of a patch, by the number of its iteration."""
@@ -81,9 +85,26 @@ def kept(n: int, patch: Patch) -> Kept:
     return Kept(PATCH, str(n), {"diff": patch.text})
 
 
+def hidden(patch: Patch, bounds: ScanBounds) -> str | None:
+    """Return what a patch hides from every look; None of one after which all that it touches is looked into."""
+    for change in patch.changes:
+        if change.after is None:
+            continue
+        why = overlooked(change.after.encode(), bounds)
+        was = None if change.before is None else overlooked(change.before.encode(), bounds)
+        if why is not None and was is None:
+            return f"nobody would look into {change.path} any more: {SKIPS[why]}"
+    return None
+
+
 def reread(text: str, files: Beneath, bounds: PatchBounds) -> Patch:
-    """Return the patch of a kept text, over the tree that it was made of. Raises `PatchRefused` for another tree."""
-    return resolved(parse_unified(text, bounds), files, bounds)
+    """Return the patch of a kept text, over the tree that it was made of. Raises `PatchRefused` for another tree.
+
+    However much more its text is than what it was made of: that was within the bounds, and guards bound its lines.
+    """
+    most = 4 * bounds.files * bounds.file_bytes
+    wide = replace(bounds, bytes=max(bounds.bytes, most), hunks=max(bounds.hunks, DIFF_LINES_MAX))
+    return resolved(parse_unified(text, wide), files, wide)
 
 
 def answered(text: str, files: Beneath, redactor: Redactor, bounds: PatchBounds) -> Patch:

@@ -160,9 +160,7 @@ class Remedy:
             case t.Propose(iteration):
                 return await self._propose(iteration)
             case t.Ask(iteration):
-                patch = await self._patch_of(iteration)
-                await journal.write(journal.moved("AWAITING_APPROVAL"))
-                return self._attempt.request_approval(words.asks(iteration, patch, journal))
+                return await self._ask(iteration)
             case t.Verify(iteration):
                 await self._verify(iteration)
             case t.Abandon(iteration, why):
@@ -202,6 +200,15 @@ class Remedy:
             self._patch = came
             return None
         return came
+
+    async def _ask(self, iteration: OpenIteration) -> o.Outcome | None:
+        try:
+            patch = await self._patch_of(iteration)
+        except PatchRefused as why:
+            await self._over(self._blocked(iteration, why))
+            return None
+        await self._journal.write(self._journal.moved("AWAITING_APPROVAL"))
+        return self._attempt.request_approval(words.asks(iteration, patch, self._journal))
 
     # --- looking, and keeping -----------------------------------------------------------------------------------------
 
@@ -244,10 +251,15 @@ class Remedy:
             apply(patch, place.files, self._means.patches)
             snapshot = await place.settle()
         except (PatchRefused, TreeRefused) as why:
-            await self._over(words.ended(iteration, "blocked", text(f"the patch cannot be applied: {why}"), journal))
+            await self._over(self._blocked(iteration, why))
             return
         if snapshot is None:
             await self._over(words.ended(iteration, "no_change", text("the patch changes nothing"), journal))
+            return
+        hides = patching.hidden(patch, self._means.eyes.bounds)
+        if hides is not None:
+            note = words.ended(iteration, "reverted", text(hides), journal, tree_hash=snapshot.tree_hash)
+            await self._over(note)
             return
         seen = await self._looked(iteration, place, snapshot.tree_hash)
         was, loop = journal.loop.standing, journal.loop
@@ -263,6 +275,10 @@ class Remedy:
         notes, kept = words.kept(iteration, change, seen, standing, snapshot, journal, text)
         await journal.write(notes, kept)
         self._findings, self._patch = change.now, None
+
+    def _blocked(self, iteration: OpenIteration, why: Exception) -> Note:
+        told = self._means.redactor().text(f"the patch cannot be applied: {why}")
+        return words.ended(iteration, "blocked", told, self._journal)
 
     async def _looked(self, iteration: OpenIteration, place: RunWorkspace, tree: str) -> Looked:
         """Look at the tree with the patch; what a gate has said of this very tree already is not asked again."""
