@@ -133,6 +133,15 @@ def test_a_change_is_judged_by_the_policy_of_its_base_and_its_own_is_reported(re
     assert repository.judged("--base", "HEAD")["status"] == "passed"
 
 
+def test_a_base_that_has_nothing_in_common_is_said_to_be_that(repository: Repository) -> None:
+    repository.commit({"a.py": ""})
+    repository.git("checkout", "--quiet", "--orphan", "other")
+    repository.commit({"b.py": ""})
+    ended = repository.gate("--base", "main")
+    assert (ended.code, ended.out) == (2, "")
+    assert "HEAD and main have no commit in common here\nFetch more of the history" in ended.err
+
+
 def test_with_diff_only_what_changed_is_judged(repository: Repository) -> None:
     repository.commit({"old.py": CODE, "app.py": "X = 1\n"})
     assert repository.judged("--diff")["status"] == "passed"

@@ -98,11 +98,20 @@ def look_here(path: Path, base: str | None) -> Here:
         named = _commit(root, base)
         if head is None or named is None:
             raise NotHere(f"{base} names no commit of this repository", "Fetch it, or name another with --base.")
-        judged = _git(root, "merge-base", head, named).decode().strip()
+        judged = _left(root, head, named, base)
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
     paths = tuple(sorted({name.rstrip("/") for name in _names(listed) if _is_there(root, name)}))
     changed, moves = (frozenset(paths), {}) if judged is None else _changed(root, judged)
     return Here(root=root, paths=paths, head=head, base=judged, changed=changed, moves=moves)
+
+
+def _left(root: Path, head: str, named: str, base: str) -> str:
+    """Return the commit where a branch left its base."""
+    try:
+        return _git(root, "merge-base", head, named).decode().strip()
+    except NotHere:
+        hint = "Fetch more of the history (such as fetch-depth: 0), or name another commit with --base."
+        raise NotHere(f"HEAD and {base} have no commit in common here", hint) from None
 
 
 def _changed(root: Path, base: str) -> tuple[frozenset[str], dict[str, str]]:
