@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -105,6 +106,30 @@ async def test_a_statement_that_takes_too_long_is_ended_and_the_store_goes_on(ur
         await store.fetch(slow)
     assert await store.lanes() == []
     await store.close()
+
+
+async def test_what_postgresql_s_own_types_are_is_asked_once_by_a_process(url: str):
+    asked = [await questions(url, "SELECT $1::bytea[], $2::float8[]", [b"\0"], [1.5]) for _ in range(2)]
+    assert asked[1] == []
+
+
+async def test_what_a_database_s_types_are_is_asked_by_each_connection(url: str):
+    execute(url, "CREATE TYPE mood AS (depth int4)")
+    assert len(await questions(url, "SELECT $1::mood[], $2::bytea[]", [(1,)], [b"\0"])) == 1
+    execute(url, "ALTER TYPE mood ADD ATTRIBUTE since int4")
+    assert len(await questions(url, "SELECT $1::mood[], $2::bytea[]", [(1, 2)], [b"\0"])) == 1
+
+
+async def questions(url: str, statement: str, *values: Any) -> list[str]:
+    """Return what a new connection asks about types before it answers these values."""
+    queries: list[str] = []
+    connection = await connect(url)
+    connection.add_query_logger(lambda told: queries.append(told.query))
+    row = await connection.fetchrow(statement, *values)
+    assert row is not None
+    assert tuple(row) == values
+    await connection.close()
+    return [query for query in queries if "typeinfo_tree" in query]
 
 
 async def test_the_partitions_of_the_months_to_come_are_made_ahead(url: str):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -62,12 +62,36 @@ _SCHEMA = ("3F000", "42P01", "42703", "42804")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 """A connection; it is used by one caller at a time, and given back outside a transaction."""
 
+_OWN_TYPES = 16384
+"""The types below this number are PostgreSQL's own: they are the same in every database of every server."""
+
 
 class Patience(NamedTuple):
     """How long a connection is tried for, by all hosts together, and how long a statement may take; None: for ever."""
 
     connect_s: float = 10.0
     statement_s: float | None = 10.0
+
+
+class _Asked(NamedTuple):
+    """What asyncpg wants to know of the statement that asked for types."""
+
+    name: str = "asked before"
+
+
+class _Informed(asyncpg.Connection):  # it takes no argument while it runs
+    """A connection of a process that asks once what PostgreSQL's own types are: each would ask again, several times."""
+
+    _told: ClassVar[dict[frozenset[int], list[asyncpg.Record]]] = {}
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout_s: float | None) -> tuple[Any, Any]:
+        numbers = frozenset(typeoids)
+        if numbers in self._told:
+            return self._told[numbers], _Asked()
+        types, statement = await super()._introspect_types(numbers, timeout_s)  # type: ignore[misc]
+        if max(numbers) < _OWN_TYPES:
+            self._told[numbers] = types
+        return types, statement
 
 
 class Hosts:
@@ -116,6 +140,7 @@ async def _connect(url: str, patience: Patience, settings: Mapping[str, str]) ->
             max_cacheable_statement_size=0,
             server_settings={**SETTINGS, **_limits(limit_s or 0), **settings},
             target_session_attrs=SessionAttribute.read_write,
+            connection_class=_Informed,
         )
 
 
