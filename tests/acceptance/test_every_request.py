@@ -13,8 +13,9 @@ from runwright.api.routing import Endpoint
 from runwright.domain.tenancy import SCOPES
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import API_KEY, LiveServer
+from tests.acceptance.routes import each_of
 from tests.acceptance.speech import Speech, problem, refused, said, unique, word
-from tests.acceptance.table import ENDPOINTS, GUARDED, PAGED, SCOPED, TAKING, WITH_BODY, World, found_world, name
+from tests.acceptance.table import ENDPOINTS, GUARDED, PAGED, SCOPED, TAKING, WITH_BODY, World, found_world
 
 pytestmark = pytest.mark.xdist_group("acceptance-routes")
 
@@ -69,7 +70,7 @@ def paths_of(part: str) -> list[str]:
     return sorted({endpoint.path for endpoint in ENDPOINTS if part in endpoint.path})
 
 
-@pytest.mark.parametrize("endpoint", GUARDED, ids=name)
+@each_of(GUARDED)
 async def test_without_valid_credentials_it_is_401(
     server: LiveServer, ours: World, outsiders: dict[str, dict[str, str]], endpoint: Endpoint
 ):
@@ -81,7 +82,7 @@ async def test_without_valid_credentials_it_is_401(
         assert response.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("endpoint", SCOPED, ids=name)
+@each_of(SCOPED)
 async def test_without_the_scope_it_is_403_and_names_it(
     ours: World, lacking: dict[str, ContractClient], endpoint: Endpoint
 ):
@@ -89,7 +90,7 @@ async def test_without_the_scope_it_is_403_and_names_it(
     assert details == {"scope": endpoint.scope}
 
 
-@pytest.mark.parametrize("path", paths_of(""))
+@each_of(paths_of(""))
 async def test_a_method_that_the_path_lacks_is_405_with_allow(ours: World, path: str):
     has = {endpoint.method for endpoint in ENDPOINTS if endpoint.path == path}
     has |= {"HEAD"} if "GET" in has else set()
@@ -101,21 +102,21 @@ async def test_a_method_that_the_path_lacks_is_405_with_allow(ours: World, path:
             assert set(response.headers["allow"].split(", ")) == has
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name)
+@each_of(ENDPOINTS)
 async def test_a_query_parameter_that_is_unknown_is_422(ours: World, endpoint: Endpoint):
     response = await ours.ask(endpoint, params={"nope": "1"})
     assert response.status_code == 422, response.text
     assert problem(response)["details"]["fields"] == [{"path": "nope", "message": "is not known"}]
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name)
+@each_of(ENDPOINTS)
 async def test_a_nul_in_a_query_or_a_path_is_422(ours: World, endpoint: Endpoint):
     path = ours.path(endpoint)
     for odd in (f"{path}?limit=%00", f"{path}?a%00b=1", f"{path}%00"):
         assert (await ours.ask(endpoint, path=odd)).status_code == 422
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name)
+@each_of(WITH_BODY)
 async def test_appendix_c_29_a_field_that_is_unknown_is_422_with_its_path(ours: World, endpoint: Endpoint):
     body = {**(ours.body(endpoint) or {}), "no_such_field": 1}
     details = await refused(ours.ask(endpoint, json=body), 422, "request.invalid")
@@ -141,14 +142,14 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name)
+@each_of(WITH_BODY)
 async def test_a_body_that_is_no_json_object_of_ours_is_422(ours: World, endpoint: Endpoint):
     for what, content in BROKEN.items():
         response = await ours.ask(endpoint, content=content, headers={"content-type": "application/json"})
         assert response.status_code == 422, f"{what}: {response.text}"
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name)
+@each_of(WITH_BODY)
 async def test_a_body_of_another_type_is_415(ours: World, endpoint: Endpoint):
     body = json.dumps(ours.body(endpoint) or {}).encode()
     for media in ("text/plain", "application/x-www-form-urlencoded", "application/json-seq", ""):
@@ -158,7 +159,7 @@ async def test_a_body_of_another_type_is_415(ours: World, endpoint: Endpoint):
     await refused(ours.ask(endpoint, content=body, headers=packed), 415, "request.unsupported_media")
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name)
+@each_of(WITH_BODY)
 async def test_a_body_that_is_too_large_is_413(ours: World, endpoint: Endpoint):
     most = 16 << 20 if endpoint.limit == "bulk_body_max_bytes" else 1 << 20
     body = b'{"name": "' + b"x" * most + b'"}'
@@ -173,13 +174,13 @@ async def test_a_body_that_is_too_large_is_413(ours: World, endpoint: Endpoint):
     assert (response.status_code, problem(response)["code"]) == (413, word(response, "request.too_large"))
 
 
-@pytest.mark.parametrize("endpoint", [each for each in TAKING if not each.body_optional], ids=name)
+@each_of([each for each in TAKING if not each.body_optional])
 async def test_a_body_that_is_missing_is_422(ours: World, endpoint: Endpoint):
     response = await ours.client.request(endpoint.method, ours.path(endpoint))
     assert response.status_code == 422, response.text
 
 
-@pytest.mark.parametrize("endpoint", PAGED, ids=name)
+@each_of(PAGED)
 async def test_a_cursor_limit_or_order_that_means_nothing_is_422(ours: World, endpoint: Endpoint):
     instant = "2026-01-01T00:00:00Z"
     for cursor in ("", "garbage", "wrk_0", "7", "2026-13-45T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", "ü"):
@@ -194,7 +195,7 @@ async def test_a_cursor_limit_or_order_that_means_nothing_is_422(ours: World, en
     assert (await ours.ask(endpoint, params=[("limit", "1"), ("limit", "2")])).status_code == 422
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name)
+@each_of(ENDPOINTS)
 async def test_the_request_id_and_the_trace_go_in_and_out(ours: World, endpoint: Endpoint):
     headers = {
         "x-request-id": "my-request.1",

@@ -8,6 +8,7 @@ import pytest
 from runwright.api.routing import Endpoint
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import API_KEY, LiveServer
+from tests.acceptance.routes import each_of
 from tests.acceptance.speech import Speech, problem, refused, said, unique
 from tests.acceptance.table import (
     FINDING,
@@ -35,15 +36,20 @@ async def theirs(server: LiveServer, admin: ContractClient) -> World:
     return await found_world(server, admin, made["token"])
 
 
-@pytest.mark.parametrize("endpoint", NAMING, ids=name)
+@each_of(NAMING)
 async def test_appendix_c_20_an_id_of_another_organization_is_404(ours: World, theirs: World, endpoint: Endpoint):
+    await not_found_by_others(ours, theirs, endpoint)
+
+
+async def not_found_by_others(ours: World, theirs: World, endpoint: Endpoint) -> None:
+    """Ask each for what is the other's."""
     for one, other in ((ours, theirs), (theirs, ours)):
         response = await one.ask(endpoint, path=one.path(endpoint, other))
         assert response.status_code == 404, response.text
         assert problem(response)["code"].lower().endswith("not_found")
 
 
-@pytest.mark.parametrize("endpoint", NAMING, ids=name)
+@each_of(NAMING)
 async def test_scenario_12_an_id_of_others_is_404_in_the_words_of_one_that_nothing_has(
     ours: World, theirs: World, endpoint: Endpoint
 ):
@@ -58,7 +64,7 @@ async def test_scenario_12_an_id_of_others_is_404_in_the_words_of_one_that_nothi
     assert told[0].replace(unknown, "") == told[1].replace(theirs.idents[parameter], "")
 
 
-@pytest.mark.parametrize("endpoint", FINDING, ids=name)
+@each_of(FINDING)
 async def test_an_id_of_any_form_is_404(ours: World, endpoint: Endpoint):
     for ident in ("0", "run_", "%20", "ü", "'; DROP TABLE runs; --", "a" * 3000, "%2e%2e", "null"):
         path = endpoint.path.format_map(dict.fromkeys(endpoint.parameters, ident))
@@ -112,14 +118,14 @@ def known_by(rows: list[dict[str, Any]]) -> set[str]:
     return {row["id"] if "id" in row else row["run_id"] for row in rows if row not in queues}
 
 
-@pytest.mark.parametrize("endpoint", [each for each in WITH_BODY if each.body is None], ids=name)
+@each_of([each for each in WITH_BODY if each.body is None])
 async def test_a_route_without_a_body_accepts_an_empty_one(ours: World, endpoint: Endpoint):
     with_empty = await ours.ask(endpoint, json={})
     without = await ours.ask(endpoint)
     assert with_empty.status_code == without.status_code not in (415, 422)
 
 
-@pytest.mark.parametrize("endpoint", PAGED, ids=name)
+@each_of(PAGED)
 async def test_an_instant_of_any_year_is_a_cursor(ours: World, endpoint: Endpoint):
     for year in ("0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59.999999-12:00"):
         for order in ("asc", "desc"):

@@ -11,8 +11,9 @@ from runwright.clock import SystemClock
 from runwright.domain.tenancy import ROLES
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import LiveServer
+from tests.acceptance.routes import each_of
 from tests.acceptance.speech import Speech, problem, refused, said, word
-from tests.acceptance.table import GUARDED, World, found_world, name
+from tests.acceptance.table import GUARDED, World, found_world
 from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
 from tests.engine.databases import Database
 
@@ -68,7 +69,7 @@ async def callers(house: LiveServer, issuer: Issuer, ours: World) -> dict[tuple[
     return clients
 
 
-@pytest.mark.parametrize("endpoint", GUARDED, ids=name)
+@each_of(GUARDED)
 async def test_a_role_is_let_in_where_its_scopes_allow_and_nowhere_else(
     ours: World, callers: dict[tuple[str, str], ContractClient], endpoint: Endpoint
 ):

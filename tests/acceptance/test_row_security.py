@@ -9,8 +9,9 @@ from runwright.governance.verifier.verify import verify
 from tests.acceptance import test_every_route as routes
 from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import LiveServer
+from tests.acceptance.routes import each_of
 from tests.acceptance.speech import said, unique
-from tests.acceptance.table import NAMING, World, found_world, name
+from tests.acceptance.table import NAMING, World, found_world
 
 pytestmark = pytest.mark.xdist_group("acceptance-secured")
 
@@ -31,9 +32,9 @@ async def theirs(server: LiveServer, admin: ContractClient) -> World:
     return await found_world(server, admin, made["token"])
 
 
-@pytest.mark.parametrize("endpoint", NAMING, ids=name)
+@each_of(NAMING)
 async def test_appendix_c_20_an_id_of_another_organization_is_404(ours: World, theirs: World, endpoint: Endpoint):
-    await routes.test_appendix_c_20_an_id_of_another_organization_is_404(ours, theirs, endpoint)
+    await routes.not_found_by_others(ours, theirs, endpoint)
 
 
 async def test_evidence_is_whole_for_each_organization(ours: World, theirs: World, tmp_path: Path):
