@@ -23,8 +23,12 @@ from runwright.domain.run import Run
 from tests.agents.model_server import Fault, serving
 from tests.agents.model_wire import Call, Reply
 from tests.engine.acting import Acting, acting
-from tests.engine.databases import MOSTLY, Database
+from tests.engine.databases import Database
 from tests.engine.world import ADMIN, PROJECT, settled
+
+pytestmark = pytest.mark.above_the_store
+"""What a provider says in the middle of an answer is far from the store."""
+
 
 KEY = "sk-Zy8qkXw3Lr5vTn2mPc7d"
 GOOD = Reply(text=("It ", "is ", "done."))
@@ -34,12 +38,6 @@ LIMIT = 1_000_000
 SHORT = Bounds(first_s=1.0, idle_s=0.3)
 
 Settled = Literal["reported", "reserved", "nothing"]
-
-
-@pytest.fixture(params=MOSTLY)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Name one database: what a provider says in the middle of an answer is far from the store."""
-    return str(request.param)
 
 
 class Ending(NamedTuple):

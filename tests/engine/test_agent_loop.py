@@ -16,9 +16,13 @@ from runwright.domain.run import Run
 from runwright.engine.attempt import Attempt
 from runwright.errors import InvalidTransition, ProviderUnavailable
 from tests.engine.acting import Acting, Doing, acting, calling, says
-from tests.engine.databases import MOSTLY, Database
+from tests.engine.databases import Database
 from tests.engine.talking import Talk
 from tests.engine.world import ADMIN, World, settled, until
+
+pytestmark = pytest.mark.above_the_store
+"""What an agent does in its turn is above the store. Deaths and defects are tried on both."""
+
 
 STORY = Script(
     turns=(
@@ -39,12 +43,6 @@ LOOKS = Script(
 )
 SCRIPTS = {"story": STORY, "asks": ASKS, "split": SPLIT, "slow": SLOW, "looks": LOOKS}
 Opener = Callable[..., Awaitable[Acting]]
-
-
-@pytest.fixture(params=MOSTLY)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Name one database: what an agent does in its turn is above the store. Deaths and defects are tried on both."""
-    return str(request.param)
 
 
 @pytest.fixture

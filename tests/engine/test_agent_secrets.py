@@ -21,19 +21,17 @@ from runwright.domain.tools import Ready
 from runwright.errors import ProviderRejected, ProviderUnavailable
 from runwright.observability.spans import Spans, TraceIds
 from tests.engine.acting import Acting, Doing, acting, calling, says
-from tests.engine.databases import MOSTLY, Database
+from tests.engine.databases import Database
 from tests.engine.test_agent_loop import ended
 from tests.engine.world import World, lines, settled, until
+
+pytestmark = pytest.mark.above_the_store
+"""What is said is redacted before it is stored; `tests/acceptance` looks into both."""
+
 
 SECRET = "hunter2-the-secret"
 PLACES = range(1, len(SECRET))
 """Wherever it can be cut in two."""
-
-
-@pytest.fixture(params=MOSTLY)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Name one database: what is said is redacted before it is stored; `tests/acceptance` looks into both."""
-    return str(request.param)
 
 
 def turn(at: int) -> Turn:

@@ -28,9 +28,13 @@ from runwright.governance.step_models import Models
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means
 from tests.engine.acting import calling, says
-from tests.engine.databases import DATABASES, MOSTLY, Database
+from tests.engine.databases import Database
 from tests.engine.test_runtime_deaths import SOAK, Stage
 from tests.engine.world import ADMIN, PROJECT, settled
+
+pytestmark = pytest.mark.above_the_store
+"""What an agent does in its step is above the store. `test_agent_deaths` tries deaths on both."""
+
 
 WORKS = Script(
     turns=(
@@ -67,12 +71,6 @@ STEPS = (WORK, AGAIN, TWICE, ReportStep(step_id="report"))
 PRICE = {"input": 1_000_000, "output": 4_000_000}
 POINTS = (4, 5, 8, 9, 13, 17, 26)
 """Behind these events a server dies, if not behind each: while a model answers, in calls of tools, between steps."""
-
-
-@pytest.fixture(params=MOSTLY)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Name one database: what an agent does in its step is above the store. Its deaths are tried on both."""
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +143,6 @@ async def check(stage: Stage, run_id: str) -> None:
     await world.check_run(run)
 
 
-@pytest.mark.parametrize("database_kind", DATABASES, indirect=True)
 async def test_wherever_a_server_dies_an_agent_step_goes_on_in_its_conversation(stage: Stage):
     first = await done(stage, *STEPS)
     await check(stage, first.run_id)

@@ -12,14 +12,10 @@ from runwright.client.handlers import job
 from runwright.domain import commands as c
 from runwright.domain.tenancy import Cause
 from runwright.engine.requests import Take
-from tests.engine.databases import MOSTLY
 from tests.engine.world import SECOND, World, settled, until
 
-
-@pytest.fixture(params=MOSTLY)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Name one database: how handlers are executed is above the store. `test_order` and `test_commit` ask both."""
-    return str(request.param)
+pytestmark = pytest.mark.above_the_store
+"""How handlers are executed is above the store. `test_order` and `test_commit` ask both."""
 
 
 class Gates:
