@@ -23,7 +23,7 @@ test: setup ## run the whole test suite (ARGS: passed on to pytest)
 
 soak: setup ## the long campaign: rules, the simulation, failing disks, a cluster, every operation, new cases (CASES: how many)
 	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest -rP tests/domain tests/simulation tests/faults/test_disk.py tests/cluster tests/engine tests/acceptance/test_loop_kill.py tests/acceptance/test_schemathesis.py --timeout 3600 $(ARGS)
-	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest -m hypothesis tests --ignore=tests/domain --ignore=tests/simulation --ignore=tests/acceptance --timeout 3600 $(ARGS)
+	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest -m hypothesis tests --ignore=tests/domain --ignore=tests/simulation --ignore=tests/engine --ignore=tests/acceptance --timeout 3600 $(ARGS)
 
 check: setup ## formatting, lint, types, import rules, dependencies, generated files, house rules
 	$(BIN)/ruff format --check .
