@@ -71,11 +71,14 @@ async def test_a_slot_is_free_again_after_a_cancel_a_pause_a_failure_and_a_sleep
     failing = await api.job("stumble", max_concurrency=1, max_attempts=2)
     await asyncio.gather(*(api.done(failing) for _ in range(5)))
     napping = await api.job("nap", max_concurrency=1)
-    naps = [await api.trigger(napping, {"secs": 0.5}) for _ in range(5)]
-    logs = [await api.events((await api.ended(nap["id"]))["id"]) for nap in naps]
-    slept = [event["created_at"] for log in logs for event in log if event["type"] == "run.waiting"]
-    woke = [event["created_at"] for log in logs for event in log if event["type"] == "run.queued"]
-    assert max(slept) < min(woke), "who sleeps holds no slot: all of them slept at once"
+    naps = [await api.trigger(napping, {"secs": 3600}) for _ in range(5)]
+    for nap in naps:
+        await api.until(nap["id"], "run.waiting")
+    assert {(await api.run(nap["id"]))["status"] for nap in naps} == {"waiting"}, "who sleeps holds no slot"
+    for _ in range(2):
+        assert (await api.done(napping, {"secs": 0.05}))["status"] == "completed", "nor has who wakes lost his"
+    for nap in naps:
+        await said(api.client.delete(f"/v1/runs/{nap['id']}"))
 
 
 async def in_order(api: Speech, gate: Gate, job: str, names: list[tuple[str, int]]) -> list[str]:

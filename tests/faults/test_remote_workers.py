@@ -66,6 +66,13 @@ class Scene:
     async def runs(self, handler: str, count: int, word: str | None = None, **payload: Any) -> list[str]:
         return [await self.run(handler, word, **payload) for _ in range(count)]
 
+    async def overtaken(self, run_ids: list[str]) -> bool:
+        """Wait for the ends of runs, and tell whether each is the work of a later lease than the first.
+
+        Mostly of the second; on a machine that stands still for longer than a lease, that is lost, too.
+        """
+        return all(run["result"]["epoch"] > 1 for run in await self.ended(run_ids))
+
     async def ended(self, run_ids: list[str]) -> list[Json]:
         return [await self.api.ended(run_id) for run_id in run_ids]
 
@@ -133,10 +140,10 @@ async def test_the_runs_of_a_killed_worker_complete_elsewhere_and_no_finished_on
     await first.kill()
     await gate.arrived(6, "2")
     gate.open()
-    assert {run["result"]["epoch"] for run in await scene.ended(held)} == {2}
+    assert await scene.overtaken(held)
     await scene.judged()
     assert [scene.epochs("begin", run_id) for run_id in early] == [[1]] * 3
-    assert [scene.epochs("end", run_id) for run_id in held] == [[2]] * 6
+    assert [len(scene.epochs("end", run_id)) for run_id in held] == [1] * 6
 
 
 async def test_what_a_frozen_worker_does_as_it_thaws_has_no_effect_and_it_works_on(scene: Scene, gate: Gate):
@@ -150,7 +157,7 @@ async def test_what_a_frozen_worker_does_as_it_thaws_has_no_effect_and_it_works_
     first.send(signal.SIGCONT)
     await scene.done_by(first, "labour", gate, "again")  # the second worker is full
     gate.open()
-    assert {run["result"]["epoch"] for run in await scene.ended(held)} == {2}
+    assert await scene.overtaken(held)
     await scene.judged()
     assert scene.epochs("woke", held[0])[0] == 1, "the thread of the lost attempt went on"
 
@@ -182,7 +189,7 @@ async def test_a_worker_that_is_cut_off_gives_up_within_its_lease_and_claims_aga
         gate.open("1")
         await scene.done_by(first, "labour", gate, "again")
         gate.open()
-        assert {run["result"]["epoch"] for run in await scene.ended(held)} == {2}
+        assert await scene.overtaken(held)
     await scene.judged()
     words = [tuple(each[:3]) for each in lines(scene.books)]
     for run_id in held[2:]:
@@ -204,7 +211,7 @@ async def test_a_finish_that_arrives_after_the_lease_is_refused(scene: Scene, ga
                 await SystemClock().sleep(0.02)
         proxy.heal()
         gate.open()
-        assert {run["result"]["epoch"] for run in await scene.ended(held)} == {2}
+        assert await scene.overtaken(held)
     await scene.judged()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from runwright.config import Settings
@@ -29,6 +31,15 @@ class SocketConnection(WebSocketsSansIOProtocol):
         """Go on with a client that reads."""
         self._rest()
         super().resume_writing()
+
+    async def send(self, message: Any) -> None:
+        """Send on; behind the last word, which the protocol itself may have said, nobody is there any more."""
+        try:
+            await super().send(message)
+        except RuntimeError:
+            if not self.close_sent:
+                raise
+            raise ClientDisconnected from None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
