@@ -213,6 +213,9 @@ def test_what_is_suppressed_is_no_part_of_a_baseline_and_counts_again_when_that_
     hide = "suppressions: [{rule: 'ruff:S602', reason: 'no user input', owner: ana, expires_at: 2099-01-01}]"
     repository.commit({"app.py": CODE, ".runwright/suppressions.yaml": hide})
     assert json.loads(repository.baseline("set", "--json").out)["suppressed"] == 1
+    assert repository.baseline("diff").code == 0
+    named = ("--baseline", str(repository.root / baseline.FILE))
+    assert repository.judged(*named)["baseline"]["new"] == 0
     repository.commit({".runwright/suppressions.yaml": hide.replace("2099", "2019")})
     told = repository.judged()
     assert (told["status"], rules(told, "blocks")) == ("blocked", ["ruff:S602"])

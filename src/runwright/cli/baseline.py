@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from msgspec.structs import replace
 
 from runwright.cli import printing
 from runwright.cli.exits import FAILED, OK, UsageError
@@ -37,22 +36,23 @@ def set_(*, path: Path = Path(), baseline: _File = None, json: bool = False) -> 
         Print JSON.
     """
     done, file = _looked(path, baseline)
-    hidden = {each.finding.fingerprint for each in done.verdict.judged if each.decision == "suppressed"}
-    open_ = tuple(each for each in done.compared.findings if each.fingerprint not in hidden)
-    made = renewed(replace(done.compared, findings=open_), tree=done.tree_hash)
+    compared = done.unsuppressed
+    made = renewed(compared, tree=done.tree_hash)
     known = done.rules.baseline
     if known is not None and known.findings == made.findings:
         made = known  # the tree holds the file itself: it would be another one each time
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, [written(made)])
     told = {"file": str(file), "open": len(made.open), "fixed": len(made.findings) - len(made.open)}
-    told["suppressed"] = len(hidden)
+    told["suppressed"] = len(done.compared.findings) - len(compared.findings)
     printing.show_json(told) if json else printing.detail(told.items())
 
 
 @app.command
 def diff(*, path: Path = Path(), baseline: _File = None, json: bool = False) -> int:
     """Compare the findings of a repository as it is now with its baseline; exits with 1 if any are new or came back.
+
+    What is suppressed is left out.
 
     Example: `runwright baseline diff --json`
 
@@ -64,22 +64,22 @@ def diff(*, path: Path = Path(), baseline: _File = None, json: bool = False) -> 
         Print JSON.
     """
     done, file = _looked(path, baseline, must=True)
+    compared = done.unsuppressed
     rows = [
         (each.baseline_state, each.severity, each.rule_id, each.file, each.line, each.finding_id)
-        for each in done.compared.findings
+        for each in compared.findings
         if each.baseline_state != "unchanged"
     ]
     rows += [
-        ("fixed", each.severity, each.rule_id, each.file, 0, f"fnd_{each.fingerprint[:32]}")
-        for each in done.compared.fixed
+        ("fixed", each.severity, each.rule_id, each.file, 0, f"fnd_{each.fingerprint[:32]}") for each in compared.fixed
     ]
     heads = ("state", "severity", "rule", "file", "line", "finding")
     if json:
         printing.show_json([dict(zip(heads, row, strict=True)) for row in rows])
     else:
         printing.table(heads, rows)
-        printing.note(f"{done.compared.count('unchanged')} unchanged, by {file}")
-    return FAILED if done.compared.count("new") or done.compared.count("regressed") else OK
+        printing.note(f"{compared.count('unchanged')} unchanged, by {file}")
+    return FAILED if compared.count("new") or compared.count("regressed") else OK
 
 
 @app.command

@@ -147,9 +147,9 @@ def _hints(done: GateRun) -> Iterator[str]:
 
 
 def _summary(done: GateRun) -> None:
-    said, compared = done.verdict, done.compared
+    said, compared = done.verdict, done.unsuppressed
     by = done.rules.policy.name or "the defaults"
-    against = f"{so_many(len(said.judged), 'finding')}, no baseline"
+    against = f"{so_many(len(compared.findings), 'finding')}, no baseline"
     if done.rules.baseline is not None:
         against = f"{compared.count('new')} new, {compared.count('unchanged')} known, "
         against += f"{compared.count('regressed')} back, {len(compared.fixed)} fixed"

@@ -77,6 +77,12 @@ class GateRun(msgspec.Struct, frozen=True, kw_only=True):
     inventory: Inventory
     notes: tuple[str, ...]
 
+    @property
+    def unsuppressed(self) -> Compared:
+        """Return what was compared without what is suppressed: nobody has to know that by a baseline."""
+        left = tuple(each for each in self.compared.findings if self.rules.suppressions.of(each) is None)
+        return replace(self.compared, findings=left)
+
 
 def rules_of(here: Here, asked: Asked, now: datetime) -> Rules:
     """Return what counts: the files that were named, else those of the base. Raises `PolicyInvalid`, `OSError`."""

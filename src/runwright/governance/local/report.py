@@ -35,7 +35,7 @@ def as_json(run: GateRun, version: str) -> dict[str, Any]:
         "counts": _counts(run),
         "baseline": None
         if run.rules.baseline is None
-        else {state: run.compared.count(state) for state in ("new", "unchanged", "regressed", "fixed")},
+        else {state: run.unsuppressed.count(state) for state in ("new", "unchanged", "regressed", "fixed")},
         "findings": [_finding(each) for each in said.judged],
         "fixed": [_known(each) for each in run.compared.fixed],
         "gates": msgspec.to_builtins(said.gates),
