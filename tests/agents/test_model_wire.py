@@ -1,23 +1,22 @@
-"""What our scripted server says is what the official SDKs read."""
+"""What our scripted server says is what the official SDKs read.
+
+They are loaded by the first test that asks for them: each process of a session collects this file, and they are large.
+"""
 
 import json
+from importlib import import_module
 from typing import Any
 
-import anthropic
-import openai
 import pytest
-from anthropic.types import RawMessageStreamEvent
-from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from tests.agents.model_server import serving
 from tests.agents.model_wire import Call, Reply, chat, messages, responses
 
-KINDS: dict[Any, Any] = {
-    chat: TypeAdapter(ChatCompletionChunk),
-    responses: TypeAdapter(ResponseStreamEvent),
-    messages: TypeAdapter(RawMessageStreamEvent),
+KINDS = {
+    chat: ("openai.types.chat", "ChatCompletionChunk"),
+    responses: ("openai.types.responses", "ResponseStreamEvent"),
+    messages: ("anthropic.types", "RawMessageStreamEvent"),
 }
 REPLIES = [
     Reply(text=("Good", " day")),
@@ -26,13 +25,19 @@ REPLIES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def described() -> dict[Any, TypeAdapter[Any]]:
+    """Return how the SDKs describe the events of each wire."""
+    return {wire: TypeAdapter(getattr(import_module(module), kind)) for wire, (module, kind) in KINDS.items()}
+
+
 @pytest.mark.parametrize("reply", REPLIES)
 @pytest.mark.parametrize("wire", KINDS)
-def test_every_event_is_one_that_the_sdk_describes(wire, reply):
+def test_every_event_is_one_that_the_sdk_describes(described: dict[Any, TypeAdapter[Any]], wire, reply):
     for piece in wire(reply, "model-1"):
         data = next(line for line in piece.decode().splitlines() if line.startswith("data: "))[6:]
         if data != "[DONE]" and '"type":"ping"' not in data:
-            KINDS[wire].validate_python(json.loads(data))
+            described[wire].validate_python(json.loads(data))
 
 
 async def test_the_official_sdks_put_the_same_answer_together():
@@ -40,8 +45,8 @@ async def test_the_official_sdks_put_the_same_answer_together():
     tools = [{"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}]
     counted = {"include_usage": True}
     async with serving(REPLIES[1]) as server:
-        openais: Any = openai.AsyncOpenAI(api_key="k", base_url=f"{server.url}/v1", max_retries=0)
-        anthropics: Any = anthropic.AsyncAnthropic(api_key="k", base_url=server.url, max_retries=0)
+        openais: Any = import_module("openai").AsyncOpenAI(api_key="k", base_url=f"{server.url}/v1", max_retries=0)
+        anthropics: Any = import_module("anthropic").AsyncAnthropic(api_key="k", base_url=server.url, max_retries=0)
         async with openais, anthropics:
             asked = {"model": "m", "messages": said}
             async with openais.chat.completions.stream(**asked, tools=tools, stream_options=counted) as chats:
