@@ -257,7 +257,7 @@ async def test_a_loops_gate_is_green_of_its_tree_as_the_loop_counts_it_whether_i
     ):
         gates = () if status is None else (replace(course.gates[0], status=status),)
         (gate,) = course.loop.terms.quality_gates
-        terms = replace(course.loop.terms, quality_gates=(replace(gate, flaky_is=counts),))
+        terms = replace(course.loop.terms, quality_gates=(replace(gate, flaky=counts),))
         loop_course = replace(course.loop, gates=gates, terms=terms)
         for state in ("completed", "paused"):
             told = refused(replace(record.run, state=state, course=replace(course, gates=gates, loop=loop_course)))

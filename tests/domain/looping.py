@@ -118,9 +118,7 @@ class Play:
 
     def _bench(self) -> Bench:
         wanted = tuple(each for each in self.kept if self.loop_terms.wants(each))
-        red = tuple(
-            gate.id for gate in self.loop_terms.required if not p.is_green(self.loop.gates, gate.id, self.loop_terms)
-        )
+        red = p.red_gates(self.loop.gates, self.loop_terms)
         return Bench(fixers=FIXERS, model=not self.loop.model_failed, findings=wanted, red=red)
 
     def _do(self, turn: t.Turn) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from runwright.domain.finding import Finding, Match, findings, rules_of
 from runwright.domain.gating import Coverage, GateOutcome, Judged, Verdict, judge, verdict
+from runwright.domain.loop_rules import LoopRules
 from runwright.domain.policy_file import PolicyFile, read_policy
 from runwright.domain.suppressions import Suppressions, read_suppressions
 
@@ -58,6 +59,13 @@ def test_of_two_gates_whose_scanners_found_it_the_stricter_counts() -> None:
     assert rules_of(both) == {"bandit:B602", "ruff:S602"}
     assert decide(both, gates).decision == "asks"
     assert decide(found("P1", "bandit:B602"), gates).decision == "warns"
+
+
+def test_a_loop_takes_the_stricter_gate_as_well() -> None:
+    gates = "gates: [{id: security, behavior: allow}, {id: static_analysis, config: {ruff: true}, behavior: deny}]"
+    rules = LoopRules(policy=policy(gates))
+    assert rules.denies(found("P1", "bandit:B602", sources=("bandit", "ruff")))
+    assert not rules.denies(found("P1", "bandit:B602"))
 
 
 @pytest.mark.parametrize(("state", "decision"), [("new", "blocks"), ("regressed", "blocks"), ("unchanged", "known")])

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from runwright.domain.globs import Scope
 from runwright.domain.guards import refusals
 from runwright.domain.policy_file import PolicyFile
-from runwright.domain.policy_terms import QualityGate, TamperGuards
+from runwright.domain.policy_terms import TamperGuards
+from runwright.domain.quality_gate import QualityGate
 
 POLICY = PolicyFile(
     quality_gates=(

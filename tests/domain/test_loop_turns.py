@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from runwright.domain import loop_events as e
 from runwright.domain import next_turn as t
 from runwright.domain.agent_terms import Budget
 from runwright.domain.loop_course import EXITS
@@ -19,7 +21,6 @@ from runwright.domain.loop_terms import (
     LoopApprovals,
     LoopTerms,
     PatchApproval,
-    QualityGate,
     Strategy,
 )
 from runwright.domain.next_move import LIMITS
@@ -27,6 +28,7 @@ from runwright.domain.orchestration import gate_status
 from runwright.domain.patching_plan import GATE
 from runwright.domain.policy_file import PolicyFile, read_policy
 from runwright.domain.progress import is_clean
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.verdict import BY_LIMIT, STOPS, Stop
 from tests.domain.looping import Patch, Play, finding
 
@@ -265,3 +267,13 @@ approvals: {write: {quorum: 2, ttl_seconds: 60}}
     ]
     assert held.approvals.patch == PatchApproval(quorum=2, ttl_seconds=60)
     assert within(asked, Budget(), PolicyFile()) == (asked, Budget())
+
+
+def test_what_a_policy_allows_at_most_is_read_again_from_the_log():
+    gates = ", ".join(f"{{id: g{number}, command: [a]}}" for number in range(50))
+    written = f"quality_gates: [{gates}]\nbudgets: {{max_iterations: 1000}}\npolicy: {{coverage_min: 50}}"
+    unlimited = LoopTerms(max_iterations=None, quality_gates=(TESTS,))
+    held, budget = within(unlimited, Budget(), read_policy(written.encode(), "policy.yaml"))
+    told = e.LoopStarted(terms=held, budget=budget, fixers=(), tree_hash="0")
+    assert msgspec.json.decode(msgspec.json.encode(told), type=e.LoopStarted).terms == held
+    assert (held.max_iterations, len(held.quality_gates), held.policy_gates) == (1000, 51, ("coverage",))

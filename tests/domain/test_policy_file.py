@@ -152,6 +152,8 @@ gates: [{id: policy, behavior: ask, config: {coverage_min: 0.9}}]
         ("commands: {allow: [ruff]}\nquality_gates: [{id: t, command: [make]}]", "the gate could never run"),
         ("quality_gates:\n  - {id: t, command: []}", "policy.yaml:2: quality_gates[0].command: Expected"),
         ("quality_gates: [{id: t, command: [a]}, {id: t, command: [a]}]", "quality_gates[1].id: the gate t stands"),
+        ("policy: {coverage_min: 80}\nquality_gates: [{id: coverage, command: [a]}]", "a gate of the policy itself"),
+        ("gates: [{id: locks}]\nquality_gates: [{id: locks, command: [a]}]", "a gate of the policy itself"),
         ("quality_gates: [{id: t, command: [a], timeout: 0}]", "quality_gates[0].timeout: Expected `float` > 0"),
         ("approvals: {launch: {quorum: 1}}", "approvals.launch: nobody is asked about that"),
         ("approvals: {push: {quorum: 0}}", "approvals.push.quorum: Expected `int` >= 1"),

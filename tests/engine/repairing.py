@@ -29,9 +29,10 @@ from runwright.domain.commands import Vote
 from runwright.domain.events import TERMINAL_TYPES, Draft
 from runwright.domain.finding import Finding, Match, Severity, symbol, window
 from runwright.domain.loop_course import LoopCourse
-from runwright.domain.loop_terms import LoopTerms, QualityGate
+from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.model_call import Usage
 from runwright.domain.patch import Patch, PatchBounds, between
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.route import RouteDefinition
 from runwright.domain.run import Run
 from runwright.domain.tenancy import Cause

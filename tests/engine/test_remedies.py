@@ -11,8 +11,9 @@ from runwright.domain.agent_terms import Budget
 from runwright.domain.baseline import compare, renewed, written
 from runwright.domain.finding import Finding
 from runwright.domain.loop_course import LoopCourse
-from runwright.domain.loop_terms import LoopApprovals, PatchApproval, QualityGate, Strategy, Targets
+from runwright.domain.loop_terms import LoopApprovals, PatchApproval, Strategy, Targets
 from runwright.domain.model_call import Usage
+from runwright.domain.quality_gate import QualityGate
 from runwright.errors import BudgetRequired, Denied, LoopActive
 from runwright.observability.courses import CourseTallies
 from tests.engine.repairing import WHOLE, Workshop, edits, means, open_directory, workshop
@@ -24,6 +25,12 @@ MENDS = edits({"path": "app.py", "content": "one = 1\n"})
 IDLE = edits({"path": "app.py", "find": "one = 1", "replace": "one = 2"})
 ASKS = LoopApprovals(patch=PatchApproval())
 BY_RULES = Strategy(patchers=("deterministic",))
+
+COVERED = """
+quality_gates:
+  - {{id: tests, command: [sh, -c, 'echo "<coverage line-rate=\\"0.5\\">" > c.xml'], coverage: {{file: c.xml}}}}
+policy: {{coverage_min: {least}}}
+"""
 
 
 def outcomes(loop: LoopCourse) -> list[tuple[str, str]]:
@@ -217,6 +224,40 @@ async def test_k5_the_budget_that_is_used_up_by_the_call_that_makes_the_tree_cle
     loop = await workshop.ended(workshop.made(app__py=BAD), models=models, **bound)
     assert (loop.exit_reason, loop.count) == ("clean", 1)
     assert used > 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "said", "reason"),
+    [
+        ("quality_gates: [{id: lint, command: [no-such-program, .]}]", [("lint", "not_run")], "no_progress"),
+        ("quality_gates: [{id: lint, command: [sh, -c, exit 127]}]", [("lint", "not_run")], "no_progress"),
+        ("quality_gates: [{id: lint, command: [no-such-program], required: false}]", [("lint", "not_run")], "clean"),
+        (COVERED.format(least=40), [("tests", "green"), ("coverage", "green")], "clean"),
+        (COVERED.format(least=60), [("tests", "green"), ("coverage", "red")], "no_progress"),
+        ("policy: {coverage_min: 1}", [("coverage", "not_run")], "no_progress"),
+        ("gates: [{id: locks, required: true}]", [("locks", "not_run")], "no_progress"),
+        ("gates: [{id: locks}]", [("locks", "not_run")], "clean"),
+    ],
+)
+async def test_the_gates_of_a_policy_say_in_a_loop_what_they_say_in_a_gate_run(
+    workshop: Workshop, policy: str, said: list[tuple[str, str]], reason: str
+):
+    repo = workshop.made(app__py="one = 1\n", **{"__runwright/policy__yaml": policy})
+    loop = await workshop.ended(repo, strategy=BY_RULES)
+    assert [(gate.gate_id, gate.status) for gate in loop.gates] == said
+    assert loop.exit_reason == reason
+    told = {gate.gate_id: gate.detail for gate in loop.gates}
+    assert told.get("lint", "").endswith("is not there in the sandbox, or cannot be run" if "lint" in told else "")
+    assert loop.gates[-1].coverage == (0.5 if "tests" in told else None)
+
+
+async def test_a_scanner_that_the_policy_switches_off_does_not_count(workshop: Workshop):
+    secret = f"token = 'ghp_{'a1B2c3D4e5F6' * 3}'\n"
+    off = {"__runwright/policy__yaml": "gates: [{id: security, config: {secrets: false}}]"}
+    for more, reason in (({}, "no_progress"), (off, "clean")):
+        loop = await workshop.ended(workshop.made(app__py=secret, **more), strategy=BY_RULES)
+        assert loop.standing is not None
+        assert (loop.exit_reason, "secrets" in loop.standing.coverage) == (reason, not more)
 
 
 async def test_k7_a_patch_that_brings_a_p3_is_kept_and_one_that_brings_a_p2_is_put_back(workshop: Workshop):

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from runwright.domain.loop_terms import LoopApprovals, PatchApproval, QualityGate
+from runwright.domain.loop_terms import LoopApprovals, PatchApproval
+from runwright.domain.quality_gate import QualityGate
 from tests.engine.repairing import Workshop, edits, means, open_directory, workshop
 
 __all__ = ["means", "open_directory", "workshop"]

@@ -10,7 +10,7 @@ import pytest
 
 from runwright.agents.notes import Note
 from runwright.domain.agent_terms import Budget
-from runwright.domain.loop_terms import QualityGate
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.runtime_events import Narrative
 from runwright.executors.omar.journal import Journal
 from runwright.sandbox.surely import surely
@@ -46,7 +46,7 @@ async def test_k6_a_gate_that_is_green_at_its_second_try_is_flaky_and_counts_as_
     workshop: Workshop, counts: Literal["red", "green"], reason: str, color: str
 ):
     repo = workshop.made(app__py=CLEAN)
-    run = await workshop.until(await workshop.order(repo, quality_gates=(gate(FLAKY, flaky_is=counts),)))
+    run = await workshop.until(await workshop.order(repo, quality_gates=(gate(FLAKY, flaky=counts),)))
     loop = await workshop.checked(run)
     assert run.course is not None
     assert (loop.exit_reason, run.course.gate_status, run.course.tool_calls) == (reason, color, 2)
@@ -60,7 +60,7 @@ async def test_k6_a_policy_says_what_a_flaky_gate_counts_as_and_an_order_does_no
     for word, reason in (("green", "clean"), ("red", "no_progress")):
         rule = f"quality_gates: [{{id: unit, command: [sh, -c, {msgspec.json.encode(FLAKY).decode()}], flaky: {word}}}]"
         repo = workshop.made(app__py=CLEAN, **{"__runwright/policy__yaml": f"version: 1\n{rule}\n"})
-        loop = await workshop.ended(repo, quality_gates=(gate("true", flaky_is="green"),))
+        loop = await workshop.ended(repo, quality_gates=(gate("true", flaky="green"),))
         assert (loop.exit_reason, [each.status for each in loop.gates]) == (reason, ["flaky"])
 
 
@@ -90,7 +90,7 @@ async def test_k6_a_red_gate_is_not_tried_again_where_nothing_is_left_for_it(wor
 
 
 async def test_k6_a_loop_whose_server_dies_between_the_two_tries_of_a_gate_ends_as_any_other(workshop: Workshop):
-    order = {"quality_gates": (gate(FLAKY, flaky_is="green"),)}
+    order = {"quality_gates": (gate(FLAKY, flaky="green"),)}
     whole = await workshop.until(await workshop.order(workshop.made(app__py=CLEAN), **order))
     types = await workshop.world.types(whole.run_id)
     first = types.index("tool.result") + 1

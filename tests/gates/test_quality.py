@@ -5,18 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from runwright.clock import SystemClock
 from runwright.domain.gating import GateOutcome
-from runwright.domain.policy_file import read_policy
+from runwright.domain.policy_file import PolicyFile, read_policy
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.redaction import Redactor
-from runwright.gates.quality import GateBounds, run_gates
+from runwright.gates.quality import GateBounds, run_gate, run_gates
 from runwright.sandbox.beneath import Beneath
-from runwright.sandbox.child import NotStarted
+from runwright.sandbox.child import NO_PROGRAM, NotStarted
 from runwright.sandbox.command import Command, Ended, Hear
 from runwright.sandbox.watch import Exceeded
 
 BOUNDS = GateBounds(memory_bytes=1 << 28, cpus=1)
+TESTS = QualityGate(id="tests", command=("run", "tests"))
 SECRET = "ghp_" + "a1B2c3D4e5F6" * 3
 
 
@@ -81,7 +84,9 @@ async def test_k6_one_that_fails_and_then_does_not_is_flaky_and_counts_as_the_po
     assert (await gate(Bench(tmp_path, [1, 0]))).passed is False
 
 
-@pytest.mark.parametrize("end", [None, 126, 127, Exceeded("memory", 2, 1, "cgroup"), NotStarted("none works")], ids=str)
+@pytest.mark.parametrize(
+    "end", [None, 126, 127, Exceeded("memory", 2, 1, "cgroup"), NotStarted(f"{NO_PROGRAM}run: no")], ids=str
+)
 async def test_what_could_not_run_is_not_green_and_not_tried_again(tmp_path: Path, end: Any) -> None:
     bench = Bench(tmp_path, [end])
     said = await gate(bench)
@@ -92,6 +97,27 @@ async def test_what_could_not_run_is_not_green_and_not_tried_again(tmp_path: Pat
 async def test_what_failed_to_run_the_second_time_is_not_run(tmp_path: Path) -> None:
     said = await gate(Bench(tmp_path, [1, None]))
     assert (said.status, [each.status for each in said.tries]) == ("not_run", ["red", "not_run"])
+
+
+async def test_a_sandbox_that_does_not_work_is_no_verdict(tmp_path: Path) -> None:
+    with pytest.raises(NotStarted):
+        await gate(Bench(tmp_path, [NotStarted("bwrap: no namespace")]))
+
+
+async def test_one_that_may_not_be_retried_is_red_after_its_first_try(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [1, 0])
+    assert ((await gate(bench, retries=0)).status, len(bench.commands)) == ("red", 1)
+
+
+@pytest.mark.parametrize(("left_s", "may", "tries"), [(None, True, 2), (5.0, True, 2), (5.0, False, 1)])
+async def test_it_takes_no_longer_and_is_tried_no_oftener_than_there_is_left(
+    tmp_path: Path, left_s: float | None, may: bool, tries: int
+) -> None:
+    bench = Bench(tmp_path, [1, 1])
+    bounds = replace(BOUNDS, left_s=lambda: left_s, may_retry=lambda: may)
+    said = await run_gate(TESTS, PolicyFile(), bench, bounds, Redactor(), SystemClock())
+    assert (said.status, len(said.tries)) == ("red", tries)
+    assert {each.timeout_s for each in bench.commands} == {left_s or TESTS.timeout}
 
 
 async def test_what_it_said_is_kept_without_its_secrets(tmp_path: Path) -> None:

@@ -25,10 +25,11 @@ from runwright.client.errors import ApiError, ClientError
 from runwright.client.sync.api import Client
 from runwright.clock import SystemClock
 from runwright.config import Settings, load
+from runwright.domain.scan_rules import BUILT_IN
 from runwright.errors import Error, InvalidSettings
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means, NoSandbox
-from runwright.scanners.available import BUILT_IN, Scanners
+from runwright.scanners.available import Scanners
 from runwright.scanners.trial import tried
 
 SQLITE_LEAST = (3, 51, 3)

@@ -6,14 +6,14 @@ people have decided to live with it. What did not run is not green, and what nob
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from runwright.domain.finding import Finding, rules_of
 from runwright.domain.policy_file import PolicyFile
-from runwright.domain.policy_gates import JUDGE
+from runwright.domain.policy_gates import COVERAGE, JUDGE
 from runwright.domain.policy_terms import Behavior
 from runwright.domain.summaries import so_many
 from runwright.domain.suppressions import Suppression, Suppressions
@@ -99,16 +99,16 @@ def _judged(finding: Finding, policy: PolicyFile, suppressions: Suppressions, sc
             return Judged(finding=finding, decision="dropped", reason="the model was not sure enough")
         if not _may_block(finding, policy, scanned):
             return Judged(finding=finding, decision="warns", reason="only a model found it")
-    behavior = _strictest(finding, policy)
+    said = behavior(finding, policy)
     if severity in policy.blocking:
-        if behavior == "deny":
+        if said == "deny":
             return Judged(finding=finding, decision="blocks")
-        decision: Decision = "asks" if behavior == "ask" else "warns"
-        return Judged(finding=finding, decision=decision, reason=f"its gate says {behavior}")
+        decision: Decision = "asks" if said == "ask" else "warns"
+        return Judged(finding=finding, decision=decision, reason=f"its gate says {said}")
     return Judged(finding=finding, decision="warns" if severity in policy.warning else "told")
 
 
-def _strictest(finding: Finding, policy: PolicyFile) -> Behavior:
+def behavior(finding: Finding, policy: PolicyFile) -> Behavior:
     """Return what the gates of all who found it say: the strictest counts."""
     said = {policy.behavior(rule) for rule in rules_of(finding)}
     order: tuple[Behavior, ...] = ("deny", "ask", "allow")
@@ -131,28 +131,34 @@ def _may_block(finding: Finding, policy: PolicyFile, scanned: Sequence[Finding])
     )
 
 
-def coverage_gate(policy: PolicyFile, gates: Iterable[GateOutcome]) -> GateOutcome | None:
-    """Return what the least coverage of a policy says of the gates that measured it; None where it asks for none."""
-    if policy.coverage_min <= 0:
-        return None
-    measured = [each.coverage for each in gates if each.coverage is not None]
-    asked = f"{policy.coverage_min:.1%} is asked for"
+def gates_beside(policy: PolicyFile, measured: Sequence[float]) -> tuple[GateOutcome, ...]:
+    """Return what the gates of a policy say that are no commands; `measured`: the coverage by commands that told it."""
+    asked = [] if policy.coverage_min <= 0 else [_coverage(policy.coverage_min, measured)]
+    return (*asked, *_idle(policy))
+
+
+def required_beside(policy: PolicyFile) -> tuple[str, ...]:
+    """Return the ids of those that must be green."""
+    return tuple(each.gate_id for each in gates_beside(policy, ()) if each.required)
+
+
+def _coverage(least: float, measured: Sequence[float]) -> GateOutcome:
+    asked = f"{least:.1%} is asked for"
     if not measured:
         told = f"no gate left a report of coverage, and {asked}; name one as coverage: {{file: …}}"
-        return GateOutcome(gate_id="coverage", status="not_run", passed=False, required=True, detail=told)
-    least = min(measured)
-    enough = least >= policy.coverage_min
+        return GateOutcome(gate_id=COVERAGE, status="not_run", passed=False, required=True, detail=told)
+    lowest = min(measured)
     return GateOutcome(
-        gate_id="coverage",
-        status="green" if enough else "red",
-        passed=enough,
+        gate_id=COVERAGE,
+        status="green" if lowest >= least else "red",
+        passed=lowest >= least,
         required=True,
-        detail=f"{least:.1%} of the lines were run; {asked}",
-        coverage=least,
+        detail=f"{lowest:.1%} of the lines were run; {asked}",
+        coverage=lowest,
     )
 
 
-def idle_gates(policy: PolicyFile) -> tuple[GateOutcome, ...]:
+def _idle(policy: PolicyFile) -> tuple[GateOutcome, ...]:
     """Return the gates that are on and do nothing here: not run, and red where they are required."""
     told = "there is no such gate here; it is kept, and did nothing"
     return tuple(
@@ -166,8 +172,8 @@ def verdict(
     policy: PolicyFile, judged: tuple[Judged, ...], gates: Sequence[GateOutcome], scans: Sequence[Coverage]
 ) -> Verdict:
     """Return what all of it says together; exit codes: 0, 1 blocked, 10 no model answers, 13 people are asked."""
-    measured = coverage_gate(policy, gates)
-    every = (*gates, *([] if measured is None else [measured]), *idle_gates(policy))
+    measured = [each.coverage for each in gates if each.coverage is not None]
+    every = (*gates, *gates_beside(policy, measured))
     reasons = [*_of_findings(judged), *_of_gates(every), *_of_scans(scans)]
     status: GateStatus = "passed"
     code = 0

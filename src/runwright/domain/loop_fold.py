@@ -105,7 +105,7 @@ def _judged(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
     told = _read(data, r.GateJudged)
     tree = told.tree_hash or ""
     others = tuple(gate for gate in loop.seen if gate.gate_id != told.gate_id and loop.seen_tree == tree)
-    gate = GateStanding(told.gate_id, told.name, told.status, told.required, told.detail)
+    gate = GateStanding(told.gate_id, told.name, told.status, told.required, told.detail, coverage=told.coverage)
     return replace(loop, seen=(*others, gate), seen_tree=tree)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from runwright.domain.agent_terms import Budget
-from runwright.domain.loop_terms import LlmFailurePolicy, LoopApprovals, LoopTerms, PatchApproval, QualityGate
+from runwright.domain.gating import required_beside
+from runwright.domain.loop_terms import LlmFailurePolicy, LoopApprovals, LoopTerms, PatchApproval
 from runwright.domain.policy_file import PolicyFile
+from runwright.domain.quality_gate import QualityGate
 
 WRITE = "write"
 """What a policy calls the approval of a patch."""
@@ -23,6 +25,7 @@ def within(terms: LoopTerms, budget: Budget, policy: PolicyFile) -> tuple[LoopTe
         terms,
         max_iterations=min(most, default=None),
         quality_gates=_gates(terms, policy),
+        policy_gates=required_beside(policy),
         strategy=replace(terms.strategy, llm_failure_policy=failure),
         approvals=LoopApprovals(patch=_approval(terms, policy)),
     )
@@ -31,18 +34,8 @@ def within(terms: LoopTerms, budget: Budget, policy: PolicyFile) -> tuple[LoopTe
 
 def _gates(terms: LoopTerms, policy: PolicyFile) -> tuple[QualityGate, ...]:
     """Return the gates of the policy, and those of the order that it does not name."""
-    theirs = tuple(
-        QualityGate(
-            id=gate.id,
-            command=gate.command,
-            timeout_seconds=gate.timeout,
-            required=gate.required,
-            flaky_is=gate.flaky,
-        )
-        for gate in policy.quality_gates
-    )
-    named = {gate.id for gate in theirs}
-    return (*theirs, *(gate for gate in terms.quality_gates if gate.id not in named))
+    named = {gate.id for gate in policy.quality_gates} | set(required_beside(policy))
+    return (*policy.quality_gates, *(gate for gate in terms.quality_gates if gate.id not in named))
 
 
 def _approval(terms: LoopTerms, policy: PolicyFile) -> PatchApproval | None:

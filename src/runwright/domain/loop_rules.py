@@ -12,6 +12,7 @@ import msgspec
 
 from runwright.domain.baseline import Baseline, compare
 from runwright.domain.finding import Finding
+from runwright.domain.gating import behavior
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.owners import Owners
 from runwright.domain.policy_file import PolicyFile
@@ -33,7 +34,7 @@ class LoopRules(msgspec.Struct, frozen=True, kw_only=True):
 
         A patch may bring none of these: people live with what is there, and not with what a loop adds.
         """
-        return self.policy.behavior(finding.rule_id) == "deny"
+        return behavior(finding, self.policy) == "deny"
 
     def against(self, findings: Sequence[Finding], terms: LoopTerms) -> tuple[Finding, ...]:
         """Return which of the findings of a tree count against it.

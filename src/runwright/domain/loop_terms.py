@@ -15,6 +15,7 @@ from msgspec import Meta
 from runwright.domain.approval import DECIDERS, Excluded, Quorum, Risk, Roles, TtlSeconds
 from runwright.domain.delivery_wanted import LoopDelivery
 from runwright.domain.finding import Finding, Severity
+from runwright.domain.quality_gate import QualityGate
 
 ITERATIONS_MAX = 50
 GATES_MAX = 20
@@ -28,33 +29,12 @@ SEVERITIES: tuple[Severity, ...] = ("P0", "P1", "P2", "P3")
 HARM: tuple[Severity, ...] = ("P0", "P1", "P2")
 """The severities of which no patch may bring a new finding, whatever the loop is to repair."""
 
-_Words = Annotated[
-    tuple[Annotated[str, Meta(max_length=32_768, pattern=r"^[^\x00]*$")], ...], Meta(min_length=1, max_length=256)
-]
 _Path = Annotated[str, Meta(min_length=1, max_length=1_024)]
 _Fingerprint = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What all of these are."""
-
-
-class QualityGate(_Struct, frozen=True):
-    """A command of the project whose exit code is a verdict over a tree: 0 is green; one that did not run is not.
-
-    One that is red is tried `retries` times more. If it is green then it is `flaky`, and counts as `flaky_is` says.
-    """
-
-    id: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-    command: _Words
-    timeout_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
-    required: bool = True
-    retries: Annotated[int, Meta(ge=0, le=1)] = 1
-    flaky_is: Literal["red", "green"] = "red"
-
-    def is_green(self, status: str) -> bool:
-        """Tell whether a verdict counts as green."""
-        return status == "green" or (status == "flaky" and self.flaky_is == "green")
 
 
 class Targets(_Struct, frozen=True):
@@ -102,13 +82,15 @@ class LoopApprovals(_Struct, frozen=True):
 class LoopTerms(_Struct, frozen=True):
     """The terms of a loop. Of its ceilings None is none; a loop has at least one, here or in its budget.
 
-    `deliver`: what becomes of its tree by itself, once it has ended well.
+    `deliver`: what becomes of its tree by itself, once it has ended well. `policy_gates` are what the policy requires
+    beside commands, by its names.
     """
 
     targets: Targets = Targets()
-    max_iterations: Annotated[int, Meta(ge=1, le=ITERATIONS_MAX)] | None = 8
-    max_no_progress: Annotated[int, Meta(ge=1, le=ITERATIONS_MAX)] | None = 3
-    quality_gates: Annotated[tuple[QualityGate, ...], Meta(max_length=GATES_MAX)] = ()
+    max_iterations: Annotated[int, Meta(ge=1)] | None = 8
+    max_no_progress: Annotated[int, Meta(ge=1)] | None = 3
+    quality_gates: tuple[QualityGate, ...] = ()
+    policy_gates: tuple[str, ...] = ()
     strategy: Strategy = Strategy()
     approvals: LoopApprovals = LoopApprovals()
     clean_through: Severity = "P2"
@@ -127,9 +109,9 @@ class LoopTerms(_Struct, frozen=True):
         return tuple(each for each in SEVERITIES if each in HARM or each in self.severities)
 
     @property
-    def required(self) -> tuple[QualityGate, ...]:
-        """Return the gates that must be green."""
-        return tuple(gate for gate in self.quality_gates if gate.required)
+    def required(self) -> tuple[str, ...]:
+        """Return the ids of the gates that must be green."""
+        return (*(gate.id for gate in self.quality_gates if gate.required), *self.policy_gates)
 
     def wants(self, finding: Finding) -> bool:
         """Tell whether a finding is one that the loop is to repair."""

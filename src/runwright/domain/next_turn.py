@@ -14,10 +14,11 @@ from runwright.domain.agent_events import BudgetReached
 from runwright.domain.course import Course
 from runwright.domain.loop_course import LoopCourse, OpenIteration
 from runwright.domain.loop_fold import bound
-from runwright.domain.loop_terms import ITERATIONS_MAX, LoopTerms, QualityGate
+from runwright.domain.loop_terms import ITERATIONS_MAX, LoopTerms
 from runwright.domain.next_move import left_s, reached
 from runwright.domain.patching_plan import Attempt, Bench, plan
 from runwright.domain.progress import is_clean
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.run import Run
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.domain.verdict import BY_LIMIT, GateStatus, Stop

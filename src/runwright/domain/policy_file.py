@@ -17,7 +17,16 @@ from msgspec.structs import replace
 
 from runwright.domain.globs import Scope, require_glob
 from runwright.domain.linear import linear
-from runwright.domain.policy_gates import JUDGE, POLICY, behavior_of, effective, scanner_of, scannings
+from runwright.domain.policy_gates import (
+    COVERAGE,
+    JUDGE,
+    POLICY,
+    behavior_of,
+    effective,
+    scanner_of,
+    scannings,
+    spelled,
+)
 from runwright.domain.policy_terms import (
     FLOORS,
     ApprovalRules,
@@ -30,13 +39,14 @@ from runwright.domain.policy_terms import (
     JudgeRules,
     Part,
     PatternRules,
-    QualityGate,
     Scanning,
     SeverityGate,
     TamperGuards,
 )
 from runwright.domain.policy_text import Written, read_written
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.runtime_terms import SEVERITIES, Severity
+from runwright.domain.scan_rules import BUILT_IN
 
 VERSION = 1
 FILES = tuple(f"{home}/policy.{end}" for home in (".runwright", ".sentinelayer") for end in ("yaml", "yml", "json"))
@@ -120,6 +130,15 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):
         """Return what it says of a scanner; one that it does not name looks, and need not have looked."""
         return self.scanners.get(name.replace("-", "_")) or Scanning(gate="security")
 
+    def requires(self, name: str) -> bool:
+        """Tell whether a scanner must have seen all of a tree: those that come with Runwright, and what is named so."""
+        return name in (*BUILT_IN, POLICY) or self.scanner(name).required
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Return those that come with Runwright, and that it does not let look."""
+        return tuple(name for name in BUILT_IN if not self.scanner(name).enabled)
+
     def behavior(self, rule_id: str) -> Behavior:
         """Return what a finding of a rule does, whose id begins with its tool."""
         tool = rule_id.partition(":")[0]
@@ -161,7 +180,8 @@ def _checked(written: Written, file: _File, digest: str) -> PolicyFile:
         raise written.invalid("severity_gate.soft_warn", f"{min(both)} blocks already; it stands in one of the two")
     rules = _pattern_rules(written, file, gates)
     _require_scope(written, file.scope)
-    _require_commands(written, file)
+    taken = {gate.id for gate in gates if gate.enabled and not gate.known}
+    _require_commands(written, file, frozenset(taken | ({COVERAGE} if rules.coverage_min else set())))
     return PolicyFile(
         name=written.name,
         digest=digest,
@@ -227,7 +247,7 @@ def _require_globs(written: Written, globs: tuple[str, ...], place: str, *, list
             raise written.invalid(f"{place}[{at}]" if listed else place, str(wrong)) from None
 
 
-def _require_commands(written: Written, file: _File) -> None:
+def _require_commands(written: Written, file: _File, taken: frozenset[str]) -> None:
     commands = file.commands
     if commands.network != "deny" or commands.domains:
         place = "commands.network" if commands.network != "deny" else "commands.domains"
@@ -237,6 +257,8 @@ def _require_commands(written: Written, file: _File) -> None:
         if gate.id in seen:
             raise written.invalid(f"quality_gates[{at}].id", f"the gate {gate.id} stands there twice")
         seen.add(gate.id)
+        if spelled(gate.id) in taken:
+            raise written.invalid(f"quality_gates[{at}].id", f"{spelled(gate.id)} is a gate of the policy itself")
         if not commands.allows(gate.command):
             message = f"{gate.command[0]} is none of the programs that commands.allow names: the gate could never run"
             raise written.invalid(f"quality_gates[{at}].command", message)

@@ -8,6 +8,8 @@ from runwright.domain.policy_terms import Behavior, Gate, GateRule, ScannerOptio
 from runwright.domain.policy_text import Written
 
 SECURITY, STATIC, POLICY, JUDGE = "security", "static_analysis", "policy", "llm_judge"
+COVERAGE = "coverage"
+"""The gate that `coverage_min` makes."""
 KNOWN = (STATIC, SECURITY, POLICY, JUDGE)
 """The gates that do something here; others are kept, and told as not run."""
 SCANNERS = {

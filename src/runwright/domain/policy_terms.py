@@ -12,8 +12,10 @@ from msgspec import Meta
 
 from runwright.domain.agent_terms import Budget
 from runwright.domain.approval import Excluded, Quorum, Roles, TtlSeconds
+from runwright.domain.command_terms import StepId
 from runwright.domain.linear import PATTERN_MAX
-from runwright.domain.runtime_terms import Seconds, Severity, StepId, Words
+from runwright.domain.quality_gate import RelativePath
+from runwright.domain.runtime_terms import Severity
 
 Behavior = Literal["deny", "ask", "allow"]
 """What a finding does: `deny` counts against the gate, `ask` and `allow` are told only (`ask` may ask a person)."""
@@ -21,10 +23,6 @@ Behavior = Literal["deny", "ask", "allow"]
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 _Floor = Annotated[float, Meta(ge=0, le=1)]
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
-_File = Annotated[
-    str, Meta(min_length=1, max_length=1024, pattern=r"^(?!(?:[^\x00]*/)?\.\.(?:/|$))[^/\x00\n][^\x00\n]*$")
-]
-"""A path in the repository: relative, and leading nowhere but down."""
 FLOORS: dict[Severity, float] = {"P0": 0.8, "P1": 0.8, "P2": 0.85, "P3": 0.95}
 """How sure a model must be of a finding for it to be told at all; a policy may ask for more, never for less."""
 
@@ -84,8 +82,8 @@ class ScannerOptions(Part, frozen=True):
 
     enabled: bool = True
     required: bool | None = None
-    rules: _File | None = None
-    database: _File | None = None
+    rules: RelativePath | None = None
+    database: RelativePath | None = None
 
 
 class ForbidPattern(Part, frozen=True):
@@ -122,26 +120,6 @@ class JudgeRules(Part, frozen=True):
     """What a judging model's findings must reach to count."""
 
     confidence_floors: dict[Severity, _Floor] = msgspec.field(default_factory=dict)
-
-
-class CoverageReport(Part, frozen=True):
-    """Where a gate's command leaves its report of coverage, in the workspace."""
-
-    file: _File
-    format: Literal["auto", "cobertura", "json", "lcov"] = "auto"
-
-
-class QualityGate(Part, frozen=True):
-    """A command whose exit code is a verdict over the tree. A red one is run once more: `flaky` says what it is when
-    the two disagree.
-    """
-
-    id: StepId
-    command: Words
-    timeout: Seconds = 600.0
-    required: bool = True
-    flaky: Literal["red", "green"] = "red"
-    coverage: CoverageReport | None = None
 
 
 class CommandRules(Part, frozen=True):

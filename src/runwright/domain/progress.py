@@ -74,13 +74,20 @@ def measure(standing: Standing, gates: Sequence[GateStanding], terms: LoopTerms)
 
 def not_green(gates: Sequence[GateStanding], terms: LoopTerms) -> int:
     """Return how many required gates are not green; one that has said nothing is not."""
-    return sum(not is_green(gates, gate.id, terms) for gate in terms.required)
+    return sum(not is_green(gates, gate_id, terms) for gate_id in terms.required)
+
+
+def red_gates(gates: Sequence[GateStanding], terms: LoopTerms) -> tuple[str, ...]:
+    """Return the required gates that a patch could make green: not those of a policy that nothing makes run."""
+    idle = {each.gate_id for each in gates if each.status == "not_run" and terms.gate(each.gate_id) is None}
+    return tuple(each for each in terms.required if each not in idle and not is_green(gates, each, terms))
 
 
 def is_green(gates: Sequence[GateStanding], gate_id: str, terms: LoopTerms) -> bool:
     """Tell whether a gate is green."""
+    said = next((each.status for each in gates if each.gate_id == gate_id), "not_run")
     gate = terms.gate(gate_id)
-    return gate is not None and any(each.gate_id == gate_id and gate.is_green(each.status) for each in gates)
+    return said == "green" if gate is None else gate.is_green(said)
 
 
 def is_clean(standing: Standing, gates: Sequence[GateStanding], terms: LoopTerms) -> bool:
@@ -101,9 +108,9 @@ def why_not_kept(
     if harmful:
         first = harmful[0]
         return f"it brings {len(harmful)} new findings, the first is {first.severity} {first.rule_id} in {first.file}"
-    for gate in terms.required:
-        if is_green(gates_were, gate.id, terms) and not is_green(gates, gate.id, terms):
-            return f"the gate {gate.id} was green, and is not any more"
+    for gate_id in terms.required:
+        if is_green(gates_were, gate_id, terms) and not is_green(gates, gate_id, terms):
+            return f"the gate {gate_id} was green, and is not any more"
     for scanner, status in was.coverage.items():
         if status == "completed" and now.coverage.get(scanner, "not_run") != "completed":
             return f"the scanner {scanner} sees less of it than before"

@@ -73,8 +73,20 @@ class StepEnded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     snapshot: WorkspaceSnapshot | None = None
 
 
+class GateTry(msgspec.Struct, frozen=True, kw_only=True):
+    """One time that a gate's command was run."""
+
+    status: GateResultStatus
+    exit_code: int | None
+    duration_ms: int
+    detail: RedactedText
+
+
 class GateJudged(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`gate.result`: what a gate says of the tree; one that did not run says that, and is not green."""
+    """`gate.result`: what a gate says of the tree; one that did not run says that, and is not green.
+
+    `tries` are told where a red one was tried again; `coverage` where its report told a share of lines.
+    """
 
     gate_id: str
     name: str
@@ -84,6 +96,8 @@ class GateJudged(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     exit_code: int | None = None
     duration_ms: int = 0
     tree_hash: str | None = None
+    coverage: float | None = None
+    tries: tuple[GateTry, ...] = ()
 
 
 class PolicyDenied(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from runwright.domain.agent_terms import AgentTerms, Budget, Tool
 from runwright.domain.approval import DECIDERS, Excluded, Quorum, Risk, Roles, TtlSeconds
+from runwright.domain.command_terms import Seconds, StepId, Words
 from runwright.domain.delivery_terms import DeliveryTerms
 from runwright.domain.globs import Scope
 from runwright.domain.loop_terms import LoopTerms
@@ -41,12 +42,7 @@ Stage = Literal[
 ]
 
 STEPS_MAX = 100
-StepId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$", max_length=64)]
 StepName = Annotated[str, Meta(min_length=1, max_length=200)]
-Words = Annotated[
-    tuple[Annotated[str, Meta(max_length=32_768, pattern=r"^[^\x00]*$")], ...], Meta(min_length=1, max_length=256)
-]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class _Step(

@@ -17,6 +17,8 @@ from runwright.domain.patterns import KNOWN
 from runwright.domain.sighting import Sighting, masked
 
 SECRETS, REPOSITORY = "secrets", "repository"
+BUILT_IN = (SECRETS, REPOSITORY)
+"""The scanners that come with Runwright: they look whenever anybody does."""
 """The scanners, by the name that their findings and their coverage carry."""
 _LEAK = "take it out, and replace it wherever it is used: whoever reads the repository has it"
 _ASSIGNED = frozenset({"password", "secret", "token", "api_key", "access_key"})

@@ -91,6 +91,7 @@ class GateStanding(msgspec.Struct, frozen=True, omit_defaults=True):
     required: bool
     detail: str = ""
     tree_hash: str | None = None
+    coverage: float | None = None
 
 
 class Stop(msgspec.Struct, frozen=True):

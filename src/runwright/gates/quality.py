@@ -1,26 +1,28 @@
 """The commands of a policy, run over a tree: what each says, twice where it says no, and what its report measured.
 
 A verdict is about the tree as it was found: after each try the tree is put back. A red gate is run once more; if it is
-green then, it is flaky, which the policy takes for red unless it says otherwise. What could not run is not green.
+green then, it is flaky, which counts as red unless the gate says otherwise. What could not run is not green. Gate runs
+and remediation loops run their gates by this, and so say the same of the same tree.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from runwright.clock import Clock
 from runwright.domain.coverage_report import REPORT_MAX_BYTES, NoCoverage, line_coverage
-from runwright.domain.gating import GateOutcome, Tried
+from runwright.domain.gating import GateOutcome, GateWord, Tried
 from runwright.domain.policy_file import PolicyFile
-from runwright.domain.policy_terms import CoverageReport, QualityGate
+from runwright.domain.quality_gate import CoverageReport, QualityGate
 from runwright.domain.redaction import Redactor
 from runwright.sandbox import beneath
-from runwright.sandbox.child import NotStarted
+from runwright.sandbox.child import NO_PROGRAM, NotStarted
 from runwright.sandbox.command import Command, Ended
+from runwright.sandbox.programs import ProgramMissing
 from runwright.sandbox.scanner import Ground
 
 NOT_FOUND = (126, 127)
@@ -37,32 +39,55 @@ class Bench(Ground, Protocol):
         ...
 
 
+def _no_end() -> None:
+    """Return that there is as much time as a gate may take."""
+
+
+def _again() -> bool:
+    """Return that a red gate may be tried once more."""
+    return True
+
+
 class GateBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command of a gate may use, and what it is given."""
+    """What the command of a gate may use, and what it is given.
+
+    `left_s` says for how long something may still be run, None for as long as it may take; `may_retry` whether there
+    is anything left for a second try.
+    """
 
     memory_bytes: int
     cpus: int
     output_max_bytes: int = 1 << 20
     env: Mapping[str, str] = {}
     programs: Mapping[str, tuple[str, ...]] = {}
+    left_s: Callable[[], float | None] = _no_end
+    may_retry: Callable[[], bool] = _again
 
 
 async def run_gates(
     policy: PolicyFile, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
 ) -> tuple[GateOutcome, ...]:
-    """Run the quality gates of a policy, one after the other."""
+    """Run the quality gates of a policy, one after the other. Raises `NotStarted`."""
     return tuple([await run_gate(each, policy, bench, bounds, redactor, clock) for each in policy.quality_gates])
 
 
 async def run_gate(
     gate: QualityGate, policy: PolicyFile, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
 ) -> GateOutcome:
-    """Run one gate, and once more if it is red; both are recorded. The tree is as it was, then."""
+    """Run one gate, and once more if it is red; both are recorded. The tree is as it was, then.
+
+    Raises `NotStarted` where the sandbox does not work: a gate whose program is missing has not run.
+    """
     if not policy.commands.allows(gate.command):
         return _outcome(gate, [_untried(redactor, "the policy lets this program not be run")], None, "")
     tried: list[Tried] = []
-    while len(tried) < 2:
-        one, share, why = await _try(gate, bench, bounds, redactor, clock)
+    share, why = None, ""
+    for _ in range(gate.retries + 1):
+        if tried and not bounds.may_retry():
+            break
+        left_s = bounds.left_s()
+        timeout_s = gate.timeout if left_s is None else min(gate.timeout, left_s)
+        one, share, why = await _try(gate, timeout_s, bench, bounds, redactor, clock)
         tried.append(one)
         if one.status != "red":
             break
@@ -72,12 +97,12 @@ async def run_gate(
 def _outcome(gate: QualityGate, tried: Sequence[Tried], share: float | None, why: str) -> GateOutcome:
     last = tried[-1]
     flaky = len(tried) > 1 and last.status == "green"
-    passed = last.status == "green" and (not flaky or gate.flaky == "green")
-    detail = f"it failed and then did not ({tried[0].detail}; {last.detail})" if flaky else last.detail
+    status: GateWord = "flaky" if flaky else last.status
+    detail = last.detail if len(tried) == 1 else "; then ".join(f"{each.status}: {each.detail}" for each in tried)
     return GateOutcome(
         gate_id=gate.id,
-        status="flaky" if flaky else last.status,
-        passed=passed,
+        status=status,
+        passed=gate.is_green(status),
         required=gate.required,
         detail=f"{detail}; {why}" if why else detail,
         tries=tuple(tried),
@@ -86,11 +111,11 @@ def _outcome(gate: QualityGate, tried: Sequence[Tried], share: float | None, why
 
 
 async def _try(
-    gate: QualityGate, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
+    gate: QualityGate, timeout_s: float, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
 ) -> tuple[Tried, float | None, str]:
     command = Command(
         words=gate.command,
-        timeout_s=gate.timeout,
+        timeout_s=timeout_s,
         memory_bytes=bounds.memory_bytes,
         cpus=bounds.cpus,
         output_max_bytes=bounds.output_max_bytes,
@@ -101,12 +126,14 @@ async def _try(
     try:
         ended = await bench.run(command)
     except NotStarted as missing:
-        return _untried(redactor, str(missing)), None, ""
+        if not isinstance(missing, ProgramMissing) and not str(missing).startswith(NO_PROGRAM):
+            raise
+        return _untried(redactor, absent(gate.command[0])), None, ""
     else:
         share, why = (None, "") if gate.coverage is None else _measured(gate.coverage, bench)
     finally:
         await bench.put_back()
-    status, detail = _said(ended, gate)
+    status, detail = said_of(ended, gate.command[0], timeout_s)
     tried = Tried(
         status=status,
         exit_code=ended.status,
@@ -121,15 +148,21 @@ def _untried(redactor: Redactor, why: str) -> Tried:
     return Tried(status="not_run", exit_code=None, duration_ms=0, detail=redactor.text(why))
 
 
-def _said(ended: Ended, gate: QualityGate) -> tuple[Status, str]:
+def said_of(ended: Ended, program: str, timeout_s: float) -> tuple[Status, str]:
+    """Return what the end of a gate's command says of the tree, and in which words."""
     if ended.exceeded is not None:
         kind, used, most, _ = ended.exceeded
         return "not_run", f"it was killed at its limit of {kind}: it used {used}, and may use {most}"
     if ended.status is None:
-        return "not_run", f"it was ended after {gate.timeout:g} s"
+        return "not_run", f"it was ended after {timeout_s:g} s, with everything that it had started"
     if ended.status in NOT_FOUND:
-        return "not_run", f"{gate.command[0]} is not there in the sandbox, or cannot be run ({ended.status})"
+        return "not_run", absent(program)
     return ("green" if ended.status == 0 else "red"), f"it ended with the exit code {ended.status}"
+
+
+def absent(program: str) -> str:
+    """Return the words for a program that a gate could not run."""
+    return f"{program} is not there in the sandbox, or cannot be run"
 
 
 def _measured(report: CoverageReport, bench: Bench) -> tuple[float | None, str]:

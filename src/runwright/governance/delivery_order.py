@@ -90,10 +90,10 @@ def _not_green(run: Run, course: Course, terms: RuntimeTerms) -> Problem | None:
 
 def _loop_not_green(run: Run, course: Course, asked: LoopTerms) -> Problem | None:
     """Return what is not green of the tree that a loop kept; it keeps a tree with what the gates said of that one."""
-    for gate in asked.required:
-        if not is_green(course.gates, gate.id, asked):
-            said = next((each.status for each in course.gates if each.gate_id == gate.id), "not_run")
-            return Problem("GATE_NOT_GREEN", f"the gate {gate.id} is {said}")
+    for gate_id in asked.required:
+        if not is_green(course.gates, gate_id, asked):
+            said = next((each.status for each in course.gates if each.gate_id == gate_id), "not_run")
+            return Problem("GATE_NOT_GREEN", f"the gate {gate_id} is {said}")
     assert run.spec.runtime is not None
     verdict = course.gate_status if run.terminal else gate_status(course, run.spec.runtime)
     return None if verdict == "passed" else _verdict(course, verdict)

@@ -7,9 +7,10 @@ import contextlib
 import msgspec
 
 from runwright.domain.repository_events import Scanned
+from runwright.domain.scan_rules import BUILT_IN
 from runwright.observability import catalogue as m
 from runwright.observability.tallies import Counter, Histogram
-from runwright.scanners.available import BUILT_IN, KINDS
+from runwright.scanners.available import KINDS
 
 SCANNED = "scan.completed"
 _NAMED = frozenset({*BUILT_IN, *KINDS, "policy"})

@@ -11,6 +11,7 @@ import msgspec
 from runwright.config import Settings
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.policy_terms import Scanning
+from runwright.domain.scan_rules import BUILT_IN
 from runwright.sandbox.programs import ProgramMissing, found
 from runwright.sandbox.scanner import Report, ScanBounds, Scanner, Seen
 from runwright.scanners import ruff
@@ -24,8 +25,6 @@ from runwright.scanners.semgrep import NO_RULES, Semgrep
 from runwright.scanners.zizmor import Zizmor
 
 INSTALLED, NONE = "installed", "none"
-BUILT_IN = ("secrets", "repository")
-"""They look whenever anybody does."""
 Base = Callable[[str], Mapping[str, bytes]]
 """Returns the files of a base at a path or beneath it, by their paths: none where there is nothing."""
 

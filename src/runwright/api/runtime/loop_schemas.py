@@ -14,10 +14,10 @@ from runwright.domain.loop_terms import (
     GATES_MAX,
     ITERATIONS_MAX,
     LoopApprovals,
-    QualityGate,
     Strategy,
     Targets,
 )
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.runtime_terms import Mode, Severity
 
 _Most = Annotated[int, Meta(ge=1, le=ITERATIONS_MAX)]

@@ -10,14 +10,13 @@ from msgspec.structs import replace
 from runwright.domain import outcome as o
 from runwright.domain.agent_terms import Budget
 from runwright.domain.events import Event
-from runwright.domain.loop_terms import QualityGate
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.terminal_events import ENDED, OUTPUT, STARTED, TerminalOutput
 from runwright.engine.reader import LAST, Beyond
 from runwright.errors import Internal
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.prompt import SYSTEM
-from runwright.executors.omar.surveying import step_of
-from runwright.executors.orchestrated.commands import call_of
+from runwright.executors.omar.surveying import call_id_of
 from runwright.executors.orchestrated.turns import Turns
 from runwright.store.queries.events import OF_TYPE, event_of
 
@@ -64,7 +63,7 @@ async def printed(journal: Journal, turns: Turns, gate: QualityGate) -> str:
     """Return the end of what a gate printed when it judged the tree that is kept; of a flaky one, when it was red."""
     kept = next((each.n for each in reversed(journal.loop.iterations) if each.outcome == "kept"), 0)
     for number in (1,) if is_flaky(journal, gate) else range(gate.retries + 1, 0, -1):
-        command = call_of(step_of(gate, str(kept), number))
+        command = call_id_of(gate, str(kept), number)
         ended = await _newest(journal, turns, ENDED, command)
         began = None if ended is None else await _newest(journal, turns, STARTED, command, ended.seq)
         if ended is not None and began is not None:

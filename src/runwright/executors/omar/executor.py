@@ -88,7 +88,6 @@ class OmarExecutor:
             ),
             scanners=self._scanners or _choosing(settings),
             fixers=available(ScanBounds.of(settings)) if self._fixers is None else self._fixers,
-            follow=lambda after: engine.hub.events(spec.run_id, after),
             turns=Turns(engine=engine, agents=self._agents, kit=kit, terms=terms, workspace=workspace),
         )
         return await Remedy(attempt, means).run()

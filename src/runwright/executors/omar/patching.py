@@ -13,12 +13,13 @@ from runwright.domain.answer import parse_answer
 from runwright.domain.globs import Scope
 from runwright.domain.guards import Refusal, refusals
 from runwright.domain.inventory import SKIPS
-from runwright.domain.loop_terms import DIFF_LINES_MAX, LoopTerms, QualityGate
+from runwright.domain.loop_terms import DIFF_LINES_MAX, LoopTerms
 from runwright.domain.masked import resolve_masked
 from runwright.domain.patch import Patch, PatchBounds, diff_stats
 from runwright.domain.patching_plan import Attempt
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.policy_terms import TamperGuards
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.redaction import Redactor
 from runwright.domain.unified import parse_unified
 from runwright.fixers.apply import reader, resolved

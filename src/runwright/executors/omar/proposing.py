@@ -112,10 +112,17 @@ class Proposing(msgspec.Struct, frozen=True, kw_only=True):
     async def _said(self, iteration: OpenIteration) -> list[str]:
         journal = self.journal
         wanted = [each for each in self.findings if each.fingerprint in iteration.targeted]
-        gates = [each for each in journal.terms.quality_gates if f"{GATE}{each.id}" in iteration.targeted]
-        red = [Red(each.id, await printed(journal, self.turns, each), flaky=is_flaky(journal, each)) for each in gates]
+        red = [await self._red(each.removeprefix(GATE)) for each in iteration.targeted if each.startswith(GATE)]
         same = [each for each in journal.loop.iterations if (each.patcher, each.targeted) == (LLM, iteration.targeted)]
         kept = await journal.attempt.stored(patching.PATCH, look=True) if same else {}
         texts = {n: str(value["diff"]) for n, value in kept.items()}
         task = prompt(wanted, red, (await self.place()).files, journal.terms)
         return [task, *former(same, texts)]
+
+    async def _red(self, gate_id: str) -> Red:
+        """Return what a red gate printed; what it said, where it is no command."""
+        journal = self.journal
+        gate = journal.terms.gate(gate_id)
+        if gate is None:
+            return Red(gate_id, next((each.detail for each in journal.loop.gates if each.gate_id == gate_id), ""))
+        return Red(gate_id, await printed(journal, self.turns, gate), flaky=is_flaky(journal, gate))

@@ -27,7 +27,7 @@ from runwright.domain.patch import Patch, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.patching_plan import Bench
 from runwright.domain.policy_file import PolicyFile
-from runwright.domain.progress import changed, is_green, why_not_kept
+from runwright.domain.progress import changed, red_gates, why_not_kept
 from runwright.domain.redaction import Redactor
 from runwright.domain.runtime_events import Narrative
 from runwright.engine.attempt import Attempt
@@ -37,8 +37,7 @@ from runwright.executors.omar.beginning import begin, beneath_of, rules_of
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.meter import Spent
 from runwright.executors.omar.proposing import Proposing
-from runwright.executors.omar.surveying import Looked, Sight, judge, look, standing_of
-from runwright.executors.orchestrated.hands import Follow
+from runwright.executors.omar.surveying import Looked, Sight, judge, judge_beside, look, standing_of
 from runwright.executors.orchestrated.looking import Eyes
 from runwright.executors.orchestrated.turns import Turns
 from runwright.fixers.apply import apply
@@ -61,7 +60,6 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     workspace: Callable[[LastSnapshot | None], RunWorkspace]
     eyes: Eyes
     scanners: Callable[[PolicyFile, Base], tuple[Scanner, ...]]
-    follow: Follow
     fixers: tuple[Fixer, ...]
     turns: Turns
 
@@ -139,7 +137,7 @@ class Remedy:
             model=able and not alone,
             findings=allowed,
             owners=self._rules.owners,
-            red=tuple(gate.id for gate in terms.required if not is_green(loop.gates, gate.id, terms)),
+            red=red_gates(loop.gates, terms),
             out_of_scope=len(wanted) - len(allowed),
         )
 
@@ -221,7 +219,6 @@ class Remedy:
             tools=means.tools,
             redactor=means.redactor,
             told=means.eyes.told,
-            follow=means.follow,
         )
 
     async def _survey(self, turn: t.Survey) -> None:
@@ -230,6 +227,7 @@ class Remedy:
         await journal.write(journal.moved("SCANNING"))
         for gate in turn.gates:
             await judge(journal, place, sight, gate, "0", tree)
+        await judge_beside(journal, sight, tree)
         seen = await look(journal, place, sight, "0", tree)
         standing = standing_of(seen.findings, seen.scans, journal.terms, self._rules)
         left_out = self._rules.told(seen.findings, journal.terms)
@@ -289,6 +287,7 @@ class Remedy:
         for gate in journal.terms.quality_gates:
             if gate.id not in said:
                 await judge(journal, place, sight, gate, str(iteration.n), tree)
+        await judge_beside(journal, sight, tree)
         return await look(journal, place, sight, str(iteration.n), tree)
 
     async def _over(self, ended: Note, seen: Looked | None = None) -> None:

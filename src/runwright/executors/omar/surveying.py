@@ -11,25 +11,22 @@ from runwright.agents.tools.bounds import ToolBounds
 from runwright.agents.tools.workspace import RunWorkspace
 from runwright.domain import runtime_events as r
 from runwright.domain.finding import Finding
+from runwright.domain.gating import GateOutcome, gates_beside
 from runwright.domain.loop_events import Standing
 from runwright.domain.loop_rules import LoopRules
-from runwright.domain.loop_terms import LoopTerms, QualityGate
+from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.next_move import left_s, reached
 from runwright.domain.progress import counted
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import CheckedOut, Scanned
-from runwright.domain.runtime_terms import GateStep
-from runwright.domain.scan_rules import REPOSITORY, SECRETS
 from runwright.executors.omar.journal import Journal
-from runwright.executors.omar.meter import Metered, Spent, charge, in_time
-from runwright.executors.orchestrated.commands import Place, call_of, run_step
-from runwright.executors.orchestrated.hands import Follow
+from runwright.executors.omar.meter import Metered, Spent, in_time
 from runwright.executors.orchestrated.looking import CHECKED_OUT
+from runwright.gates.programs import programs
+from runwright.gates.quality import GateBounds, run_gate
 from runwright.sandbox.scanner import ScanBounds, Scanner
 from runwright.scanners.look import look as look_through
-
-ALWAYS = frozenset({SECRETS, REPOSITORY})
-"""The scanners that come with Runwright: without them no look is complete."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +38,6 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     tools: ToolBounds
     redactor: Callable[[], Redactor]
     told: Callable[[str], Awaitable[bytes | None]]
-    follow: Follow
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,12 +51,13 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
 def standing_of(findings: Sequence[Finding], scans: Sequence[Scanned], terms: LoopTerms, rules: LoopRules) -> Standing:
     """Return where a tree stands by what was found there."""
     against = rules.against(findings, terms)
-    required = [each for each in scans if each.scanner in ALWAYS or rules.policy.scanner(each.scanner).required]
+    required = [each for each in scans if rules.policy.requires(each.scanner)]
     return Standing(
         findings=counted(against),
         targeted=counted(each for each in against if terms.wants(each)),
         coverage={each.scanner: each.status for each in scans},
-        complete=all(each.status == "completed" and each.told == each.findings for each in required),
+        complete=any(each.status != "not_run" for each in scans)
+        and all(each.status == "completed" and each.told == each.findings for each in required),
     )
 
 
@@ -79,6 +76,7 @@ async def look(journal: Journal, place: RunWorkspace, sight: Sight, phase: str, 
         left_out=() if out is None else out.left_out,
         left_out_by={} if out is None else out.left_out_by,
         tree_hash=tree_hash,
+        without=sight.rules.policy.without,
     )
     seen = await in_time(journal, looking)
     if journal.course.exhausted is not None:
@@ -94,57 +92,65 @@ async def judge(
     journal: Journal, place: RunWorkspace, sight: Sight, gate: QualityGate, phase: str, tree_hash: str
 ) -> None:
     """Let a gate judge the tree, again if it is red and may be; what it says is written down. Raises `Spent`."""
-    said: list[r.GateJudged] = []
-    for number in range(1, gate.retries + 2):
-        if number > 1 and not _has_room(journal):
-            break
-        said.append(await _judged(journal, place, sight, step_of(gate, phase, number), tree_hash))
-        if said[-1].status != "red":
-            break
-    last = said[-1]
-    flaky = len(said) > 1 and last.status == "green"
-    told = sight.redactor().text("; then ".join(f"{each.status}: {each.detail}" for each in said))
-    verdict = msgspec.structs.replace(
-        last,
-        gate_id=gate.id,
-        name=gate.id,
-        status="flaky" if flaky else last.status,
-        detail=last.detail if len(said) == 1 else told,
-        duration_ms=sum(each.duration_ms for each in said),
+    bench = Metered(place, journal, f"{phase}_{gate.id}", loud=True)
+    tools = sight.tools
+    bounds = GateBounds(
+        memory_bytes=tools.memory_bytes,
+        cpus=tools.cpus,
+        output_max_bytes=tools.output_max_bytes,
+        env={"RUNWRIGHT_RUN_ID": journal.run.run_id},
+        programs=programs([gate.command[0]]),
+        left_s=lambda: left_s(journal.run, journal.attempt.clock.now()),
+        may_retry=lambda: _may_retry(journal, call_id_of(gate, phase, 2)),
     )
-    await journal.write([Note("gate.result", verdict, "info" if verdict.status == "green" else "warning")])
+    said = await run_gate(gate, sight.rules.policy, bench, bounds, sight.redactor(), journal.attempt.clock)
+    await _say(journal, [said], tree_hash, sight)
     if journal.course.exhausted is not None:
         raise Spent
 
 
-def step_of(gate: QualityGate, phase: str, number: int) -> GateStep:
-    """Return a try of a gate, named by the look that it belongs to."""
-    name = f"{phase}_{gate.id}_{number}"
-    return GateStep(step_id=name, name=gate.id, command=gate.command, timeout_seconds=gate.timeout_seconds)
+def call_id_of(gate: QualityGate, phase: str, number: int) -> str:
+    """Return the id of a try of a gate, by the look that it belongs to."""
+    return f"cmd_{phase}_{gate.id}_{number}"
 
 
-def _has_room(journal: Journal) -> bool:
+async def judge_beside(journal: Journal, sight: Sight, tree_hash: str) -> None:
+    """Write down what the gates of the policy say that are no commands, once all that are have judged the tree."""
+    told = {gate.gate_id for gate in journal.loop.seen}
+    measured = [gate.coverage for gate in journal.loop.seen if gate.coverage is not None]
+    said = [each for each in gates_beside(sight.rules.policy, measured) if each.gate_id not in told]
+    await _say(journal, said, tree_hash, sight)
+
+
+async def _say(journal: Journal, said: Sequence[GateOutcome], tree_hash: str, sight: Sight) -> None:
+    text = sight.redactor().text
+    notes: list[Note] = []
+    for each in said:
+        tries = tuple(
+            r.GateTry(status=one.status, exit_code=one.exit_code, duration_ms=one.duration_ms, detail=text(one.detail))
+            for one in each.tries
+        )
+        verdict = r.GateJudged(
+            gate_id=each.gate_id,
+            name=each.gate_id,
+            status=each.status,
+            required=each.required,
+            detail=text(each.detail),
+            exit_code=tries[-1].exit_code if tries else None,
+            duration_ms=sum(one.duration_ms for one in tries),
+            tree_hash=tree_hash,
+            coverage=each.coverage,
+            tries=tries if len(tries) > 1 else (),
+        )
+        notes.append(Note("gate.result", verdict, "info" if each.passed else "warning"))
+    if notes:
+        await journal.write(notes)
+
+
+def _may_retry(journal: Journal, call_id: str) -> bool:
+    """Tell whether the budget has room for a second try; one that a lost worker had begun has been counted."""
     if journal.course.exhausted is not None:
         return False
     limits = reached(journal.run, journal.attempt.clock.now())
-    return all(limit.used < limit.limit for limit in limits if limit.limit_name in ("tool_calls", "wall_s"))
-
-
-async def _judged(journal: Journal, place: RunWorkspace, sight: Sight, step: GateStep, tree_hash: str) -> r.GateJudged:
-    """Run the command of a gate once; the workspace is put back behind it."""
-    await charge(journal, call_of(step), step.command)
-    left = left_s(journal.run, journal.attempt.clock.now())
-    where = Place(
-        workspace=place,
-        bounds=sight.tools,
-        redactor=sight.redactor(),
-        attempt=journal.attempt,
-        tree_hash=tree_hash,
-        follow=sight.follow,
-        seq=journal.run.seq,
-    )
-    done = await run_step(step, where, left)
-    verdict = next(note.data for note in done.notes if note.type == "gate.result")
-    await journal.write([note for note in done.notes if note.type != "gate.result"])
-    assert isinstance(verdict, r.GateJudged)
-    return verdict
+    spent = {limit.limit_name for limit in limits if limit.used >= limit.limit}
+    return "wall_s" not in spent and ("tool_calls" not in spent or call_id in journal.loop.calls)

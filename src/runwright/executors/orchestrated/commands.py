@@ -6,6 +6,8 @@ it found it.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from runwright.agents.notes import Note
@@ -20,6 +22,7 @@ from runwright.domain.runtime_terms import CommandStep, GateStep
 from runwright.engine.attempt import Attempt
 from runwright.executors.orchestrated.hands import Follow, Hands
 from runwright.executors.terminal import Terminal
+from runwright.gates.quality import Status, absent, said_of
 from runwright.sandbox.child import NO_PROGRAM, NotStarted
 from runwright.sandbox.command import Command, Ended
 from runwright.sandbox.sandbox import WORKSPACE
@@ -79,15 +82,16 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
     ended, missing = NO_END, None
     try:
         ended = await place.workspace.run(command, terminal.heard, held)
-    except NotStarted as absent:
-        if not str(absent).startswith(NO_PROGRAM):
+    except NotStarted as why_not:
+        if not str(why_not).startswith(NO_PROGRAM):
             raise
-        missing = f"it did not begin: {str(absent).removeprefix(NO_PROGRAM)}"
+        missing = _missing(step, why_not)
     finally:
         terminal.end(ended.status)
     duration_ms = int((clock.monotonic() - began) * 1000)
     snapshot, refused = await _settled(step, place)
-    why = missing or _why(ended, timeout_s) or (None if refused is None else _put_back(refused))
+    said = _said(step, ended, timeout_s, missing)
+    why = said.why or (None if refused is None else _put_back(refused))
     detail = None if why is None else place.redactor.text(why)
     result = a.ToolResult(
         tool_call_id=call_of(step),
@@ -102,7 +106,7 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
     if late and left_s is not None and left_s <= step.timeout_seconds:
         notes.append(Note("budget.exhausted", _out_of_time(place), "warning"))
     if isinstance(step, GateStep):
-        notes.append(_verdict(step, place, ended, detail, duration_ms))
+        notes.append(_verdict(step, place, ended, said, duration_ms))
     status: r.StepStatus = "succeeded" if why is None else "failed"
     if isinstance(refused, OutOfScope):
         status = "denied"
@@ -139,14 +143,26 @@ def _denied(why: OutOfScope, place: Place) -> Note:
     return Note("policy.denied", data, "warning")
 
 
-def _why(ended: Ended, timeout_s: float) -> str | None:
-    """Return why a command has not succeeded; None for one that has."""
-    if ended.exceeded is not None:
-        kind, used, most, _ = ended.exceeded
-        return f"it was killed at its limit of {kind}: it used {used}, and may use {most}"
-    if ended.status is None:
-        return f"it was ended after {timeout_s:g} s, with everything that it had started"
-    return None if ended.status == 0 else f"it ended with the exit code {ended.status}"
+def _missing(step: CommandStep | GateStep, why: NotStarted) -> str:
+    if isinstance(step, GateStep):
+        return absent(step.command[0])
+    return f"it did not begin: {str(why).removeprefix(NO_PROGRAM)}"
+
+
+class _Said(NamedTuple):
+    """What the end of a command means: a verdict, and why it has not succeeded, None for one that has."""
+
+    status: Status
+    why: str | None
+
+
+def _said(step: CommandStep | GateStep, ended: Ended, timeout_s: float, missing: str | None) -> _Said:
+    if missing is not None:
+        return _Said("not_run", missing)
+    status, told = said_of(ended, step.command[0], timeout_s)
+    if isinstance(step, CommandStep) and ended.status is not None:
+        told = f"it ended with the exit code {ended.status}"  # one of its own, whatever it is
+    return _Said(status, None if status == "green" else told)
 
 
 def _out_of_time(place: Place) -> BudgetReached:
@@ -155,16 +171,15 @@ def _out_of_time(place: Place) -> BudgetReached:
     return BudgetReached(scope=RUN_SCOPE, limit_name="wall_s", used=limit, limit=limit)
 
 
-def _verdict(step: GateStep, place: Place, ended: Ended, detail: RedactedText | None, duration_ms: int) -> Note:
-    status: r.GateResultStatus = "green" if ended.status == 0 else "red" if ended.status is not None else "not_run"
+def _verdict(step: GateStep, place: Place, ended: Ended, said: _Said, duration_ms: int) -> Note:
     judged = r.GateJudged(
         gate_id=step.ident,
         name=step.title,
-        status=status,
+        status=said.status,
         required=step.required,
-        detail=detail or place.redactor.text("it ended with the exit code 0"),
+        detail=place.redactor.text(said.why or "it ended with the exit code 0"),
         exit_code=ended.status,
         duration_ms=duration_ms,
         tree_hash=place.tree_hash or EMPTY,
     )
-    return Note("gate.result", judged, "info" if status == "green" else "warning")
+    return Note("gate.result", judged, "info" if said.status == "green" else "warning")

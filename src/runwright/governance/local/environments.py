@@ -1,12 +1,12 @@
-"""What the commands of gates find beside the system: environments that somebody names, and programs of ours."""
+"""What the commands of gates find beside the system where somebody names environments of this machine."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from runwright.sandbox.programs import BIN, PYTHON, ProgramMissing, found
+from runwright.sandbox.programs import BIN
 
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOME = re.compile(r"^home\s*=\s*(.+)$", re.MULTILINE)
@@ -27,18 +27,3 @@ def variables(environments: Sequence[Path]) -> dict[str, str]:
     """Return the variables by which a command finds what lies in the environments, the first one first."""
     bins = [str(each.resolve() / "bin") for each in environments]
     return {"PATH": ":".join((*bins, BIN, _SYSTEM))} if bins else {}
-
-
-def programs(names: Iterable[str], environments: Sequence[Path]) -> dict[str, tuple[str, ...]]:
-    """Return which of the names are programs of this installation that no environment has, such as ruff."""
-    ours: dict[str, tuple[str, ...]] = {}
-    for name in dict.fromkeys(names):
-        if "/" in name or name.startswith(PYTHON) or any((each / "bin" / name).exists() for each in environments):
-            continue
-        try:
-            kind = found(name).kind
-        except ProgramMissing:
-            continue
-        if kind in ("file", "script"):
-            ours[name] = (name,)
-    return ours

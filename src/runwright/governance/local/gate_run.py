@@ -28,8 +28,9 @@ from runwright.domain.policy_gates import JUDGE, POLICY, scanner_of
 from runwright.domain.redaction import Redactor
 from runwright.domain.suppressions import Suppressions, read_suppressions
 from runwright.errors import PolicyInvalid
+from runwright.gates.programs import programs
 from runwright.gates.quality import GateBounds, run_gates
-from runwright.governance.local.environments import programs, variables
+from runwright.governance.local.environments import variables
 from runwright.governance.local.here import Here
 from runwright.governance.local.laying import lay_files
 from runwright.sandbox.means import Means
@@ -38,8 +39,6 @@ from runwright.sandbox.snapshot import EMPTY, Limits
 from runwright.scanners.available import Scanners
 from runwright.scanners.look import Look, look
 
-OWN = ("secrets", "repository")
-"""The scanners that always look; a policy may leave out what they found."""
 FINDINGS_MAX = 10_000
 """So many findings are compared with a baseline; where there are more the gate does not pass."""
 
@@ -170,6 +169,7 @@ class Local:
                 self._clock,
                 left_out=left_out,
                 tree_hash=tree_hash,
+                without=self._rules.policy.without,
             )
             return self._told(seen, tree_hash, await self._gates())
         finally:
@@ -195,9 +195,8 @@ class Local:
 
     def _told(self, seen: Look, tree_hash: str, gates: Sequence[GateOutcome]) -> GateRun:
         rules, policy = self._rules, self._rules.policy
-        found = [each for each in seen.findings if _looked_for(each, policy)]
-        found += _changed_policy(rules.changed)
-        absent = {each.scanner for each in seen.not_whole()}
+        found = [*seen.findings, *_changed_policy(rules.changed)]
+        absent = {*policy.without, *(each.scanner for each in seen.not_whole())}
         compared = compare(found, rules.baseline, self._here.moves, absent=absent)
         subject = [
             each for each in compared.findings if not self._asked.only_changed or each.file in self._here.changed
@@ -216,10 +215,6 @@ class Local:
             inventory=seen.inventory,
             notes=(*rules.notes, *more, *_blind(seen.inventory, compared)),
         )
-
-
-def _looked_for(finding: Finding, policy: PolicyFile) -> bool:
-    return any(source not in OWN or policy.scanner(source).enabled for source in finding.sources)
 
 
 def _changed_policy(changed: Iterable[str]) -> list[Finding]:
@@ -244,14 +239,11 @@ def _blind(inventory: Inventory, compared: Compared) -> Iterable[str]:
 
 def _coverage(seen: Look, policy: PolicyFile) -> Iterable[Coverage]:
     for report in seen.reports:
-        if report.scanner in OWN and not policy.scanner(report.scanner).enabled:
-            continue
-        of = policy.scanner(report.scanner)
         yield Coverage(
             scanner=report.scanner,
-            gate=POLICY if report.scanner == POLICY else of.gate,
+            gate=POLICY if report.scanner == POLICY else policy.scanner(report.scanner).gate,
             status=report.status,
-            required=of.required or report.scanner == POLICY,
+            required=policy.requires(report.scanner),
             findings=report.findings,
             files=report.files,
             reason=report.reason,
