@@ -555,5 +555,5 @@ async def test_a_program_that_is_not_there_fails_its_step_alone(server: Served):
         "blocked",
     )
     assert [gate["status"] for gate in status["summaries"]["gates"]] == ["not_run", "not_run"]
-    detail = "it did not begin: nobody-has-this: No such file or directory"
+    detail = "nobody-has-this is not there in the sandbox, or cannot be run"
     assert [step["detail"] for step in status["summaries"]["steps"]] == [detail] * 3

@@ -85,7 +85,7 @@ async def run_step(step: CommandStep | GateStep, place: Place, left_s: float | N
     except NotStarted as why_not:
         if not str(why_not).startswith(NO_PROGRAM):
             raise
-        missing = _missing(step, why_not)
+        missing = absent(step.command[0])
     finally:
         terminal.end(ended.status)
     duration_ms = int((clock.monotonic() - began) * 1000)
@@ -141,12 +141,6 @@ def _denied(why: OutOfScope, place: Place) -> Note:
         code="PATH_OUT_OF_SCOPE",
     )
     return Note("policy.denied", data, "warning")
-
-
-def _missing(step: CommandStep | GateStep, why: NotStarted) -> str:
-    if isinstance(step, GateStep):
-        return absent(step.command[0])
-    return f"it did not begin: {str(why).removeprefix(NO_PROGRAM)}"
 
 
 class _Said(NamedTuple):
