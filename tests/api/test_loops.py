@@ -61,6 +61,24 @@ async def test_a_loop_is_started_once_and_shown_to_its_end(server: Served):
     assert same.status_code == 304
 
 
+async def test_what_people_live_with_is_counted_in_the_answer_and_in_the_evidence(server: Served):
+    root: Path = server.root  # type: ignore[attr-defined]
+    token = f"token = 'ghp_{'a1B2c3D4e5F6' * 3}'\n"
+    hidden = "suppressions: [{path: app.py, reason: 'No token.', owner: ada, expires_at: 2999-01-01}]\n"
+    repository(root / "hidden", {"app.py": token, ".runwright/suppressions.yaml": hidden})
+    made = await ok(server.admin.post(LOOPS, json=order(server, repo=str(root / "hidden"))), 202)
+    shown = await ok(server.admin.get(f"{LOOPS}/{made['loop_id']}"))
+    while shown["run_state"] not in ("completed", "failed"):
+        shown = await ok(server.admin.get(f"{LOOPS}/{made['loop_id']}", params={"wait": 5}))
+    none = {"P0": 0, "P1": 0, "P2": 0, "P3": 0}
+    found = shown["findings"]
+    assert (shown["exit_reason"], found["current"], found["known"]) == ("clean", none, none)
+    assert found["suppressed"]["P0"] == 1
+    bundle = await ok(server.admin.get(f"/api/v1/runs/{made['loop_id']}/evidence"))
+    counted = (bundle["findings"]["P0"], bundle["findings"]["new"], bundle["findings"]["suppressed"])
+    assert counted == (0, 0, sum(found["suppressed"].values()))
+
+
 async def test_what_is_no_loop_is_refused_with_its_own_word(server: Served):
     nothing = {"max_iterations": None, "max_no_progress": None}
     await refused(server, order(server, **nothing), 422, "BUDGET_REQUIRED")

@@ -270,7 +270,20 @@ def test_findings_are_counted_as_they_are_opened_and_closed():
     course = follow(
         Course(), [told("opened", "P0"), told("opened", "P0"), told("opened", "P3"), told("fixed", "P0")], T0
     )
-    assert course.findings == Findings({"P0": 1, "P3": 1}, 3, 3, 1, 0, scanned=True)
+    assert course.findings == Findings({"P0": 1, "P3": 1}, 3, 3, fixed=1, scanned=True)
+
+
+def test_what_people_live_with_is_never_open_and_takes_nothing_that_is_with_it():
+    def told(kind: str, **more: str) -> Draft:
+        return Draft(f"finding.{kind}", compose({"severity": "P0", "finding_id": "f", **more}))
+
+    lived = [told("opened", baseline_state="unchanged"), told("suppressed", baseline_state="new")]
+    course = follow(Course(), [told("opened"), *lived, told("opened", baseline_state="regressed")], T0)
+    assert course.findings == Findings({"P0": 2}, 3, 1, unchanged=1, suppressed=1, scanned=True)
+    gone = [told("fixed", was="unchanged"), told("fixed", was="suppressed")]
+    assert follow(course, gone, T0).findings == Findings({"P0": 2}, 3, 1, fixed=2, scanned=True)
+    assert gate_status(follow(Course(), lived, T0), RuntimeTerms()) == "passed"
+    assert gate_status(course, RuntimeTerms()) == "blocked"
 
 
 def test_approvals_are_pending_until_they_are_decided():

@@ -105,9 +105,14 @@ async def test_what_people_suppress_is_clean_until_its_day(workshop: Workshop, o
     run = await workshop.until(await workshop.order(repo, strategy=BY_RULES))
     loop = await workshop.checked(run)
     assert (loop.exit_reason, loop.count) == (reason, 0)
-    said = await workshop.world.data(run.run_id, "output.narrative")
     assert loop.standing is not None
-    assert (loop.standing.findings["P1"] == 0) == (reason == "clean"), said
+    counts = {"P0": 0, "P1": 1, "P2": 0, "P3": 0}
+    lived, open_ = (counts, counts | {"P1": 0}) if reason == "clean" else (counts | {"P1": 0}, counts)
+    assert (loop.standing.suppressed, loop.standing.findings) == (lived, open_)
+    assert run.course is not None
+    assert (run.course.findings.suppressed, run.course.findings.open.get("P1", 0)) == (lived["P1"], open_["P1"])
+    types = [event.type for event in await workshop.world.events(run.run_id)]
+    assert (types.count("finding.suppressed"), types.count("finding.opened")) == (lived["P1"], open_["P1"])
 
 
 async def test_what_the_baseline_knows_is_left_unless_it_is_targeted_by_name_and_what_is_new_is_not(workshop: Workshop):
@@ -117,16 +122,37 @@ async def test_what_the_baseline_knows_is_left_unless_it_is_targeted_by_name_and
     known = {"__runwright/baseline__json": written(renewed(compare([found], None))).decode()}
     loop = await workshop.ended(workshop.made(app__py="# more\n" + BAD, **known), strategy=BY_RULES)
     assert (loop.exit_reason, loop.count) == ("clean", 0)
+    assert loop.standing is not None
+    assert (loop.standing.known["P1"], loop.standing.findings["P1"]) == (1, 0)
     targets = Targets(fingerprints=(found.fingerprint,))
     run = await workshop.until(
         await workshop.order(workshop.made(app__py=BAD, **known), models=models, targets=targets)
     )
     loop = await workshop.checked(run)
     assert (loop.exit_reason, outcomes(loop)) == ("clean", [("llm", "kept")]), run.error
+    assert (await workshop.world.data(run.run_id, "finding.opened"))["baseline_state"] == "unchanged"
+    assert (await workshop.world.data(run.run_id, "finding.fixed"))["was"] == "unchanged"
+    assert run.course is not None
+    told = run.course.findings
+    assert (told.opened, told.unchanged, told.fixed, sum(told.open.values())) == (1, 0, 1, 0)
     loop = await workshop.ended(
         workshop.made(app__py=BAD, lib__py="a = 1  # BAD-P2 MEND\n", **known), strategy=BY_RULES
     )
     assert (loop.exit_reason, outcomes(loop)) == ("clean", [("mender", "kept")])
+
+
+async def test_a_baseline_of_many_findings_is_read_and_one_beyond_its_bound_is_refused_by_name(workshop: Workshop):
+    long = {"rule_id": "r" * 900, "file": "f", "severity": "P3"}
+    known = [{"fingerprint": f"{number:064x}", **long} for number in range(3_000)]
+    text = msgspec.json.encode({"version": 1, "findings": known}).decode()
+    loop = await workshop.ended(workshop.made(app__py="one = 1\n", **{"__runwright/baseline__json": text}))
+    assert (loop.exit_reason, len(text) > 1 << 20) == ("clean", True)
+    for name in ("baseline__json", "policy__yaml"):
+        repo = workshop.made(app__py="one = 1\n", **{f"__runwright/{name}": "# " * (9 << 20)})
+        run = await workshop.until(await workshop.order(repo))
+        assert run.course is not None
+        assert (run.state, run.course.stop and run.course.stop.code) == ("failed", "CONFIG_INVALID")
+        assert f".runwright/{name.replace('__', '.')}: it was not checked out" in str(run.error)
 
 
 async def test_a_patch_may_not_bring_what_is_suppressed(workshop: Workshop):

@@ -27,6 +27,8 @@ FILE = ".runwright/baseline.json"
 VERSION = 1
 KNOWN_MAX = 20_000
 """So many findings a baseline holds; of more the fixed ones are forgotten first."""
+MAX_BYTES = 16 << 20
+"""A baseline is no larger: `KNOWN_MAX` findings have room in it."""
 _Text = Annotated[str, Meta(max_length=4096)]
 
 
@@ -210,7 +212,7 @@ def _row(known: Known) -> dict[str, str]:
 
 def read_baseline(data: bytes, name: str = FILE) -> Baseline:
     """Return the baseline of a file. Raises `PolicyInvalid` with the place of what is wrong."""
-    text = read_written(data, name, most_bytes=32 << 20)
+    text = read_written(data, name, most_bytes=MAX_BYTES)
     found = text.read(Baseline, text.value)
     names = [each.fingerprint for each in found.findings]
     if len(set(names)) < len(names):

@@ -52,11 +52,14 @@ class DoneStep(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Findings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How many findings there are: open ones by severity, and what became of all. `scanned`: somebody looked."""
+    """How many findings there are: open ones by severity, those that a baseline knows and that people suppress, which
+    are not open, and what became of all. `scanned`: somebody looked.
+    """  # fmt: skip
 
     open: dict[str, int] = {}
     opened: int = 0
     new: int = 0
+    unchanged: int = 0
     fixed: int = 0
     suppressed: int = 0
     scanned: bool = False

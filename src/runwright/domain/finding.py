@@ -39,6 +39,10 @@ _WITH_HEADINGS = (".md", ".markdown", ".mdx")
 _HEADING = re.compile(r"(?P<marks>#{1,6})\s+(?P<name>[^\n]{1,120})")
 
 
+def _new() -> BaselineState:
+    return "new"
+
+
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """What a scanner found; of its words and its file only what the redactor left is kept.
 
@@ -75,7 +79,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     end_line: int
     tool: str
     confidence: float
-    baseline_state: BaselineState = "new"
+    baseline_state: BaselineState = msgspec.field(default_factory=_new)  # a factory's value is never left out
     sources: tuple[str, ...] = ()
     symbol: str = ""
     content_key: str = ""

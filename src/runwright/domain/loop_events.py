@@ -23,11 +23,14 @@ none; it was not let through."""
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What a look at a whole tree said: all open findings, and those that the loop is to repair, by severity.
 
-    `coverage` is what each scanner did; the look is `complete` when every one that is required did all of it.
+    `known` are those that the baseline knows, `suppressed` those that people suppress: neither is open. `coverage` is
+    what each scanner did; the look is `complete` when every one that is required did all of it.
     """
 
     findings: dict[str, int]
     targeted: dict[str, int]
+    known: dict[str, int] = {}
+    suppressed: dict[str, int] = {}
     coverage: dict[str, Status]
     complete: bool
 
@@ -105,7 +108,7 @@ class PatchRefused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingFixed(msgspec.Struct, frozen=True, kw_only=True):
-    """`finding.fixed`: a rescan of the tree with the patch does not find it any more."""
+    """`finding.fixed`: a rescan of the tree with the patch does not find it any more; `was` is what it counted as."""
 
     finding_id: str
     fingerprint: str
@@ -113,6 +116,7 @@ class FindingFixed(msgspec.Struct, frozen=True, kw_only=True):
     rule_id: str
     file: RedactedText
     tree_hash: str
+    was: Literal["open", "unchanged", "suppressed"] = "open"
 
 
 class IterationEnded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

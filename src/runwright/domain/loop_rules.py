@@ -7,26 +7,32 @@ after a lost worker counts the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from runwright.domain.baseline import Baseline, compare
+from runwright.domain.accepted import Accepted
 from runwright.domain.finding import Finding
 from runwright.domain.gating import behavior
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.owners import Owners
 from runwright.domain.policy_file import PolicyFile
-from runwright.domain.suppressions import Suppressions
 
 VOID_TOLD = 5
 
 
-class LoopRules(msgspec.Struct, frozen=True, kw_only=True):
+class Weighed(NamedTuple):
+    """The findings of a tree: those that count against it, and those that people live with."""
+
+    against: tuple[Finding, ...]
+    known: tuple[Finding, ...]
+    suppressed: tuple[Finding, ...]
+
+
+class LoopRules(Accepted, frozen=True, kw_only=True):
     """The files of the base that say what counts; the defaults where it has none."""
 
     policy: PolicyFile = msgspec.field(default_factory=PolicyFile)
-    suppressions: Suppressions = Suppressions()
-    baseline: Baseline | None = None
     owners: Owners = Owners()
 
     def denies(self, finding: Finding) -> bool:
@@ -36,28 +42,24 @@ class LoopRules(msgspec.Struct, frozen=True, kw_only=True):
         """
         return behavior(finding, self.policy) == "deny"
 
-    def against(self, findings: Sequence[Finding], terms: LoopTerms) -> tuple[Finding, ...]:
-        """Return which of the findings of a tree count against it.
-
-        Not those that people suppress, and not those that the baseline knows, unless they are targeted by name.
-        """
+    def weighed(self, findings: Sequence[Finding], terms: LoopTerms) -> Weighed:
+        """Return what the findings of a tree are; one that the baseline knows counts if it is targeted by name."""
         named = terms.targets.fingerprints
-        compared = compare(findings, self.baseline).findings
-        return tuple(
-            found
-            for found, state in zip(findings, (each.baseline_state for each in compared), strict=True)
-            if self.denies(found)
-            and self.suppressions.of(found) is None
-            and (state != "unchanged" or found.fingerprint in named)
-        )
+        against: list[Finding] = []
+        known: list[Finding] = []
+        suppressed: list[Finding] = []
+        for found, compared in zip(findings, self.compared(findings), strict=True):
+            if self.suppressions.of(found) is not None:
+                suppressed.append(found)
+            elif compared.baseline_state == "unchanged" and found.fingerprint not in named:
+                known.append(found)
+            elif self.denies(found):
+                against.append(found)
+        return Weighed(tuple(against), tuple(known), tuple(suppressed))
 
-    def told(self, findings: Sequence[Finding], terms: LoopTerms) -> str | None:
-        """Return what is to be said of findings that the policy denies and that do not count; None of none."""
-        denied = [each for each in findings if self.denies(each)]
-        hidden = sum(self.suppressions.of(each) is not None for each in denied)
-        known = len(denied) - hidden - len(self.against(denied, terms))
-        said = [f"{hidden} findings are suppressed"] if hidden else []
-        said += [f"{known} are known by the baseline"] if known else []
+    def narrative(self, weighed: Weighed) -> str | None:
+        """Return what is to be said of findings that do not count, and of suppressions; None of none."""
+        said = [f"{len(weighed.suppressed)} findings are suppressed"] if weighed.suppressed else []
+        said += [f"{len(weighed.known)} are known by the baseline"] if weighed.known else []
         said += [f"line {line} of CODEOWNERS is no rule: {why}" for line, why in self.owners.void[:VOID_TOLD]]
-        said += [f"the suppression of {each.about} is none: {why}" for each, why in self.suppressions.void]
-        return "; ".join(said) or None
+        return "; ".join((*said, *self.void())) or None

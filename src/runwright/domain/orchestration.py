@@ -16,7 +16,7 @@ from runwright.domain import agent_events as a
 from runwright.domain import delivery_events, loop_fold
 from runwright.domain import runtime_events as r
 from runwright.domain.commands import Decision
-from runwright.domain.course import STAGES_KEPT, Course, DoneStep, OpenStep, StageAt, Untaken
+from runwright.domain.course import STAGES_KEPT, Course, DoneStep, Findings, OpenStep, StageAt, Untaken
 from runwright.domain.events import Draft
 from runwright.domain.loop_course import LoopCourse
 from runwright.domain.loop_terms import LoopTerms
@@ -197,11 +197,32 @@ def _told(course: Course, data: bytes, at: int) -> Course:
 
 def _found(course: Course, data: bytes, at: int) -> Course:
     told, found = _plain(data), course.findings
-    severity = str(told.get("severity"))
-    counts = {**found.open, severity: found.open.get(severity, 0) + 1}
-    new = found.new + (told.get("baseline_state", "new") == "new")
-    opened = replace(found, open=counts, opened=found.opened + 1, new=new, scanned=True)
-    return replace(course, findings=opened)
+    state, opened = told.get("baseline_state", "new"), found.opened + 1
+    if state == "unchanged":
+        found = replace(found, opened=opened, unchanged=found.unchanged + 1, scanned=True)
+    else:
+        new = found.new + (state == "new")
+        found = replace(_open(found, str(told.get("severity")), 1), opened=opened, new=new, scanned=True)
+    return replace(course, findings=found)
+
+
+def _open(found: Findings, severity: str, more: int) -> Findings:
+    return replace(found, open={**found.open, severity: max(found.open.get(severity, 0) + more, 0)})
+
+
+def _suppressed(course: Course, data: bytes, at: int) -> Course:
+    found = course.findings
+    return replace(course, findings=replace(found, suppressed=found.suppressed + 1, scanned=True))
+
+
+def _fixed(course: Course, data: bytes, at: int) -> Course:
+    told, found = _plain(data), course.findings
+    was = told.get("was", "open")
+    if was == "open":
+        found = _open(found, str(told.get("severity")), -1)
+    else:
+        found = replace(found, **{was: getattr(found, was) - 1})
+    return replace(course, findings=replace(found, fixed=found.fixed + 1))
 
 
 def _checked_out(course: Course, data: bytes, at: int) -> Course:
@@ -212,15 +233,6 @@ def _checked_out(course: Course, data: bytes, at: int) -> Course:
 def _scanned(course: Course, data: bytes, at: int) -> Course:
     looked = course.findings.scanned or _plain(data).get("status") != "not_run"
     return replace(course, findings=replace(course.findings, scanned=looked))
-
-
-def _closed(name: str) -> Follow:
-    def close(course: Course, data: bytes, at: int) -> Course:
-        severity, found = str(_plain(data).get("severity")), course.findings
-        counts = {**found.open, severity: max(found.open.get(severity, 0) - 1, 0)}
-        return replace(course, findings=replace(found, open=counts, **{name: getattr(found, name) + 1}))
-
-    return close
 
 
 def _asked(course: Course, data: bytes, at: int) -> Course:
@@ -295,8 +307,8 @@ _STEPS: dict[str, Follow] = {
     "workspace.checked_out": _checked_out,
     "scan.completed": _scanned,
     "finding.opened": _found,
-    "finding.fixed": _closed("fixed"),
-    "finding.suppressed": _closed("suppressed"),
+    "finding.fixed": _fixed,
+    "finding.suppressed": _suppressed,
     "approval.requested": _asked,
     **{f"approval.{word}": _decided(word) for word in ("approved", "denied", "expired", "superseded")},
     **{name: _delivered(name) for name in delivery_events.RECORDS},

@@ -23,7 +23,9 @@ Measure = tuple[int, ...]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What a patch changed of the findings. `now` are all of the new tree, each by the name that it was first told."""
+    """What a patch changed of the findings. `now` are all of the new tree, each by the name that it was first told, and
+    as what the baseline made of it then.
+    """  # fmt: skip
 
     new: tuple[Finding, ...]
     fixed: tuple[Finding, ...]
@@ -44,13 +46,15 @@ def changed(before: Sequence[Finding], after: Sequence[Finding]) -> Change:
     new: list[Finding] = []
     now: list[Finding] = []
     for each in after:
-        if each.fingerprint not in known:
-            former = gone.get(_kind(each))
-            if former:
-                was = former.pop(0)
-                each = replace(each, finding_id=was.finding_id, fingerprint=was.fingerprint)
-            else:
-                new.append(each)
+        was = known.get(each.fingerprint)
+        if was is None and (former := gone.get(_kind(each))):
+            was = former.pop(0)
+        if was is None:
+            new.append(each)
+        else:
+            each = replace(
+                each, finding_id=was.finding_id, fingerprint=was.fingerprint, baseline_state=was.baseline_state
+            )
         now.append(each)
     fixed = [each for left in gone.values() for each in left]
     return Change(new=tuple(new), fixed=tuple(fixed), now=tuple(now))

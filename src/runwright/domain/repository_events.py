@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from runwright.domain.accepted import SuppressedFinding
 from runwright.domain.finding import Finding, Status
 from runwright.domain.inventory import Inventory, Skipped
 
@@ -50,5 +51,6 @@ RECORDS: dict[str, tuple[Literal["checkpoint", "finding"], type[msgspec.Struct]]
     "workspace.ingested": ("checkpoint", Inventory),
     "scan.completed": ("finding", Scanned),
     "finding.opened": ("finding", Finding),
+    "finding.suppressed": ("finding", SuppressedFinding),
 }
 """What the executing side of a run over a repository appends: type → its kind and shape."""

@@ -102,6 +102,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "the scanner {scanner} {status}: {findings} findings",
     ),
     "finding.opened": ("{severity} in {file}: {message}", "{severity}: {message}"),
+    "finding.suppressed": (
+        "{severity} in {file} is suppressed until {expires_at}: {reason}",
+        "a {severity} is suppressed until {expires_at}: {reason}",
+    ),
     "finding.fixed": ("{severity} in {file} is not there any more: {rule_id}", "a {severity} is not there any more"),
     "loop.started": ("the loop begins at the tree {tree_hash}",),
     "loop.surveyed": ("the tree was looked at before any patch",),

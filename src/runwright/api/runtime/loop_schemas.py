@@ -85,12 +85,17 @@ class LoopGate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many findings count against a tree, by severity; null where nobody has looked. The best is the kept one."""
+    """How many findings count against a tree, by severity; null where nobody has looked. The best is the kept one.
+
+    `known` are those that the baseline of the base knows, `suppressed` those that people suppress: they count nowhere.
+    """
 
     start: dict[str, int] | None
     current: dict[str, int] | None
     best: dict[str, int] | None
     targeted: dict[str, int] | None
+    known: dict[str, int] | None
+    suppressed: dict[str, int] | None
 
 
 class PatchSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,6 +86,8 @@ def loop_view(run: Run, delivery: Standing | None, now: int) -> wire.LoopView:
             current=best,
             best=best,
             targeted=None if standing is None else standing.targeted,
+            known=None if standing is None else standing.known,
+            suppressed=None if standing is None else standing.suppressed,
         ),
         coverage={} if standing is None else dict(standing.coverage),
         iterations=_iterations(loop),
@@ -121,14 +123,16 @@ def _exit(run: Run, loop: LoopCourse) -> wire.ExitDetail | None:
 
 def _gates(loop: LoopCourse, terms: LoopTerms) -> list[wire.LoopGate]:
     said = {gate.gate_id: gate for gate in loop.gates}
+    asked = {gate.id: gate.required for gate in terms.quality_gates} | dict.fromkeys(terms.policy_gates, True)
+    asked |= {gate.gate_id: gate.required for gate in loop.gates if gate.gate_id not in asked}
     return [
         wire.LoopGate(
-            id=gate.id,
-            status=said[gate.id].status if gate.id in said else "pending",
-            required=gate.required,
-            detail=said[gate.id].detail if gate.id in said else "",
+            id=gate_id,
+            status=said[gate_id].status if gate_id in said else "pending",
+            required=required,
+            detail=said[gate_id].detail if gate_id in said else "",
         )
-        for gate in terms.quality_gates
+        for gate_id, required in asked.items()
     ]
 
 

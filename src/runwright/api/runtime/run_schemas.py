@@ -70,7 +70,10 @@ class StageAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingsSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """How many findings are open, by severity, and what became of all of them; `scanned`: somebody looked."""
+    """How many findings are open, by severity (`total`), and what became of all of them; `scanned`: somebody looked.
+
+    Those that a baseline knows (`unchanged`) and that people suppress are not open.
+    """
 
     P0: int
     P1: int
@@ -78,6 +81,7 @@ class FindingsSummary(msgspec.Struct, frozen=True, kw_only=True):
     P3: int
     total: int
     new: int
+    unchanged: int
     fixed: int
     suppressed: int
     scanned: bool

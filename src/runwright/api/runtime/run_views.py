@@ -115,6 +115,7 @@ def _findings(course: Course) -> wire.FindingsSummary:
         **counts,
         total=sum(counts.values()),
         new=found.new,
+        unchanged=found.unchanged,
         fixed=found.fixed,
         suppressed=found.suppressed,
         scanned=found.scanned,

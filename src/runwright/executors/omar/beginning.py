@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from runwright.agents.notes import LAST, Kept, Note, kept_of
 from runwright.agents.tools.workspace import RunWorkspace
-from runwright.domain import baseline as b
 from runwright.domain import owners as o
 from runwright.domain import runtime_events as r
-from runwright.domain import suppressions as s
-from runwright.domain.instants import EPOCH
 from runwright.domain.loop_events import LoopStarted
 from runwright.domain.loop_policy import within
 from runwright.domain.loop_rules import LoopRules
@@ -21,11 +17,12 @@ from runwright.domain.patch import PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.policy_file import FILES, PolicyFile, read_policy
 from runwright.domain.redaction import RedactedText, Redactor
-from runwright.errors import PolicyInvalid
+from runwright.domain.repository_events import CheckedOut
 from runwright.executors.omar import words
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.prompt import names_of
-from runwright.executors.orchestrated.looking import Eyes, check_out
+from runwright.executors.orchestrated import base_files
+from runwright.executors.orchestrated.looking import Eyes, check_out, laid_of
 from runwright.fixers.apply import reader
 from runwright.fixers.port import Fixer
 from runwright.sandbox.beneath import Beneath
@@ -49,7 +46,7 @@ async def begin(
     """
     await journal.write(journal.moved("CLONING"))
     done = await check_out(journal.runtime, journal.course, place, eyes, redactor, say=journal.attempt.emit)
-    written = {**written_of(place.files), "at": journal.attempt.clock.now()}
+    written = written_of(place.files, laid_of(done), journal.attempt.clock.now())
     rules = rules_of(written)
     policy = rules.policy
     terms, budget = within(journal.terms, journal.runtime.budget, policy)
@@ -97,39 +94,23 @@ def beneath_of(base: Mapping[str, str]) -> Base:
     return beneath
 
 
-def written_of(files: Beneath) -> dict[str, Any]:
+def written_of(files: Beneath, laid: CheckedOut | None, at: int) -> dict[str, Any]:
     """Return the texts of the base that say what counts: policy, suppressions, baseline. Raises `PolicyInvalid`."""
-    texts = ((name, _text(files, name)) for name in FILES)
+    texts = ((name, base_files.text_of(files, laid, name)) for name in FILES)
     name, text = next((each for each in texts if each[1] is not None), ("", ""))
-    owners = next((said for path in o.FILES if (said := _text(files, path)) is not None), None)
-    return {
-        "name": name,
-        "text": text,
-        "suppressions": _text(files, s.FILE),
-        "baseline": _text(files, b.FILE),
-        "owners": owners,
-    }
+    owners = next((said for path in o.FILES if (said := base_files.text_of(files, laid, path)) is not None), None)
+    return {"name": name, "text": text, "owners": owners, **base_files.written_of(files, laid, at)}
 
 
 def rules_of(written: Mapping[str, Any]) -> LoopRules:
     """Return what the texts say, as of the instant that is kept with them. Raises `PolicyInvalid`."""
-    name, hidden, known = written["name"], written.get("suppressions"), written.get("baseline")
-    at = EPOCH + timedelta(microseconds=written.get("at", 0))
+    name = written["name"]
     return LoopRules(
         policy=read_policy(written["text"].encode(), name) if name else PolicyFile(),
-        suppressions=s.Suppressions() if hidden is None else s.read_suppressions(hidden.encode(), at),
-        baseline=None if known is None else b.read_baseline(known.encode()),
+        suppressions=base_files.suppressions_of(written),
+        baseline=base_files.baseline_of(written),
         owners=o.read_owners(written.get("owners") or ""),
     )
-
-
-def _text(files: Beneath, name: str) -> str | None:
-    """Return a file that says what counts; None where there is none. Raises `PolicyInvalid`."""
-    try:
-        data = reader(files, READ, setting=None)(name)
-        return None if data is None else data.decode()
-    except (PatchRefused, UnicodeDecodeError) as why:
-        raise PolicyInvalid.of(name, "", None, str(why)) from None
 
 
 def _denied(gate_id: str, program: RedactedText) -> Note:

@@ -38,7 +38,7 @@ from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.meter import Spent
 from runwright.executors.omar.proposing import Proposing
 from runwright.executors.omar.surveying import Looked, Sight, judge, judge_beside, look, standing_of
-from runwright.executors.orchestrated.looking import Eyes
+from runwright.executors.orchestrated.looking import Eyes, comparing, opened
 from runwright.executors.orchestrated.turns import Turns
 from runwright.fixers.apply import apply
 from runwright.fixers.port import Fixer
@@ -128,7 +128,7 @@ class Remedy:
     def _bench(self) -> Bench:
         journal = self._journal
         terms, loop = journal.terms, journal.loop
-        wanted = [each for each in self._rules.against(self._findings, terms) if terms.wants(each)]
+        wanted = [each for each in self._rules.weighed(self._findings, terms).against if terms.wants(each)]
         allowed = tuple(each for each in wanted if self._rules.policy.scope.allows(each.file))
         able = journal.runtime.agent is not None
         alone = terms.strategy.llm_failure_policy == "deterministic_only" and loop.model_failed
@@ -215,7 +215,7 @@ class Remedy:
         return Sight(
             rules=self._rules,
             scanners=means.scanners(self._rules.policy, beneath_of(self._base)),
-            bounds=words.scanning(means.eyes.bounds),
+            bounds=comparing(means.eyes.bounds),
             tools=means.tools,
             redactor=means.redactor,
             told=means.eyes.told,
@@ -229,16 +229,17 @@ class Remedy:
             await judge(journal, place, sight, gate, "0", tree)
         await judge_beside(journal, sight, tree)
         seen = await look(journal, place, sight, "0", tree)
-        standing = standing_of(seen.findings, seen.scans, journal.terms, self._rules)
-        left_out = self._rules.told(seen.findings, journal.terms)
+        found, text = self._rules.compared(seen.findings), sight.redactor().text
+        standing = standing_of(found, seen.scans, journal.terms, self._rules)
+        left_out = self._rules.narrative(self._rules.weighed(found, journal.terms))
         notes = [
             *seen.notes,
-            *(Note("finding.opened", each, "warning") for each in seen.findings),
-            *([Note("output.narrative", Narrative(sight.redactor().text(left_out)))] if left_out else ()),
+            *(opened(self._rules.told(each, text)) for each in found),
+            *([Note("output.narrative", Narrative(text(left_out)))] if left_out else ()),
             Note("loop.surveyed", LoopSurveyed(tree_hash=tree, standing=standing)),
         ]
-        await journal.write(notes, [words.kept_findings(seen.findings)])
-        self._findings = seen.findings
+        await journal.write(notes, [words.kept_findings(found)])
+        self._findings = found
 
     async def _verify(self, iteration: OpenIteration) -> None:
         """Apply the patch, and look at the tree with it; keep that tree if it is better, else forget it."""
@@ -270,7 +271,7 @@ class Remedy:
             note = words.ended(iteration, "reverted", text(why_not), journal, change, tree_hash=snapshot.tree_hash)
             await self._over(note, seen)
             return
-        notes, kept = words.kept(iteration, change, seen, standing, snapshot, journal, text)
+        notes, kept = words.kept(iteration, change, seen, standing, snapshot, journal, self._rules, text)
         await journal.write(notes, kept)
         self._findings, self._patch = change.now, None
 

@@ -50,11 +50,13 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
 
 def standing_of(findings: Sequence[Finding], scans: Sequence[Scanned], terms: LoopTerms, rules: LoopRules) -> Standing:
     """Return where a tree stands by what was found there."""
-    against = rules.against(findings, terms)
+    weighed = rules.weighed(findings, terms)
     required = [each for each in scans if rules.policy.requires(each.scanner)]
     return Standing(
-        findings=counted(against),
-        targeted=counted(each for each in against if terms.wants(each)),
+        findings=counted(weighed.against),
+        targeted=counted(each for each in weighed.against if terms.wants(each)),
+        known=counted(weighed.known),
+        suppressed=counted(weighed.suppressed),
         coverage={each.scanner: each.status for each in scans},
         complete=any(each.status != "not_run" for each in scans)
         and all(each.status == "completed" and each.told == each.findings for each in required),

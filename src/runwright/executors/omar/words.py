@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from runwright.agents.notes import LAST, Kept, Note, kept_of
 from runwright.agents.tools.workspace import Snapshot
@@ -15,6 +14,7 @@ from runwright.domain import runtime_events as r
 from runwright.domain.approval import ApprovalRequest
 from runwright.domain.finding import Finding
 from runwright.domain.loop_course import EXITS, OpenIteration
+from runwright.domain.loop_rules import LoopRules
 from runwright.domain.loop_status import gate_color
 from runwright.domain.patch import Patch
 from runwright.domain.progress import Change
@@ -23,20 +23,13 @@ from runwright.domain.summaries import so_many
 from runwright.domain.verdict import GateStatus, Stop
 from runwright.executors.omar.journal import Journal
 from runwright.executors.omar.surveying import Looked
-from runwright.sandbox.scanner import ScanBounds
+from runwright.executors.orchestrated.looking import opened
 
 FINDINGS, POLICY = "findings", "policy"
 """The kinds of values: what is open in the tree that is kept, and the policy of its base."""
-FINDINGS_MAX = 5_000
-"""So many findings of a tree are compared with those of another; what has more is never clean."""
 DIFF_MAX = 120_000
 """So much of a patch's text is shown where people are asked; an approval is of its digest, and so of the whole."""
 Text = Callable[[str], RedactedText]
-
-
-def scanning(bounds: ScanBounds) -> ScanBounds:
-    """Return the bounds of a loop's looks: it must see all findings, to tell which are new."""
-    return replace(bounds, findings_max=max(bounds.findings_max, FINDINGS_MAX))
 
 
 def kept_findings(findings: tuple[Finding, ...]) -> Kept:
@@ -75,6 +68,7 @@ def kept(
     standing: e.Standing,
     snapshot: Snapshot,
     journal: Journal,
+    rules: LoopRules,
     text: Text,
 ) -> tuple[list[Note], list[Kept]]:
     """Return what is written of an iteration whose tree is better: tree, findings and the word of it, at once."""
@@ -86,6 +80,7 @@ def kept(
             rule_id=each.rule_id,
             file=text(each.file),
             tree_hash=snapshot.tree_hash,
+            was=_was(each, rules),
         )
         for each in change.fixed
     ]
@@ -102,11 +97,18 @@ def kept(
     )
     notes = [
         *seen.notes,
-        *(Note("finding.opened", each, "warning") for each in change.new),
+        *(opened(rules.told(each, text)) for each in change.new),
         *(Note("finding.fixed", each) for each in fixed),
         Note("iteration.completed", data),
     ]
     return notes, [*kept_of(snapshot), kept_findings(change.now)]
+
+
+def _was(finding: Finding, rules: LoopRules) -> Literal["open", "unchanged", "suppressed"]:
+    """Return as what a finding was told that is gone."""
+    if rules.suppressions.of(finding) is not None:
+        return "suppressed"
+    return "unchanged" if finding.baseline_state == "unchanged" else "open"
 
 
 def asks(iteration: OpenIteration, patch: Patch, journal: Journal) -> ApprovalRequest:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from runwright.agents.notes import Note
+from runwright.agents.notes import Kept, Note
 from runwright.agents.tools.bounds import ToolBounds
 from runwright.agents.tools.workspace import OutOfScope, RunWorkspace, Snapshot
 from runwright.domain import agent_events as a
@@ -33,13 +33,14 @@ NO_END = Ended(None, "", False, None)
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What came of a step: its status, why, and what is to be written beside it."""
+    """What came of a step: its status, why, and what is to be written and kept beside it."""
 
     status: r.StepStatus
     detail: RedactedText | None = None
     exit_code: int | None = None
     snapshot: Snapshot | None = None
     notes: tuple[Note, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

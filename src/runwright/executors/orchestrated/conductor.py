@@ -37,9 +37,10 @@ from runwright.domain.runtime_terms import (
 from runwright.engine.attempt import Attempt, Saving
 from runwright.engine.stoppable import Stoppable
 from runwright.executors.orchestrated import words
+from runwright.executors.orchestrated.base_files import ACCEPTED, accepted_of
 from runwright.executors.orchestrated.commands import Done, Place, run_step
 from runwright.executors.orchestrated.hands import Follow
-from runwright.executors.orchestrated.looking import Eyes, check_out, look_through
+from runwright.executors.orchestrated.looking import Eyes, ingest, look_through
 from runwright.executors.orchestrated.turns import Turns
 from runwright.sandbox.child import NotStarted
 from runwright.sandbox.refusal import CheckoutRefused
@@ -169,7 +170,7 @@ class Conductor:
             case IngestStep():
                 await self._save(opening)
                 place = await self._place()
-                done = await check_out(
+                done = await ingest(
                     self._means.terms,
                     self._course,
                     place.workspace,
@@ -180,7 +181,10 @@ class Conductor:
             case ScanStep():
                 await self._save(opening)
                 place = await self._place()
-                done = await look_through(self._course, place.workspace, self._means.eyes, self._means.redactor())
+                kept = (await self._attempt.stored(ACCEPTED, look=True)).get(LAST, {})
+                done = await look_through(
+                    self._course, place.workspace, self._means.eyes, self._means.redactor(), accepted_of(kept)
+                )
             case ApprovalStep():
                 raise AssertionError(step)  # it is asked, and done when it is decided
             case AgentStep():

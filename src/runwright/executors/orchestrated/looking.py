@@ -8,15 +8,19 @@ from itertools import count
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from runwright.agents.notes import Note
 from runwright.agents.tools.workspace import RunWorkspace, Snapshot
 from runwright.clock import Clock
+from runwright.domain.accepted import Accepted, SuppressedFinding
 from runwright.domain.course import Course
+from runwright.domain.finding import Finding
 from runwright.domain.inventory import Skipped
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import CheckedOut
 from runwright.domain.runtime_terms import RuntimeTerms
+from runwright.executors.orchestrated.base_files import COUNTS, noted
 from runwright.executors.orchestrated.commands import Done
 from runwright.sandbox.checkout import Checkout, Repositories
 from runwright.sandbox.refusal import CheckoutRefused
@@ -25,6 +29,8 @@ from runwright.sandbox.snapshot import EMPTY
 from runwright.scanners.look import look
 
 CHECKED_OUT = "workspace.checked_out"
+COMPARED_MAX = 5_000
+"""So many findings of a tree are compared with those of another; of one that has more nothing is taken as accepted."""
 TOLD_MAX = 200
 """So many of the files that a checkout left out are told by name; the others are counted."""
 
@@ -74,6 +80,29 @@ async def check_out(
     return Done("succeeded", said, snapshot=snapshot, notes=(Note(CHECKED_OUT, told),))
 
 
+async def ingest(
+    terms: RuntimeTerms,
+    course: Course,
+    place: RunWorkspace,
+    eyes: Eyes,
+    redactor: Redactor,
+    *,
+    say: Callable[[Note], None],
+) -> Done:
+    """Check the repository out, and keep what its people live with; nothing, where the run wrote something before."""
+    done = await check_out(terms, course, place, eyes, redactor, say=say)
+    laid = laid_of(done)
+    if laid is None or course.snapshot is not None:
+        return done
+    warned, kept = noted(place.files, laid, eyes.clock.now(), redactor)
+    return replace(done, notes=(*done.notes, *warned), kept=(kept,))
+
+
+def laid_of(done: Done) -> CheckedOut | None:
+    """Return what a checkout laid out; None where there was no repository."""
+    return next((note.data for note in done.notes if note.type == CHECKED_OUT), None)
+
+
 def _told(repo: str, found: Checkout, snapshot: Snapshot | None) -> CheckedOut:
     return CheckedOut(
         repo=repo,
@@ -83,20 +112,32 @@ def _told(repo: str, found: Checkout, snapshot: Snapshot | None) -> CheckedOut:
         files=0 if snapshot is None else snapshot.told.files,
         bytes=0 if snapshot is None else snapshot.told.bytes,
         archive_sha256=None if snapshot is None else snapshot.told.archive_sha256,
-        left_out=found.left_out[:TOLD_MAX],
+        left_out=tuple(sorted(found.left_out, key=lambda each: each.path not in COUNTS)[:TOLD_MAX]),
         left_out_by=dict(Counter(each.reason for each in found.left_out)),
         hooks=found.hooks[:TOLD_MAX],
     )
 
 
-async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor: Redactor) -> Done:
-    """Look through the workspace; findings are no failure of the step."""
+def comparing(bounds: ScanBounds) -> ScanBounds:
+    """Return the bounds of a look whose findings are compared: it must see all of them."""
+    return replace(bounds, findings_max=max(bounds.findings_max, COMPARED_MAX))
+
+
+def opened(found: Finding) -> Note:
+    """Return what is written of a finding: that it is open, or that people live with it."""
+    if isinstance(found, SuppressedFinding):
+        return Note("finding.suppressed", found)
+    return Note("finding.opened", found, "info" if found.baseline_state == "unchanged" else "warning")
+
+
+async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor: Redactor, accepted: Accepted) -> Done:
+    """Look through the workspace; findings are no failure of the step, and what people live with is told as that."""
     data = await eyes.told(CHECKED_OUT)
     out: dict[str, Any] = {} if data is None else msgspec.json.decode(data)
     seen = await look(
         place,
         eyes.scanners,
-        eyes.bounds,
+        eyes.bounds if accepted == Accepted() else comparing(eyes.bounds),
         redactor,
         eyes.clock,
         left_out=msgspec.convert(out.get("left_out", []), tuple[Skipped, ...]),
@@ -104,9 +145,14 @@ async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor
         hooks=out.get("hooks", []),
         tree_hash=EMPTY if course.snapshot is None else course.snapshot.tree_hash,
     )
+    if seen.untold:
+        accepted = Accepted()  # the gravest are told, and not those that somebody accepted in place of others
+    found = [accepted.told(each, redactor.text) for each in accepted.compared(seen.findings)]
     notes = (
         Note("workspace.ingested", seen.inventory),
         *(Note("scan.completed", scan, "info" if scan.status == "completed" else "warning") for scan in seen.reports),
-        *(Note("finding.opened", found, "warning") for found in seen.findings),
+        *(opened(each) for each in found),
     )
-    return Done("succeeded", redactor.text(f"{len(seen.findings)} findings"), notes=notes)
+    lived = sum(isinstance(each, SuppressedFinding) or each.baseline_state == "unchanged" for each in found)
+    told = f"{len(found)} findings" + (f", of which people live with {lived}" if lived else "")
+    return Done("succeeded", redactor.text(told), notes=notes)

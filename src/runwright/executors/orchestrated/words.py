@@ -105,7 +105,7 @@ def ended(step: Step, done: Done, duration_ms: int = 0, snapshot: WorkspaceSnaps
 def done(step: Step, came: Done, duration_ms: int) -> tuple[list[Note], list[Kept]]:
     """Return what is written of a step that was done, and what is kept beside it."""
     told = None if came.snapshot is None else came.snapshot.told
-    return [*came.notes, ended(step, came, duration_ms, told)], kept_of(came.snapshot)
+    return [*came.notes, ended(step, came, duration_ms, told)], [*came.kept, *kept_of(came.snapshot)]
 
 
 def result(course: Course, stop: Stop, gate_status: GateStatus) -> dict[str, Any]:
