@@ -130,4 +130,4 @@ async def test_a_file_that_cannot_be_read_suppresses_nothing_and_that_is_said(ho
     status = await ended(server, run_id)
     assert (status["status"], status["gate_status"]) == ("completed", "blocked")
     events = await drained(server, ADDRESSES[0], run_id, 500)
-    assert any("it accepts nothing" in event["payload"]["summary"] for event in events if event["type"] == "log")
+    assert any("it counts for nothing" in event["payload"]["summary"] for event in events if event["type"] == "log")

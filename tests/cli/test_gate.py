@@ -322,6 +322,36 @@ def test_what_lies_beside_the_repository_and_what_is_ignored_is_not_looked_at(re
     assert "repository:link-leads-out" in rules(told, "warns")
 
 
+def test_a_change_has_owners_and_the_tests_that_belong_to_it_are_run(repository: Repository) -> None:
+    policy = """
+gates:
+  - {id: ownership, required: true}
+  - {id: scoped_tests, required: true, config: {command: [sh, run.sh]}}
+"""
+    files = {
+        "app.py": "",
+        "test_app.py": "",
+        "test_other.py": "",
+        "run.sh": 'test "$*" = test_app.py',
+        "CODEOWNERS": "*.py @ana",
+    }
+    repository.commit({**files, ".runwright/policy.yaml": policy})
+    repository.write({"app.py": CODE})
+    told = repository.judged("--fail-severity", "none")
+    assert [(gate["gate_id"], gate["status"]) for gate in told["gates"]] == [
+        ("scoped_tests", "green"),
+        ("ownership", "green"),
+    ]
+    assert told["gates"][0]["detail"].startswith("1 file of tests: ")
+    assert {tuple(each["owners"]) for each in told["findings"]} == {("@ana",)}
+    repository.write({"run.sh": 'test "$*" = ""', "CODEOWNERS": "* @mallory"})
+    told = repository.judged("--fail-severity", "none")
+    assert [gate["status"] for gate in told["gates"]] == ["green", "red"], (
+        "those of the base own, and all tests are run"
+    )
+    assert "2 of 3 changed files without an owner: CODEOWNERS, run.sh" in told["gates"][1]["detail"]
+
+
 def test_a_directory_that_is_no_repository_is_judged_by_its_own_policy(tmp_path: Path, call: Call) -> None:
     (tmp_path / "x.py").write_text(CODE)
     ended = call("gate", "run", "--path", str(tmp_path))

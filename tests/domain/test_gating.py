@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from runwright.domain.finding import Finding, Match, findings, rules_of
-from runwright.domain.gating import Coverage, GateOutcome, Judged, Verdict, judge, verdict
+from runwright.domain.gating import Changes, Coverage, GateOutcome, Judged, Verdict, judge, verdict
 from runwright.domain.loop_rules import LoopRules
+from runwright.domain.owners import read_owners
 from runwright.domain.policy_file import PolicyFile, read_policy
 from runwright.domain.suppressions import Suppressions, read_suppressions
 
@@ -142,10 +143,34 @@ def test_the_least_coverage_is_enforced(share: float | None, status: str) -> Non
 
 
 def test_a_gate_that_nobody_knows_is_told_and_red_only_where_it_is_required() -> None:
-    assert say(text="gates: [{id: ownership}]").gates[0].status == "not_run"
-    assert say(text="gates: [{id: ownership}]").status == "passed"
-    assert say(text="gates: [{id: ownership, required: true}]").status == "blocked"
-    assert say(text="gates: [{id: ownership, enabled: false, required: true}]").gates == ()
+    assert say(text="gates: [{id: locks}]").gates[0].status == "not_run"
+    assert say(text="gates: [{id: locks}]").status == "passed"
+    assert say(text="gates: [{id: locks, required: true}]").status == "blocked"
+    assert say(text="gates: [{id: locks, enabled: false, required: true}]").gates == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "status"),
+    [
+        ("* @ana", ("a.py", "b/c.py"), "green"),
+        ("*.py @ana", ("a.py", "b.md"), "red"),
+        ("*.py @ana\na.py", ("a.py",), "red"),
+        ("*.py @ana", (), "green"),
+        ("", ("a.py",), "not_run"),
+        ("", (), "not_run"),
+    ],
+)
+def test_what_was_changed_belongs_to_somebody(text: str, files: tuple[str, ...], status: str) -> None:
+    rules = policy("gates: [{id: ownership, required: true}]")
+    said = verdict(rules, (), (), LOOKED, Changes(files=files, owners=read_owners(text)))
+    assert (said.gates[0].gate_id, said.gates[0].status) == ("ownership", status)
+    assert said.status == ("passed" if status == "green" else "blocked")
+    assert ("b.md" in said.gates[0].detail) == ("b.md" in files)
+
+
+def test_scoped_tests_without_a_command_are_told_as_not_run() -> None:
+    said = say(text="gates: [{id: scoped-tests, required: true}]")
+    assert (said.gates[0].gate_id, said.gates[0].status, said.status) == ("scoped_tests", "not_run", "blocked")
 
 
 def test_where_no_model_answers_the_policy_decides() -> None:

@@ -16,7 +16,7 @@ from runwright.errors import PolicyInvalid
 from tests.docs.pages import blocks
 
 NAME = ".runwright/policy.yaml"
-DERIVED = {"name", "digest", "scanners", "forbid_patterns", "coverage_min", "confidence_floors"}
+DERIVED = {"name", "digest", "scanners", "forbid_patterns", "coverage_min", "confidence_floors", "scoped_tests"}
 """What a policy has that is no key of the file's own."""
 WHOLE = """
 version: 1
@@ -153,6 +153,11 @@ gates: [{id: policy, behavior: ask, config: {coverage_min: 0.9}}]
         ("quality_gates:\n  - {id: t, command: []}", "policy.yaml:2: quality_gates[0].command: Expected"),
         ("quality_gates: [{id: t, command: [a]}, {id: t, command: [a]}]", "quality_gates[1].id: the gate t stands"),
         ("policy: {coverage_min: 80}\nquality_gates: [{id: coverage, command: [a]}]", "a gate of the policy itself"),
+        ("gates: [{id: ownership, config: {file: x}}]", "gates[0].config.file: there is no such key"),
+        ("gates: [{id: scoped_tests, config: {tests: ['a']}}]", "missing required field `command`"),
+        ("gates: [{id: scoped_tests, config: {command: [a], idle: ['!x']}}]", "gates[0].config.idle[0]"),
+        ("gates: [{id: scoped_tests, config: {command: [a]}}]\ncommands: {allow: [b]}", "the gate could never run"),
+        ("gates: [{id: scoped_tests}]\nquality_gates: [{id: scoped-tests, command: [a]}]", "of the policy itself"),
         ("gates: [{id: locks}]\nquality_gates: [{id: locks, command: [a]}]", "a gate of the policy itself"),
         ("quality_gates: [{id: t, command: [a], timeout: 0}]", "quality_gates[0].timeout: Expected `float` > 0"),
         ("approvals: {launch: {quorum: 1}}", "approvals.launch: nobody is asked about that"),

@@ -277,6 +277,24 @@ async def test_the_gates_of_a_policy_say_in_a_loop_what_they_say_in_a_gate_run(
     assert loop.gates[-1].coverage == (0.5 if "tests" in told else None)
 
 
+@pytest.mark.parametrize(("owned", "outcome"), [("*.py @ana", "kept"), ("*.md @ana", "reverted")])
+async def test_a_patch_of_files_that_nobody_owns_is_not_kept_where_the_policy_requires_owners(
+    workshop: Workshop, owned: str, outcome: str
+):
+    scoped = "{id: scoped_tests, required: true, config: {command: [test, -f, CODEOWNERS]}}"
+    policy = f"gates: [{{id: ownership, required: true}}, {scoped}]"
+    models = await workshop.model("mends", MENDS)
+    files = {"CODEOWNERS": owned, "__runwright/policy__yaml": policy}
+    run = await workshop.until(
+        await workshop.order(workshop.made(app__py=BAD, **files), models=models, max_iterations=1)
+    )
+    loop = await workshop.checked(run)
+    assert outcomes(loop) == [("llm", outcome)], run.error
+    assert loop.iterations[0].gates == {"scoped_tests": "green", "ownership": "green" if outcome == "kept" else "red"}
+    owners = (await workshop.world.data(run.run_id, "finding.opened")).get("owners", [])
+    assert owners == (["@ana"] if outcome == "kept" else [])
+
+
 async def test_a_scanner_that_the_policy_switches_off_does_not_count(workshop: Workshop):
     secret = f"token = 'ghp_{'a1B2c3D4e5F6' * 3}'\n"
     off = {"__runwright/policy__yaml": "gates: [{id: security, config: {secrets: false}}]"}

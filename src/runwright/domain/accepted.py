@@ -1,4 +1,4 @@
-"""What the people of a repository live with: findings that they suppress, and those that its baseline knows.
+"""What the people of a repository say of findings: which ones they live with, and who owns which file.
 
 It is read from the base, once, as of when a run began: whatever is changed after that, by whomever, adds nothing.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from runwright.domain.baseline import Baseline, compare
 from runwright.domain.finding import Finding
+from runwright.domain.owners import Owners
 from runwright.domain.redaction import RedactedText
 from runwright.domain.suppressions import Suppression, Suppressions
 
@@ -25,18 +26,26 @@ class SuppressedFinding(Finding, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """The suppressions and the baseline that hold; nothing by default."""
+    """The suppressions and the baseline that hold, and who owns which file; nothing by default."""
 
     suppressions: Suppressions = Suppressions()
     baseline: Baseline | None = None
+    owners: Owners = Owners()
+
+    @property
+    def accepts(self) -> bool:
+        """Tell whether there is anything that people live with."""
+        return bool(self.suppressions.active) or self.baseline is not None
 
     def compared(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """Return the findings of one look, each with its state against the baseline."""
         return compare(tuple(findings), self.baseline).findings
 
     def told(self, finding: Finding, text: Callable[[str], RedactedText]) -> Finding:
-        """Return a finding as it is told: as suppressed where it is."""
+        """Return a finding as it is told: with who owns its file, and as suppressed where it is."""
         hidden = self.suppressions.of(finding)
+        mine = self.owners.of(finding.file) if finding.file else ()
+        finding = replace(finding, owners=tuple(text(each) for each in mine)) if mine else finding
         return finding if hidden is None else _suppressed(finding, hidden, text)
 
     def void(self) -> tuple[str, ...]:

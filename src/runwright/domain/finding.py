@@ -66,7 +66,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `sources` are all who found it; `baseline_state` compares it with an earlier look. `content_key` is over the rule
     and the neighbouring code alone: it is the same in a file that was renamed, or in another function. What has no
-    neighbourhood has none.
+    neighbourhood has none. `owners` are those of its file, as the base says.
     """
 
     finding_id: str
@@ -83,6 +83,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     sources: tuple[str, ...] = ()
     symbol: str = ""
     content_key: str = ""
+    owners: tuple[str, ...] = ()
 
 
 class _Place(msgspec.Struct):

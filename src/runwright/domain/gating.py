@@ -12,9 +12,13 @@ from typing import Literal
 import msgspec
 
 from runwright.domain.finding import Finding, rules_of
+from runwright.domain.owners import FILES as OWNERS_FILES
+from runwright.domain.owners import Owners
 from runwright.domain.policy_file import PolicyFile
-from runwright.domain.policy_gates import COVERAGE, JUDGE
+from runwright.domain.policy_gates import COVERAGE, JUDGE, OWNERSHIP, SCOPED_TESTS
 from runwright.domain.policy_terms import Behavior
+from runwright.domain.quality_gate import QualityGate
+from runwright.domain.scoped_tests import named
 from runwright.domain.summaries import so_many
 from runwright.domain.suppressions import Suppression, Suppressions
 from runwright.domain.verdict import GateStatus
@@ -22,6 +26,7 @@ from runwright.domain.verdict import GateStatus
 Decision = Literal["blocks", "asks", "warns", "told", "known", "suppressed", "dropped"]
 """`known`: the baseline has it; `dropped`: a model was not sure enough of it."""
 GateWord = Literal["green", "red", "flaky", "not_run"]
+OWNERLESS_TOLD = 5
 CORROBORATED_WITHIN = 5
 """A scanner found something within so many lines of what a model found."""
 _MODELS = ("llm", "llm_judge", "model", "persona")
@@ -131,15 +136,59 @@ def _may_block(finding: Finding, policy: PolicyFile, scanned: Sequence[Finding])
     )
 
 
-def gates_beside(policy: PolicyFile, measured: Sequence[float]) -> tuple[GateOutcome, ...]:
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that a change touches, and who owns what, as the base says."""
+
+    files: tuple[str, ...] = ()
+    owners: Owners = Owners()
+
+
+NOTHING = Changes()
+
+
+def gates_beside(policy: PolicyFile, measured: Sequence[float], changes: Changes) -> tuple[GateOutcome, ...]:
     """Return what the gates of a policy say that are no commands; `measured`: the coverage by commands that told it."""
     asked = [] if policy.coverage_min <= 0 else [_coverage(policy.coverage_min, measured)]
+    if policy.gate(OWNERSHIP).enabled:
+        asked.append(_ownership(changes, required=policy.gate(OWNERSHIP).required))
     return (*asked, *_idle(policy))
 
 
 def required_beside(policy: PolicyFile) -> tuple[str, ...]:
     """Return the ids of those that must be green."""
-    return tuple(each.gate_id for each in gates_beside(policy, ()) if each.required)
+    return tuple(each.gate_id for each in gates_beside(policy, (), NOTHING) if each.required)
+
+
+def _ownership(changes: Changes, *, required: bool) -> GateOutcome:
+    """Return whether all that was changed belongs to somebody."""
+    status: GateWord = "green"
+    nobodys = [path for path in changes.files if not changes.owners.of(path)]
+    told = f"{so_many(len(changes.files), 'changed file')}, each with an owner"
+    if not changes.owners.rules:
+        status, told = "not_run", f"nobody owns anything: the base has no rules in {', '.join(OWNERS_FILES)}"
+    elif nobodys:
+        some = ", ".join(nobodys[:OWNERLESS_TOLD]) + (", …" if len(nobodys) > OWNERLESS_TOLD else "")
+        status, told = (
+            "red",
+            f"{len(nobodys)} of {so_many(len(changes.files), 'changed file')} without an owner: {some}",
+        )
+    return GateOutcome(gate_id=OWNERSHIP, status=status, passed=status == "green", required=required, detail=told)
+
+
+def scoped_gate(policy: PolicyFile, tests: Sequence[str] = ()) -> QualityGate | None:
+    """Return the gate `scoped_tests` as a command with these tests; with all of them where none are named."""
+    rules = policy.scoped_tests
+    if rules is None:
+        return None
+    words, required = (*rules.command, *named(tests)), policy.gate(SCOPED_TESTS).required
+    return QualityGate(id=SCOPED_TESTS, command=words, timeout=rules.timeout, required=required)
+
+
+def none_in_scope(policy: PolicyFile) -> GateOutcome:
+    """Return what the gate `scoped_tests` says of a change to which no test belongs."""
+    told = "no test belongs to what was changed"
+    required = policy.gate(SCOPED_TESTS).required
+    return GateOutcome(gate_id=SCOPED_TESTS, status="green", passed=True, required=required, detail=told)
 
 
 def _coverage(least: float, measured: Sequence[float]) -> GateOutcome:
@@ -161,19 +210,26 @@ def _coverage(least: float, measured: Sequence[float]) -> GateOutcome:
 def _idle(policy: PolicyFile) -> tuple[GateOutcome, ...]:
     """Return the gates that are on and do nothing here: not run, and red where they are required."""
     told = "there is no such gate here; it is kept, and did nothing"
+    why = {gate.id: told for gate in policy.gates if gate.enabled and not gate.known}
+    if policy.gate(SCOPED_TESTS).enabled and policy.scoped_tests is None:
+        why[SCOPED_TESTS] = "its config names no command"
     return tuple(
-        GateOutcome(gate_id=gate.id, status="not_run", passed=False, required=gate.required, detail=told)
+        GateOutcome(gate_id=gate.id, status="not_run", passed=False, required=gate.required, detail=why[gate.id])
         for gate in policy.gates
-        if gate.enabled and not gate.known
+        if gate.id in why
     )
 
 
 def verdict(
-    policy: PolicyFile, judged: tuple[Judged, ...], gates: Sequence[GateOutcome], scans: Sequence[Coverage]
+    policy: PolicyFile,
+    judged: tuple[Judged, ...],
+    gates: Sequence[GateOutcome],
+    scans: Sequence[Coverage],
+    changes: Changes = NOTHING,
 ) -> Verdict:
     """Return what all of it says together; exit codes: 0, 1 blocked, 10 no model answers, 13 people are asked."""
     measured = [each.coverage for each in gates if each.coverage is not None]
-    every = (*gates, *gates_beside(policy, measured))
+    every = (*gates, *gates_beside(policy, measured, changes))
     reasons = [*_of_findings(judged), *_of_gates(every), *_of_scans(scans)]
     status: GateStatus = "passed"
     code = 0

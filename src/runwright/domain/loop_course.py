@@ -64,6 +64,7 @@ class OpenIteration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     refused: tuple[str, ...] = ()
     checkpoint_id: str | None = None
     decided: str | None = None
+    paths: tuple[str, ...] = ()
 
 
 class Iteration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -90,7 +91,8 @@ class LoopCourse(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where a loop stands. `standing` is what is known of the kept tree, and `gates` what its gates said.
 
     `idle` counts the iterations since the tree became better; `tried` what was tried on it and came to nothing (batch
-    by patcher → how often; 0: the fixer had nothing to propose). `calls` and `seen` belong to the look under way.
+    by patcher → how often; 0: the fixer had nothing to propose). `calls` and `seen` belong to
+    the look under way. `changed` are the files that kept patches touch.
     """
 
     begun: bool = False
@@ -108,6 +110,7 @@ class LoopCourse(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     seen: tuple[GateStanding, ...] = ()
     seen_tree: str = ""
     tree_hash: str = ""
+    changed: tuple[str, ...] = ()
     model_failed: bool = False
     unverified: int = 0
     stop: Stop | None = None

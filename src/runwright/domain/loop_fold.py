@@ -76,7 +76,8 @@ def _iterates(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
 
 
 def _proposed(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
-    return _opened(loop, patch=_read(data, e.PatchProposed).patch)
+    told = _read(data, e.PatchProposed)
+    return _opened(loop, patch=told.patch, paths=tuple(told.paths))
 
 
 def _refused(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
@@ -133,7 +134,9 @@ def _ended(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
     failed = loop.model_failed or told.model_failed
     loop = replace(loop, open=None, iterations=(*loop.iterations, done)[-KEPT:], model_failed=failed)
     if told.standing is not None:
+        changed = tuple(dict.fromkeys((*loop.changed, *was.paths)))
         kept = replace(loop, standing=told.standing, gates=loop.seen, tree_hash=told.tree_hash, idle=0, tried={})
+        kept = replace(kept, changed=changed)
         return _looked(kept)
     key = tried_as(was.patcher, was.batch)
     return _looked(replace(loop, idle=loop.idle + 1, tried={**loop.tried, key: loop.tried.get(key, 0) + 1}))

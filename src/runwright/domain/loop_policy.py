@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from runwright.domain.agent_terms import Budget
-from runwright.domain.gating import required_beside
+from runwright.domain.gating import required_beside, scoped_gate
 from runwright.domain.loop_terms import LlmFailurePolicy, LoopApprovals, LoopTerms, PatchApproval
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.quality_gate import QualityGate
@@ -33,9 +33,14 @@ def within(terms: LoopTerms, budget: Budget, policy: PolicyFile) -> tuple[LoopTe
 
 
 def _gates(terms: LoopTerms, policy: PolicyFile) -> tuple[QualityGate, ...]:
-    """Return the gates of the policy, and those of the order that it does not name."""
-    named = {gate.id for gate in policy.quality_gates} | set(required_beside(policy))
-    return (*policy.quality_gates, *(gate for gate in terms.quality_gates if gate.id not in named))
+    """Return the gates of the policy, and those of the order that it does not name.
+
+    A loop changes its tree again and again: of scoped tests it runs all.
+    """
+    scoped = scoped_gate(policy)
+    theirs = policy.quality_gates if scoped is None else (*policy.quality_gates, scoped)
+    named = {gate.id for gate in theirs} | set(required_beside(policy))
+    return (*theirs, *(gate for gate in terms.quality_gates if gate.id not in named))
 
 
 def _approval(terms: LoopTerms, policy: PolicyFile) -> PatchApproval | None:

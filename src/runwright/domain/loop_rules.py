@@ -15,10 +15,8 @@ from runwright.domain.accepted import Accepted
 from runwright.domain.finding import Finding
 from runwright.domain.gating import behavior
 from runwright.domain.loop_terms import LoopTerms
-from runwright.domain.owners import Owners
+from runwright.domain.owners import VOID_TOLD
 from runwright.domain.policy_file import PolicyFile
-
-VOID_TOLD = 5
 
 
 class Weighed(NamedTuple):
@@ -33,7 +31,6 @@ class LoopRules(Accepted, frozen=True, kw_only=True):
     """The files of the base that say what counts; the defaults where it has none."""
 
     policy: PolicyFile = msgspec.field(default_factory=PolicyFile)
-    owners: Owners = Owners()
 
     def denies(self, finding: Finding) -> bool:
         """Tell whether the policy lets a finding count at all; others are told of, and nothing more.

@@ -8,20 +8,20 @@ is no rule is left out and told of, for a forge would do so, too.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from runwright.domain.linear import linear
-
-if TYPE_CHECKING:
-    from re2 import _Regexp
+from runwright.domain.linear import linear, which
 
 FILES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS")
 """Where it may stand; the first that is there counts."""
+MAX_BYTES = 1 << 20
 RULES_MAX = 2_000
+VOID_TOLD = 5
+"""So many of its lines that are no rules are told of."""
 PATTERN_MAX = 1_000
 _SECTION = re.compile(r"\^?\[(?P<name>[^\]]+)\](?:\[\d+\])?(?P<owners>(?:\s+.*)?)\Z")
 _OWNER = re.compile(r"@[\w.-]+(?:/[\w.-]+)*|[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+|@@?[\w.-]+")
@@ -35,12 +35,8 @@ class Rule(msgspec.Struct, frozen=True):
     owners: tuple[str, ...]
     section: str = ""
 
-    def covers(self, path: str) -> bool:
-        """Tell whether it is for a path."""
-        return _compiled(self.pattern).fullmatch(path.encode("utf-8", "surrogatepass")) is not None
 
-
-class Owners(msgspec.Struct, frozen=True):
+class Owners(msgspec.Struct, frozen=True, dict=True):
     """The rules of a file, by their sections; `void` are the numbers of its lines that are none, with the reason."""
 
     rules: tuple[Rule, ...] = ()
@@ -49,9 +45,15 @@ class Owners(msgspec.Struct, frozen=True):
     def of(self, path: str) -> tuple[str, ...]:
         """Return who owns a path; empty where nobody does."""
         found: list[str] = []
-        for _, section in groupby(self.rules, key=lambda rule: rule.section):
-            found += next((rule.owners for rule in reversed(list(section)) if rule.covers(path)), ())
+        name = path.encode("utf-8", "surrogatepass")
+        for rules, covering in self._sections:
+            found += rules[max(covers)].owners if (covers := covering(name)) else ()
         return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def _sections(self) -> tuple[tuple[tuple[Rule, ...], Callable[[bytes], Sequence[int]]], ...]:
+        sections = (tuple(each) for _, each in groupby(self.rules, key=lambda rule: rule.section))
+        return tuple((rules, which([_expression(rule.pattern) for rule in rules])) for rules in sections)
 
 
 def read_owners(text: str) -> Owners:
@@ -94,15 +96,10 @@ def _rule(written: str, section: str, usual: tuple[str, ...]) -> tuple[str, Rule
     if strange is not None:
         return "an owner is @user, @organization/team or an address of e-mail", None
     try:
-        _compiled(pattern)
+        linear(_expression(pattern), within_lines=False)
     except ValueError as wrong:
         return str(wrong), None
     return "", Rule(pattern, tuple(words) or usual, section)
-
-
-@lru_cache(maxsize=RULES_MAX)
-def _compiled(pattern: str) -> _Regexp[bytes]:
-    return linear(_expression(pattern), within_lines=False)
 
 
 def _uncommented(written: str) -> str:

@@ -20,7 +20,10 @@ from runwright.domain.linear import linear
 from runwright.domain.policy_gates import (
     COVERAGE,
     JUDGE,
+    OFF,
+    OWNERSHIP,
     POLICY,
+    SCOPED_TESTS,
     behavior_of,
     effective,
     scanner_of,
@@ -47,6 +50,7 @@ from runwright.domain.policy_text import Written, read_written
 from runwright.domain.quality_gate import QualityGate
 from runwright.domain.runtime_terms import SEVERITIES, Severity
 from runwright.domain.scan_rules import BUILT_IN
+from runwright.domain.scoped_tests import ScopedTests
 
 VERSION = 1
 FILES = tuple(f"{home}/policy.{end}" for home in (".runwright", ".sentinelayer") for end in ("yaml", "yml", "json"))
@@ -96,6 +100,7 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):
     forbid_patterns: tuple[ForbidPattern, ...] = ()
     coverage_min: float = 0.0
     quality_gates: tuple[QualityGate, ...] = ()
+    scoped_tests: ScopedTests | None = None
     scope: Scope = Scope()
     commands: CommandRules = CommandRules()
     approvals: dict[str, ApprovalRules] = {}
@@ -180,7 +185,7 @@ def _checked(written: Written, file: _File, digest: str) -> PolicyFile:
         raise written.invalid("severity_gate.soft_warn", f"{min(both)} blocks already; it stands in one of the two")
     rules = _pattern_rules(written, file, gates)
     _require_scope(written, file.scope)
-    taken = {gate.id for gate in gates if gate.enabled and not gate.known}
+    taken = {gate.id for gate in gates if gate.enabled and (gate.id in OFF or not gate.known)}
     _require_commands(written, file, frozenset(taken | ({COVERAGE} if rules.coverage_min else set())))
     return PolicyFile(
         name=written.name,
@@ -192,6 +197,7 @@ def _checked(written: Written, file: _File, digest: str) -> PolicyFile:
         forbid_patterns=rules.forbid_patterns,
         coverage_min=_share(rules.coverage_min),
         quality_gates=file.quality_gates,
+        scoped_tests=_scoped_tests(written, file, gates),
         scope=file.scope,
         commands=file.commands,
         approvals={key: _approval(written, key, said) for key, said in file.approvals.items()},
@@ -217,6 +223,25 @@ def _pattern_rules(written: Written, file: _File, gates: tuple[Gate, ...]) -> Pa
     usual = gates[place].behavior
     found = (replace(each, behavior=behavior_of(each.behavior, each.hard, usual)) for each in rules.forbid_patterns)
     return replace(rules, forbid_patterns=tuple(found) if gates[place].enabled else ())
+
+
+def _scoped_tests(written: Written, file: _File, gates: tuple[Gate, ...]) -> ScopedTests | None:
+    """Return what the gate `scoped_tests` is told, and see that `ownership` is told nothing: it needs nothing."""
+    owning = next(at for at, gate in enumerate(gates) if gate.id == OWNERSHIP)
+    written.read(Part, gates[owning].config, f"gates[{owning}].config")
+    place = next(at for at, gate in enumerate(gates) if gate.id == SCOPED_TESTS)
+    if not gates[place].enabled or not gates[place].config:
+        return None
+    at = f"gates[{place}].config"
+    rules = written.read(ScopedTests, gates[place].config, at)
+    globs = {"tests": rules.tests, "idle": rules.idle}
+    globs |= {f"map[{n}].{key}": getattr(each, key) for n, each in enumerate(rules.map) for key in ("paths", "tests")}
+    for key, found in globs.items():
+        _require_globs(written, found, f"{at}.{key}")
+    if not file.commands.allows(rules.command):
+        message = f"{rules.command[0]} is none of the programs that commands.allow names: the gate could never run"
+        raise written.invalid(f"{at}.command", message)
+    return rules
 
 
 def _require_patterns(written: Written, rules: PatternRules, place: str) -> None:

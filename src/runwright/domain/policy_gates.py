@@ -8,10 +8,13 @@ from runwright.domain.policy_terms import Behavior, Gate, GateRule, ScannerOptio
 from runwright.domain.policy_text import Written
 
 SECURITY, STATIC, POLICY, JUDGE = "security", "static_analysis", "policy", "llm_judge"
+OWNERSHIP, SCOPED_TESTS = "ownership", "scoped_tests"
 COVERAGE = "coverage"
 """The gate that `coverage_min` makes."""
-KNOWN = (STATIC, SECURITY, POLICY, JUDGE)
+KNOWN = (STATIC, SECURITY, POLICY, JUDGE, OWNERSHIP, SCOPED_TESTS)
 """The gates that do something here; others are kept, and told as not run."""
+OFF = frozenset({JUDGE, OWNERSHIP, SCOPED_TESTS})
+"""Those that are off unless a policy names them."""
 SCANNERS = {
     "secrets": SECURITY,
     "repository": SECURITY,
@@ -72,7 +75,7 @@ def effective(rules: Sequence[GateRule], written: Written | None = None) -> tupl
             )
         )
     named = {gate.id for gate in found}
-    rest = [Gate(id=ident, known=True, enabled=ident != JUDGE, behavior=_usual(ident), required=False)
+    rest = [Gate(id=ident, known=True, enabled=ident not in OFF, behavior=_usual(ident), required=False)
             for ident in KNOWN if ident not in named]  # fmt: skip
     return (*found, *rest)
 

@@ -62,6 +62,8 @@ def _result(finding: Mapping[str, Any], index: int) -> dict[str, Any]:
         "locations": _locations(finding),
         "properties": {"priority": finding.get("severity"), "sources": list(finding.get("sources") or ())},
     }
+    if finding.get("owners"):
+        result["properties"]["owners"] = list(finding["owners"])
     if finding.get("fingerprint"):
         result["partialFingerprints"] = {"omar/v2": str(finding["fingerprint"])}
     if finding.get("baseline_state") in _BASELINES:

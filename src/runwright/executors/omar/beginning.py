@@ -8,7 +8,6 @@ from typing import Any
 
 from runwright.agents.notes import LAST, Kept, Note, kept_of
 from runwright.agents.tools.workspace import RunWorkspace
-from runwright.domain import owners as o
 from runwright.domain import runtime_events as r
 from runwright.domain.loop_events import LoopStarted
 from runwright.domain.loop_policy import within
@@ -98,8 +97,7 @@ def written_of(files: Beneath, laid: CheckedOut | None, at: int) -> dict[str, An
     """Return the texts of the base that say what counts: policy, suppressions, baseline. Raises `PolicyInvalid`."""
     texts = ((name, base_files.text_of(files, laid, name)) for name in FILES)
     name, text = next((each for each in texts if each[1] is not None), ("", ""))
-    owners = next((said for path in o.FILES if (said := base_files.text_of(files, laid, path)) is not None), None)
-    return {"name": name, "text": text, "owners": owners, **base_files.written_of(files, laid, at)}
+    return {"name": name, "text": text, **base_files.written_of(files, laid, at)}
 
 
 def rules_of(written: Mapping[str, Any]) -> LoopRules:
@@ -109,7 +107,7 @@ def rules_of(written: Mapping[str, Any]) -> LoopRules:
         policy=read_policy(written["text"].encode(), name) if name else PolicyFile(),
         suppressions=base_files.suppressions_of(written),
         baseline=base_files.baseline_of(written),
-        owners=o.read_owners(written.get("owners") or ""),
+        owners=base_files.owners_of(written),
     )
 
 

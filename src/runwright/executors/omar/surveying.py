@@ -11,7 +11,7 @@ from runwright.agents.tools.bounds import ToolBounds
 from runwright.agents.tools.workspace import RunWorkspace
 from runwright.domain import runtime_events as r
 from runwright.domain.finding import Finding
-from runwright.domain.gating import GateOutcome, gates_beside
+from runwright.domain.gating import Changes, GateOutcome, gates_beside
 from runwright.domain.loop_events import Standing
 from runwright.domain.loop_rules import LoopRules
 from runwright.domain.loop_terms import LoopTerms
@@ -120,7 +120,9 @@ async def judge_beside(journal: Journal, sight: Sight, tree_hash: str) -> None:
     """Write down what the gates of the policy say that are no commands, once all that are have judged the tree."""
     told = {gate.gate_id for gate in journal.loop.seen}
     measured = [gate.coverage for gate in journal.loop.seen if gate.coverage is not None]
-    said = [each for each in gates_beside(sight.rules.policy, measured) if each.gate_id not in told]
+    opened = () if journal.loop.open is None else journal.loop.open.paths
+    changes = Changes(files=tuple(dict.fromkeys((*journal.loop.changed, *opened))), owners=sight.rules.owners)
+    said = [each for each in gates_beside(sight.rules.policy, measured, changes) if each.gate_id not in told]
     await _say(journal, said, tree_hash, sight)
 
 

@@ -18,6 +18,7 @@ from runwright.domain.accepted import Accepted
 from runwright.domain.baseline import Baseline
 from runwright.domain.instants import EPOCH
 from runwright.domain.inventory import SKIPS
+from runwright.domain.owners import Owners
 from runwright.domain.patch import PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.policy_file import FILES
@@ -51,7 +52,8 @@ def text_of(files: Beneath, laid: CheckedOut | None, name: str, most: int = MAX_
 def written_of(files: Beneath, laid: CheckedOut | None, at: int) -> dict[str, Any]:
     """Return what says what people live with, as of an instant. Raises `PolicyInvalid`."""
     hidden, known = text_of(files, laid, s.FILE), text_of(files, laid, b.FILE, b.MAX_BYTES)
-    return {"suppressions": hidden, "baseline": known, "at": at}
+    owned = next((text for name in owners.FILES if (text := text_of(files, laid, name)) is not None), None)
+    return {"suppressions": hidden, "baseline": known, "owners": owned, "at": at}
 
 
 def suppressions_of(written: Mapping[str, Any]) -> Suppressions:
@@ -66,9 +68,14 @@ def baseline_of(written: Mapping[str, Any]) -> Baseline | None:
     return None if text is None else b.read_baseline(text.encode())
 
 
+def owners_of(written: Mapping[str, Any]) -> Owners:
+    """Return who owns what."""
+    return owners.read_owners(written.get("owners") or "")
+
+
 def accepted_of(written: Mapping[str, Any]) -> Accepted:
     """Return what people live with. Raises `PolicyInvalid`."""
-    return Accepted(suppressions=suppressions_of(written), baseline=baseline_of(written))
+    return Accepted(suppressions=suppressions_of(written), baseline=baseline_of(written), owners=owners_of(written))
 
 
 def noted(files: Beneath, laid: CheckedOut | None, at: int, redactor: Redactor) -> tuple[list[Note], Kept]:
@@ -78,16 +85,21 @@ def noted(files: Beneath, laid: CheckedOut | None, at: int, redactor: Redactor) 
     """
     written: dict[str, Any] = {"at": at}
     notes: list[Note] = []
-    for key, name, most in (("suppressions", s.FILE, MAX_BYTES), ("baseline", b.FILE, b.MAX_BYTES)):
+    named = (("owners", name, MAX_BYTES) for name in reversed(owners.FILES))  # the first that is there counts
+    for key, name, most in (("suppressions", s.FILE, MAX_BYTES), ("baseline", b.FILE, b.MAX_BYTES), *named):
         try:
-            written[key] = text_of(files, laid, name, most)
-            _READ[key](written)
+            text = text_of(files, laid, name, most)
+            _READ[key]({"at": at, key: text})
+            written[key] = text if text is not None else written.get(key)
         except PolicyInvalid as wrong:
-            written[key] = None
-            told = redactor.text(f"{wrong.detail}; it accepts nothing")
+            told = redactor.text(f"{wrong.detail}; it counts for nothing")
             notes.append(Note("log", {"file": name}, "warning", told))
     said = [redactor.text(each) for each in accepted_of(written).void()]
     return [*notes, *(Note("log", {"file": s.FILE}, "warning", each) for each in said)], Kept(ACCEPTED, LAST, written)
 
 
-_READ: dict[str, Callable[[Mapping[str, Any]], object]] = {"suppressions": suppressions_of, "baseline": baseline_of}
+_READ: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "suppressions": suppressions_of,
+    "baseline": baseline_of,
+    "owners": owners_of,
+}

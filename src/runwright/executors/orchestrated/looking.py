@@ -137,7 +137,7 @@ async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor
     seen = await look(
         place,
         eyes.scanners,
-        eyes.bounds if accepted == Accepted() else comparing(eyes.bounds),
+        comparing(eyes.bounds) if accepted.accepts else eyes.bounds,
         redactor,
         eyes.clock,
         left_out=msgspec.convert(out.get("left_out", []), tuple[Skipped, ...]),
@@ -146,7 +146,9 @@ async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor
         tree_hash=EMPTY if course.snapshot is None else course.snapshot.tree_hash,
     )
     if seen.untold:
-        accepted = Accepted()  # the gravest are told, and not those that somebody accepted in place of others
+        accepted = Accepted(
+            owners=accepted.owners
+        )  # the gravest are told, and not those that somebody accepted in place of others
     found = [accepted.told(each, redactor.text) for each in accepted.compared(seen.findings)]
     notes = (
         Note("workspace.ingested", seen.inventory),

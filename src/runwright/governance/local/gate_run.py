@@ -18,18 +18,31 @@ from runwright.agents.tools.workspace import RunWorkspace
 from runwright.clock import Clock
 from runwright.config import Settings
 from runwright.domain import baseline as b
+from runwright.domain import owners
 from runwright.domain import suppressions as s
 from runwright.domain.baseline import Baseline, Compared, compare
 from runwright.domain.finding import Finding, Match, findings
-from runwright.domain.gating import Coverage, GateOutcome, Verdict, judge, verdict
+from runwright.domain.gating import (
+    Changes,
+    Coverage,
+    GateOutcome,
+    Verdict,
+    judge,
+    none_in_scope,
+    scoped_gate,
+    verdict,
+)
 from runwright.domain.inventory import Inventory
+from runwright.domain.owners import Owners
 from runwright.domain.policy_file import FILES, PolicyFile, read_policy
 from runwright.domain.policy_gates import JUDGE, POLICY, scanner_of
 from runwright.domain.redaction import Redactor
+from runwright.domain.scoped_tests import in_scope
+from runwright.domain.summaries import so_many
 from runwright.domain.suppressions import Suppressions, read_suppressions
 from runwright.errors import PolicyInvalid
 from runwright.gates.programs import programs
-from runwright.gates.quality import GateBounds, run_gates
+from runwright.gates.quality import GateBounds, run_gate, run_gates
 from runwright.governance.local.environments import variables
 from runwright.governance.local.here import Here
 from runwright.governance.local.laying import lay_files
@@ -61,6 +74,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     policy: PolicyFile
     suppressions: Suppressions
     baseline: Baseline | None
+    owners: Owners = Owners()
     notes: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
 
@@ -113,10 +127,14 @@ def rules_of(here: Here, asked: Asked, now: datetime) -> Rules:
     notes += [f"the suppression of {each.about} is none: {why}" for each, why in suppressions.void]
     if policy.gate(JUDGE).enabled and policy.llm_failure_policy in ("warn", "deterministic_only"):
         notes.append("no model answers here: the gate llm_judge did not run")
+    owned = next((data for each in owners.FILES if (data := _of(here, each)) is not None), b"")
+    whose = owners.read_owners(owned[: owners.MAX_BYTES].decode("utf-8", "replace"))
+    notes += [f"line {line} of CODEOWNERS is no rule: {why}" for line, why in whose.void[: owners.VOID_TOLD]]
     return Rules(
         policy=policy,
         suppressions=suppressions,
         baseline=known,
+        owners=whose,
         notes=tuple(notes),
         changed=tuple(each for each in changed if each in FILES),
     )
@@ -184,14 +202,29 @@ class Local:
             told = (
                 "commands are not run for a fork (forks: limited)" if self._asked.from_fork else "it was not asked for"
             )
-            return tuple(_not_run(gate.id, gate.required, told) for gate in policy.quality_gates)
+            scoped = scoped_gate(policy)
+            every = policy.quality_gates if scoped is None else (*policy.quality_gates, scoped)
+            return tuple(_not_run(gate.id, gate.required, told) for gate in every)
         bounds = GateBounds(
             memory_bytes=self._tools.memory_bytes,
             cpus=self._tools.cpus,
             env=variables(self._asked.environments),
-            programs=programs((gate.command[0] for gate in policy.quality_gates), self._asked.environments),
+            programs=programs(_programs(policy), self._asked.environments),
         )
-        return await run_gates(policy, self._place, bounds, self._redactor, self._clock)
+        gates = await run_gates(policy, self._place, bounds, self._redactor, self._clock)
+        return (*gates, *await self._scoped(bounds))
+
+    async def _scoped(self, bounds: GateBounds) -> tuple[GateOutcome, ...]:
+        policy, here = self._rules.policy, self._here
+        if policy.scoped_tests is None:
+            return ()
+        tests = in_scope(policy.scoped_tests, sorted(here.changed), here.paths)
+        gate = scoped_gate(policy, tests or ())
+        if gate is None or tests == ():
+            return (none_in_scope(policy),)
+        told = "all tests" if tests is None else f"{so_many(len(tests), 'file')} of tests"
+        said = await run_gate(gate, policy, self._place, bounds, self._redactor, self._clock)
+        return (replace(said, detail=f"{told}: {said.detail}"),)
 
     def _told(self, seen: Look, tree_hash: str, gates: Sequence[GateOutcome]) -> GateRun:
         rules, policy = self._rules, self._rules.policy
@@ -202,8 +235,9 @@ class Local:
             each for each in compared.findings if not self._asked.only_changed or each.file in self._here.changed
         ]
         scans = tuple(_coverage(seen, policy))
+        changes = Changes(files=tuple(sorted(self._here.changed)), owners=rules.owners)
         untold = _untold(seen)
-        said = verdict(policy, judge(subject, policy, rules.suppressions), (*gates, *untold), scans)
+        said = verdict(policy, judge(subject, policy, rules.suppressions), (*gates, *untold), scans, changes)
         unused = rules.suppressions.unused(compared.findings)
         more = [f"the suppression of {each.about} covers nothing any more" for each in unused]
         return GateRun(
@@ -215,6 +249,11 @@ class Local:
             inventory=seen.inventory,
             notes=(*rules.notes, *more, *_blind(seen.inventory, compared)),
         )
+
+
+def _programs(policy: PolicyFile) -> Iterable[str]:
+    scoped = scoped_gate(policy)
+    return (gate.command[0] for gate in (*policy.quality_gates, *([] if scoped is None else [scoped])))
 
 
 def _changed_policy(changed: Iterable[str]) -> list[Finding]:

@@ -36,7 +36,7 @@ def as_json(run: GateRun, version: str) -> dict[str, Any]:
         "baseline": None
         if run.rules.baseline is None
         else {state: run.unsuppressed.count(state) for state in ("new", "unchanged", "regressed", "fixed")},
-        "findings": [_finding(each) for each in said.judged],
+        "findings": [_finding(each, run) for each in said.judged],
         "fixed": [_known(each) for each in run.compared.fixed],
         "gates": msgspec.to_builtins(said.gates),
         "scanners": msgspec.to_builtins(said.scans),
@@ -49,11 +49,12 @@ def _counts(run: GateRun) -> dict[str, int]:
     return {name: sum(each.decision == name for each in run.verdict.judged) for name in decisions}
 
 
-def _finding(judged: Judged) -> dict[str, Any]:
+def _finding(judged: Judged, run: GateRun) -> dict[str, Any]:
     told = msgspec.structs.asdict(judged.finding)
     hidden = judged.suppression
     return {
         **msgspec.to_builtins(told),
+        "owners": run.rules.owners.of(judged.finding.file) if judged.finding.file else (),
         "decision": judged.decision,
         "reason": judged.reason,
         "suppression": None
@@ -72,7 +73,8 @@ def as_sarif(run: GateRun, version: str) -> dict[str, Any]:
     for each in run.verdict.judged:
         told = msgspec.to_builtins(msgspec.structs.asdict(each.finding))
         hidden = {"state": "suppressed", "reason": each.reason} if each.decision == "suppressed" else {}
-        found.append(told | hidden)
+        owners = run.rules.owners.of(each.finding.file) if each.finding.file else ()
+        found.append(told | hidden | {"owners": owners})
     for known in run.compared.fixed:
         fixed = {"message": f"{known.rule_id} is not found any more", "baseline_state": "fixed"}
         found.append(_known(known) | fixed)
