@@ -20,7 +20,7 @@ from runwright.errors import NotFound, StoreError
 from runwright.store import migrations, moving
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.bucket_terms import bucket, bucket_terms
-from runwright.store.inspection import Finding, Progress, State, Unlock
+from runwright.store.inspected import Finding, Progress, State, Unlock
 from runwright.store.migrations import Status, Upgraded
 from runwright.store.moving import Mark, Moved
 from runwright.store.postgres import check as cluster

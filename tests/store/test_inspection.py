@@ -22,7 +22,7 @@ from runwright.engine.retention import _proven
 from runwright.store import audit
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import ChangeSet, Slots, Store, Transaction
-from runwright.store.inspection import Finding, Unlock
+from runwright.store.inspected import Finding, Unlock
 from runwright.store.postgres import check as cluster
 from runwright.store.queries.retention import TO_THIN
 from runwright.store.queries.runs import listing
@@ -259,5 +259,6 @@ async def test_a_workflow_that_is_not_what_its_version_says_is_found(checked: Ch
 async def test_events_of_many_runs_are_read_in_batches_that_end_anywhere(checked: Checked, monkeypatch):
     await checked.fill()
     for batch in (1, 2, 3):
-        monkeypatch.setattr("runwright.store.inspection.BATCH", batch)
+        for room in ("inspection", "log_inspection", "seal_inspection"):
+            monkeypatch.setattr(f"runwright.store.{room}.BATCH", batch)
         assert await checked.check(partial(Keys.of, MASTER)) == [], batch

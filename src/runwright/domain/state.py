@@ -13,15 +13,23 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from runwright.domain import amending, answering, approving, ending, gathering, orchestration, runtime_ends, touching
+from runwright.domain import (
+    amending,
+    answering,
+    approving,
+    ending,
+    gathering,
+    orchestration,
+    runtime_ends,
+    touching,
+    waking,
+)
 from runwright.domain import commands as c
 from runwright.domain import events as e
 from runwright.domain import job_events as w
-from runwright.domain.amendments import Rescheduled
 from runwright.domain.chain import genesis
 from runwright.domain.ending import draft
 from runwright.domain.run import AGENT, CONVERSING, Paused, Run, State, Usage
-from runwright.domain.schedule import inside
 from runwright.domain.tenancy import system
 from runwright.errors import AlreadyDecided, InvalidTransition, Overtaken, StaleLease
 
@@ -289,92 +297,6 @@ def _lose(run: Run, command: c.Lose, at: int) -> c.Decision:
     return ending.fail(run, ending.LATE if late else ending.LOST, at, command.draw, actor="system:reaper")
 
 
-def _due(run: Run, command: c.Due, at: int) -> c.Decision:
-    if (run.due_at is not None and run.due_at > at) or (run.state == "waiting" and run.due_at is None):
-        return c.Decision(run)  # the timer was another wait's; this one may take for ever
-    if run.state == "waiting" and run.reason == "approval":
-        return approving.expire(run, at)
-    if run.state == "waiting" and run.reason != "timer":
-        return ending.give_up(run, at)
-    if run.state == "scheduled" and run.wait is not None:
-        return ending.await_others(run, run.wait, at)
-    if run.state == "scheduled" and run.spec.window is not None:
-        begins_at = inside(run.spec.window, at)
-        if begins_at > at:
-            return _put_off(run, begins_at, at)
-    why = run.reason or "delay"
-    woken = replace(ending.leave(run, "queued", at), due_at=None, wait=None)
-    return c.Decision(woken, (draft("run.queued", e.Queued(why), f"queued after {why}", actor="system:scheduler"),))
-
-
-def _put_off(run: Run, begins_at: int, at: int) -> c.Decision:
-    """Return the run that came due outside of its window: it goes on waiting, and the time it has moves with it."""
-    expires_at = None if run.expires_at is None else run.expires_at + begins_at - (run.due_at or at)
-    later = replace(ending.leave(run, "scheduled", at, "delay"), due_at=begins_at, expires_at=expires_at)
-    data = Rescheduled("scheduled", begins_at, expires_at)
-    return c.Decision(later, (draft("run.rescheduled", data, "put off to its window", actor="system:scheduler"),))
-
-
-def _throttle(run: Run, command: c.Throttle, at: int) -> c.Decision:
-    """Put the run off to its turn; the time it has to begin in moves with it."""
-    expires_at = None if run.expires_at is None else run.expires_at + command.until - at
-    later = replace(ending.leave(run, "scheduled", at, "rate_limit"), due_at=command.until, expires_at=expires_at)
-    data = Rescheduled("scheduled", command.until, expires_at, "rate_limit")
-    told = draft("run.rescheduled", data, "put off by the rate of its job", actor="system:scheduler")
-    return c.Decision(later, (told,))
-
-
-def _expire(run: Run, command: c.Expire, at: int) -> c.Decision:
-    if run.expires_at is None or run.expires_at > at or run.started_at is not None:
-        return c.Decision(run)
-    ended = ending.close(run, "expired", "ttl", at)
-    data = e.ExpiredData(run.expires_at)
-    return c.Decision(ended, (draft("run.expired", data, "not started in time", "warning", "system:scheduler"),))
-
-
-def _wake(run: Run, command: c.Wake, at: int) -> c.Decision:
-    wait, delivery = run.wait, command.delivery
-    if wait is None or (wait.on, wait.key) != (command.on, command.key) or wait.on == "approval":
-        return c.Decision(run)  # an approval is decided; nothing else ends the wait for it
-    if run.paused is not None and run.paused.state != "waiting":
-        return c.Decision(run)  # its wait has not begun; when it does, it looks for itself
-    value, actor = None if delivery is None else delivery.ref, command.cause.actor
-    if run.state == "paused":
-        ready = replace(run, paused=Paused("queued"), wait=None, due_at=None)
-        told = e.Woken(wait.on, wait.key, value)
-        return c.Decision(ready, (draft("run.woken", told, f"the {wait.on} came", actor=actor),))
-    woken = replace(ending.leave(run, "queued", at), wait=None, due_at=None)
-    data = e.Queued(wait.on, wait.key, value)
-    return c.Decision(woken, (draft("run.queued", data, f"queued after {wait.on}", actor=actor),))
-
-
-def _proceed(run: Run, command: c.Proceed, at: int) -> c.Decision:
-    if run.wait is None or (run.wait.on, run.wait.key) != (command.on, command.key):
-        return c.Decision(run)
-    if run.started_at is None and run.spec.workflow is not None:
-        run = replace(run, started_at=at)
-    if command.outcome is None:
-        return c.Decision(run, command.drafts)
-    decision = ending.conclude(run, command.outcome, at, command.cause)
-    return c.Decision(decision.run, command.drafts + decision.events)
-
-
-def _resume(run: Run, command: c.Resume, at: int) -> c.Decision:
-    back = run.paused or Paused("queued")
-    over = run.due_at is None or run.due_at <= at
-    if back.state == "scheduled" and run.wait is not None and over:
-        back = Paused("waiting", run.wait.on)
-        run = replace(run, due_at=ending.limit_of(run.wait, at))
-    if back.state == "waiting" and back.reason != "timer":
-        over = False  # it goes on waiting; where that has taken too long, its timer says so at once
-    state: State = "queued" if back.state in ("executing", "queued") or over else back.state
-    reason = None if state == "queued" else back.reason
-    due_at, wait = (None, None) if over else (run.due_at, run.wait)
-    resumed = replace(ending.leave(run, state, at, reason), paused=None, due_at=due_at, wait=wait)
-    data = e.Resumed(state, reason, resumed.due_at, command.cause.request_id)
-    return c.Decision(resumed, (draft("run.resumed", data, f"resumed, {state}", actor=command.cause.actor),))
-
-
 _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "join": gathering.join,
     "claim": _claim,
@@ -384,15 +306,15 @@ _DECIDERS: dict[str, Callable[..., c.Decision]] = {
     "restart": _restart,
     "fence": _fence,
     "lose": _lose,
-    "due": _due,
-    "throttle": _throttle,
-    "expire": _expire,
-    "resume": _resume,
-    "wake": _wake,
+    "due": waking.due,
+    "throttle": waking.throttle,
+    "expire": waking.expire,
+    "resume": waking.resume,
+    "wake": waking.wake,
     "answer": answering.answer,
     "vote": approving.vote,
     "touch": touching.touch,
     "reschedule": amending.reschedule,
     "debug": amending.set_debug,
-    "proceed": _proceed,
+    "proceed": waking.proceed,
 }

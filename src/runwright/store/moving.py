@@ -15,7 +15,8 @@ import msgspec
 from runwright.domain.ports import ArtifactStore
 from runwright.errors import StoreError
 from runwright.store.base import Row
-from runwright.store.inspection import Finding, Progress, State, Unlock, inspect
+from runwright.store.inspected import Finding, Progress, State, Unlock
+from runwright.store.inspection import inspect
 from runwright.store.queries import artifacts as artifact_sql
 
 

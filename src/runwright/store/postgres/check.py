@@ -13,7 +13,8 @@ from runwright.domain.ports import ArtifactStore
 from runwright.errors import SchemaMismatch
 from runwright.store import migrations
 from runwright.store.base import Row
-from runwright.store.inspection import Finding, Progress, Unlock, inspect
+from runwright.store.inspected import Finding, Progress, Unlock
+from runwright.store.inspection import inspect
 from runwright.store.migrations import Migration, Status, Upgraded
 from runwright.store.postgres import partitions, row_security, schema
 from runwright.store.postgres.blobs import BlobArtifacts

@@ -9,7 +9,7 @@ import asyncpg
 from runwright.clock import Clock
 from runwright.errors import SchemaMismatch, StoreError, StoreReadOnly
 from runwright.store import migrations
-from runwright.store.inspection import Progress
+from runwright.store.inspected import Progress
 from runwright.store.migrations import Applied, Migration, Status
 from runwright.store.postgres import locks
 from runwright.store.postgres.connection import OLDEST_SERVER, Connection, translated

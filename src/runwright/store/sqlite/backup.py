@@ -18,7 +18,7 @@ import apsw
 import msgspec
 
 from runwright.errors import StoreError, StoreReadOnly
-from runwright.store.inspection import Finding, Progress
+from runwright.store.inspected import Finding, Progress
 from runwright.store.sqlite.check import NAMED, check, reading, schema
 from runwright.store.sqlite.connection import FILE, LOCK, lock, translated
 

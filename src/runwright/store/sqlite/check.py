@@ -18,7 +18,8 @@ from runwright.errors import SchemaMismatch
 from runwright.store import migrations
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Row
-from runwright.store.inspection import Finding, Progress, Unlock, inspect
+from runwright.store.inspected import Finding, Progress, Unlock
+from runwright.store.inspection import inspect
 from runwright.store.query import Query
 from runwright.store.sqlite.connection import FILE, translated
 from runwright.store.sqlite.upgrade import applied

@@ -15,7 +15,7 @@ from runwright.domain.ports import ArtifactStore
 from runwright.errors import StoreError
 from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Row
-from runwright.store.inspection import State
+from runwright.store.inspected import State
 from runwright.store.migrations import ddl
 from runwright.store.moving import Mark
 from runwright.store.sqlite import moved

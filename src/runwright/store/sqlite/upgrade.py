@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from runwright.store import migrations
-from runwright.store.inspection import Progress
+from runwright.store.inspected import Progress
 from runwright.store.migrations import Applied, Migration, Status
 from runwright.store.sqlite.connection import FILE, connect, lock, translated
 from runwright.store.sqlite.recovery import secure_log
