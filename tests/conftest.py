@@ -4,11 +4,15 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from runwright.sandbox.bounds import Bounds
+from runwright.sandbox.means import Means
 from tests import costs, deaths, patience, postgres
 from tests.store.observers import Observer
 
@@ -66,6 +70,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow: one that began last would leave all other cores idle."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="module")
+def open_directory() -> Iterator[Path]:
+    """Make a directory that others may pass: commands of root become somebody else, whom those of pytest keep out."""
+    with tempfile.TemporaryDirectory(prefix="runwright-test-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+async def means(open_directory: Path) -> AsyncIterator[Means]:
+    """Find the means of this machine to run commands in a sandbox."""
+    found = await Means.find(Bounds(directory=open_directory, sample_s=0.02))
+    yield found
+    found.close()
 
 
 @pytest.fixture

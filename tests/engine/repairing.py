@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,6 @@ from runwright.forges.registered import Forges
 from runwright.governance.deliveries import Deliveries
 from runwright.governance.loops import LoopOrder, Loops
 from runwright.governance.step_models import Models
-from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means
 from runwright.sandbox.scanner import Ground, Report, ScanBounds, Seen
 from tests.engine.databases import DATABASES, Database
@@ -92,22 +90,6 @@ class Mender:
             lines = before[name].splitlines(keepends=True)
             after[name] = "".join(line for line in lines if "MEND" not in line)
         return between(before, after) if before != after else None
-
-
-@pytest.fixture(scope="module")
-def open_directory() -> Iterator[Path]:
-    """Make a directory that others may pass."""
-    with tempfile.TemporaryDirectory(prefix="runwright-test-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
-async def means(open_directory: Path) -> AsyncIterator[Means]:
-    """Find the means of this machine."""
-    found = await Means.find(Bounds(directory=open_directory, sample_s=0.02))
-    yield found
-    found.close()
 
 
 def repository(at: Path, files: Mapping[str, str]) -> str:

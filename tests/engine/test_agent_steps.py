@@ -5,8 +5,7 @@ With `RUNWRIGHT_TEST_SOAK` a server dies behind every event, without it behind s
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from runwright.domain.run import Run
 from runwright.domain.runtime_terms import AgentStep, GateStep, ReportStep, RunPolicy
 from runwright.errors import InvalidRequest, NotFound
 from runwright.governance.step_models import Models
-from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means
 from tests.engine.acting import calling, says
 from tests.engine.databases import Database
@@ -71,22 +69,6 @@ STEPS = (WORK, AGAIN, TWICE, ReportStep(step_id="report"))
 PRICE = {"input": 1_000_000, "output": 4_000_000}
 POINTS = (4, 5, 8, 9, 13, 17, 26)
 """Behind these events a server dies, if not behind each: while a model answers, in calls of tools, between steps."""
-
-
-@pytest.fixture(scope="module")
-def open_directory() -> Iterator[Path]:
-    """Make a directory that others may pass."""
-    with tempfile.TemporaryDirectory(prefix="runwright-test-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
-async def means(open_directory: Path) -> AsyncIterator[Means]:
-    """Find the means of this machine."""
-    found = await Means.find(Bounds(directory=open_directory, sample_s=0.02))
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from runwright.domain.job import Job, JobDefinition
 from runwright.domain.run import Run
 from runwright.domain.tenancy import Actor, Cause
 from runwright.engine import fleet, worker
-from runwright.engine.attempt import Saving
 from runwright.engine.calls import Said
+from runwright.engine.packing import Saving
 from runwright.errors import Conflict, Unauthenticated
 from runwright.store.postgres import bus as bus_module
 from runwright.telemetry import attach

@@ -16,9 +16,9 @@ from runwright.domain.model_call import Usage
 from runwright.domain.quality_gate import QualityGate
 from runwright.errors import BudgetRequired, Denied, LoopActive
 from runwright.observability.courses import CourseTallies
-from tests.engine.repairing import WHOLE, Workshop, edits, means, open_directory, workshop
+from tests.engine.repairing import WHOLE, Workshop, edits, workshop
 
-__all__ = ["means", "open_directory", "workshop"]
+__all__ = ["workshop"]
 
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 MENDS = edits({"path": "app.py", "content": "one = 1\n"})

@@ -13,9 +13,9 @@ import pytest
 
 from runwright.domain.loop_terms import LoopApprovals, PatchApproval
 from runwright.domain.quality_gate import QualityGate
-from tests.engine.repairing import Workshop, edits, means, open_directory, workshop
+from tests.engine.repairing import Workshop, edits, workshop
 
-__all__ = ["means", "open_directory", "workshop"]
+__all__ = ["workshop"]
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 PARTS = 12 if SOAK else 1

@@ -8,10 +8,8 @@ import pytest
 
 from runwright.sandbox.means import Means
 from tests.engine.databases import DATABASES
-from tests.engine.repairing import Workshop, means, open_directory, repository
+from tests.engine.repairing import Workshop, repository
 from tests.fixers.projects import NAMES, files, repair, sabotage
-
-__all__ = ["means", "open_directory"]
 
 HARM = {
     "service": ("test_deleted", "suppression_added", "policy_edited"),

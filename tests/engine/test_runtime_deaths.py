@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ from runwright.executors.agent_kit import Kit, LazyKit
 from runwright.executors.orchestrated.executor import OrchestratedExecutor
 from runwright.executors.orchestrated.words import unknown
 from runwright.governance.runs import RuntimeOrder, RuntimeRuns
-from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.means import Means
 from tests.engine.databases import Database
 from tests.engine.world import ADMIN, PROJECT, World
@@ -65,22 +63,6 @@ STEPS: tuple[Step, ...] = (
     ScanStep(step_id="scan"),
     ReportStep(step_id="report"),
 )
-
-
-@pytest.fixture(scope="module")
-def open_directory() -> Iterator[Path]:
-    """Make a directory that others may pass."""
-    with tempfile.TemporaryDirectory(prefix="runwright-test-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
-async def means(open_directory: Path) -> AsyncIterator[Means]:
-    """Find the means of this machine."""
-    found = await Means.find(Bounds(directory=open_directory, sample_s=0.02))
-    yield found
-    found.close()
 
 
 class Stage:

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from runwright.domain.job import Job, JobDefinition
-from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.attempt import Attempt
 from runwright.engine.calls import Said
+from runwright.engine.packing import Saving
 from tests.engine.nodes import Node, opened
 from tests.engine.test_secrets import OTHER, SECRET
 from tests.engine.world import ADMIN, PROJECT

@@ -14,9 +14,7 @@ from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.cgroup import Cgroups, Group, NotDelegated
 from runwright.sandbox.means import Means
 from tests.engine.world import until
-from tests.executors.test_process import Stage, open_directory
-
-__all__ = ["open_directory"]
+from tests.executors.test_process import Stage
 
 
 class Hierarchy(Cgroups):

@@ -1,5 +1,5 @@
 """A workspace on this machine, in which fixers run real programs."""
 
-from tests.scanners.conftest import means, tree
+from tests.scanners.conftest import tree
 
-__all__ = ["means", "tree"]
+__all__ = ["tree"]

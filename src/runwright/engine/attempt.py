@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
-
-import msgspec
-from msgspec import Raw
+from typing import Any, Protocol
 
 from runwright import ids
 from runwright.clock import Clock
 from runwright.domain import outcome as o
 from runwright.domain.approval import ApprovalRequest, ask
 from runwright.domain.commands import Finish, Submit
-from runwright.domain.events import CATALOGUE, Draft
+from runwright.domain.events import Draft
 from runwright.domain.lane import Lane
-from runwright.domain.redaction import Redactor, compose
-from runwright.domain.run import Run, StopKind, ValueRef, Wait
+from runwright.domain.redaction import Redactor
+from runwright.domain.run import Run, StopKind, Wait
 from runwright.domain.secrets import Provision
-from runwright.engine.annotations import require_annotations
 from runwright.engine.captures import Way, captured
 from runwright.engine.carrying import Carried
 from runwright.engine.commit import Commit
-from runwright.engine.emitter import RETRY_S, STREAMED, Described, Emitter, Note, Packed
+from runwright.engine.emitter import RETRY_S, Emitter, Note, Packed
+from runwright.engine.packing import Kept, Packer, Saving
 from runwright.engine.reach import Reach
 from runwright.engine.requests import Spawn
-from runwright.engine.schema import JobSchemas, require_valid
+from runwright.engine.schema import JobSchemas
 from runwright.engine.values import Values, encode
 from runwright.errors import Error, Internal, NotFound, Overtaken, StoreError, StoreUnavailable
 from runwright.store.base import Store
@@ -48,39 +45,6 @@ class Executor(Protocol):
     async def execute(self, attempt: Attempt) -> o.Outcome:
         """Run to the end. Raises `AttemptLost` when the lease is over, and `CancelledError` when cancelled."""
         ...
-
-
-class Kept(Protocol):
-    """A working value to store, as it came: exact, with the JSON Schema of an output if it has one."""
-
-    @property
-    def kind(self) -> str:
-        """What it is: step, checkpoint, output or state."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """What it is called among its kind."""
-        ...
-
-    @property
-    def data(self) -> Any:
-        """The value."""
-        ...
-
-    @property
-    def schema(self) -> dict[str, Any] | None:
-        """What an output must be; of other values, what is noted beside them."""
-        ...
-
-
-class Saving(NamedTuple):
-    """Records that belong together with the values that they tell of."""
-
-    notes: Sequence[Note]
-    values: Sequence[Kept] = ()
-    removed: Sequence[tuple[str, str]] = ()
-    annotations: Mapping[str, str] = {}
 
 
 class AttemptLost(Exception):
@@ -121,6 +85,7 @@ class Attempt:
         self._lost: Error | None = None
         self._stop: StopKind | None = run.stop
         self._buffer = emitter.buffer(run, self.lose)
+        self._packer = Packer(values, emitter, self._buffer)
         self.carried = Carried(self._buffer, values, store, emitter.redactors)
 
     def payload(self) -> Any:
@@ -180,41 +145,7 @@ class Attempt:
         Raises `InvalidRequest` for an event that no job may write, a value that is not JSON, and an output that is not
         what its schema says.
         """
-        spec = self.run.spec
-        packed = Packed([], [], [], {})
-        for saving in savings:
-            refs: list[ValueRef] = []
-            for kept in saving.values:
-                if kept.kind == "output" and kept.schema is not None:
-                    require_valid(kept.data, kept.schema)
-                stored, ref = await self._values.pack(
-                    spec.project_id, spec.run_id, kept.kind, kept.key, kept.data, kept.schema
-                )
-                packed.values.append(stored)
-                refs.append(ref)
-            for note in saving.notes:
-                if note.type in STREAMED:
-                    self.emit(note)  # its pieces are redacted as one text
-            drafts = [self._draft(note) for note in saving.notes if note.type not in STREAMED]
-            last = saving.notes[-1] if saving.notes else None
-            if refs and drafts and last is not None and "value" in CATALOGUE[last.type].data.__struct_fields__:
-                drafts[-1] = self._draft(Described(last, {**last.data, "value": refs[-1]}))
-            packed.drafts.extend(drafts)
-            for removed in saving.removed:  # the store removes before it writes
-                packed.values[:] = [value for value in packed.values if (value.kind, value.key) != removed]
-                packed.removed.append(removed)
-            if saving.annotations:
-                self._annotate(packed, saving.annotations)
-        return packed
-
-    def _draft(self, note: Note) -> Draft:
-        return self._emitter.draft(self.run.spec.project_id, note, self._buffer.writer)
-
-    def _annotate(self, packed: Packed, annotations: Mapping[str, str]) -> None:
-        require_annotations(self.run, annotations)
-        clean = self._redactor.data(annotations)
-        packed.drafts.append(Draft("run.annotated", compose({"annotations": Raw(clean)})))
-        packed.annotations.update(msgspec.json.decode(clean))
+        return await self._packer.pack(self.run, savings, self.emit)
 
     async def append(self, packed: Packed) -> Run:
         """Append what is packed, durable when it returns; return the run with that.

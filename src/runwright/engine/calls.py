@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runwright.domain.events import Event, Level
-from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.attempt import Attempt
 from runwright.engine.emitter import STREAM
 from runwright.engine.fleet import Fleet
+from runwright.engine.packing import Saving
 from runwright.engine.values import Values
 from runwright.store.base import Store
 from runwright.store.queries.events import LAST_CHECKPOINT

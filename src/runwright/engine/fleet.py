@@ -21,13 +21,14 @@ from runwright.domain.hints import Asked
 from runwright.domain.lane import Lane, queue_key
 from runwright.domain.run import ENDPOINT, Run
 from runwright.domain.workforce import Introduction
-from runwright.engine.attempt import Attempt, AttemptLost, Saving
+from runwright.engine.attempt import Attempt, AttemptLost
 from runwright.engine.batch import lease_until
 from runwright.engine.captures import Way
 from runwright.engine.carrying import HELD_BACK
 from runwright.engine.commit import Commit
 from runwright.engine.emitter import Emitter, Packed
 from runwright.engine.known_attempts import KnownAttempts, stand
+from runwright.engine.packing import Saving
 from runwright.engine.reach import Reach
 from runwright.engine.requests import Committed, Take
 from runwright.engine.schema import JobSchemas

@@ -18,8 +18,9 @@ from runwright.domain.presets import PROCESS
 from runwright.domain.run import Wait
 from runwright.domain.secrets import Provision
 from runwright.domain.workforce import PROTOCOL, Introduction
-from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.attempt import Attempt
 from runwright.engine.captures import came_back, handed_over
+from runwright.engine.packing import Saving
 from runwright.engine.stops import Stopping
 from runwright.engine.values import encode
 from runwright.errors import Conflict, Error, InvalidRequest, NotFound

@@ -25,7 +25,8 @@ from runwright.domain.orchestration import gate_status
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.domain.verdict import Stop
-from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.attempt import Attempt
+from runwright.engine.packing import Saving
 from runwright.engine.stoppable import Stoppable
 from runwright.executors.delivery.building import Built, asks
 from runwright.forges.port import Forge, Pushing, Refused, Wanted, push_branch

@@ -13,7 +13,8 @@ from runwright.domain.loop_fold import bound
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.run import Run
 from runwright.domain.runtime_terms import RuntimeTerms, Stage
-from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.attempt import Attempt
+from runwright.engine.packing import Saving
 from runwright.errors import Internal
 
 

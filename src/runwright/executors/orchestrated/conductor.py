@@ -34,7 +34,8 @@ from runwright.domain.runtime_terms import (
     Step,
     kind_of,
 )
-from runwright.engine.attempt import Attempt, Saving
+from runwright.engine.attempt import Attempt
+from runwright.engine.packing import Saving
 from runwright.engine.stoppable import Stoppable
 from runwright.executors.orchestrated import words
 from runwright.executors.orchestrated.base_files import ACCEPTED, accepted_of
