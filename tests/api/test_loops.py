@@ -85,6 +85,8 @@ async def test_what_is_no_loop_is_refused_with_its_own_word(server: Served):
     await refused(server, order(server, mode="audit_readonly"), 403, "MODE_NOT_WRITE_CAPABLE")
     await refused(server, {"repo": order(server)["repo"], "targets": {"severities": []}}, 422, "NO_TARGETS")
     await refused(server, {"run_id": "run_" + "0" * 32}, 404, "RUN_NOT_FOUND")
+    for policy in ({"network": "allow"}, {"paths": {"deny": ["../up"]}}):
+        assert (await server.admin.post(LOOPS, json=order(server, policy=policy))).status_code == 422, policy
     answer = await server.admin.get(f"{LOOPS}/run_{'0' * 32}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "LOOP_NOT_FOUND")
 

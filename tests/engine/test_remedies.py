@@ -10,10 +10,12 @@ import pytest
 from runwright.domain.agent_terms import Budget
 from runwright.domain.baseline import compare, renewed, written
 from runwright.domain.finding import Finding
+from runwright.domain.globs import Scope
 from runwright.domain.loop_course import LoopCourse
 from runwright.domain.loop_terms import LoopApprovals, PatchApproval, Strategy, Targets
 from runwright.domain.model_call import Usage
 from runwright.domain.quality_gate import QualityGate
+from runwright.domain.runtime_terms import RunPolicy
 from runwright.errors import BudgetRequired, Denied, LoopActive
 from runwright.observability.courses import CourseTallies
 from tests.engine.repairing import WHOLE, Workshop, edits, workshop
@@ -72,6 +74,17 @@ async def test_a_patch_larger_than_the_server_lets_it_be_is_refused_with_the_nam
     loop = await workshop.checked(await workshop.until(run_id))
     assert outcomes(loop) == [("llm", "no_change")]
     assert "RUNWRIGHT_PATCH_MAX_BYTES" in loop.iterations[0].why
+
+
+async def test_what_the_order_keeps_patches_from_stays_as_it_is(workshop: Workshop):
+    policy = RunPolicy(paths=Scope(deny=("lib.py",)))
+    repo = workshop.made(app__py=BAD, lib__py="a = 1  # BAD-P2 MEND\n")
+    models = await workshop.model("strays", edits({"path": "lib.py", "content": "a = 1\n"}), MENDS)
+    run = await workshop.until(await workshop.order(repo, models=models, policy=policy))
+    loop = await workshop.checked(run)
+    assert outcomes(loop) == [("llm", "blocked"), ("llm", "kept")], "the fixer is not asked for lib.py"
+    assert "lib.py may not be changed in this run" in loop.iterations[0].why
+    assert loop.exit_reason != "clean"
 
 
 async def test_how_loops_ended_and_whose_patches_were_kept_is_counted(workshop: Workshop):

@@ -22,7 +22,7 @@ from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
 from runwright.errors import BudgetRequired, Conflict, Denied, InvalidRequest, LoopActive, NotFound
 from runwright.governance.deliveries import Deliveries
-from runwright.governance.run_order import RunOrder, commanded, require_mode
+from runwright.governance.run_order import RunOrder, commanded, require_mode, require_policy
 from runwright.governance.step_models import agent_of
 from runwright.governance.submission import Origin
 from runwright.store.queries.loops import KEY_OF, LIVE_LOOPS
@@ -91,6 +91,7 @@ class Loops:
                 code="loops.mode_not_write_capable",
             )
         require_mode(order, settings)
+        require_policy(order.policy)
         assert order.repo is not None
         read_repository(order.repo, settings.repository_roots, allow_private=settings.repository_private)
         if order.ref is not None:

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from runwright.config import Settings
 from runwright.domain.agent_terms import Budget
 from runwright.domain.commands import IdempotencyKey, Submit
+from runwright.domain.globs import require_glob
 from runwright.domain.runtime_terms import GateTerms, Mode, RunPolicy, RuntimeTerms
 from runwright.engine.engine import Engine
-from runwright.errors import Denied
+from runwright.errors import Denied, InvalidRequest
 from runwright.governance.step_models import Models
 from runwright.governance.submission import Kind, Origin, submission
 
@@ -44,6 +45,19 @@ def require_mode(order: RunOrder, settings: Settings) -> None:
     if allowed and order.mode not in allowed:
         detail = f"this server makes no runs in the mode {order.mode}"
         raise Denied(detail, code="runs.mode_not_allowed", data={"allowed": list(allowed)})
+
+
+def require_policy(policy: RunPolicy) -> None:
+    """Raise `InvalidRequest` for what no command can be given, and for patterns that are none."""
+    if policy.network != "deny":
+        told = "commands have no network here, and none can be opened; say deny"
+        raise InvalidRequest.at("policy.network", told)
+    for name in ("allow", "deny"):
+        for place, glob in enumerate(getattr(policy.paths, name)):
+            try:
+                require_glob(glob)
+            except ValueError as wrong:
+                raise InvalidRequest.at(f"policy.paths.{name}[{place}]", str(wrong)) from None
 
 
 async def commanded(

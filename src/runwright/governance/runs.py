@@ -7,7 +7,6 @@ import msgspec
 from runwright.agents.agents import Agents
 from runwright.domain.accounts import Project
 from runwright.domain.approval import SUBJECT_MAX_BYTES
-from runwright.domain.globs import require_glob
 from runwright.domain.repository import read_repository, require_ref
 from runwright.domain.run import ORCHESTRATED, RUNTIME
 from runwright.domain.runtime_terms import (
@@ -15,7 +14,6 @@ from runwright.domain.runtime_terms import (
     WRITES,
     ApprovalStep,
     IngestStep,
-    RunPolicy,
     RuntimeProfile,
     RuntimeTerms,
     Step,
@@ -25,7 +23,7 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
 from runwright.errors import InvalidRequest
-from runwright.governance.run_order import RunOrder, commanded, require_mode
+from runwright.governance.run_order import RunOrder, commanded, require_mode, require_policy
 from runwright.governance.step_models import with_model
 from runwright.governance.submission import Origin
 
@@ -76,7 +74,7 @@ class RuntimeRuns:
             if order.repo is None:
                 raise InvalidRequest.at("ref", "is that of a repository; name one as repo")
             require_ref(order.ref)
-        _require_policy(order.policy)
+        require_policy(order.policy)
         return RuntimeTerms(
             mode=order.mode,
             runtime_profile=profile,
@@ -89,18 +87,6 @@ class RuntimeRuns:
             policy=order.policy,
             gate=order.gate,
         )
-
-
-def _require_policy(policy: RunPolicy) -> None:
-    if policy.network != "deny":
-        told = "commands have no network here, and none can be opened; say deny"
-        raise InvalidRequest.at("policy.network", told)
-    for name in ("allow", "deny"):
-        for place, glob in enumerate(getattr(policy.paths, name)):
-            try:
-                require_glob(glob)
-            except ValueError as wrong:
-                raise InvalidRequest.at(f"policy.paths.{name}[{place}]", str(wrong)) from None
 
 
 def _steps(order: RuntimeOrder) -> tuple[Step, ...]:

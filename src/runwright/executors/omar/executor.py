@@ -70,7 +70,7 @@ class OmarExecutor:
             return event_of(rows[0]).data if rows else None
 
         def workspace(last: Kept | None) -> RunWorkspace:
-            return kit.toolbox.workspace(spec.run_id, last, tree=tree)
+            return kit.toolbox.workspace(spec.run_id, last, tree=tree, scope=terms.policy.paths)
 
         means = Means(
             tools=kit.toolbox.bounds,

@@ -129,7 +129,8 @@ class Remedy:
         journal = self._journal
         terms, loop = journal.terms, journal.loop
         wanted = [each for each in self._rules.weighed(self._findings, terms).against if terms.wants(each)]
-        allowed = tuple(each for each in wanted if self._rules.policy.scope.allows(each.file))
+        scopes = self._rules.policy.scope, journal.runtime.policy.paths
+        allowed = tuple(each for each in wanted if all(scope.allows(each.file) for scope in scopes))
         able = journal.runtime.agent is not None
         alone = terms.strategy.llm_failure_policy == "deterministic_only" and loop.model_failed
         return Bench(
