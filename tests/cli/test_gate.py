@@ -381,6 +381,20 @@ def test_a_gate_finds_the_programs_of_an_environment_that_is_named(repository: R
     assert repository.gate("--env", str(repository.root)).code == 2
 
 
+def test_more_findings_than_can_be_compared_are_no_pass(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runwright.governance.local.gate_run.FINDINGS_MAX", 2)
+    policy = "policy: {forbid_patterns: [{id: no-todo, pattern: TODO, in: '*.txt', severity: P3, message: later}]}"
+    repository.commit({".runwright/policy.yaml": policy, "a.txt": "TODO\n" * 2})
+    assert repository.judged()["status"] == "passed"
+    repository.commit({"a.txt": "TODO\n" * 5})
+    told = repository.judged()
+    gate = next(each for each in told["gates"] if each["gate_id"] == "findings")
+    assert (told["exit_code"], gate["status"], gate["required"]) == (1, "not_run", True)
+    assert gate["detail"] == "3 findings more were counted than can be compared (2): 3 of policy"
+
+
 def test_what_was_not_looked_into_is_told_with_its_reason(repository: Repository) -> None:
     repository.commit({"a.py": "X = 1\n", "big.txt": "x" * 6_000, "none.bin": "\0" * 9})
     other = repository.root / "vendored"

@@ -290,9 +290,12 @@ def _coverage(seen: Look, policy: PolicyFile) -> Iterable[Coverage]:
 
 
 def _untold(seen: Look) -> tuple[GateOutcome, ...]:
+    """Return a gate that is not run, where findings were counted that nobody compared: any of them might block."""
     if not seen.untold:
         return ()
-    told = f"{seen.untold} findings more were counted than can be compared ({FINDINGS_MAX})"
+    by = [(report.findings - report.told, report.scanner) for report in seen.reports]
+    named = ", ".join(f"{more} of {scanner}" for more, scanner in by if more)
+    told = f"{seen.untold} findings more were counted than can be compared ({FINDINGS_MAX}): {named}"
     return (_not_run("findings", True, told),)
 
 
