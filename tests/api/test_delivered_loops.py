@@ -68,6 +68,8 @@ async def test_a_loop_that_ended_clean_becomes_a_draft_pull_request_and_a_second
     assert delivery[0]["subject"]["tree_hash"] == kept[-1]["tree_sha"], "what is delivered is what the loop looked at"
     told = json.loads(git(repo, "show", f"refs/pull/{done['pr']['number']}/from/{branch}"))
     assert (told["base"], told["draft"], told["commit_sha"]) == ("main", True, done["commit_sha"])
+    assert "| P1 | 1 | 0 |" in told["body"], told["body"]
+    assert f"Gates of this tree: `{TESTS['id']}` green." in told["body"]
 
     clone = root / "mended-clone"
     git(root, "clone", "--quiet", "--branch", branch, str(repo), str(clone))

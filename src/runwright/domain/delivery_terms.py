@@ -33,9 +33,10 @@ Template = Annotated[str, Meta(min_length=1, max_length=1_024, pattern=r"^[^\x00
 
 BRANCH = "omar/{run_id}"
 TITLE = "{objective}"
-BODY = "{objective}\n\nMade by the run {run_id} from {base_sha}.\n"
+BODY = "{objective}\n\n{report}Made by the run {run_id} from {base_sha}.\n"
 OBJECTIVE = "Changes of the run {run_id}"
 PLACES = frozenset({"run_id", "objective", "base_sha", "tree_hash"})
+BODY_PLACES = PLACES | {"report"}
 _SUBJECT_MAX = 72
 _NOT_IN_SUBJECT = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -97,15 +98,15 @@ def require_actions(actions: tuple[Action, ...], path: str) -> tuple[Action, ...
     return wanted
 
 
-def require_template(template: str, path: str) -> str:
+def require_template(template: str, path: str, known: frozenset[str] = PLACES) -> str:
     """Return a template. Raises `InvalidRequest` for one with a place that nothing fills."""
     try:
         places = [(name, spec, how) for _, name, spec, how in Formatter().parse(template) if name is not None]
     except ValueError as wrong:
         raise InvalidRequest.at(path, f"is no template: {wrong}; write {{{{ for a brace") from None
     for name, spec, how in places:
-        if name not in PLACES or spec or how:
-            raise InvalidRequest.at(path, f"has places for {', '.join(sorted(PLACES))} only, not for {name!r}")
+        if name not in known or spec or how:
+            raise InvalidRequest.at(path, f"has places for {', '.join(sorted(known))} only, not for {name!r}")
     return template
 
 

@@ -61,7 +61,7 @@ def require_wanted(wanted: Wanted, above: str = "") -> Wanted:
     t.require_branch(t.filled(t.require_template(wanted.branch, branch), places), branch)
     asked = wanted.pull_request
     t.require_template(asked.title, f"{above}pr.title")
-    t.require_template(asked.body_template, f"{above}pr.body_template")
+    t.require_template(asked.body_template, f"{above}pr.body_template", t.BODY_PLACES)
     if asked.base is not None:
         t.require_branch(asked.base, f"{above}pr.base")
     if wanted.commit.message is not None:

@@ -9,6 +9,7 @@ import msgspec
 from runwright.domain import delivery_terms as t
 from runwright.domain.course import Course
 from runwright.domain.delivery_events import Code
+from runwright.domain.delivery_report import report
 from runwright.domain.delivery_wanted import Wanted
 from runwright.domain.instants import SECOND_US
 from runwright.domain.loop_terms import LoopTerms
@@ -123,7 +124,7 @@ def terms_of(run: Run, wanted: Wanted) -> t.DeliveryTerms:
     message = objective if order.message is None else t.filled(order.message, places)
     pull_request = t.PullRequestTerms(
         title=t.filled(asked.title, title),
-        body=t.filled(asked.body_template, places),
+        body=t.filled(asked.body_template, {**places, "report": report(course)}),
         base=asked.base,
         draft=asked.draft,
         if_no_drafts=asked.if_no_drafts,

@@ -38,7 +38,10 @@ class PullRequestOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """How the pull request is to be."""
 
     title: Annotated[t.Template, Meta(description="With the same places.")] = t.TITLE
-    body_template: Annotated[t.Text, Meta(description="With the same places.")] = t.BODY
+    body_template: Annotated[
+        t.Text,
+        Meta(description="With the same places, and {report}: what gates say of the tree, and what a loop repaired."),
+    ] = t.BODY
     base: Annotated[
         Annotated[str, Meta(min_length=1, max_length=255)] | None,
         Meta(description="The branch it is for; default: that of the run's `ref`, else the repository's own."),
