@@ -178,6 +178,9 @@ def test_where_no_model_answers_the_policy_decides() -> None:
     assert (said.status, said.exit_code) == ("error", 10)
     assert say(found(), text="gates: [{id: llm_judge}]").exit_code == 1
     assert say(text="gates: [{id: llm_judge}]\nllm_failure_policy: deterministic_only").exit_code == 0
+    assert [(gate.gate_id, gate.status) for gate in said.gates] == [("llm_judge", "not_run")]
+    assert say(text="gates: [{id: llm_judge, required: true}]\nllm_failure_policy: warn").exit_code == 1
+    assert say(text="gates: [{id: llm_judge, required: true}]").exit_code == 10
 
 
 def test_findings_that_ask_need_a_person_where_the_policy_says_so() -> None:

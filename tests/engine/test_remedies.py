@@ -276,6 +276,8 @@ async def test_k5_the_budget_that_is_used_up_by_the_call_that_makes_the_tree_cle
         ("policy: {coverage_min: 1}", [("coverage", "not_run")], "no_progress"),
         ("gates: [{id: locks, required: true}]", [("locks", "not_run")], "no_progress"),
         ("gates: [{id: locks}]", [("locks", "not_run")], "clean"),
+        ("gates: [{id: llm_judge}]", [("llm_judge", "not_run")], "no_progress"),
+        ("gates: [{id: llm_judge}]\nllm_failure_policy: warn", [("llm_judge", "not_run")], "clean"),
     ],
 )
 async def test_the_gates_of_a_policy_say_in_a_loop_what_they_say_in_a_gate_run(

@@ -213,8 +213,12 @@ def _idle(policy: PolicyFile) -> tuple[GateOutcome, ...]:
     why = {gate.id: told for gate in policy.gates if gate.enabled and not gate.known}
     if policy.gate(SCOPED_TESTS).enabled and policy.scoped_tests is None:
         why[SCOPED_TESTS] = "its config names no command"
+    must = {gate.id for gate in policy.gates if gate.required}
+    if policy.gate(JUDGE).enabled:
+        why[JUDGE] = f"no model judges here (llm_failure_policy: {policy.llm_failure_policy})"
+        must |= {JUDGE} if policy.llm_failure_policy == "block" else set()
     return tuple(
-        GateOutcome(gate_id=gate.id, status="not_run", passed=False, required=gate.required, detail=why[gate.id])
+        GateOutcome(gate_id=gate.id, status="not_run", passed=False, required=gate.id in must, detail=why[gate.id])
         for gate in policy.gates
         if gate.id in why
     )
@@ -230,7 +234,9 @@ def verdict(
     """Return what all of it says together; exit codes: 0, 1 blocked, 10 no model answers, 13 people are asked."""
     measured = [each.coverage for each in gates if each.coverage is not None]
     every = (*gates, *gates_beside(policy, measured, changes))
-    reasons = [*_of_findings(judged), *_of_gates(every), *_of_scans(scans)]
+    unjudged = JUDGE if policy.llm_failure_policy == "block" else None  # that is told below, by a code of its own
+    counting = [each for each in every if each.gate_id != unjudged]
+    reasons = [*_of_findings(judged), *_of_gates(counting), *_of_scans(scans)]
     status: GateStatus = "passed"
     code = 0
     if reasons:
