@@ -158,6 +158,7 @@ class LiveServer:
         told = self.log.read_text()
         assert "Traceback" not in told, told
         assert "loop.broken" not in told, told
+        assert "inbox.broken" not in told, told
 
     def client(self, token: str | None = API_KEY, **options: Any) -> ContractClient:
         """Return a client whose every answer is checked against the OpenAPI document of the server."""

@@ -153,6 +153,19 @@ async def test_words_of_a_model_wait_for_others_only_where_some_were_just_writte
     assert await pen.said() == ["Once upon ", "a time there was ", "a king "]
 
 
+async def test_words_that_come_while_others_are_being_written_wait_for_the_flush_time(world: World):
+    pen = await pen_of(world)
+    pen.buffer = Buffer(pen.run.run_id, pen.run.spec.project_id, pen.run.lease_epoch, pen.losses.append, "agent")
+    more = [words("a time ")]
+    world.engine.commit.listeners.append(lambda done: pen.write(*(more.pop() for _ in more[:1])))
+    pen.write(words("Once upon "))
+    await settled(world)
+    assert (await pen.said(), more) == (["Once upon "], [])
+    world.clock.advance(0.025)
+    await settled(world)
+    assert await pen.said() == ["Once upon ", "a time "]
+
+
 @pytest.mark.on_each_database
 async def test_the_records_of_many_attempts_share_a_transaction(world: World):
     pens = [await pen_of(world)]

@@ -52,6 +52,24 @@ async def test_an_errand_that_is_refused_is_told_stays_and_holds_up_no_other(wor
     assert world.rows("SELECT run_id FROM inbox") == []
 
 
+async def test_an_errand_over_which_we_stumble_is_told_stays_and_holds_up_no_other(world: World):
+    done: list[str] = []
+
+    async def handler(run_id: str, body: bytes) -> None:
+        if run_id == "run_1":
+            raise KeyError(run_id)
+        done.append(run_id)
+
+    inbox = Inbox(world.store, world.clock, {"cancel_children": handler})
+    await leave(world, ("run_1", errand("cancel_children")), ("run_2", errand("cancel_children")))
+    told: list[str] = []
+    detach = telemetry.attach(lambda name, _: told.append(name), "inbox.broken")
+    await world.round_of(inbox.loop)
+    detach()
+    assert (done, told) == (["run_2"], ["inbox.broken"])
+    assert world.rows("SELECT run_id FROM inbox") == [("run_1",)]
+
+
 async def test_errands_that_cannot_be_done_hide_none_that_come_after_them_however_many_they_are(world: World):
     done: list[str] = []
 

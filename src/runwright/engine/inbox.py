@@ -64,4 +64,7 @@ class Inbox:
         except Error as refusal:
             report("inbox.refused", run_id=entry.run_id, error=f"{kind}: {refusal}")
             return False
+        except Exception as broken:  # noqa: BLE001 - a bug of ours with one errand is no other's matter
+            report("inbox.broken", run_id=entry.run_id, error=f"{kind}: {broken!r}")
+            return False
         return True

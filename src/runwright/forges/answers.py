@@ -17,6 +17,8 @@ WAIT_MAX_S = 3600
 LIMITED_S = 60
 """How long to wait after a limit of requests that says no time: GitHub asks for a minute at least."""
 MOVED = (301, 302, 303, 307, 308)
+_DIGITS_MAX = 12
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Answer(NamedTuple):
@@ -30,7 +32,7 @@ class Answer(NamedTuple):
         """Return the JSON of it. Raises `Refused`."""
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             raise Refused("FORGE_ERROR", "the forge answers something else than JSON", retryable=False) from None
 
     @property
@@ -62,7 +64,7 @@ def refusal(answer: Answer, what: str, now: int) -> Refused:
 def _wait_s(answer: Answer, now: int) -> int | None:
     """Return how long a forge asks to be left alone; None where it does not."""
     told, now_s = answer.headers.get("retry-after", "").strip(), now // SECOND_US
-    if told.isdigit():
+    if _is_number(told):
         return _bounded(int(told))
     if told:
         try:
@@ -72,7 +74,11 @@ def _wait_s(answer: Answer, now: int) -> int | None:
         return _bounded(int(at.replace(tzinfo=at.tzinfo or UTC).timestamp()) - now_s)
     reset = answer.headers.get("x-ratelimit-reset") or answer.headers.get("ratelimit-reset") or ""
     left = answer.headers.get("x-ratelimit-remaining") or answer.headers.get("ratelimit-remaining")
-    return _bounded(int(reset) - now_s) if left == "0" and reset.isdigit() else None
+    return _bounded(int(reset) - now_s) if left == "0" and _is_number(reset) else None
+
+
+def _is_number(told: str) -> bool:
+    return told.isascii() and told.isdigit() and len(told) <= _DIGITS_MAX
 
 
 def _bounded(wait_s: int) -> int:
@@ -90,9 +96,13 @@ def _told(answer: Answer) -> str:
     if answer.headers.get("content-type", "").startswith("text/plain"):
         return answer.body[: 4 * SAID_MAX].decode("utf-8", "replace").strip()
     try:
-        told = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError:
+        return _named(msgspec.json.decode(answer.body))
+    except _UNREADABLE:
         return ""
+
+
+def _named(told: Any) -> str:
+    """Return what an answer says under the names that forges have for it."""
     if not isinstance(told, dict):
         return ""
     parts = [_words(told.get("message")), _words(told.get("error"))]

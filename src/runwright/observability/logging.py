@@ -21,6 +21,7 @@ _LEVELS = {
     "loop.broken": logging.ERROR,
     "commit.listener_broken": logging.ERROR,
     "store.checkpoint_failed": logging.ERROR,
+    "inbox.broken": logging.ERROR,
     "inbox.refused": logging.WARNING,
     "loop.failed": logging.WARNING,
     "clock.jumped": logging.WARNING,
