@@ -37,10 +37,15 @@ asked = {{"tokens": sys.argv[1:], "env": {{**os.environ}}, "cwd": os.getcwd()}}
 socket.send_fds(door, [json.dumps(asked).encode()], [1, 2, theirs.fileno(), 0])
 theirs.close()
 pid = int(mine.recv(64))
+def tell(number, _):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass  # it has ended, and how is about to be said
 for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda number, _: os.kill(pid, number))
+    signal.signal(number, tell)
 code = int(mine.recv(64))
-sys.exit(code if code >= 0 else 128 - code)
+os._exit(code if code >= 0 else 128 - code)  # an interpreter that ends in order dies of a signal meanwhile
 """
 """The program `runwright`, as the guides call it: it has another forked, and ends as that does."""
 
