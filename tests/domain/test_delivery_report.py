@@ -1,7 +1,10 @@
 """What a pull request says of its tree: numbers and names of the tree that it brings, and no word of the repository."""
 
+from msgspec.structs import replace
+
 from runwright.domain.course import Course
 from runwright.domain.delivery_report import ITERATIONS_TOLD, report
+from runwright.domain.delivery_terms import Author, DeliveryTerms, PullRequestTerms, identity
 from runwright.domain.loop_course import Iteration, LoopCourse
 from runwright.domain.loop_events import Outcome, PatchFacts, Standing
 from runwright.domain.verdict import GateStanding
@@ -63,3 +66,22 @@ def test_a_gate_that_looked_at_another_tree_is_not_told():
     snapshot = WorkspaceSnapshot(archive_sha256="d", tree_hash="now", files=1, bytes=1)
     assert report(Course(gates=gates, snapshot=snapshot)) == "Gates of this tree: `a'b c` green.\n\n"
     assert report(Course()) == ""
+
+
+def test_other_words_of_the_same_report_make_no_other_delivery():
+    asked = PullRequestTerms(title="t", body="as told today", body_template="{report}")
+    terms = DeliveryTerms(
+        run_id="run_1",
+        snapshot=WorkspaceSnapshot(archive_sha256="d", tree_hash="now", files=1, bytes=1),
+        laid_hash="before",
+        base_sha=None,
+        actions=("commit", "push", "open_pr"),
+        message="m",
+        author=Author(),
+        at_s=0,
+        branch="fix",
+        pull_request=asked,
+    )
+    later = replace(terms, pull_request=replace(asked, body="as told tomorrow"))
+    other = replace(terms, pull_request=replace(asked, body_template="{objective}"))
+    assert identity(terms) == identity(later) != identity(other)

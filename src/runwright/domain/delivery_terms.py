@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from runwright.domain.approval import digest_of
 from runwright.domain.repository import require_ref
@@ -52,10 +53,14 @@ COMMITTER = Author()
 
 
 class PullRequestTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A pull request to be opened; `base` None: the branch that the run was checked out from, or the default one."""
+    """A pull request to be opened; `base` None: the branch that the run was checked out from, or the default one.
+
+    `body` is what was made of `body_template`; of a delivery of before, None.
+    """
 
     title: str
     body: str
+    body_template: str | None = None
     base: str | None = None
     draft: bool = True
     if_no_drafts: OnNoDrafts = "stop"
@@ -86,8 +91,11 @@ class DeliveryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 def identity(terms: DeliveryTerms) -> str:
-    """Return the digest of what a delivery is: equal ones are one."""
-    return digest_of(msgspec.to_builtins(msgspec.structs.replace(terms, allowed_by=None, allowed_commit=None)))
+    """Return the digest of what a delivery is: equal ones are one, in whatever words a version tells of a tree."""
+    terms = replace(terms, allowed_by=None, allowed_commit=None)
+    if terms.pull_request is not None and terms.pull_request.body_template is not None:
+        terms = replace(terms, pull_request=replace(terms.pull_request, body=""))
+    return digest_of(msgspec.to_builtins(terms))
 
 
 def require_actions(actions: tuple[Action, ...], path: str) -> tuple[Action, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from runwright.domain.instants import SECOND_US
 from runwright.forges.port import BUSY_S, Refused
 
+T = TypeVar("T")
 SAID_MAX = 300
 WAIT_MAX_S = 3600
 LIMITED_S = 60
@@ -28,17 +29,33 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> Any:
-        """Return the JSON of it. Raises `Refused`."""
+    def record(self) -> dict[str, Any]:
+        """Return the object that it is. Raises `Refused`."""
+        return self._read(dict[str, Any])
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the list of objects that it is. Raises `Refused`."""
+        return self._read(list[dict[str, Any]])
+
+    def _read(self, form: type[T]) -> T:
         try:
-            return msgspec.json.decode(self.body)
+            return msgspec.json.decode(self.body, type=form)
         except _UNREADABLE:
-            raise Refused("FORGE_ERROR", "the forge answers something else than JSON", retryable=False) from None
+            message = "the forge answers something else than the JSON that its documents promise"
+            raise Refused("FORGE_ERROR", message, retryable=False) from None
 
     @property
     def said(self) -> str:
         """Return what the forge says of it, in plain text; empty where it says nothing that people could read."""
         return "".join(each for each in _told(self) if each.isprintable())[:SAID_MAX]
+
+
+def within(told: Mapping[str, Any], *names: str) -> Any:
+    """Return what stands in an object in an object; None where there is none."""
+    found: Any = told
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def refusal(answer: Answer, what: str, now: int) -> Refused:

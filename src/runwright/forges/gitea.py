@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from runwright.forges.answers import Answer
+from runwright.forges.answers import Answer, within
 from runwright.forges.hosted import Found, HostedForge, quoted
 from runwright.forges.port import Wanted
 
@@ -24,7 +22,7 @@ class Gitea(HostedForge):
             return False
         if answer.status != 200:
             raise self.api.refusal(answer, "the branch cannot be looked at")
-        return bool(answer.json().get("protected"))
+        return bool(answer.record().get("protected"))
 
     async def find(self, wanted: Wanted) -> Found | None:
         """Return the open request of a branch."""
@@ -33,14 +31,13 @@ class Gitea(HostedForge):
             return None
         if answer.status != 200:
             raise self.api.refusal(answer, "pull requests cannot be listed")
-        told: dict[str, Any] = answer.json()
+        told = answer.record()
         if told.get("state") == "open":
             return self.read(told)
         asked = {"state": "open", "limit": PAGE}  # what it found was closed; another one may be open
         async for each in self.api.listed(f"/repos/{self.path}/pulls", "pull requests cannot be listed", **asked):
-            head, base = each.get("head") or {}, each.get("base") or {}
-            own = head.get("repo_id") == base.get("repo_id")
-            if own and (head.get("ref"), base.get("ref")) == (wanted.branch, wanted.base):
+            own = within(each, "head", "repo_id") == within(each, "base", "repo_id")
+            if own and (within(each, "head", "ref"), within(each, "base", "ref")) == (wanted.branch, wanted.base):
                 return self.read(each)
         return None
 
@@ -66,5 +63,5 @@ class Gitea(HostedForge):
     async def _labels(self, names: tuple[str, ...]) -> tuple[list[int], list[str]]:
         """Return the ids of labels by their names, and the names that none has."""
         listed = self.api.listed(f"/repos/{self.path}/labels", "labels cannot be listed", limit=PAGE)
-        ids = {str(each["name"]): int(each["id"]) async for each in listed}
+        ids = {each.get("name"): ident async for each in listed if isinstance(ident := each.get("id"), int)}
         return [ids[name] for name in names if name in ids], [name for name in names if name not in ids]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runwright.forges.answers import Answer
+from runwright.forges.answers import Answer, within
 from runwright.forges.hosted import Found, HostedForge, quoted
 from runwright.forges.port import Wanted
 
@@ -30,7 +30,7 @@ class GitHub(HostedForge):
             return False  # 301: one of that name was renamed; that the repository moved, git would have said
         if answer.status != 200:
             raise self.api.refusal(answer, "the branch cannot be looked at")
-        return bool(answer.json().get("protected"))
+        return bool(answer.record().get("protected"))
 
     async def find(self, wanted: Wanted) -> Found | None:
         """Return the open request of a branch."""
@@ -38,13 +38,12 @@ class GitHub(HostedForge):
         answer = await self.api.get(f"/repos/{self.path}/pulls", state="open", head=head, base=wanted.base)
         if answer.status != 200:
             raise self.api.refusal(answer, "pull requests cannot be listed")
-        own = [each for each in answer.json() if self._is_own(each)]
+        own = [each for each in answer.records() if self._is_own(each)]
         return self.read(own[0]) if own else None
 
     def _is_own(self, told: dict[str, Any]) -> bool:
         """Tell whether the branch of a request is one of this repository: a fork of the same owner may have it, too."""
-        repo = (told.get("head") or {}).get("repo") or {}
-        return str(repo.get("full_name", "")).casefold() == self.path.casefold()
+        return str(within(told, "head", "repo", "full_name")).casefold() == self.path.casefold()
 
     def lacks_drafts(self, answer: Answer) -> bool:
         """Tell whether a request was not opened because it was to be a draft."""

@@ -61,8 +61,8 @@ class GitLab(HostedForge):
         answer = await self.api.get("/users", username=name)
         if answer.status != 200:
             raise self.api.refusal(answer, "users cannot be listed")
-        found: list[dict[str, Any]] = answer.json()
-        return int(found[0]["id"]) if found else None
+        ident = answer.records()[0].get("id") if answer.records() else None
+        return ident if isinstance(ident, int) else None
 
     def read(self, told: Mapping[str, Any]) -> Found:
         """Return a request as the forge tells it."""

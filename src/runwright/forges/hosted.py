@@ -53,7 +53,7 @@ class Api:
             answer = await self.get(path, **query, page=str(page))
             if answer.status != 200:
                 raise self.refusal(answer, what)
-            found: list[dict[str, Any]] = answer.json()
+            found = answer.records()
             for each in found:
                 yield each
             seen += len(found)
@@ -101,7 +101,7 @@ class HostedForge(ABC):
             if found is None:
                 if answer.status not in (200, 201):
                     raise self.api.refusal(answer, "the pull request was not opened")
-                found = self.read(answer.json())
+                found = self.read(answer.record())
         told += await self.adorn(found, wanted)
         return Opened(found.number, found.url, reused, "; ".join(told) or None)
 

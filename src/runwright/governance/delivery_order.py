@@ -125,6 +125,7 @@ def terms_of(run: Run, wanted: Wanted) -> t.DeliveryTerms:
     pull_request = t.PullRequestTerms(
         title=t.filled(asked.title, title),
         body=t.filled(asked.body_template, {**places, "report": report(course)}),
+        body_template=asked.body_template,
         base=asked.base,
         draft=asked.draft,
         if_no_drafts=asked.if_no_drafts,

@@ -16,6 +16,7 @@ from runwright.engine.stream import Cut, Lagged
 
 T = TypeVar("T")
 SOON_S = 0.25
+"""How long until it is looked whether a run is there that is about to be made."""
 
 
 class Stand(NamedTuple, Generic[T]):
@@ -46,15 +47,25 @@ async def standing(call: Call, query: StatusQuery, find: Callable[[], Awaitable[
     new = now.seq > since if since is not None else asked is not None and not is_held(asked, now.tag)
     if query.wait and now.moves and not new:
         async with call.departure() as gone:
-            if now.by is not None:
-                await _moved(call, now.by, query.wait, gone)
-            else:
-                await _left(gone, min(query.wait, SOON_S))
-        now = await find()
+            now = await _later(call, query.wait, gone, now, find)
     etag = {"etag": f'W/"{now.tag}"'}
     if is_held(asked, now.tag):
         return Reply(None, status=304, headers=etag)
     return Reply(now.view(call.services.clock.now()), headers=etag)
+
+
+async def _later(
+    call: Call, wait_s: float, gone: asyncio.Event, was: Stand[T], find: Callable[[], Awaitable[Stand[T]]]
+) -> Stand[T]:
+    """Return how it stands when it has gone on, the time is over, or the caller is gone."""
+    if was.by is not None:
+        await _moved(call, was.by, wait_s, gone)
+        return await find()
+    now, until = was, asyncio.get_running_loop().time() + wait_s
+    while now.tag == was.tag and not gone.is_set() and (left := until - asyncio.get_running_loop().time()) > 0:
+        await _left(gone, min(left, SOON_S))
+        now = await find()
+    return now
 
 
 async def _left(gone: asyncio.Event, wait_s: float) -> None:
