@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncGenerator
 from hashlib import sha256
 from typing import Annotated, Any
@@ -19,7 +18,6 @@ from runwright.api.runtime import addresses
 from runwright.api.slices import sliced
 from runwright.engine.kept_values import KeptValue
 from runwright.engine.reader import require_data
-from runwright.errors import NotFound
 
 routes = Routes(tag="evidence")
 
@@ -50,11 +48,7 @@ async def list_run_values(call: Call, run_id: str, query: PageQuery) -> Page[Run
     require_data(record)
     names = [(name.created_at, name) for name in await reader.kept.names(record)]
     page = sliced(query.window(call.services.settings, order="asc"), names, lambda name: name.ident)
-    found: list[RuntimeArtifact] = []
-    for name in page.items:
-        with contextlib.suppress(NotFound):  # removed since the names were read
-            found.append(_view(run_id, await reader.kept.one(record, name.ident)))
-    return Page(found, page.next_cursor)
+    return Page([_view(run_id, await reader.kept.one(record, name.ident)) for name in page.items], page.next_cursor)
 
 
 @addresses.get(
