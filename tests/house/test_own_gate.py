@@ -29,7 +29,8 @@ SUPPRESSED = suppressions.read_suppressions((ROOT / suppressions.FILE).read_byte
 
 def texts() -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each file that git lists."""
-    words = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    words = ["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}"]  # the clone may be another user's
+    words += ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(words, check=True, capture_output=True).stdout.decode().split("\0")[:-1]:
         file = ROOT / name
         if file.is_file() and not file.is_symlink() and file.stat().st_size <= TEXT_MAX:
