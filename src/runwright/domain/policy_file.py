@@ -122,11 +122,6 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):
         """Return the severities that are told of as warnings."""
         return tuple(each for each in SEVERITIES if each in self.severity_gate.soft_warn)
 
-    @property
-    def unknown_gates(self) -> tuple[str, ...]:
-        """Return the gates of the file that nobody knows here."""
-        return tuple(gate.id for gate in self.gates if not gate.known)
-
     def gate(self, ident: str) -> Gate:
         """Return one of the gates that are known."""
         return next(gate for gate in self.gates if gate.id == ident)
