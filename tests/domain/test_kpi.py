@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from math import ceil
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,6 +70,14 @@ def test_a_window_of_merged_pieces_equals_a_recount_of_its_runs(facts: list[Fact
             if mine and since <= fact.ended_at < until:
                 recount.take([fact])
         assert found == recount
+
+
+@given(FACTS, st.integers(0, 1))
+def test_a_plain_run_adds_only_to_the_metrics_that_it_is_asked_for(facts: Facts, cost: int):
+    plain = msgspec.structs.replace(facts, agentic=False, log=Log(), reproduced=None, tokens=0, cost_microusd=cost)
+    assert plain.plain
+    assert not any(rate.counts(plain)[1] for rate in RATES if not rate.of_plain)
+    assert not any(spread.values(plain) for spread in SPREADS if not spread.of_plain)
 
 
 @given(HOUR, HOUR)

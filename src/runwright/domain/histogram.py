@@ -26,23 +26,15 @@ def place_of(value: int) -> int:
     """
     if value < _EXACT:
         return max(value, 0)
-    unit: int = 10 ** (len(str(value)) - 3)
-    digits = value // unit
-    step = unit * (1 if digits < 200 else 2 if digits < 500 else 5)
-    return _place_of((value + step // 2) // step * step)
-
-
-def _place_of(rounded: int) -> int:
-    decades = len(str(rounded)) - 4
+    decades = len(str(value)) - 4
     unit: int = 10 ** (decades + 1)
-    digits = rounded // unit
-    if digits < 200:
-        within = digits - 100
-    elif digits < 500:
-        within = 100 + (digits - 200) // 2
+    if value < 200 * unit:
+        within = (value + unit // 2) // unit - 100
+    elif value < 500 * unit:
+        within = (value + unit) // (2 * unit)
     else:
-        within = 250 + (digits - 500) // 5
-    return _EXACT + _DECADE * decades + within
+        within = (value + 5 * unit // 2) // (5 * unit) + 150
+    return _EXACT + _DECADE * decades + within  # what is rounded up to the next step, or decade, has the place behind
 
 
 def value_at(place: int) -> int:

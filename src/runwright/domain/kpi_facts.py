@@ -67,6 +67,10 @@ class Log(msgspec.Struct, frozen=True, array_like=True):
     iterations: int = 0
 
 
+NOTHING = Log()
+"""What the log of a plain run tells."""
+
+
 class Facts(msgspec.Struct, frozen=True, array_like=True):
     """What a run adds. `cost_microusd` of None is unknown; `reproduced` of None: it repeats no run that can be read."""
 
@@ -80,8 +84,13 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     tokens: int
     recoveries: int
     agentic: bool
-    log: Log = Log()
+    log: Log = NOTHING
     reproduced: bool | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Tell whether it is known of the run how it ended, and nothing else."""
+        return not self.agentic and self.reproduced is None and self.log == NOTHING
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -121,7 +130,7 @@ def fact(end: End, log: Log, former: tuple[str, Log] | None = None) -> Fact:
         tokens=end.tokens,
         recoveries=end.recoveries,
         agentic=end.kind in ALWAYS or bool(end.tokens or log.tool_calls or log.model_answers),
-        log=msgspec.structs.replace(log, result=None, fingerprints=()),
+        log=log if log is NOTHING else msgspec.structs.replace(log, result=None, fingerprints=()),
         reproduced=None if former is None else (end.state, log.result, log.fingerprints) == _outcome(*former),
     )
     repo = None if end.repo is None else end.repo[:LABEL_MAX]

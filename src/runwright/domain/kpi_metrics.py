@@ -23,22 +23,30 @@ PER: dict[str, int] = {"ms": 1000, "usd": MICRO}
 
 
 class RateMetric(msgspec.Struct, frozen=True):
-    """A share: of each run so many hits of so many; runs that have none of what is counted add nothing."""
+    """A share: of each run so many hits of so many; runs that have none of what is counted add nothing.
+
+    `of_plain` says that plain runs (`Facts.plain`) may have it; nobody asks them for the others.
+    """
 
     id: str
     direction: Direction
     method: str
     counts: Callable[[Facts], tuple[int, int]]
+    of_plain: bool = False
 
 
 class SpreadMetric(msgspec.Struct, frozen=True):
-    """Values of runs: lengths of time (their median is shown), or amounts (their mean is)."""
+    """Values of runs: lengths of time (their median is shown), or amounts (their mean is).
+
+    `of_plain` as that of a rate.
+    """
 
     id: str
     unit: Unit
     direction: Direction
     method: str
     values: Callable[[Facts], Sequence[int]]
+    of_plain: bool = False
 
     @property
     def is_length(self) -> bool:
@@ -60,12 +68,14 @@ RATES: tuple[RateMetric, ...] = (
         "up_good",
         "completed ÷ (completed + failed + expired); cancelled runs do not count",
         _ended_as_wished,
+        of_plain=True,
     ),
     RateMetric(
         "retry_rate",
         "down_good",
         "runs that took more than one attempt ÷ runs that executed",
         lambda facts: (int(facts.attempts > 1), int(_began(facts))),
+        of_plain=True,
     ),
     RateMetric(
         "recovery_rate",
@@ -126,6 +136,7 @@ SPREADS: tuple[SpreadMetric, ...] = (
         "down_good",
         "from creation to end; median and p90 of runs that ended, `censored` of those still open",
         lambda facts: (facts.total_us,),
+        of_plain=True,
     ),
     SpreadMetric(
         "active_time",
@@ -133,6 +144,7 @@ SPREADS: tuple[SpreadMetric, ...] = (
         "down_good",
         "time that a run executed, over all of its attempts; of runs that executed",
         lambda facts: (facts.active_us,) if _began(facts) else (),
+        of_plain=True,
     ),
     SpreadMetric(
         "queue_time",
@@ -140,6 +152,7 @@ SPREADS: tuple[SpreadMetric, ...] = (
         "down_good",
         "time that a run waited in its queue; of runs that executed",
         lambda facts: (facts.queued_us,) if _began(facts) else (),
+        of_plain=True,
     ),
     SpreadMetric(
         "model_latency",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
+from operator import attrgetter
 
 import msgspec
 
@@ -24,6 +25,7 @@ WIDTHS: dict[str, int] = {"block": 32 * DAY_US, "day": DAY_US, "hour": HOUR_US}
 """The grains, widest first; each begins at a multiple of its width since the epoch, and holds whole finer ones."""
 DIMENSIONS = ("kind", "mode", "repo", "model")
 """What runs are grouped by; a run without one is in no group of it."""
+_labels = attrgetter(*DIMENSIONS)
 
 
 class Spread(msgspec.Struct):
@@ -76,14 +78,17 @@ class Sums(msgspec.Struct, omit_defaults=True):
     def take(self, facts: Sequence[Fact]) -> None:
         """Add ended runs."""
         self.ended += len(facts)
+        every = [fact.facts for fact in facts]
+        telling = [each for each in every if not each.plain]
         for rate in RATES:
-            counts = [rate.counts(fact.facts) for fact in facts]
+            counts = [rate.counts(each) for each in (every if rate.of_plain else telling)]
             if of := sum(each[1] for each in counts):
                 kept = self.rates.setdefault(rate.id, Rate())
                 kept.hits += sum(each[0] for each in counts if each[1])
                 kept.of += of
         for spread in SPREADS:
-            if values := [value for fact in facts for value in spread.values(fact.facts)]:
+            asked = every if spread.of_plain else telling
+            if values := [value for each in asked for value in spread.values(each)]:
                 self.spreads.setdefault(spread.id, Spread()).take(values)
 
     def merge(self, other: Sums) -> None:
@@ -127,14 +132,18 @@ class Piece(msgspec.Struct, frozen=True):
 
 def fold(facts: Iterable[Fact], born: Iterable[Born] = ()) -> dict[Place, Sums]:
     """Add up ended runs, in every place that each of them counts in, and those that were made."""
-    # Each is taken once, in its hour; the wider pieces of time and the organizations are sums of those.
-    together: dict[tuple[str, str, str, str, int], list[Fact]] = {}
+    # Each is taken once, in its hour, with those that have all its labels; groups, the wider pieces of time and the
+    # organizations are sums of those.
+    together: dict[tuple[str, str, int, tuple[str | None, ...]], list[Fact]] = {}
     for fact in facts:
-        for dimension, label in _labels(fact):
-            together.setdefault((fact.org_id, fact.project_id, dimension, label, fact.hour_at), []).append(fact)
+        together.setdefault((fact.org_id, fact.project_id, fact.hour_at, _labels(fact)), []).append(fact)
     narrow: dict[tuple[str, str, str, str, int], Sums] = {}
-    for key, ended in together.items():
-        narrow.setdefault(key, Sums()).take(ended)
+    for (org_id, project_id, hour_at, labels), ended in together.items():
+        alike = Sums()
+        alike.take(ended)
+        for dimension, label in ((WHOLE, WHOLE), *zip(DIMENSIONS, labels, strict=True)):
+            if label is not None:
+                narrow.setdefault((org_id, project_id, dimension, label, hour_at), Sums()).merge(alike)
     for birth in born:
         key = (birth.org_id, birth.project_id, WHOLE, WHOLE, birth.hour_at)
         narrow.setdefault(key, Sums()).born += birth.count
@@ -143,11 +152,6 @@ def fold(facts: Iterable[Fact], born: Iterable[Born] = ()) -> dict[Place, Sums]:
         for place in _places(*key):
             found.setdefault(place, Sums()).merge(sums)
     return found
-
-
-def _labels(fact: Fact) -> list[tuple[str, str]]:
-    named = ((name, getattr(fact, name)) for name in DIMENSIONS)
-    return [(WHOLE, WHOLE), *((name, label) for name, label in named if label is not None)]
 
 
 def _places(org_id: str, project_id: str, dimension: str, label: str, hour_at: int) -> Iterator[Place]:

@@ -18,7 +18,7 @@ from runwright.clock import Clock
 from runwright.domain import kpi
 from runwright.domain.instants import DAY_US
 from runwright.domain.kpi import Counted, Metric, Window
-from runwright.domain.kpi_facts import Fact, Log, fact, read_log, wants_log
+from runwright.domain.kpi_facts import NOTHING, Fact, Log, fact, read_log, wants_log
 from runwright.domain.kpi_sums import WHOLE, WIDTHS, Place, Sums, fold, pieces
 from runwright.domain.rollups import End, Moves
 from runwright.domain.run import LIVE
@@ -203,7 +203,7 @@ async def _facts(tx: Transaction, ends: Sequence[End]) -> list[Fact]:
     formers = await _formers(tx, [end.replay_of for end in ends if end.replay_of], logs)
     erased = await _erased(tx, [end.run_id for end in ends if end.repo is not None])
     known = [replace(end, repo=None) if end.run_id in erased else end for end in ends]
-    return [fact(end, logs.get(end.run_id, Log()), formers.get(end.replay_of or "")) for end in known]
+    return [fact(end, logs.get(end.run_id, NOTHING), formers.get(end.replay_of or "")) for end in known]
 
 
 async def _erased(tx: Transaction, run_ids: Sequence[str]) -> set[str]:
@@ -231,7 +231,7 @@ async def _formers(tx: Transaction, run_ids: Iterable[str], logs: Mapping[str, L
     for run_id in dict.fromkeys(run_ids):
         rows = await tx.fetch(sql.END_OF_LOG, run_id=run_id)
         if rows and rows[0][0] in ENDS and rows[0][1] is not None:
-            found[run_id] = (ENDS[rows[0][0]], logs.get(run_id, Log()))
+            found[run_id] = (ENDS[rows[0][0]], logs.get(run_id, NOTHING))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 from zlib import compress, decompress
 
@@ -41,6 +42,8 @@ QUICK = 1
 
 _encode = msgspec.json.Encoder().encode
 _facts = msgspec.json.Decoder(Facts).decode
+_SHOWN = tuple(name for name in Fact.__struct_fields__ if name != "facts")
+_shown = attrgetter(*_SHOWN)
 
 
 class _Spread(msgspec.Struct, array_like=True):
@@ -117,11 +120,13 @@ def insertion(count: int) -> Query:
 
 def parameters(facts: Sequence[Fact]) -> dict[str, Any]:
     """Return the parameters of `insertion`."""
-    return {
-        f"{name}_{number}": _encode(each.facts) if name == "facts" else getattr(each, name)
-        for number, each in enumerate(facts)
-        for name in Fact.__struct_fields__
-    }
+    values = (value for each in facts for value in (*_shown(each), _encode(each.facts)))
+    return dict(zip(_numbered(len(facts)), values, strict=True))
+
+
+@lru_cache(maxsize=TOGETHER)
+def _numbered(count: int) -> list[str]:
+    return [f"{name}_{number}" for number in range(count) for name in (*_SHOWN, "facts")]
 
 
 def fact(row: Row) -> Fact:
