@@ -21,12 +21,6 @@ pytestmark = pytest.mark.xdist_group("acceptance-roles")
 
 
 @pytest.fixture(scope="module")
-def database_kind() -> str:
-    """Name one database: what a role may do is no matter of the database (`test_every_request` asks the other one)."""
-    return "postgresql"
-
-
-@pytest.fixture(scope="module")
 async def issuer() -> Issuer:
     return Issuer(SystemClock())
 

@@ -3,7 +3,7 @@
 It generates the requests (every edge that a schema has, then random ones, valid and broken) and checks the answers. Ids
 that a valid request names are replaced by those of things that exist, or nothing would be reached but 404.
 `RUNWRIGHT_TEST_SOAK=<examples>` makes a long campaign of new random cases: of each operation and caller a tenth.
-Without it the cases are always the same, and those that say the same thing once more are left out: see `spared`.
+Without it the cases are always the same, and those that say the same thing once more are left out: see `Turns`.
 """
 
 import asyncio
@@ -11,7 +11,11 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +39,7 @@ from tests.acceptance.speech import said
 from tests.acceptance.stage import ENDING, Stage
 from tests.acceptance.table import ENDPOINTS, name
 from tests.auth.issuer import AUDIENCE, ISSUER, Issuer
-from tests.engine.databases import DATABASES, Database
+from tests.engine.databases import DATABASES
 
 pytestmark = [pytest.mark.xdist_group("acceptance-schemathesis"), pytest.mark.slow]
 
@@ -74,77 +78,70 @@ CONFIG: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=DATABASES if SOAK else ["postgresql"])
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Name the database that takes less of what is sent, for the sake of time; the long campaign asks both."""
-    return str(request.param)
+@dataclass
+class House:
+    """A server, how its administrator is known to it, and what each operation is tried on there, whoever asks."""
+
+    server: LiveServer
+    admin: ContractClient
+    jwt: str
+    stages: dict[str, Stage] = field(default_factory=dict)
+
+    async def stage(self, endpoint: Endpoint) -> Stage:
+        if endpoint.name not in self.stages:
+            self.stages[endpoint.name] = Stage(self.admin, endpoint)
+            await self.stages[endpoint.name].make()
+        return self.stages[endpoint.name]
 
 
 @pytest.fixture(scope="module")
-def issuer() -> Issuer:
-    return Issuer(SystemClock())
+async def houses(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[House]]:
+    """Serve on each database, with an issuer whose keys lie in a file; what is sent is thought of once for all."""
+    issuer = Issuer(SystemClock())
+    async with AsyncExitStack() as opened:
+        yield [await settled(issuer, kind, tmp_path_factory.mktemp(kind), opened) for kind in DATABASES]
 
 
-@pytest.fixture(scope="module")
-async def house(
-    issuer: Issuer, tmp_path_factory: pytest.TempPathFactory, module_database: Database
-) -> AsyncIterator[LiveServer]:
-    """Serve with an issuer whose keys lie in a file."""
-    directory = tmp_path_factory.mktemp("schemathesis")
+async def settled(issuer: Issuer, kind: str, directory: Path, opened: AsyncExitStack) -> House:
+    """Start a server, and make a user of it who is an administrator."""
     (directory / "jwks.json").write_bytes(issuer.jwks())
     logins: dict[str, Any] = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks": directory / "jwks.json"}
+    database = opened.enter_context(DATABASES[kind](directory / "data"))
     # A secret waits for what other servers may believe: dozens are made here.
-    live = LiveServer(directory, module_database, bus_poll_s=0.1, **logins)
+    live = LiveServer(directory, database, bus_poll_s=0.1, **logins)
     await live.start()
-    yield live
-    await live.close()
-
-
-@pytest.fixture(scope="module")
-def admin(house: LiveServer) -> ContractClient:
-    return house.client()
-
-
-@pytest.fixture(scope="module")
-async def jwt(admin: ContractClient, issuer: Issuer) -> str:
-    """Return the token of a user who is an administrator."""
+    opened.push_async_callback(live.close)
+    admin = live.client()
     user = await said(admin.post("/v1/users", json={"name": "ada", "subject": "ada"}), 201)
     await said(admin.post("/v1/members", json={"user_id": user["id"], "role": "admin"}), 201)
-    return issuer.token(exp=issuer.clock.now() // 1_000_000 + 86_400)
+    return House(live, admin, issuer.token(exp=issuer.clock.now() // 1_000_000 + 86_400))
 
 
 @pytest.fixture(scope="module")
-def schema(house: LiveServer) -> BaseSchema:
-    config = schemathesis.Config.from_dict({"base-url": house.url, **CONFIG})
+def schema() -> BaseSchema:
+    config = schemathesis.Config.from_dict({"base-url": "http://given.with.each.call", **CONFIG})
     return schemathesis.openapi.from_dict(contract().document, config=config)
-
-
-@pytest.fixture(scope="module")
-def stages(house: LiveServer) -> dict[str, Stage]:
-    """Return what each operation is tried on at this server, whoever asks."""
-    return {}
 
 
 @pytest.mark.parametrize(("by", "endpoint"), CALLERS, ids=lambda part: part if isinstance(part, str) else name(part))
 async def test_no_request_is_answered_otherwise_than_documented(
-    schema: BaseSchema, stages: dict[str, Stage], admin: ContractClient, jwt: str, by: str, endpoint: Endpoint
+    schema: BaseSchema, houses: list[House], by: str, endpoint: Endpoint
 ):
-    if endpoint.name not in stages:
-        stages[endpoint.name] = Stage(admin, endpoint)
-        await stages[endpoint.name].make()
-    stage = stages[endpoint.name]
+    stages = [await house.stage(endpoint) for house in houses]
     loop = asyncio.get_running_loop()
     connection = requests.Session()  # one for all: each request would else look for proxies, and connect anew
     connection.trust_env = False
-
-    asked: Counter[str] = Counter()
+    turns = Turns(len(houses))
 
     def ask(case: schemathesis.Case[Any]) -> None:
-        if spared(case, asked):
-            return
+        for turn in turns.of(case):
+            send(twin(case), houses[turn], stages[turn])
+
+    def send(case: schemathesis.Case[Any], house: House, stage: Stage) -> None:
         settle(case, stage)
-        token = {"key": API_KEY, "jwt": jwt, "run token": stage.run_token}.get(by)
-        response = case.call(session=connection, headers={} if token is None else {"authorization": f"Bearer {token}"})
+        token = {"key": API_KEY, "jwt": house.jwt, "run token": stage.run_token}.get(by)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        response = case.call(base_url=house.server.url, session=connection, headers=headers)
         check(case, response)
         if by == "nobody" and endpoint.scope != PUBLIC:
             no_address = any("%3A" in str(value) for value in case.path_parameters.values())  # as in /v1/runs/X:cancel
@@ -178,20 +175,49 @@ def campaign(schema: BaseSchema, endpoint: Endpoint, ask: Callable[..., None], b
     )
 
 
-def spared(case: schemathesis.Case[Any], asked: Counter[str]) -> bool:
-    """Tell whether the long campaign alone sends a case of the edges.
+class Turns:
+    """Who is sent a case of one operation: each database, and in turns what is refused for its form.
 
-    Of about five wrong types in one place two are tried: the first, and another one elsewhere. A method that a path
-    lacks is tried by `test_every_request`, on each path.
+    Outside the long campaign of about five wrong types in one place two are sent, elsewhere others, and no method that
+    a path lacks: `test_every_request` tries those on each path.
     """
-    data = None if case.meta is None else case.meta.phase.data
-    if SOAK or not isinstance(data, CoveragePhaseData):
-        return False
-    if data.scenario is CoverageScenario.INCORRECT_TYPE:
+
+    def __init__(self, count: int) -> None:
+        self._all = range(count)
+        self._asked: Counter[str] = Counter()
+
+    def of(self, case: schemathesis.Case[Any]) -> Sequence[int]:
+        """Return the numbers of those that are sent this case."""
+        meta = case.meta
+        assert meta is not None
+        data = meta.phase.data
+        if SOAK or not isinstance(data, CoveragePhaseData):
+            return self._all
+        if data.scenario is CoverageScenario.UNSPECIFIED_HTTP_METHOD:
+            return ()
+        if meta.generation.mode.is_positive:
+            return self._all
         place = f"{data.parameter_location} {data.parameter} {data.description}"
-        asked[place] += 1
-        return asked[place] not in (1, 2 + zlib.crc32(place.encode()) % 4)
-    return data.scenario is CoverageScenario.UNSPECIFIED_HTTP_METHOD
+        turn = self._asked[place] + zlib.crc32(place.encode())
+        self._asked[place] += 1
+        return self._all[turn % (4 if data.scenario is CoverageScenario.INCORRECT_TYPE else 2) :][:1]
+
+
+def twin(case: schemathesis.Case[Any]) -> schemathesis.Case[Any]:
+    """Return a case like one that was drawn: what is replaced in it changes what it is taken for."""
+    return schemathesis.Case(
+        case.operation,
+        case.method,
+        case.path,
+        path_parameters=case.path_parameters,
+        headers=case.headers,
+        cookies=case.cookies,
+        query=case.query,
+        body=case.body,
+        media_type=case.media_type,
+        multipart_content_types=case.multipart_content_types,
+        meta=deepcopy(case.meta),
+    )
 
 
 def settle(case: schemathesis.Case[Any], stage: Stage) -> None:

@@ -1,9 +1,4 @@
-"""Worlds for the tests of the engine: each real store in turn, real encryption, a clock that stands still.
-
-What `tests/store` proves of both databases is not proven once more by each rule that stands above it. A module or a
-test whose rule no SQL, lock, order or crash of a database can break is marked `above_the_store` and runs on one; a test
-of such a module that is about one of these is marked `on_each_database`. The long campaign runs all on both.
-"""
+"""Worlds for the tests of the engine: each real store in turn, real encryption, a clock that stands still."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,7 +9,7 @@ import pytest
 
 from runwright.client.handlers import Handler
 from runwright.clock import FrozenClock
-from tests.engine.databases import DATABASES, MOSTLY, Database
+from tests.engine.databases import DATABASES, Database
 from tests.engine.world import World
 
 NewDatabase = Callable[[], AbstractContextManager[Database]]
@@ -22,11 +17,9 @@ Opener = Callable[..., Awaitable[World]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test on each database, but what stands above the store on one."""
+    """Run each test on each database."""
     if "database_kind" in metafunc.fixturenames and not _chosen(metafunc):
-        marked = metafunc.definition.get_closest_marker
-        above = marked("above_the_store") and not marked("on_each_database")
-        metafunc.parametrize("database_kind", MOSTLY if above else tuple(DATABASES), indirect=True)
+        metafunc.parametrize("database_kind", tuple(DATABASES), indirect=True)
 
 
 def _chosen(metafunc: pytest.Metafunc) -> bool:

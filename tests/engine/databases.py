@@ -240,8 +240,6 @@ DATABASES: dict[str, Callable[[Path], contextlib.AbstractContextManager[Database
     "postgresql": postgresql,
 }
 """Name → how a test gets an empty one."""
-MOSTLY = tuple(DATABASES) if os.environ.get("RUNWRIGHT_TEST_SOAK") else ("sqlite",)
-"""Those for tests of what stands above the store and does not see which it is: the long campaign asks both."""
 KINDS = {**DATABASES, "secured": secured}
 """The same, and those that few tests ask for."""
 

@@ -32,9 +32,6 @@ from tests.engine.databases import Database
 from tests.engine.dying import Mortal
 from tests.engine.world import ADMIN, lines, settled
 
-pytestmark = pytest.mark.above_the_store
-
-
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 POINTS = 6
 """At so many points of all a worker dies, if not at every one."""
@@ -273,7 +270,6 @@ def compare(story: Story, run_id: str, reading: Reading, undisturbed: Reading, l
         assert reading.of("llm.request")[-1]["prompt"] == undisturbed.of("llm.request")[-1]["prompt"]
 
 
-@pytest.mark.on_each_database
 async def test_wherever_a_worker_dies_the_run_reads_as_if_it_had_not(story: Story):
     witness, thread, _ = await story.told()
     undisturbed = await read(story, witness, thread)

@@ -34,9 +34,6 @@ from tests.engine.test_webhooks import PRIVATE, message, posted, signed_by, subs
 from tests.engine.world import ADMIN, PROJECT, World, all_ended, settled, until
 from tests.executors.endpoint import always, answer, serving
 
-pytestmark = pytest.mark.above_the_store
-
-
 TURNS = 10
 DAY_S = 86_400
 SCRIPTS = {
@@ -102,7 +99,6 @@ async def speaking(act: Acting) -> str:
     return made.run_id
 
 
-@pytest.mark.on_each_database
 async def test_defect_1_a_run_that_costs_more_than_there_was_ends_once_and_its_cost_is_kept(opened: Opener):
     act = await opened()
     made = await act.start(await act.thread_for("dear", budget={"cost_microusd": 100_000}), "How much?")
@@ -114,7 +110,6 @@ async def test_defect_1_a_run_that_costs_more_than_there_was_ends_once_and_its_c
     await act.world.check()
 
 
-@pytest.mark.on_each_database
 async def test_defect_2_after_a_crash_a_run_goes_on_where_it_was_and_repeats_nothing(opened: Opener):
     first = await opened()
     first.shell.open.clear()
@@ -132,7 +127,6 @@ async def test_defect_2_after_a_crash_a_run_goes_on_where_it_was_and_repeats_not
     await second.world.check()
 
 
-@pytest.mark.on_each_database
 async def test_defect_3_who_lost_its_lease_writes_nothing_and_ends_nothing(world: World):
     await world.engine.commit.apply(agent_run(world))
     (lost,) = await world.take(worker_id="wrk-1")
@@ -206,7 +200,6 @@ async def test_defect_7_nothing_waits_while_a_model_streams(opened: Opener):
     assert (await ended(act, run_id)).state == "cancelled"
 
 
-@pytest.mark.on_each_database
 async def test_defect_8_whatever_asks_for_a_turn_at_once_one_run_has_it_and_no_slot_is_lost(world: World):
     talk = Talk(world)
     thread = await talk.thread()
@@ -274,7 +267,6 @@ async def test_defect_13_a_retry_is_the_run_again_whatever_became_of_the_thread_
     assert (terms.budget, terms.retry_of) == (former.budget, made.run_id)
 
 
-@pytest.mark.on_each_database
 async def test_defect_14_what_was_said_is_heard_once_though_the_worker_is_lost(opened: Opener):
     first = await opened()
     made = await first.start(await first.thread_for("asks"), "Choose")
@@ -290,7 +282,6 @@ async def test_defect_14_what_was_said_is_heard_once_though_the_worker_is_lost(o
     assert (await second.world.types(made.run_id)).count("run.input_received") == 1
 
 
-@pytest.mark.on_each_database
 async def test_defect_15_the_database_itself_refuses_a_number_twice(world: World):
     run = await asking(world)
     (row,) = world.rows("SELECT type, lease_epoch, created_at FROM run_events WHERE run_id = ? AND seq = 2", run.run_id)
@@ -304,7 +295,6 @@ async def test_defect_15_the_database_itself_refuses_a_number_twice(world: World
     assert row == world.rows("SELECT type, lease_epoch, created_at FROM run_events WHERE seq = 2")[0]
 
 
-@pytest.mark.on_each_database
 async def test_defect_16_retention_takes_the_log_and_leaves_what_the_run_was_made_with(open_world):
     world = await open_world(retention_days=7)
     talk = Talk(world)
@@ -335,7 +325,6 @@ async def test_defect_17_a_run_speaks_as_the_version_that_it_pinned(opened: Open
     assert [each.value["system"] for each in kept if "system" in each.value] == ["The first version."]
 
 
-@pytest.mark.on_each_database
 async def test_defect_19_what_has_ended_leaves_no_work_behind_and_goes_with_retention(open_world):
     world = await open_world(retention_days=7, summary_retention_days=8)
     await world.engine.commit.apply(agent_run(world))
@@ -363,7 +352,6 @@ class Failing(Doing):
         return await super().call(call, scene)
 
 
-@pytest.mark.on_each_database
 async def test_defect_20_a_call_that_fails_spoils_no_other(opened: Opener):
     act = await opened(http=Failing("http", "read_only"))
     made = await act.start(await act.thread_for("story"), "Tell me a story")

@@ -26,7 +26,6 @@ from tests.engine.acting import Acting, acting
 from tests.engine.databases import Database
 from tests.engine.world import ADMIN, PROJECT, settled
 
-pytestmark = pytest.mark.above_the_store
 """What a provider says in the middle of an answer is far from the store."""
 
 

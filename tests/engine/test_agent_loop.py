@@ -20,7 +20,6 @@ from tests.engine.databases import Database
 from tests.engine.talking import Talk
 from tests.engine.world import ADMIN, World, settled, until
 
-pytestmark = pytest.mark.above_the_store
 """What an agent does in its turn is above the store. Deaths and defects are tried on both."""
 
 

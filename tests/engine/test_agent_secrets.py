@@ -25,7 +25,6 @@ from tests.engine.databases import Database
 from tests.engine.test_agent_loop import ended
 from tests.engine.world import World, lines, settled, until
 
-pytestmark = pytest.mark.above_the_store
 """What is said is redacted before it is stored; `tests/acceptance` looks into both."""
 
 

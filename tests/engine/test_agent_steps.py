@@ -30,7 +30,6 @@ from tests.engine.databases import Database
 from tests.engine.test_runtime_deaths import SOAK, Stage
 from tests.engine.world import ADMIN, PROJECT, settled
 
-pytestmark = pytest.mark.above_the_store
 """What an agent does in its step is above the store. `test_agent_deaths` tries deaths on both."""
 
 

@@ -10,9 +10,6 @@ from runwright.store.queries.audit import ENTRIES
 from tests.engine.conftest import Opener
 from tests.engine.world import ADMIN, SECOND, World, failed
 
-pytestmark = pytest.mark.above_the_store
-
-
 HOUR = 3600 * SECOND
 
 
@@ -35,7 +32,6 @@ async def dead(world: World, **order: Any) -> str:
     return run_id
 
 
-@pytest.mark.on_each_database
 async def test_a_queued_run_is_put_off_and_comes_back_at_its_time_with_its_new_payload(world: World):
     run_id = await world.submit(world.job(run_ttl_secs=60), payload={"n": 1})
     due = world.clock.now() + HOUR
@@ -73,7 +69,6 @@ async def test_a_run_that_is_to_begin_now_after_all_gives_a_worker_its_new_paylo
     assert other.engine.values.open("proj_1", run_id, "payload", sealed) == {"n": 3}
 
 
-@pytest.mark.on_each_database
 async def test_a_put_off_run_gives_its_slot_to_the_next(world: World):
     job = world.job(max_concurrency=1)
     first, second = [await world.submit(job) for _ in range(2)]
@@ -113,7 +108,6 @@ async def test_an_ended_run_cannot_be_debugged(world: World):
         await world.engine.amend.debug(world.reader(), ADMIN, await dead(world), True, request_id=None)
 
 
-@pytest.mark.on_each_database
 async def test_a_dead_letter_is_discarded_once_and_the_audit_log_says_so(world: World):
     run_id = await dead(world)
     record = await world.engine.amend.discard(world.reader(), ADMIN, run_id)
@@ -125,7 +119,6 @@ async def test_a_dead_letter_is_discarded_once_and_the_audit_log_says_so(world: 
     assert (await world.types(run_id))[-1] == "run.failed", "the terminal event is the last"
 
 
-@pytest.mark.on_each_database
 async def test_a_freed_key_makes_a_run_of_its_own(world: World):
     job = world.job()
     first = await world.submit(job, idempotency_key="k")

@@ -16,10 +16,7 @@ from tests.engine.test_cron_servers import Shared
 from tests.engine.world import SECOND, World
 from tests.postgres import new_database
 
-pytestmark = pytest.mark.above_the_store
 
-
-@pytest.mark.on_each_database
 async def test_of_200_answers_at_once_one_is_taken_and_the_others_are_refused(world: World):
     run = await asking(world)
     answers = [answering(world, run, f"answer {n}") for n in range(200)]
@@ -58,7 +55,6 @@ async def test_two_servers_of_one_database_take_one_answer(servers: tuple[World,
     assert (await one.types(run.run_id)).count("run.input_received") == 1
 
 
-@pytest.mark.on_each_database
 async def test_an_answer_that_its_key_names_again_was_heard_and_is_not_heard_twice(world: World):
     run = await asking(world)
     key = IdempotencyKey(f"proj_1/runs.input/{run.run_id}", "key-1", "f" * 64)
@@ -71,7 +67,6 @@ async def test_an_answer_that_its_key_names_again_was_heard_and_is_not_heard_twi
     assert (await world.types(run.run_id)).count("run.input_received") == 1
 
 
-@pytest.mark.on_each_database
 async def test_a_question_that_nobody_answers_ends_the_run_at_its_deadline(world: World):
     run = await asking(world, world.clock.now() + 60 * SECOND)
     await world.past(59)

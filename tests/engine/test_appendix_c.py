@@ -16,7 +16,6 @@ from tests.engine.world import PATIENCE_S, World, failed
 RUNS = 60
 
 
-@pytest.mark.above_the_store
 @pytest.mark.parametrize(("attempts", "word"), [(3, "dead_letter"), (1, "timed_out")])
 async def test_appendix_c_4_runs_that_time_out_again_and_again_never_expire(world: World, attempts: int, word: str):
     job = world.job(**HTTP, timeout_secs=300, max_attempts=attempts, retry_initial_delay_secs=60)
@@ -39,7 +38,6 @@ async def test_appendix_c_4_runs_that_time_out_again_and_again_never_expire(worl
     await world.check()
 
 
-@pytest.mark.above_the_store
 @pytest.mark.parametrize(
     ("fields", "delays"),
     [

@@ -25,8 +25,6 @@ from tests.engine.test_cron_servers import Shared
 from tests.engine.world import World
 from tests.postgres import new_database
 
-pytestmark = pytest.mark.above_the_store
-
 
 @pytest.fixture
 async def servers(tmp_path: Path) -> AsyncIterator[tuple[World, World]]:
@@ -61,17 +59,14 @@ async def one_of(many: list[World], run: Run, count: int) -> None:
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_of_1000_decisions_at_once_one_counts_and_the_run_goes_on_once(world: World):
     await one_of([world], await asking(world), 1000)
 
 
-@pytest.mark.on_each_database
 async def test_of_1000_decisions_at_two_servers_one_counts_and_the_run_goes_on_once(servers: tuple[World, World]):
     await one_of(list(servers), await asking(servers[0]), 1000)
 
 
-@pytest.mark.on_each_database
 async def test_two_of_many_approvals_at_once_make_a_quorum_of_two(world: World):
     run = await asking(world, quorum=2)
     votes = [voting(run, f"user_{n % 3 + 10}") for n in range(30)]
@@ -122,7 +117,6 @@ async def test_who_is_left_out_is_no_second_person(world: World):
     assert (await world.run(run.run_id)).state == "queued"
 
 
-@pytest.mark.on_each_database
 async def test_no_decision_in_time_is_a_denial_whoever_was_down_meanwhile(open_world, world: World):
     run = await asking(world, ttl_s=60)
     await world.crash()
@@ -136,7 +130,6 @@ async def test_no_decision_in_time_is_a_denial_whoever_was_down_meanwhile(open_w
     await later.check()
 
 
-@pytest.mark.on_each_database
 async def test_a_decision_is_there_after_a_crash_and_its_run_goes_on(open_world, world: World):
     run = await asking(world, quorum=2)
     await world.engine.commit.apply(voting(run, "user_2"))
@@ -149,7 +142,6 @@ async def test_a_decision_is_there_after_a_crash_and_its_run_goes_on(open_world,
     assert (made.status, [each.actor for each in made.decisions]) == ("approved", ["user:user_2", "user:user_3"])
 
 
-@pytest.mark.on_each_database
 async def test_k3_a_cancel_during_an_approval_wait_supersedes_what_was_asked(world: World):
     run = await asking(world)
     assert (await world.stop(run.run_id)).state == "cancelled"
@@ -158,7 +150,6 @@ async def test_k3_a_cancel_during_an_approval_wait_supersedes_what_was_asked(wor
     assert world.rows("SELECT name FROM timers WHERE run_id = ?", run.run_id) == []
 
 
-@pytest.mark.on_each_database
 async def test_k4_an_approval_after_the_cancel_changes_nothing(world: World):
     run = await asking(world)
     await world.stop(run.run_id)
@@ -168,7 +159,6 @@ async def test_k4_an_approval_after_the_cancel_changes_nothing(world: World):
     assert await world.types(run.run_id) == log
 
 
-@pytest.mark.on_each_database
 async def test_a_cancel_and_1_approval_at_once_have_one_winner(world: World):
     for _ in range(10):
         run = await asking(world)
@@ -179,7 +169,6 @@ async def test_a_cancel_and_1_approval_at_once_have_one_winner(world: World):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_what_was_asked_and_taken_back_in_one_transaction_is_listed(world: World):
     run_id = await world.submit(world.job())
     (run,) = await world.take()
@@ -201,7 +190,6 @@ async def test_another_digest_is_refused_and_a_stranger_knows_nothing(world: Wor
         await world.engine.commit.apply(replace(voting(run, "user_2"), run_id="run_of_nobody"))
 
 
-@pytest.mark.on_each_database
 async def test_a_vote_that_its_key_names_again_is_the_same_one(world: World):
     run = await asking(world)
     key = IdempotencyKey("proj_1", "k", "f")
@@ -214,7 +202,6 @@ async def test_a_vote_that_its_key_names_again_is_the_same_one(world: World):
     assert (await world.types(run.run_id)).count("approval.approved") == 1
 
 
-@pytest.mark.on_each_database
 async def test_refused_votes_write_nothing(world: World):
     run = await asking(world)
     await join(world, "user_2")
@@ -224,7 +211,6 @@ async def test_refused_votes_write_nothing(world: World):
     assert await world.types(run.run_id) == before
 
 
-@pytest.mark.on_each_database
 async def test_a_run_that_a_run_made_is_of_who_made_the_first(world: World):
     await join(world, "user_2")
     parent = await asking(world)

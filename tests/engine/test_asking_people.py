@@ -24,9 +24,6 @@ from tests.engine.test_webhooks import posted, subscribed
 from tests.engine.world import ADMIN, World, failed, until
 from tests.executors.endpoint import Endpoint, always, answer, serving
 
-pytestmark = pytest.mark.above_the_store
-
-
 DAY_S = 86_400
 
 
@@ -84,7 +81,6 @@ def ended(asker: Asking, run_id: str) -> bool:
     return not asker.world.rows("SELECT 1 FROM run_heads WHERE run_id = ?", run_id)
 
 
-@pytest.mark.on_each_database
 async def test_an_executor_asks_holds_nothing_meanwhile_and_does_what_was_approved(asker: Asking):
     run = await waiting(asker)
     (worker,) = asker.world.engine.workers
@@ -166,7 +162,6 @@ async def test_an_answer_to_an_agent_run_that_waits_for_an_approval_is_sent_else
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_retention_and_erasure_take_what_was_asked_and_leave_the_rest(
     open_world: Callable[..., Awaitable[World]],
 ):

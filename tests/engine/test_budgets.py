@@ -229,7 +229,6 @@ async def test_the_budget_of_a_thread_goes_with_it(world: World):
         await limited(talk, 1_000, "thread", thread)
 
 
-@pytest.mark.above_the_store
 async def test_a_job_run_and_its_reports_ask_no_budget(world: World):
     talk = Talk(world)
     await limited(talk, 1)

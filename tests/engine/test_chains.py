@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runwright import telemetry
 from runwright.domain import outcome as o
 from runwright.domain.errands import errand
@@ -14,8 +12,6 @@ from runwright.engine.values import encode
 from runwright.store.base import ChangeSet, Transaction
 from tests.engine.test_dependencies import end, errands, stored, trigger
 from tests.engine.world import ADMIN, PROJECT, World, failed
-
-pytestmark = pytest.mark.above_the_store
 
 
 def completed(world: World, run_id: str, result: Any) -> o.Completed:
@@ -36,7 +32,6 @@ async def made_by(world: World, run_id: str) -> list[tuple[Run, Any]]:
     return found
 
 
-@pytest.mark.on_each_database
 async def test_the_end_of_a_run_starts_what_its_job_names(world: World):
     await stored(world, "mail")
     await stored(world, "alarm")
@@ -57,7 +52,6 @@ async def test_the_end_of_a_run_starts_what_its_job_names(world: World):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_an_errand_that_is_done_again_starts_nothing_again(world: World):
     await stored(world, "mail")
     report = await stored(world, "report", on_complete=[{"job": "mail"}, {"job": "mail", "payload_template": {"a": 1}}])

@@ -22,9 +22,6 @@ from tests.engine.test_cron_servers import Shared
 from tests.engine.world import PROJECT, SECOND, World, failed
 from tests.postgres import new_database
 
-pytestmark = pytest.mark.above_the_store
-
-
 STEP = "ctx.spawn:child"
 
 
@@ -77,7 +74,6 @@ async def test_a_run_makes_another_and_its_log_says_so(world: World):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_appendix_c_3_a_parent_that_waits_is_resumed_with_the_result_of_its_child(world: World):
     parent = await family(world)
     child_id, waiting = await awaited(world, parent, payload={"n": 1})
@@ -180,7 +176,6 @@ async def test_a_lease_that_has_moved_on_makes_no_run(world: World):
     assert len(world.rows("SELECT run_id FROM runs")) == 1
 
 
-@pytest.mark.on_each_database
 async def test_a_child_with_an_idempotency_key_is_made_once_and_waited_for_as_it_is(world: World):
     parent = await family(world)
     first = (await spawned(world, parent, idempotency_key="k")).made
@@ -199,7 +194,6 @@ async def test_a_child_with_an_idempotency_key_is_made_once_and_waited_for_as_it
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_nobody_waits_for_a_run_that_is_not_a_child_of_its_own(world: World):
     parent = await family(world)
     other = await world.submit(world.job())
@@ -209,7 +203,6 @@ async def test_nobody_waits_for_a_run_that_is_not_a_child_of_its_own(world: Worl
     assert await world.state(parent.run_id) == "executing"
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize("turns", range(0, 20, 3))
 async def test_a_crash_at_any_moment_between_the_end_and_the_wake_loses_nothing(open_world, turns: int):
     world = await open_world()
@@ -287,7 +280,6 @@ async def test_a_run_is_continued_by_others_that_know_their_line(open_world):
     assert (await world.run(run.run_id)).stop is None, "a continuation is no child"
 
 
-@pytest.mark.on_each_database
 async def test_a_continuation_with_an_idempotency_key_is_made_once(world: World):
     run = await family(world)
     go_on = world.engine.relations.spawner.go_on

@@ -71,7 +71,6 @@ async def test_an_answer_comes_only_when_its_command_is_durable(world: World):
         assert world.rows("SELECT state FROM runs WHERE run_id = ?", run_id) == [("queued",)]
 
 
-@pytest.mark.above_the_store
 async def test_listeners_hear_of_a_command_before_its_caller_does(world: World):
     heard: list[str] = []
     world.engine.commit.listeners.append(lambda done: heard.extend(done.events))
@@ -125,7 +124,6 @@ async def test_a_store_that_is_gone_answers_everybody(world: World):
     assert all(isinstance(answer, StoreError) for answer in answers)
 
 
-@pytest.mark.above_the_store
 async def test_a_caller_that_went_away_does_not_hurt_the_others(world: World):
     tasks = [asyncio.create_task(world.submit(world.job())) for _ in range(10)]
     await asyncio.sleep(0)
@@ -155,7 +153,6 @@ async def test_a_take_goes_on_without_the_runs_that_were_stopped_beside_it(world
     await world.check()
 
 
-@pytest.mark.above_the_store
 async def test_a_stop_that_comes_with_the_take_is_known_to_whoever_took_the_run(world: World):
     run_id = await world.submit(world.job())
     answers = await world.engine.commit.apply_all(
@@ -183,7 +180,6 @@ async def test_an_attempt_is_recorded_as_it_ended_whatever_came_after_in_the_sam
     await world.check()
 
 
-@pytest.mark.above_the_store
 @pytest.mark.parametrize(
     ("outcome", "recorded"),
     [
@@ -206,7 +202,6 @@ async def test_every_attempt_is_recorded_with_its_outcome(world: World, outcome,
     assert (attempt.ended_at - attempt.started_at, attempt.queue_wait_us) == (3_000_000, 2_000_000)
 
 
-@pytest.mark.above_the_store
 async def test_a_lost_attempt_is_recorded_as_crashed(world: World):
     run_id = await world.submit(world.job())
     await world.take()
@@ -297,7 +292,6 @@ async def test_a_new_run_does_not_overtake_those_that_wait_in_its_lane(open_worl
     assert [await world.state(run_id) for run_id in (older, younger)] == ["queued", "queued"]
 
 
-@pytest.mark.above_the_store
 @pytest.mark.parametrize("definition", [{"max_concurrency": 1}, {"handler": "unknown-handler"}])
 async def test_a_run_waits_in_the_queue_when_it_may_not_begin_at_once(open_world, definition):
     world = await open_world(greet)
@@ -331,7 +325,6 @@ async def test_a_run_under_a_limit_does_not_begin_in_the_slot_of_one_that_has_no
     assert world.rows("SELECT used, max FROM limits") == [(1, 1)]
 
 
-@pytest.mark.above_the_store
 async def test_a_delayed_run_does_not_begin_at_once(open_world):
     world = await open_world(greet)
     run_id = await world.submit(world.job("greet"), scheduled_at=world.clock.now() + 5_000_000)
@@ -355,7 +348,6 @@ async def test_admitting_limits_that_nobody_waits_for_does_nothing(world: World)
     assert transactions.seen[0].events == {}
 
 
-@pytest.mark.above_the_store
 async def test_a_listener_that_breaks_keeps_nobody_from_their_answer(world: World):
     heard: list[Committed] = []
     world.engine.commit.listeners += [lambda done: done.runs.clear(1), heard.append]  # type: ignore[call-arg]

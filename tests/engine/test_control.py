@@ -12,9 +12,6 @@ from runwright.engine.replays import Replay, merge_patch, new_payload, replay_or
 from runwright.errors import Conflict, InvalidRequest, InvalidTransition, NotFound, StaleLease
 from tests.engine.world import ADMIN, PROJECT, World, settled, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 STRANGER = Actor(kind="user", id="user_9", org_id="org_9", scopes=frozenset({"admin"}))
 
 
@@ -85,7 +82,6 @@ async def test_a_run_whose_pause_is_not_confirmed_cannot_be_resumed_yet(world: W
         await resume(world, run_id)
 
 
-@pytest.mark.on_each_database
 async def test_runs_of_others_do_not_exist_for_a_stranger(world: World):
     run_id = await world.submit(world.job())
     for verb in (stop, resume):
@@ -120,7 +116,6 @@ async def test_a_restart_answers_when_it_was_confirmed_and_the_late_word_of_the_
     assert [tuple(row) for row in attempts] == [(1, "restarted"), (2, "completed")]
 
 
-@pytest.mark.on_each_database
 async def test_a_restarted_run_waits_for_its_slot_like_others(world: World):
     job = world.job(max_concurrency=1)
     run_id, other = [await world.submit(job) for _ in range(2)]
@@ -166,7 +161,6 @@ async def inbox_emptied(world: World) -> None:
         await world.round_of(world.engine.inbox.loop)
 
 
-@pytest.mark.on_each_database
 async def test_the_children_of_a_cancelled_run_follow_and_theirs_too(world: World):
     parent, children, grandchild = await family(world)
     await stop(world, parent)
@@ -194,7 +188,6 @@ async def test_the_loop_hears_of_a_cancelled_parent_at_once(world: World):
     assert "queued" not in {await world.state(child) for child in children}
 
 
-@pytest.mark.on_each_database
 async def test_a_crash_between_the_cancel_and_its_children_loses_neither(open_world):
     world = await open_world()
     parent, children, grandchild = await family(world)
@@ -208,7 +201,6 @@ async def test_a_crash_between_the_cancel_and_its_children_loses_neither(open_wo
     assert grandchild
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize("turns", range(0, 24, 2))
 async def test_a_crash_at_any_moment_of_the_cascade_loses_no_child(open_world, turns: int):
     world = await open_world()
@@ -228,7 +220,6 @@ async def test_a_crash_at_any_moment_of_the_cascade_loses_no_child(open_world, t
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_a_crash_after_the_children_and_before_the_entry_is_gone_changes_nothing_twice(open_world):
     world = await open_world()
     parent, children, _ = await family(world)
@@ -252,9 +243,6 @@ async def test_children_of_a_run_that_was_not_cancelled_are_left_alone(world: Wo
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.on_each_database
 async def test_an_ended_run_is_replayed_as_a_new_one_that_both_know(world: World):
     old = await world.submit(world.job(), payload={"n": 1}, tags={"a": "b"}, metadata={"m": "x"}, priority=4)
     await stop(world, old)

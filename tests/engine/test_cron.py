@@ -19,9 +19,6 @@ from tests.engine.databases import Database
 from tests.engine.timetable import HOUR, MINUTE, Town, at, turn_to
 from tests.engine.world import ADMIN, SECOND, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 BERLIN = "Europe/Berlin"
 Founder = Callable[..., Awaitable[Town]]
 LOSE_JOB = Query(update(jobs).where(jobs.c.job_id == bindparam("row")).values(deleted_at=1))
@@ -58,7 +55,6 @@ def told() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     detach()
 
 
-@pytest.mark.on_each_database
 async def test_a_fire_makes_a_run_of_the_job_for_its_instant(town: Town):
     job = await town.create(cron="*/5 * * * *", payload_template={"report": "sales"}, tags={"team": "x"})
     first = town.clock.now() + 5 * MINUTE * SECOND
@@ -142,7 +138,6 @@ async def test_fires_that_may_overlap_start_beside_each_other(town: Town):
     assert [run.state for run in await town.runs_of(job)] == ["queued"] * 3
 
 
-@pytest.mark.on_each_database
 async def test_who_skips_starts_nothing_while_the_run_of_the_fire_before_is_unfinished(town: Town, told: list):
     job = await town.create(cron="* * * * *", overlap="skip")
     await town.look(MINUTE)
@@ -164,7 +159,6 @@ async def test_runs_that_were_triggered_otherwise_do_not_keep_a_fire_from_starti
     assert [run.spec.triggered_by for run in await town.runs_of(job)] == ["manual", "cron"]
 
 
-@pytest.mark.on_each_database
 async def test_who_cancels_ends_the_unfinished_run_and_starts_the_next(town: Town):
     job = await town.create(cron="* * * * *", overlap="cancel")
     await town.look(MINUTE)
@@ -189,7 +183,6 @@ async def test_fires_that_are_made_up_for_together_overlap_each_other(town: Town
     assert await town.fires(job) == [begun + hours * HOUR * SECOND for hours in made]
 
 
-@pytest.mark.on_each_database
 async def test_a_fire_takes_and_frees_slots_like_any_other_run(town: Town):
     job = await town.create(cron="* * * * *", overlap="cancel", max_concurrency=1)
     for _ in range(3):
@@ -238,7 +231,6 @@ async def test_other_changes_leave_what_is_due(town: Town):
     assert (await town.runs_of(job))[0].spec.max_attempts == 7
 
 
-@pytest.mark.on_each_database
 async def test_a_job_without_cron_any_more_and_a_deleted_one_fire_no_more(town: Town):
     ended, deleted = [await town.create(slug, cron="* * * * *") for slug in ("ended", "deleted")]
     await town.change(ended, cron=None)
@@ -249,7 +241,6 @@ async def test_a_job_without_cron_any_more_and_a_deleted_one_fire_no_more(town: 
         assert await town.fires(job) == []
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize("change", [{"payload_template": {"v": 2}}, {"enabled": False}, {"cron": "5 * * * *"}, None])
 async def test_a_fire_of_a_job_that_changed_after_the_look_is_not_made(town: Town, change: dict[str, Any] | None):
     job = await town.create(cron="* * * * *", payload_template={"v": 1})
@@ -267,7 +258,6 @@ async def test_a_fire_of_a_job_that_changed_after_the_look_is_not_made(town: Tow
     assert await town.payloads(job) == ([{"v": 2}] if change == {"payload_template": {"v": 2}} else [])
 
 
-@pytest.mark.on_each_database
 async def test_one_fire_that_is_asked_for_twice_is_made_once(town: Town):
     job = await town.create(cron="* * * * *")
     town.clock.advance(MINUTE)
@@ -310,7 +300,6 @@ async def test_a_schedule_whose_job_is_gone_is_told_and_looked_at_no_more(town: 
     assert len(await town.fires(other)) == 2
 
 
-@pytest.mark.on_each_database
 async def test_more_schedules_than_fit_into_a_round_all_fire(found: Founder):
     town = await found(cron_batch=2)
     made = [await town.create(f"job-{n}", cron="* * * * *") for n in range(5)]
@@ -321,7 +310,6 @@ async def test_more_schedules_than_fit_into_a_round_all_fire(found: Founder):
     assert [len(await town.fires(job)) for job in made] == [1] * 5
 
 
-@pytest.mark.on_each_database
 async def test_appendix_c_30_a_clock_that_jumps_ahead_fires_nothing_before_it_has_stood_for_a_lease(town: Town):
     job = await town.create(cron="* * * * *")
     town.clock.jump(24 * HOUR)

@@ -24,9 +24,6 @@ from tests.engine.databases import PostgresDatabase
 from tests.engine.world import ADMIN, PROJECT, World, failed
 from tests.postgres import new_database
 
-pytestmark = pytest.mark.above_the_store
-
-
 HOUR = 3600.0
 
 
@@ -73,7 +70,6 @@ async def pair(world: World) -> tuple[Job, Job]:
     return ingest, report
 
 
-@pytest.mark.on_each_database
 async def test_appendix_c_2_a_run_that_waits_for_another_job_is_queued_in_the_moment_that_has_completed(world, pair):
     ingest, report = pair
     waiting, upstream = await trigger(world, report), await trigger(world, ingest)
@@ -101,7 +97,6 @@ async def test_a_run_that_was_made_without_a_look_is_looked_at_at_once(world, pa
     assert await world.state(run_id) == "queued"
 
 
-@pytest.mark.on_each_database
 async def test_appendix_c_27_items_of_a_bulk_trigger_wait_each_for_its_key(world, pair):
     ingest, report = pair
     await end(world, await trigger(world, ingest, payload={"dependency_key": "monday"}))
@@ -182,7 +177,6 @@ async def test_what_comes_in_a_pause_is_found_at_the_resume(world, pair):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_only_what_ended_within_the_maximal_age_counts(world):
     ingest, report = await stored(world, "ingest"), await stored(world, "report")
     made = await let(world, report, ingest, max_age_secs=3600)
@@ -196,7 +190,6 @@ async def test_only_what_ended_within_the_maximal_age_counts(world):
     assert await world.state(waiting) == "queued"
 
 
-@pytest.mark.on_each_database
 async def test_the_status_tells_which_run_was_matched_also_after_later_ones(world, pair):
     ingest, report = pair
     first = await trigger(world, ingest)
@@ -220,7 +213,6 @@ async def test_a_deleted_dependency_is_waited_for_no_longer(world, pair):
         await world.engine.dependencies.get(ADMIN, report, found[0])
 
 
-@pytest.mark.on_each_database
 async def test_circles_are_refused_and_named_and_pairs_are_there_once(world, pair):
     ingest, report = pair
     mail = await stored(world, "mail")
@@ -243,7 +235,6 @@ async def test_a_job_that_others_depend_on_cannot_be_deleted(world, pair):
     await world.engine.jobs.delete(ADMIN, ingest)
 
 
-@pytest.mark.on_each_database
 async def test_a_long_queue_of_the_other_job_is_looked_through_to_its_bound(world, pair):
     ingest, report = pair
     await end(world, await trigger(world, ingest))
@@ -256,7 +247,6 @@ async def test_a_long_queue_of_the_other_job_is_looked_through_to_its_bound(worl
     assert await world.state(await trigger(world, report)) == "queued"
 
 
-@pytest.mark.on_each_database
 async def test_more_runs_than_a_page_go_on_together(world, monkeypatch, pair):
     monkeypatch.setattr(releases, "PAGE", 3)
     ingest, report = pair
@@ -270,7 +260,6 @@ async def test_more_runs_than_a_page_go_on_together(world, monkeypatch, pair):
 STEPS = st.lists(st.sampled_from(["make", "errands", "finish", "look", "crash", "pause", "resume"]), max_size=14)
 
 
-@pytest.mark.on_each_database
 @settings(
     max_examples=12,
     deadline=None,

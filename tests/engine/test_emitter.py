@@ -17,9 +17,6 @@ from runwright.engine.emitter import Buffer, Emitter, Packed
 from runwright.errors import Error, InvalidRequest, StaleLease, StoreUnavailable, TooLarge
 from tests.engine.world import World, settled, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 SECRET = "hunter2-the-secret"
 
 
@@ -166,7 +163,6 @@ async def test_words_that_come_while_others_are_being_written_wait_for_the_flush
     assert await pen.said() == ["Once upon ", "a time "]
 
 
-@pytest.mark.on_each_database
 async def test_the_records_of_many_attempts_share_a_transaction(world: World):
     pens = [await pen_of(world)]
     for _ in range(9):
@@ -181,7 +177,6 @@ async def test_the_records_of_many_attempts_share_a_transaction(world: World):
     assert len(transactions) == 1
 
 
-@pytest.mark.on_each_database
 async def test_a_save_takes_along_what_waited_before_it_and_is_durable(pen: Pen):
     pen.write(line("before"))
     value = c.Value("output", "k", b"sealed")
@@ -230,9 +225,6 @@ async def test_a_job_cannot_write_what_is_not_its_own(pen: Pen, note: Note, code
 
 
 # --- losses and outages -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.on_each_database
 async def test_an_attempt_without_a_lease_is_told_and_its_neighbours_are_not(world: World):
     lost, well = await pen_of(world), await pen_of(world)
     well.emitter = lost.emitter
@@ -244,7 +236,6 @@ async def test_an_attempt_without_a_lease_is_told_and_its_neighbours_are_not(wor
     assert (well.losses, await well.lines(), await lost.lines()) == ([], ["fine"], [])
 
 
-@pytest.mark.on_each_database
 async def test_records_that_break_a_transaction_hurt_no_other_attempt(world: World):
     broken, well = await pen_of(world), await pen_of(world)
     well.emitter = broken.emitter
@@ -257,7 +248,6 @@ async def test_records_that_break_a_transaction_hurt_no_other_attempt(world: Wor
     assert (well.losses, await well.lines(), await broken.lines()) == ([], ["fine"], [])
 
 
-@pytest.mark.on_each_database
 async def test_records_outlive_an_outage_of_the_store_in_their_order(pen: Pen):
     pen.write(line("one"))
     with pen.world.database.unwritable():
@@ -284,7 +274,6 @@ async def test_records_that_come_while_a_flush_fails_come_after_it(pen: Pen):
     assert await pen.lines() == ["one", "two", "three"]
 
 
-@pytest.mark.on_each_database
 async def test_a_flush_is_tried_again_when_the_store_is_back(pen: Pen):
     pen.write(line("one"))
     with pen.world.database.unwritable():

@@ -12,9 +12,6 @@ from runwright.engine.carrying import HELD_BACK
 from runwright.errors import RunEnded, StaleLease
 from tests.engine.world import World
 
-pytestmark = pytest.mark.above_the_store
-
-
 HTTP: dict[str, Any] = {
     "execution_mode": "http",
     "endpoint_url": "https://hooks.example.com/",
@@ -45,7 +42,6 @@ async def test_appendix_c_16_an_endpoint_that_stays_silent_loses_its_run_and_it_
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_an_endpoint_that_calls_keeps_its_run(world: World):
     attempt = await entrusted(world)
     for _ in range(20):
@@ -90,7 +86,6 @@ async def test_an_endpoint_that_works_past_the_time_out_fails_by_it(world: World
         await world.engine.fleet.attempt(attempt.run.run_id, 1)
 
 
-@pytest.mark.on_each_database
 async def test_a_heartbeat_that_crosses_the_acceptance_finds_the_lease_at_its_new_holder(world: World):
     run_id = await world.submit(world.job(**HTTP))
     run = (await world.take(worker_id="local-1"))[0]
@@ -126,7 +121,6 @@ async def test_a_secret_cut_between_two_calls_is_found_by_a_process_that_did_not
     assert b"hunter2" not in b"".join(chunks)
 
 
-@pytest.mark.on_each_database
 async def test_what_a_stream_holds_back_lies_sealed_and_is_wiped_at_the_end(world: World):
     attempt = await entrusted(world)
     run_id, fleet = attempt.run.run_id, world.engine.fleet

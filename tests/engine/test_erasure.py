@@ -12,9 +12,6 @@ from runwright.domain.tenancy import Actor
 from runwright.errors import Conflict, Gone, MissingScope, NotFound
 from tests.engine.world import ADMIN, World, failed
 
-pytestmark = pytest.mark.above_the_store
-
-
 NEEDLE = "needle-in-the-hay"
 
 
@@ -50,7 +47,6 @@ def places(world: World) -> list[str]:
     return [*found, *("sealed" for _ in sealed), *(path.name for path in files)]
 
 
-@pytest.mark.on_each_database
 async def test_no_text_of_the_run_is_left(open_world):
     world = await open_world()
     run_id = await written(world)
@@ -63,7 +59,6 @@ async def test_no_text_of_the_run_is_left(open_world):
     await world.check()
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize("kind", ["debounce", "batch"])
 async def test_the_key_under_which_triggers_gathered_goes_too(open_world, kind: str):
     world = await open_world()
@@ -111,7 +106,6 @@ async def test_erasing_twice_changes_nothing_and_is_told_once(open_world):
     assert world.rows("SELECT count(*) FROM audit") == [(1,)]
 
 
-@pytest.mark.on_each_database
 async def test_an_erasure_that_was_cut_off_goes_on_when_it_is_asked_for_again(open_world):
     world = await open_world(erase_batch=2)
     run_id = await written(world)
@@ -136,7 +130,6 @@ async def test_a_run_that_has_not_ended_is_not_erased(open_world):
     assert (await world.record(run_id)).erased_at is None
 
 
-@pytest.mark.on_each_database
 async def test_a_run_of_others_is_not_there_and_the_scope_is_needed(open_world):
     world = await open_world()
     run_id = await written(world)
@@ -158,7 +151,6 @@ async def test_what_needs_the_data_says_that_they_are_gone(open_world):
         world.reader().exact_payload(record)
 
 
-@pytest.mark.on_each_database
 async def test_other_runs_keep_theirs(open_world):
     world = await open_world()
     run_id, other = await written(world), await world.submit(world.job("other"), payload={"a": 1})

@@ -26,9 +26,6 @@ from runwright.store.base import Transaction
 from tests.engine.world import ADMIN, World
 from tests.governance.bundles import files_of
 
-pytestmark = pytest.mark.above_the_store
-
-
 LATER = "a-secret-of-later"
 
 
@@ -68,7 +65,6 @@ async def exported(
     return files_of(path.read_bytes()), verify(str(path))
 
 
-@pytest.mark.on_each_database
 async def test_a_log_of_many_pages_is_whole_and_the_same_each_time(open_world, tmp_path: Path):
     world = await open_world()
     lines = [said(f"line {number}") for number in range(4500)]
@@ -163,7 +159,6 @@ async def test_no_more_bundles_are_made_at_a_time_than_the_settings_allow(open_w
     (await office.export(ADMIN, run_id, "full", "zip")).close()
 
 
-@pytest.mark.on_each_database
 async def test_servers_that_sign_at_the_same_time_sign_one_head(open_world):
     world = await open_world()
     run_id = await lived(world)
@@ -173,7 +168,6 @@ async def test_servers_that_sign_at_the_same_time_sign_one_head(open_world):
     assert world.rows("SELECT count(*) FROM keyring WHERE name LIKE 'signing:%'") == [(1,)]
 
 
-@pytest.mark.on_each_database
 async def test_k16_the_bundle_of_a_live_run_is_a_prefix_whose_head_later_ones_hold(open_world, tmp_path: Path):
     world = await open_world()
     run_id = await lived(world, said("one"), ended=False)
@@ -207,7 +201,6 @@ async def test_k17_what_an_old_key_signed_is_verified_with_it_after_a_rotation(o
     assert (await exported(world, run_id, tmp_path))[0] == after
 
 
-@pytest.mark.on_each_database
 async def test_k18_erased_data_leave_the_chain_whole_and_their_digests(open_world, tmp_path: Path):
     world = await open_world()
     run_id = await lived(world, said("a needle"), values=(("output", "a", {"x": "a needle"}),))
@@ -270,7 +263,6 @@ async def test_what_commands_printed_is_a_recording_that_replays_and_holds_no_se
         assert (report.problems, "terminal/run.cast" in files) == ([], False)
 
 
-@pytest.mark.on_each_database
 async def test_who_may_not_see_the_run_or_the_profile_is_refused(open_world):
     world = await open_world()
     run_id = await lived(world)
@@ -284,7 +276,6 @@ async def test_who_may_not_see_the_run_or_the_profile_is_refused(open_world):
     (await evidence(world).export(reader, run_id, "public", "zip")).close()
 
 
-@pytest.mark.on_each_database
 async def test_a_run_of_which_retention_left_the_summary_has_no_evidence_any_more(open_world):
     world = await open_world(retention_days=1.0)
     run_id = await lived(world)

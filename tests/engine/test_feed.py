@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from runwright.domain.accounts import Project
 from runwright.domain.commands import Append
 from runwright.domain.events import Draft
@@ -12,9 +10,6 @@ from runwright.domain.outcome import Completed
 from runwright.domain.run import Run
 from runwright.engine.feed import News
 from tests.engine.world import PROJECT, World, settled
-
-pytestmark = pytest.mark.above_the_store
-
 
 OTHER = Project("proj_2", "org_1", "other", "Other", 1.0, None, 0)
 FOREIGN = Project("proj_3", "org_2", "foreign", "Foreign", 1.0, None, 0)
@@ -46,7 +41,6 @@ async def whole_life(world: World, project: Project = PROJECT) -> str:
     return run_id
 
 
-@pytest.mark.on_each_database
 async def test_followers_of_an_organization_and_of_a_project_get_what_is_theirs(open_world):
     world = await open_world()
     encode, feed = Counting(), world.engine.feed

@@ -14,8 +14,6 @@ from runwright.errors import Conflict, NotFound, QuotaExceeded
 from tests.engine.talking import Talk
 from tests.engine.world import ADMIN, World
 
-pytestmark = pytest.mark.above_the_store
-
 
 async def test_a_run_says_its_input_answers_it_and_leaves_its_answer(world: World):
     talk = Talk(world)
@@ -41,7 +39,6 @@ async def test_a_busy_thread_refuses_a_second_run(world: World):
     assert await talk.said(thread) == [(1, "user", "one")]
 
 
-@pytest.mark.on_each_database
 async def test_a_line_has_an_end(open_world):
     talk = Talk(await open_world(thread_line_max=2))
     thread = await talk.thread()
@@ -53,7 +50,6 @@ async def test_a_line_has_an_end(open_world):
     assert len(talk.active(thread)) == 1
 
 
-@pytest.mark.on_each_database
 async def test_of_runs_that_begin_at_once_one_has_the_floor(world: World):
     talk = Talk(world)
     thread = await talk.thread()
@@ -62,7 +58,6 @@ async def test_of_runs_that_begin_at_once_one_has_the_floor(world: World):
     assert len(talk.active(thread)) == 1
 
 
-@pytest.mark.on_each_database
 async def test_runs_in_line_take_their_turns_in_order_and_speak_when_it_is_theirs(world: World):
     talk = Talk(world)
     thread = await talk.thread()
@@ -78,7 +73,6 @@ async def test_runs_in_line_take_their_turns_in_order_and_speak_when_it_is_their
     assert world.rows("SELECT * FROM busy_threads") == world.rows("SELECT * FROM enqueued_runs") == []
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize("how", ["fail", "cancel", "give up"])
 async def test_any_end_gives_the_floor_to_the_next(world: World, how: str):
     talk = Talk(world)
@@ -111,7 +105,6 @@ async def test_one_that_is_cancelled_in_line_says_nothing_and_holds_up_nobody(wo
     assert "second" not in [text for _, _, text in await talk.said(thread)]
 
 
-@pytest.mark.on_each_database
 async def test_one_that_interrupts_ends_all_before_it(world: World):
     talk = Talk(world)
     thread = await talk.thread()
@@ -142,7 +135,6 @@ async def test_a_thread_that_is_not_there_has_no_runs(world: World):
         await talk.start(thread, "hello")
 
 
-@pytest.mark.on_each_database
 async def test_messages_that_come_at_once_are_numbered_without_gaps(world: World):
     talk = Talk(world)
     thread = await talk.thread()
@@ -151,7 +143,6 @@ async def test_messages_that_come_at_once_are_numbered_without_gaps(world: World
     assert [seq for seq, _, _ in await talk.said(thread)] == list(range(1, 27))
 
 
-@pytest.mark.on_each_database
 async def test_an_idempotency_key_makes_one_run_and_says_its_input_once(world: World):
     talk = Talk(world)
     thread = await talk.thread()
@@ -202,7 +193,6 @@ async def test_there_is_nothing_to_retry_in_an_empty_thread_and_no_retry_of_what
     assert refusal.value.code == "runs.thread_busy"
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize("seed", range(3))
 async def test_never_do_two_runs_have_the_floor_whatever_happens_at_once(world: World, seed: int):
     talk, chance = Talk(world), random.Random(seed)

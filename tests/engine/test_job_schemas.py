@@ -9,9 +9,6 @@ from runwright.engine.jobs import Change
 from runwright.errors import InvalidRequest
 from tests.engine.world import ADMIN, PROJECT, World, settled, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 PAGES = {"type": "object", "required": ["pages"], "properties": {"pages": {"type": "integer", "minimum": 1}}}
 
 

@@ -300,7 +300,6 @@ async def test_the_windows_lie_side_by_side_and_end_with_the_hour_that_runs(open
     assert found.history_from is None
 
 
-@pytest.mark.above_the_store
 async def test_an_answer_with_many_groups_is_added_up_beside_the_event_loop(
     open_world, monkeypatch: pytest.MonkeyPatch
 ):

@@ -12,9 +12,6 @@ from tests.domain.specimens import log_line
 from tests.engine.agents import agent_run
 from tests.engine.world import World, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 DAY = 86_400
 
 
@@ -32,7 +29,6 @@ async def beat(world: World, run, worker_id: str = "wrk-1") -> list[str]:
     return await world.store.write(renew)
 
 
-@pytest.mark.on_each_database
 async def test_a_run_whose_lease_ran_out_is_tried_again(world: World):
     _, run_id = await leased(world)
     await world.reap(29)
@@ -58,7 +54,6 @@ async def test_heartbeats_keep_a_lease_however_long_the_work_is_silent(world: Wo
     assert await world.state(run_id) == "executing"
 
 
-@pytest.mark.on_each_database
 async def test_a_lease_that_was_renewed_after_the_look_is_not_taken(world: World):
     run, run_id = await leased(world)
     world.clock.advance(31)
@@ -71,7 +66,6 @@ async def test_a_lease_that_was_renewed_after_the_look_is_not_taken(world: World
     assert await world.state(run_id) == "executing"
 
 
-@pytest.mark.on_each_database
 async def test_a_lost_worker_can_change_nothing_any_more(world: World):
     run, run_id = await leased(world)
     await world.reap(31)
@@ -117,7 +111,6 @@ async def test_an_agent_run_goes_on_after_as_many_lost_workers_as_the_setting_sa
         assert await world.state(run_id) == state
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize(("kind", "ends"), [("cancel", "cancelled"), ("pause", "paused")])
 async def test_a_stop_that_nobody_confirms_is_fenced_and_a_late_finish_leaves_nothing(world: World, kind, ends):
     run, run_id = await leased(world)
@@ -217,7 +210,6 @@ async def test_a_small_step_of_the_clock_is_no_jump(world: World):
     assert await world.state(run_id) == "scheduled"
 
 
-@pytest.mark.on_each_database
 async def test_an_outage_of_the_store_gives_everybody_a_whole_lease(world: World):
     run, run_id = await leased(world)
     with world.database.unreadable(), pytest.raises(StoreError):
@@ -229,7 +221,6 @@ async def test_an_outage_of_the_store_gives_everybody_a_whole_lease(world: World
     assert await world.state(run_id) == "executing"
 
 
-@pytest.mark.on_each_database
 async def test_a_store_that_could_not_write_was_out_of_reach_too(world: World):
     run, run_id = await leased(world)
     with world.database.unwritable(), pytest.raises(StoreError):
@@ -239,7 +230,6 @@ async def test_a_store_that_could_not_write_was_out_of_reach_too(world: World):
     assert await beat(world, run) == []
 
 
-@pytest.mark.on_each_database
 async def test_leases_of_a_process_that_is_gone_are_lost_when_they_run_out(open_world):
     world = await open_world()
     run_id = await world.submit(world.job())
@@ -253,7 +243,6 @@ async def test_leases_of_a_process_that_is_gone_are_lost_when_they_run_out(open_
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_every_lost_lease_is_found_however_many_there_are(open_world):
     world = await open_world()
     world.engine.reaper._batch = 10
@@ -267,7 +256,6 @@ async def test_every_lost_lease_is_found_however_many_there_are(open_world):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_a_fence_does_not_wait_behind_leases_that_may_not_be_judged_yet(open_world):
     world = await open_world(stop_grace_s=5)
     world.engine.reaper._batch = 3

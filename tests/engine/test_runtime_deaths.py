@@ -38,9 +38,6 @@ from runwright.sandbox.means import Means
 from tests.engine.databases import Database
 from tests.engine.world import ADMIN, PROJECT, World
 
-pytestmark = pytest.mark.above_the_store
-
-
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 POINTS = (5, 6, 10, 16, 19, 24)
 """Behind these events a server dies, if not behind each: in commands and gates, between steps, while it is asked."""
@@ -180,7 +177,6 @@ async def check(stage: Stage, run_id: str) -> None:
     await world.check_run(run)
 
 
-@pytest.mark.on_each_database
 async def test_wherever_a_server_dies_the_run_goes_on_and_no_step_is_done_twice(stage: Stage):
     run_id = await stage.order(*STEPS)
     await stage.until(run_id)
@@ -205,7 +201,6 @@ async def test_a_run_outlives_one_server_after_the_other(stage: Stage):
     await check(stage, run_id)
 
 
-@pytest.mark.on_each_database
 async def test_a_step_that_may_not_be_made_twice_ends_the_run_whose_server_died_in_it(stage: Stage):
     slow = CommandStep(step_id="slow", command=("sh", "-c", "echo begun; sleep 60"), effect="unsafe")
     run_id = await stage.order(slow, adding("later"))

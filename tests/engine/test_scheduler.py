@@ -5,14 +5,10 @@ import pytest
 from runwright.domain import outcome as o
 from tests.engine.world import SECOND, World, failed, settled, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 HOUR = 3600
 DAY = 24 * HOUR
 
 
-@pytest.mark.on_each_database
 async def test_a_delayed_run_is_queued_when_its_time_has_come(world: World):
     run_id = await world.submit(world.job(), scheduled_at=world.clock.now() + 10 * SECOND)
     await world.past(9)
@@ -23,7 +19,6 @@ async def test_a_delayed_run_is_queued_when_its_time_has_come(world: World):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_a_retry_and_a_sleep_come_due(world: World):
     retried, slept = [await world.submit(world.job()) for _ in range(2)]
     runs = {run.run_id: run for run in await world.take(2)}
@@ -37,7 +32,6 @@ async def test_a_retry_and_a_sleep_come_due(world: World):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_a_run_that_was_not_started_in_time_expires(world: World):
     queued = await world.submit(world.job(), ttl_secs=30)
     delayed = await world.submit(world.job(), ttl_secs=30, scheduled_at=world.clock.now() + 60 * SECOND)
@@ -81,7 +75,6 @@ async def test_appendix_c_30_a_jump_of_the_clock_expires_nobody_at_once(world: W
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_what_is_due_by_the_new_time_moves_on_all_the_same(world: World):
     run_id = await world.submit(world.job(), scheduled_at=world.clock.now() + HOUR * SECOND)
     await world.past(1)
@@ -90,7 +83,6 @@ async def test_what_is_due_by_the_new_time_moves_on_all_the_same(world: World):
     assert await world.state(run_id) == "queued"
 
 
-@pytest.mark.on_each_database
 async def test_more_timers_than_a_batch_come_due_one_batch_after_the_other(open_world):
     world = await open_world(scheduler_batch=10)
     at = world.clock.now() + SECOND

@@ -17,9 +17,6 @@ from runwright.store.inspection import inspect
 from runwright.store.queries.shapes import Slice
 from tests.engine.world import ADMIN, PROJECT, World, all_ended
 
-pytestmark = pytest.mark.above_the_store
-
-
 SECRET = "correct-horse-battery"
 OTHER = "staple-of-another-kind"
 STRANGER = Actor(kind="user", id="user_9", org_id="org_9", scopes=frozenset({"admin"}))
@@ -145,7 +142,6 @@ async def test_a_key_of_many_lines_is_hidden_line_by_line(world: World):
         assert "MIIEvQIBADANBgkqhkiG" not in redactor.text(text)
 
 
-@pytest.mark.on_each_database
 async def test_the_environments_secrets_come_over_the_projects(world: World):
     staging = await environment(world, variables={"REGION": "eu"})
     await keep(world, "API_KEY", SECRET)
@@ -194,7 +190,6 @@ async def test_a_run_whose_environment_is_gone_fails_and_says_so(open_world):
     assert (await world.run(run_id)).error == "There is no environment 'gone'."
 
 
-@pytest.mark.on_each_database
 async def test_names_are_taken_once_in_each_place_and_values_replaced_by_version(world: World):
     staging = await environment(world)
     first = await keep(world, "API_KEY", SECRET)
@@ -211,7 +206,6 @@ async def test_names_are_taken_once_in_each_place_and_values_replaced_by_version
     assert not any(SECRET.encode() in data for (data,) in world.rows("SELECT data FROM audit"))
 
 
-@pytest.mark.on_each_database
 async def test_two_that_replace_a_value_at_once_leave_the_later_one(world: World):
     world.database.change("INSERT INTO organizations (org_id, slug, name, created_at) VALUES ('org_1', 'o', 'o', 0)")
     kept = await keep(world, "API_KEY", SECRET)
@@ -237,14 +231,12 @@ async def test_a_look_that_began_before_a_change_is_not_believed_after_it(world:
     assert provisions.fresh(PROJECT.project_id)
 
 
-@pytest.mark.on_each_database
 async def test_a_request_that_is_repeated_makes_one_secret(world: World):
     secrets = world.engine.vault.secrets
     made = [await secrets.create(ADMIN, PROJECT, None, "API_KEY", SECRET, "once") for _ in range(2)]
     assert (made[0].value, made[1].repeated) == (made[1].value, True)
 
 
-@pytest.mark.on_each_database
 async def test_nobody_elses_secrets_are_there(world: World):
     kept, staging = await keep(world, "API_KEY", SECRET), await environment(world)
     vault = world.engine.vault
@@ -262,7 +254,6 @@ async def test_nobody_elses_secrets_are_there(world: World):
     assert [each.environment_id for each in await vault.secrets.page(ADMIN, PROJECT, None, Slice(10))] == [EVERYWHERE]
 
 
-@pytest.mark.on_each_database
 async def test_a_project_has_only_so_many_secrets(open_world):
     world = await open_world(secrets_max=1)
     await keep(world, "ONE", SECRET)
@@ -270,7 +261,6 @@ async def test_a_project_has_only_so_many_secrets(open_world):
         await keep(world, "TWO", OTHER)
 
 
-@pytest.mark.on_each_database
 async def test_values_that_were_replaced_are_forgotten_in_time(world: World):
     kept = await keep(world, "API_KEY", SECRET)
     await world.engine.vault.secrets.replace(ADMIN, kept.secret_id, OTHER)
@@ -279,7 +269,6 @@ async def test_values_that_were_replaced_are_forgotten_in_time(world: World):
     assert world.rows("SELECT version FROM secret_values") == [(2,)]
 
 
-@pytest.mark.on_each_database
 async def test_a_check_of_the_database_opens_secrets_and_signing_secrets(open_world):
     world = await open_world(allow_private_endpoints=True)
     kept = await keep(world, "API_KEY", SECRET)

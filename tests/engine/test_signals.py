@@ -105,7 +105,6 @@ async def test_a_run_that_parks_in_the_transaction_of_the_event_gets_it(world: W
     await world.check()
 
 
-@pytest.mark.above_the_store
 async def test_a_wait_that_takes_too_long_fails_and_its_event_comes_for_somebody_else(world: World):
     run = await parked(world, within_s=10)
     await world.past(11)
@@ -115,7 +114,6 @@ async def test_a_wait_that_takes_too_long_fails_and_its_event_comes_for_somebody
     await world.check()
 
 
-@pytest.mark.above_the_store
 async def test_a_paused_run_hears_of_its_event_when_it_is_resumed(world: World):
     run = await parked(world)
     await world.stop(run.run_id, "pause")
@@ -127,7 +125,6 @@ async def test_a_paused_run_hears_of_its_event_when_it_is_resumed(world: World):
     await world.check()
 
 
-@pytest.mark.above_the_store
 async def test_a_run_that_waits_owns_no_slot(world: World):
     job = world.job("narrow", max_concurrency=1)
     first, second = [await world.submit(job) for _ in range(2)]
@@ -166,7 +163,6 @@ async def test_a_prefix_starts_the_jobs_of_every_key_that_begins_so(world: World
     assert sorted([str((await world.run(run_id)).spec.handler) for run_id in answer.triggered]) == ["a", "b", "c"]
 
 
-@pytest.mark.above_the_store
 async def test_a_filter_looks_into_the_payload_and_a_template_makes_another(world: World):
     template = {"who": "{{payload.user.name}}", "key": "{{event.key}}", "tags": ["{{ payload.tags.1 }}"], "no": "{{x}}"}
     wanted = {"kind": "new", "tags": ["b"]}
@@ -178,7 +174,6 @@ async def test_a_filter_looks_into_the_payload_and_a_template_makes_another(worl
     assert made == {"who": "Ada", "key": "user-1", "tags": ["b"], "no": None}
 
 
-@pytest.mark.above_the_store
 async def test_a_job_that_is_changed_or_deleted_is_not_started_any_more(world: World):
     changed, deleted = [await triggered_by(world, {"key": "go"}, slug=slug) for slug in ("changed", "deleted")]
     await world.engine.jobs.update(ADMIN, changed, {"event_triggers": [{"key": "stop"}]})
@@ -187,14 +182,12 @@ async def test_a_job_that_is_changed_or_deleted_is_not_started_any_more(world: W
     assert len((await send(world, "stop")).triggered) == 1
 
 
-@pytest.mark.above_the_store
 async def test_a_trigger_needs_a_key_or_a_prefix(world: World):
     for wrong in ({}, {"key": "a", "prefix": "b"}):
         with pytest.raises(InvalidRequest, match="key or prefix"):
             await triggered_by(world, wrong)
 
 
-@pytest.mark.above_the_store
 async def test_a_job_that_cannot_take_the_payload_is_told_and_holds_up_nothing(world: World):
     run = await parked(world)
     await triggered_by(world, {"key": "go", "payload_template": {"much": "{{payload.text}}"}}, slug="fits")

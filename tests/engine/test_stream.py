@@ -16,9 +16,6 @@ from runwright.engine.stream import Cut, Hub, Lagged
 from tests.domain.specimens import log_line
 from tests.engine.world import World, lines, settled, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 
 
@@ -134,7 +131,6 @@ async def test_followers_who_come_at_any_time_and_leave_at_any_seq_see_the_same_
     assert hub.channels == 0
 
 
-@pytest.mark.on_each_database
 async def test_a_live_stream_cut_at_every_seq_and_resumed_gives_exactly_the_same_bytes(world: World):
     hub = world.engine.hub
     for cut in range(1, 9):
@@ -273,9 +269,6 @@ async def test_a_reader_of_history_never_lags_however_slow_it_is(world: World):
 
 
 # --- retention --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.on_each_database
 async def test_a_stream_whose_history_retention_took_says_where_and_what_is_left(open_world):
     world = await open_world(retention_days=1)
     run = await executing(world)
@@ -325,9 +318,6 @@ async def test_who_is_behind_a_window_is_told_too_and_who_follows_nothing_any_mo
 
 
 # --- any interleaving -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.on_each_database
 @settings(max_examples=SOAK or 25, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
@@ -385,7 +375,6 @@ class Shared:
             self.hub.committed(done)
 
 
-@pytest.mark.on_each_database
 async def test_a_stream_reads_what_others_wrote_before_what_this_process_committed(world: World):
     shared = Shared(world)
     run = await executing(world)
@@ -402,7 +391,6 @@ async def test_a_stream_reads_what_others_wrote_before_what_this_process_committ
         assert await following == await whole(world, run.run_id)
 
 
-@pytest.mark.on_each_database
 async def test_what_is_committed_while_the_store_is_read_comes_once(world: World):
     shared = Shared(world)
     run = await executing(world)
@@ -433,7 +421,6 @@ async def test_what_is_committed_while_the_store_is_read_comes_once(world: World
         assert await following == await late == await whole(world, run.run_id)
 
 
-@pytest.mark.on_each_database
 async def test_a_hub_that_is_told_to_look_reads_all_that_is_followed_and_nothing_else(world: World):
     shared = Shared(world, page=2)
     shared.mine = False
@@ -455,7 +442,6 @@ async def test_a_hub_that_is_told_to_look_reads_all_that_is_followed_and_nothing
     assert shared.hub.channels == 0
 
 
-@pytest.mark.on_each_database
 async def test_a_stream_of_a_run_that_another_process_makes_later_begins_with_its_first_event(world: World):
     shared = Shared(world)
     shared.mine = False
@@ -469,7 +455,6 @@ async def test_a_stream_of_a_run_that_another_process_makes_later_begins_with_it
         assert await early == await whole(world, order.run_id)
 
 
-@pytest.mark.on_each_database
 async def test_waiting_for_a_run_to_leave_ends_when_another_process_ended_it(world: World):
     shared = Shared(world)
     shared.mine = False
@@ -492,7 +477,6 @@ async def test_a_history_that_is_all_filtered_away_is_read_to_its_end(world: Wor
     assert last.startswith(b"%d " % ended.seq)
 
 
-@pytest.mark.on_each_database
 @settings(max_examples=SOAK or 25, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(

@@ -9,9 +9,6 @@ from runwright.domain.run import Limit, Spec
 from runwright.errors import Conflict, InvalidRequest
 from tests.engine.world import ADMIN, SECOND, World
 
-pytestmark = pytest.mark.above_the_store
-
-
 HEAVY = Project("proj_1", "org_1", "default", "Default", 2.5, 7, 0)
 
 
@@ -23,7 +20,6 @@ async def spec_of(world: World, run_id: str) -> Spec:
     return told
 
 
-@pytest.mark.on_each_database
 async def test_a_run_says_what_its_job_and_its_order_say(world: World):
     definition = world.job(
         "report",
@@ -112,7 +108,6 @@ async def test_secrets_in_an_order_do_not_reach_the_log_and_the_chain_still_hold
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_runs_made_at_different_times_sort_by_their_ids(world: World):
     run_ids = []
     for _ in range(5):

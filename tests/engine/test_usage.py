@@ -35,7 +35,6 @@ async def test_reports_of_every_attempt_add_up_and_those_of_an_end_count_too(wor
     assert stats.whole.cost_microusd == 150
 
 
-@pytest.mark.above_the_store
 @pytest.mark.parametrize("odd", [{"prompt_tokens": "many"}, {"cost_microusd": -5}, {"prompt_tokens": 1.5}])
 async def test_a_report_that_says_no_number_is_kept_and_counts_for_nothing(world: World, odd: dict[str, Any]):
     run_id = await world.submit(world.job())

@@ -12,9 +12,6 @@ from runwright.errors import InvalidRequest, NotFound, StoreError, TooLarge
 from runwright.store.base import StoredValue
 from tests.engine.world import World, settled, until
 
-pytestmark = pytest.mark.above_the_store
-
-
 SECRET = "hunter2-the-secret"
 MARKS = {name: f"zq{name}qz" for name in ("payload", "result", "output", "checkpoint", "step")}
 """Texts that no file of the database may hold as they are: their previews are cut before they begin."""
@@ -40,7 +37,6 @@ def stored(world: World) -> bytes:
     return b"".join([world.database.content(), *files])
 
 
-@pytest.mark.on_each_database
 @pytest.mark.parametrize("inline", [65_536, 0])
 async def test_the_plaintext_of_working_values_is_nowhere_on_disk(open_world, inline: int):
     world = await open_world(keeper, value_inline_max_bytes=inline)
@@ -163,7 +159,6 @@ JSON = st.recursive(
 in_order = msgspec.json.Encoder(order="deterministic").encode
 
 
-@pytest.mark.on_each_database
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=4))
 async def test_any_payload_comes_back_exact(world: World, payload):

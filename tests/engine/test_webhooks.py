@@ -22,9 +22,6 @@ from runwright.telemetry import attach
 from tests.engine.world import ADMIN, PROJECT, SECOND, World, failed, until
 from tests.executors.endpoint import Endpoint, Received, always, answer, serving
 
-pytestmark = pytest.mark.above_the_store
-
-
 HOUR_S = 3600
 PRIVATE: dict[str, Any] = {"allow_private_endpoints": True}
 STRANGER = Actor(kind="user", id="user_9", org_id="org_9", scopes=frozenset({"admin"}))
@@ -178,7 +175,6 @@ WAYS: dict[Callable[[World], Awaitable[str]], tuple[str, str]] = {
 }
 
 
-@pytest.mark.on_each_database
 async def test_appendix_c_11_every_way_to_end_is_told_once_and_by_the_word_that_the_run_shows(
     world: World, endpoint: Endpoint
 ):
@@ -262,7 +258,6 @@ async def test_others_hear_nothing(world: World, endpoint: Endpoint):
     assert endpoint.received == []
 
 
-@pytest.mark.on_each_database
 async def test_a_subscription_that_is_there_before_a_run_ends_is_never_missed(world: World, endpoint: Endpoint):
     await world.submit(world.job())
     (run,) = await world.take()
@@ -305,9 +300,6 @@ async def test_a_run_is_told_to_the_address_of_the_version_that_it_pinned(world:
 
 
 # --- what is answered -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.on_each_database
 async def test_a_message_that_does_not_arrive_is_sent_again_under_its_id_with_growing_rests(
     world: World, endpoint: Endpoint
 ):
@@ -454,7 +446,6 @@ async def test_while_a_secret_is_replaced_both_sign(world: World, endpoint: Endp
     assert world.database.content().find((made.secret or "").encode()) == -1
 
 
-@pytest.mark.on_each_database
 async def test_a_request_that_is_repeated_finds_the_subscription_and_no_secret(world: World):
     subscriptions = world.engine.webhooks.subscriptions
     made = await subscriptions.create(ADMIN, PROJECT, {"url": "http://127.0.0.1/"}, "once")
@@ -466,9 +457,6 @@ async def test_a_request_that_is_repeated_finds_the_subscription_and_no_secret(w
 
 
 # --- one that fails, and the verbs ------------------------------------------------------------------------------------
-
-
-@pytest.mark.on_each_database
 async def test_a_subscription_that_only_fails_for_days_is_switched_off_and_that_is_told(
     world: World, endpoint: Endpoint
 ):
@@ -524,7 +512,6 @@ async def test_a_ping_arrives_also_where_the_subscription_is_switched_off(world:
     assert endpoint.received[0].headers["webhook-id"] == delivery.delivery_id
 
 
-@pytest.mark.on_each_database
 async def test_what_is_deleted_is_told_nothing_more_and_its_log_stays(world: World, endpoint: Endpoint):
     made = (await subscribed(world, endpoint.url)).subscription
     await completed(world)
@@ -536,7 +523,6 @@ async def test_what_is_deleted_is_told_nothing_more_and_its_log_stays(world: Wor
     assert world.rows("SELECT 1 FROM job_secrets") == []
 
 
-@pytest.mark.on_each_database
 async def test_the_log_is_filtered_paged_and_nobody_elses(open_world, endpoint: Endpoint):
     world = await open_world(scan_budget=4, page_max=4, page_default=4, **PRIVATE)
     await subscribed(world, endpoint.url, event_types=("run.completed", "run.failed"))
@@ -555,7 +541,6 @@ async def test_the_log_is_filtered_paged_and_nobody_elses(open_world, endpoint: 
         await log.get(STRANGER, rest.deliveries[0].delivery_id)
 
 
-@pytest.mark.on_each_database
 async def test_finished_deliveries_are_forgotten_in_time_and_pending_ones_are_not(world: World, endpoint: Endpoint):
     await subscribed(world, endpoint.url)
     await completed(world)
@@ -567,7 +552,6 @@ async def test_finished_deliveries_are_forgotten_in_time_and_pending_ones_are_no
     assert [d.outcome for d in await deliveries(world)] == ["pending"]
 
 
-@pytest.mark.on_each_database
 async def test_a_project_has_only_so_many_subscriptions(open_world):
     world = await open_world(webhook_subscriptions_max=1, **PRIVATE)
     assert (await subscribed(world, "http://127.0.0.1/")).subscription.event_types == ENDS
@@ -577,7 +561,6 @@ async def test_a_project_has_only_so_many_subscriptions(open_world):
         await subscribed(world, "http://127.0.0.1/", event_types=("run.began",))
 
 
-@pytest.mark.on_each_database
 async def test_the_lag_is_the_age_of_the_oldest_message_that_has_not_arrived(world: World, endpoint: Endpoint):
     results: list[str] = []
     detach = attach(lambda name, fields: results.append(fields["result"]), "webhook.sent")
@@ -595,9 +578,6 @@ async def test_the_lag_is_the_age_of_the_oldest_message_that_has_not_arrived(wor
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.on_each_database
 async def test_a_server_that_dies_while_it_sends_leaves_the_message_to_the_next(open_world, endpoint: Endpoint):
     world = await open_world(**PRIVATE)
     await subscribed(world, endpoint.url)
@@ -616,7 +596,6 @@ async def test_a_server_that_dies_while_it_sends_leaves_the_message_to_the_next(
     assert ((await only(later)).outcome, (await only(later)).attempt) == ("delivered", 2)
 
 
-@pytest.mark.on_each_database
 async def test_what_an_attempt_that_was_overtaken_says_is_not_written(world: World, endpoint: Endpoint):
     await subscribed(world, endpoint.url)
     await completed(world)

@@ -6,9 +6,6 @@ from runwright.domain.schedule import Cron, inside
 from runwright.errors import IdempotencyMismatch, InvalidRequest
 from tests.engine.world import ADMIN, PROJECT, SECOND, World, failed
 
-pytestmark = pytest.mark.above_the_store
-
-
 HOUR = 3600 * SECOND
 
 
@@ -73,7 +70,6 @@ async def test_a_run_that_comes_due_too_late_is_put_off_to_the_next_window(world
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_an_equal_payload_finds_its_run_for_so_long(world: World):
     asked = world.job(dedup_window_secs=60)
     first = await world.submitted(asked, payload={"a": 1, "b": [2]})
@@ -92,7 +88,6 @@ async def test_an_equal_payload_finds_its_run_for_so_long(world: World):
     await world.check()
 
 
-@pytest.mark.on_each_database
 async def test_equal_payloads_in_one_transaction_make_one_run(world: World):
     asked = world.job(dedup_window_secs=60)
     orders = [world.order(asked, payload={"n": n % 3}) for n in range(30)]

@@ -14,7 +14,6 @@ from runwright.domain.tenancy import Cause
 from runwright.engine.requests import Take
 from tests.engine.world import SECOND, World, settled, until
 
-pytestmark = pytest.mark.above_the_store
 """How handlers are executed is above the store. `test_order` and `test_commit` ask both."""
 
 

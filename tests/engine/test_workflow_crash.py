@@ -49,7 +49,6 @@ async def interrupted(world: World, step: int) -> bool:
     return True
 
 
-@pytest.mark.above_the_store
 async def test_06_a_crash_between_any_two_steps_changes_nothing(database: Database, tmp_path: Path):
     clock = FrozenClock()
 

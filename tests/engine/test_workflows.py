@@ -31,9 +31,6 @@ from tests.engine.flowing import (
 from tests.engine.test_dependencies import errands, stored
 from tests.engine.world import ADMIN, PROJECT, World, failed
 
-pytestmark = pytest.mark.above_the_store
-
-
 DONE = "completed"
 
 
@@ -43,7 +40,6 @@ async def town(world: World) -> World:
     return await settle(world)
 
 
-@pytest.mark.on_each_database
 async def test_06_a_diamond_that_completes_hands_results_on(town: World):
     run_id = await launch(town, await flow(town, diamond()), payload={"who": "ada"})
     await errands(town)
@@ -101,7 +97,6 @@ async def test_a_workflow_that_fails_waits_for_what_was_started(town: World):
     assert (await town.state(run_id), "bottom" in await steps_of(town, run_id)) == ("failed", False)
 
 
-@pytest.mark.on_each_database
 async def test_who_leads_a_workflow_on_at_the_same_time_makes_each_step_once(town: World):
     run_id = await launch(town, await flow(town, diamond()))
     advances = town.engine.flows.advances
@@ -132,7 +127,6 @@ async def test_an_errand_that_is_done_again_starts_nothing_again(town: World):
     await town.check()
 
 
-@pytest.mark.on_each_database
 async def test_what_left_no_errand_is_found_by_the_loop_beneath(town: World):
     run_id = await launch(town, await flow(town, diamond()))
     await turn(town)
@@ -145,7 +139,6 @@ async def test_what_left_no_errand_is_found_by_the_loop_beneath(town: World):
     assert (await standings(town, run_id))["bottom"] == "queued"
 
 
-@pytest.mark.on_each_database
 async def test_cancelling_a_workflow_cancels_its_steps_and_starts_none(town: World):
     run_id = await launch(town, await flow(town, diamond()))
     await turn(town)
@@ -157,7 +150,6 @@ async def test_cancelling_a_workflow_cancels_its_steps_and_starts_none(town: Wor
     await town.check()
 
 
-@pytest.mark.on_each_database
 async def test_a_pause_reaches_the_steps_and_the_resume_lets_go_on_what_it_paused(town: World):
     run_id = await launch(town, await flow(town, diamond()))
     await turn(town)
@@ -292,7 +284,6 @@ async def test_what_is_no_workflow_is_refused(town: World):
         await flow(town, diamond())
 
 
-@pytest.mark.on_each_database
 async def test_a_disabled_workflow_starts_nothing_and_a_key_starts_one_run(town: World):
     workflow = await flow(town, diamond())
     first = await launch(town, workflow, idempotency_key="k")
@@ -338,7 +329,6 @@ async def again(world: World, run_id: str, **asked: Any) -> str:
     return str(answer.run_id)
 
 
-@pytest.mark.on_each_database
 async def test_a_replay_from_what_failed_takes_over_what_completed(town: World):
     workflow = await flow(town, diamond())
     run_id = await launch(town, workflow, payload={"who": "ada"})

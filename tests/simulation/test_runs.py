@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Coroutine, Iterable
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
@@ -36,6 +37,8 @@ from tests.engine.databases import DATABASES
 from tests.engine.world import PROJECT, SECOND, World, failed, settled
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
+SEED = secrets.randbits(64) if SOAK else 0
+"""One for both databases: else each would draw its own from the name of its class."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 10 * SOAK)]
 
 T = TypeVar("T")
@@ -109,6 +112,7 @@ class Hands:
         pass
 
 
+@seed(SEED)
 class Runs(RuleBasedStateMachine):
     """A server, its callers, its workers, and the operator who kills it."""
 
@@ -545,12 +549,10 @@ class RunsInPostgresql(Runs):
 
 TestRuns = Runs.TestCase
 TestRunsInPostgresql = RunsInPostgresql.TestCase
-TestRuns.settings = settings(
-    max_examples=SOAK or 100,
+TestRuns.settings = TestRunsInPostgresql.settings = settings(
+    max_examples=SOAK or 60,
     stateful_step_count=80 if SOAK else 30,
     derandomize=not SOAK,
     phases=(*SEARCH, Phase.shrink) if SOAK else SEARCH,
     suppress_health_check=list(HealthCheck),
 )
-# The same decisions over slower commits: what they have in common, the other has tried.
-TestRunsInPostgresql.settings = settings(TestRuns.settings, max_examples=SOAK or 40)
