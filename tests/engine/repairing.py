@@ -6,9 +6,10 @@ A line that says ``BAD-P1 name`` is a finding of that severity, one that says ``
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from runwright.clock import FrozenClock
 from runwright.domain import orchestration
 from runwright.domain.approval import Verdict, Voter
 from runwright.domain.commands import Vote
-from runwright.domain.events import TERMINAL_TYPES, Draft
+from runwright.domain.events import TERMINAL_TYPES, Draft, Event
 from runwright.domain.finding import Finding, Match, Severity, symbol, window
 from runwright.domain.loop_course import LoopCourse
 from runwright.domain.loop_terms import LoopTerms
@@ -35,6 +36,7 @@ from runwright.domain.quality_gate import QualityGate
 from runwright.domain.route import RouteDefinition
 from runwright.domain.run import Run
 from runwright.domain.tenancy import Cause
+from runwright.engine.requests import Committed
 from runwright.executors.agent_kit import Kit, LazyKit
 from runwright.executors.omar.executor import OmarExecutor
 from runwright.fixers.apply import reader
@@ -44,7 +46,7 @@ from runwright.governance.loops import LoopOrder, Loops
 from runwright.governance.step_models import Models
 from runwright.sandbox.means import Means
 from runwright.sandbox.scanner import Ground, Report, ScanBounds, Seen
-from tests.engine.databases import DATABASES, Database
+from tests.engine.databases import Database
 from tests.engine.world import ADMIN, PROJECT, World
 
 WAITS_S = 30
@@ -128,6 +130,7 @@ class Workshop:
         self._means = means
         self._world: World | None = None
         self._repositories = 0
+        self._estate = contextlib.ExitStack()
 
     @property
     def world(self) -> World:
@@ -159,8 +162,25 @@ class Workshop:
 
     async def die(self) -> None:
         """Lose the server; another takes over what it had."""
+        await self.world.abandon()
+        self._estate.close()
         await self.reopen()
         await self.world.reap(120)
+
+    def dies_behind(self, last: Callable[[Event], bool]) -> asyncio.Event:
+        """Let nothing be written any more behind the first transaction with such an event, and tell of it: let it `die`
+        then.
+        """  # fmt: skip
+        engine, came = self.world.engine, asyncio.Event()
+
+        def listen(done: Committed) -> None:
+            if any(last(event) for events in done.events.values() for event in events):
+                engine.commit.listeners.remove(listen)
+                self._estate.enter_context(self._database.unwritable())
+                came.set()
+
+        engine.commit.listeners.append(listen)
+        return came
 
     def made(self, **files: str) -> str:
         """Return the path of a new repository with these files: a name's `__` is a dot."""
@@ -237,10 +257,9 @@ class Workshop:
 
 
 @pytest.fixture
-async def workshop(open_directory: Path, tmp_path: Path, means: Means) -> AsyncIterator[Workshop]:
-    with DATABASES["sqlite"](tmp_path / "data") as database:
-        made = Workshop(tmp_path, database, means, open_directory)
-        await made.open()
-        yield made
-        if made.world.opened:
-            await made.world.crash()
+async def workshop(database: Database, open_directory: Path, tmp_path: Path, means: Means) -> AsyncIterator[Workshop]:
+    made = Workshop(tmp_path, database, means, open_directory)
+    await made.open()
+    yield made
+    if made.world.opened:
+        await made.world.crash()

@@ -22,6 +22,8 @@ from tests.engine.repairing import WHOLE, Workshop, edits, workshop
 
 __all__ = ["workshop"]
 
+pytestmark = pytest.mark.above_the_store
+
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 MENDS = edits({"path": "app.py", "content": "one = 1\n"})
 IDLE = edits({"path": "app.py", "find": "one = 1", "replace": "one = 2"})

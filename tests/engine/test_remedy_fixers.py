@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
+
 from runwright.domain.finding import Finding
 from runwright.domain.patch import Patch, PatchBounds
 from runwright.sandbox.command import Command
@@ -14,6 +16,8 @@ from tests.agents.tools.bench import processes_with
 from tests.engine.repairing import WAITS_S, Marks, Mender, Workshop, workshop
 
 __all__ = ["workshop"]
+
+pytestmark = pytest.mark.above_the_store
 
 MENDABLE = "one = 1\nbad = 1  # BAD-P1 MEND\n"
 STAYS = "trap '' TERM INT HUP; setsid sleep 3600 & sleep 3600; echo"

@@ -10,8 +10,10 @@ import pytest
 
 from runwright.agents.notes import Note
 from runwright.domain.agent_terms import Budget
-from runwright.domain.quality_gate import QualityGate
+from runwright.domain.events import Event
+from runwright.domain.quality_gate import CoverageReport, QualityGate
 from runwright.domain.runtime_events import Narrative
+from runwright.domain.terminal_events import STARTED
 from runwright.executors.omar.journal import Journal
 from runwright.sandbox.surely import surely
 from tests.agents.tools.bench import processes_with
@@ -20,6 +22,8 @@ from tests.engine.repairing import WAITS_S, Workshop, edits, workshop
 from tests.engine.world import PROJECT
 
 __all__ = ["workshop"]
+
+pytestmark = pytest.mark.above_the_store
 
 FIRST = 'case "$RUNWRIGHT_STEP_ID" in *_1)'
 """A gate knows at which try it is."""
@@ -103,6 +107,44 @@ async def test_k6_a_loop_whose_server_dies_between_the_two_tries_of_a_gate_ends_
     assert (loop.exit_reason, [each.status for each in loop.gates]) == ("clean", ["flaky"])
     assert run.course is not None
     assert run.course.tool_calls == 2, "what was begun again is counted once"
+
+
+COVERED = (
+    f"{FIRST} rate=0.25; end=1;; *) rate=0.5; end=0;; esac; echo \"<coverage line-rate='$rate'>\" > c.xml; exit $end"
+)
+"""A gate that is red, then green, and measures something else each time."""
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_try_of_a_gate_that_the_log_tells_is_not_made_again_by_whoever_goes_on(workshop: Workshop, number: int):
+    gates = (gate(COVERED, flaky="green", coverage=CoverageReport(file="c.xml")), gate("exit 3", "last", retries=0))
+    calm = await workshop.order(workshop.made(app__py=CLEAN), quality_gates=gates)
+    await workshop.checked(await workshop.until(calm))
+    results: list[Event] = []
+
+    def dies(event: Event) -> bool:
+        results.extend([event] if event.type == "tool.result" else [])
+        return len(results) == number
+
+    dead = workshop.dies_behind(dies)
+    run_id = await workshop.order(workshop.made(app__py=CLEAN), quality_gates=gates)
+    async with asyncio.timeout(WAITS_S):
+        await dead.wait()
+    await workshop.die()
+    assert results[-1].type not in (await workshop.world.types(run_id))[results[-1].seq :], "it died right behind it"
+    await workshop.checked(await workshop.until(run_id))
+    for type_, name in (("tool.call", "tool_call_id"), ("tool.result", "tool_call_id"), (STARTED, "command_id")):
+        ran = await workshop.world.data_of(run_id, type_, name)
+        assert ran == ["cmd_0_unit_1", "cmd_0_unit_2", "cmd_0_last_1"], type_
+    assert await verdicts(workshop, run_id) == await verdicts(workshop, calm)
+    assert (await verdicts(workshop, run_id))[0][2] == 0.5
+
+
+async def verdicts(workshop: Workshop, run_id: str) -> list[tuple[Any, ...]]:
+    """Return what the gates of a loop said."""
+    names = ("gate_id", "detail", "coverage", "exit_code")
+    events = [each for each in await workshop.world.events(run_id) if each.type == "gate.result"]
+    return [tuple(map(msgspec.json.decode(each.data or b"").get, names)) for each in events]
 
 
 async def asked(workshop: Workshop, *gates: QualityGate, app: str = CLEAN, **more: Any) -> list[str]:

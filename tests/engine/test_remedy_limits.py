@@ -9,6 +9,8 @@ from tests.engine.repairing import Workshop, edits, workshop
 
 __all__ = ["workshop"]
 
+pytestmark = pytest.mark.above_the_store
+
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 
 

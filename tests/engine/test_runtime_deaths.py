@@ -192,6 +192,16 @@ async def test_wherever_a_server_dies_the_run_goes_on_and_no_step_is_done_twice(
     await stage.world.check()
 
 
+async def test_what_a_gate_says_of_the_tree_is_durable_with_the_end_of_its_command(stage: Stage):
+    written: list[list[str]] = []
+    stage.world.engine.commit.listeners.append(
+        lambda done: written.extend([event.type for event in events] for events in done.events.values())
+    )
+    await stage.until(await stage.order(GateStep(step_id="whole", command=("true",)), ReportStep(step_id="report")))
+    (said,) = [each for each in written if "gate.result" in each]
+    assert said[-3:] == ["tool.result", "gate.result", "step.completed"]
+
+
 async def test_a_run_outlives_one_server_after_the_other(stage: Stage):
     run_id = await stage.order(*STEPS)
     for at in (5, 14, 24):

@@ -21,7 +21,7 @@ from runwright.domain.quality_gate import QualityGate
 from runwright.domain.scoped_tests import named
 from runwright.domain.summaries import so_many
 from runwright.domain.suppressions import Suppression, Suppressions
-from runwright.domain.verdict import GateStatus
+from runwright.domain.verdict import GateStatus, Tried
 
 Decision = Literal["blocks", "asks", "warns", "told", "known", "suppressed", "dropped"]
 """`known`: the baseline has it; `dropped`: a model was not sure enough of it."""
@@ -39,16 +39,6 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     reason: str = ""
     suppression: Suppression | None = None
-
-
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """One time that a gate's command was run; the end of what it said."""
-
-    status: Literal["green", "red", "not_run"]
-    exit_code: int | None
-    duration_ms: int
-    detail: str
-    output: str = ""
 
 
 class GateOutcome(msgspec.Struct, frozen=True, kw_only=True):

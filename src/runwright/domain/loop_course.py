@@ -13,7 +13,7 @@ import msgspec
 from runwright.domain import loop_events as e
 from runwright.domain.agent_terms import Budget
 from runwright.domain.loop_terms import LoopTerms
-from runwright.domain.verdict import GateStanding, Stop
+from runwright.domain.verdict import GateStanding, Stop, Tried
 
 ExitReason = Literal[
     "clean",
@@ -91,8 +91,9 @@ class LoopCourse(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where a loop stands. `standing` is what is known of the kept tree, and `gates` what its gates said.
 
     `idle` counts the iterations since the tree became better; `tried` what was tried on it and came to nothing (batch
-    by patcher → how often; 0: the fixer had nothing to propose). `calls` and `seen` belong to
-    the look under way. `changed` are the files that kept patches touch.
+    by patcher → how often; 0: the fixer had nothing to propose). `calls`, `answers` and `seen` belong to the look under
+    way: the commands that were begun, what came of those that have ended (of a gate's, what it says of the tree), and
+    what the gates said by them. `changed` are the files that kept patches touch.
     """
 
     begun: bool = False
@@ -107,6 +108,7 @@ class LoopCourse(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     idle: int = 0
     tried: dict[str, int] = {}
     calls: tuple[str, ...] = ()
+    answers: dict[str, Tried | None] = {}
     seen: tuple[GateStanding, ...] = ()
     seen_tree: str = ""
     tree_hash: str = ""

@@ -15,7 +15,7 @@ from runwright.domain import runtime_events as r
 from runwright.domain.course import Course
 from runwright.domain.loop_course import KEPT, Iteration, LoopCourse, OpenIteration, tried_as
 from runwright.domain.run import Run
-from runwright.domain.verdict import GateStanding, Stop
+from runwright.domain.verdict import GateStanding, Stop, Tried
 
 Told = TypeVar("Told")
 Follow = Callable[[LoopCourse, bytes, int], LoopCourse]
@@ -59,12 +59,12 @@ def _surveyed(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
 
 
 def _looked(loop: LoopCourse) -> LoopCourse:
-    return replace(loop, calls=(), seen=(), seen_tree="")
+    return replace(loop, calls=(), answers={}, seen=(), seen_tree="")
 
 
 def _passed(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
     told = _read(data, e.FixerPassed)
-    return replace(loop, tried={**loop.tried, tried_as(told.fixer, told.batch): 0}, calls=())
+    return replace(loop, tried={**loop.tried, tried_as(told.fixer, told.batch): 0}, calls=(), answers={})
 
 
 def _iterates(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
@@ -100,6 +100,13 @@ def _opened(loop: LoopCourse, **now: object) -> LoopCourse:
 def _called(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
     ident = _read(data, a.ToolCall).tool_call_id
     return loop if ident in loop.calls else replace(loop, calls=(*loop.calls, ident))
+
+
+def _answered(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
+    told = _read(data, a.ToolResult)
+    said = told.result if isinstance(told.result, dict) and "status" in told.result else None
+    tried = None if said is None else msgspec.convert({**said, "duration_ms": told.duration_ms}, Tried)
+    return replace(loop, answers={**loop.answers, told.tool_call_id: tried})
 
 
 def _judged(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
@@ -194,6 +201,7 @@ _STEPS: dict[str, Follow] = {
     "approval.requested": _asked,
     **{f"approval.{word}": _decided(word) for word in ("approved", "denied", "expired", "superseded")},
     "tool.call": _called,
+    "tool.result": _answered,
     "gate.result": _judged,
     "usage.unverified": _unverified,
 }

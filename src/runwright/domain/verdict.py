@@ -94,6 +94,21 @@ class GateStanding(msgspec.Struct, frozen=True, omit_defaults=True):
     coverage: float | None = None
 
 
+class Tried(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One time that a gate's command was run: the end of what it said, and what its report of coverage measured.
+
+    `unmeasured`: why that says nothing, where one was asked for.
+    """
+
+    status: Literal["green", "red", "not_run"]
+    exit_code: int | None
+    duration_ms: int
+    detail: str
+    output: str = ""
+    coverage: float | None = None
+    unmeasured: str = ""
+
+
 class Stop(msgspec.Struct, frozen=True):
     """Why a run ended: a code of `STOPS`, and what there is to say beside it."""
 

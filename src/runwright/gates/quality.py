@@ -8,17 +8,18 @@ and remediation loops run their gates by this, and so say the same of the same t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from runwright.clock import Clock
 from runwright.domain.coverage_report import REPORT_MAX_BYTES, NoCoverage, line_coverage
-from runwright.domain.gating import GateOutcome, GateWord, Tried
+from runwright.domain.gating import GateOutcome, GateWord
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.quality_gate import CoverageReport, QualityGate
 from runwright.domain.redaction import Redactor
+from runwright.domain.verdict import Tried
 from runwright.sandbox import beneath
 from runwright.sandbox.child import NO_PROGRAM, NotStarted
 from runwright.sandbox.command import Command, Ended
@@ -48,11 +49,20 @@ def _again() -> bool:
     return True
 
 
+def _never_tried(number: int) -> Tried | None:
+    """Return that nobody has made a try before."""
+
+
+async def _told_nobody(number: int, tried: Tried) -> None:
+    """Keep a try to the outcome."""
+
+
 class GateBounds(msgspec.Struct, frozen=True, kw_only=True):
     """What the command of a gate may use, and what it is given.
 
     `left_s` says for how long something may still be run, None for as long as it may take; `may_retry` whether there
-    is anything left for a second try.
+    is anything left for a second try. `made` returns a try that is known from before, by its number, which is not made
+    again then; `tell` is told of each that was made, once the tree is as it was.
     """
 
     memory_bytes: int
@@ -62,6 +72,8 @@ class GateBounds(msgspec.Struct, frozen=True, kw_only=True):
     programs: Mapping[str, tuple[str, ...]] = {}
     left_s: Callable[[], float | None] = _no_end
     may_retry: Callable[[], bool] = _again
+    made: Callable[[int], Tried | None] = _never_tried
+    tell: Callable[[int, Tried], Awaitable[None]] = _told_nobody
 
 
 async def run_gates(
@@ -79,22 +91,22 @@ async def run_gate(
     Raises `NotStarted` where the sandbox does not work: a gate whose program is missing has not run.
     """
     if not policy.commands.allows(gate.command):
-        return _outcome(gate, [_untried(redactor, "the policy lets this program not be run")], None, "")
+        return _outcome(gate, [_untried(redactor, "the policy lets this program not be run")])
     tried: list[Tried] = []
-    share, why = None, ""
-    for _ in range(gate.retries + 1):
-        if tried and not bounds.may_retry():
-            break
-        left_s = bounds.left_s()
-        timeout_s = gate.timeout if left_s is None else min(gate.timeout, left_s)
-        one, share, why = await _try(gate, timeout_s, bench, bounds, redactor, clock)
+    for number in range(1, gate.retries + 2):
+        one = bounds.made(number)
+        if one is None:
+            if tried and not bounds.may_retry():
+                break
+            one = await _try(gate, bench, bounds, redactor, clock)
+            await bounds.tell(number, one)
         tried.append(one)
         if one.status != "red":
             break
-    return _outcome(gate, tried, share, why)
+    return _outcome(gate, tried)
 
 
-def _outcome(gate: QualityGate, tried: Sequence[Tried], share: float | None, why: str) -> GateOutcome:
+def _outcome(gate: QualityGate, tried: Sequence[Tried]) -> GateOutcome:
     last = tried[-1]
     flaky = len(tried) > 1 and last.status == "green"
     status: GateWord = "flaky" if flaky else last.status
@@ -104,15 +116,15 @@ def _outcome(gate: QualityGate, tried: Sequence[Tried], share: float | None, why
         status=status,
         passed=gate.is_green(status),
         required=gate.required,
-        detail=f"{detail}; {why}" if why else detail,
+        detail=f"{detail}; {last.unmeasured}" if last.unmeasured else detail,
         tries=tuple(tried),
-        coverage=share,
+        coverage=last.coverage,
     )
 
 
-async def _try(
-    gate: QualityGate, timeout_s: float, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock
-) -> tuple[Tried, float | None, str]:
+async def _try(gate: QualityGate, bench: Bench, bounds: GateBounds, redactor: Redactor, clock: Clock) -> Tried:
+    left_s = bounds.left_s()
+    timeout_s = gate.timeout if left_s is None else min(gate.timeout, left_s)
     command = Command(
         words=gate.command,
         timeout_s=timeout_s,
@@ -128,20 +140,21 @@ async def _try(
     except NotStarted as missing:
         if not isinstance(missing, ProgramMissing) and not str(missing).startswith(NO_PROGRAM):
             raise
-        return _untried(redactor, absent(gate.command[0])), None, ""
+        return _untried(redactor, absent(gate.command[0]))
     else:
         share, why = (None, "") if gate.coverage is None else _measured(gate.coverage, bench)
     finally:
         await bench.put_back()
     status, detail = said_of(ended, gate.command[0], timeout_s)
-    tried = Tried(
+    return Tried(
         status=status,
         exit_code=ended.status,
         duration_ms=int((clock.monotonic() - began) * 1000),
         detail=redactor.text(detail),
         output=redactor.text(ended.output[-TOLD_MAX:]),
+        coverage=share,
+        unmeasured=redactor.text(why),
     )
-    return tried, share, why
 
 
 def _untried(redactor: Redactor, why: str) -> Tried:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from runwright.agents.tools.workspace import RunWorkspace
 from runwright.domain import agent_events as a
 from runwright.domain.agent_events import BudgetReached
 from runwright.domain.next_move import left_s, reached
+from runwright.domain.verdict import Tried
 from runwright.executors.omar.journal import Journal
 from runwright.executors.terminal import Terminal
 from runwright.sandbox.beneath import Beneath
@@ -76,17 +77,23 @@ async def in_time(journal: Journal, doing: Awaitable[T]) -> T:
         raise Spent from None
 
 
+class Came(NamedTuple):
+    """What came of a command. `late`: it was ended because the loop's time is over; `why`: it was not begun."""
+
+    call_id: str
+    ended: Ended
+    seconds: float
+    late: bool = False
+    why: str | None = None
+
+
 class Metered:
-    """A workspace whose commands are counted: what scanners, fixers and gates are given. `phase` names whose they are.
+    """A workspace whose commands are counted: what scanners and fixers are given. `phase` names whose they are."""
 
-    What a `loud` one says is heard on the terminal of the run.
-    """
-
-    def __init__(self, place: RunWorkspace, journal: Journal, phase: str, *, loud: bool = False) -> None:
+    def __init__(self, place: RunWorkspace, journal: Journal, phase: str) -> None:
         self._place = place
         self._journal = journal
         self._phase = phase
-        self._loud = loud
         self._count = 0
 
     @property
@@ -97,27 +104,84 @@ class Metered:
     async def run(self, command: Command, heard: Hear | None = None) -> Ended:
         """Run a command there. Raises `Spent`, and `NotStarted`."""
         self._count += 1
-        call_id, clock = f"cmd_{self._phase}_{self._count}", self._journal.attempt.clock
+        call_id, clock = self._call_id(self._count), self._journal.attempt.clock
         await charge(self._journal, call_id, tuple(command.words))
         began, left = clock.monotonic(), left_s(self._journal.run, clock.now())
         try:
             ended = await self._run(call_id, command, heard)
         except NotStarted as why:
-            await self._tell(call_id, _NO_END, clock.monotonic() - began, str(why))
+            await self._came(Came(call_id, _NO_END, clock.monotonic() - began, why=str(why)))
             raise
-        await self._tell(call_id, ended, clock.monotonic() - began)
-        late = ended.status is None and ended.exceeded is None
-        if late and left is not None and left <= command.timeout_s:
-            await exhaust(self._journal, "wall_s")
+        late = ended.status is None and ended.exceeded is None and left is not None and left <= command.timeout_s
+        await self._came(Came(call_id, ended, clock.monotonic() - began, late))
         return ended
 
     async def put_back(self) -> None:
         """Forget what was changed there."""
         await self._place.put_back()
 
+    def _call_id(self, number: int) -> str:
+        return f"cmd_{self._phase}_{number}"
+
     async def _run(self, call_id: str, command: Command, heard: Hear | None) -> Ended:
-        if not self._loud:
-            return await self._place.run(command, heard)
+        return await self._place.run(command, heard)
+
+    async def _came(self, came: Came) -> None:
+        await self._tell(came, {})
+
+    async def _tell(self, came: Came, said: dict[str, Any]) -> None:
+        """Write down what came of a command; where a lost worker had brought it to its end, that is told already."""
+        result = a.ToolResult(
+            tool_call_id=came.call_id,
+            tool_name=TOOL,
+            result={"exit_code": came.ended.status, **said},
+            error=None if came.why is None else {"code": "command.not_begun", "message": came.why},
+            duration_ms=int(came.seconds * 1000),
+            truncated=came.ended.truncated,
+        )
+        if came.call_id not in self._journal.loop.answers:
+            await self._journal.write([Note("tool.result", result)])
+        if came.late:
+            await exhaust(self._journal, "wall_s")
+
+
+class Judging(Metered):
+    """A workspace in which a gate judges: its commands are heard on the terminal of the run.
+
+    The end of one is told with what it says of the tree, in one event. So whoever goes on after a lost worker has the
+    whole of it, and does not run it again.
+    """
+
+    def __init__(self, place: RunWorkspace, journal: Journal, phase: str) -> None:
+        super().__init__(place, journal, phase)
+        self._last: Came | None = None
+        while self.made(self._count + 1) is not None:
+            self._count += 1
+
+    def made(self, number: int) -> Tried | None:
+        """Return a try of this look that the log holds."""
+        return self._journal.loop.answers.get(self._call_id(number))
+
+    async def tell(self, number: int, tried: Tried) -> None:
+        """Write down a try."""
+        said: dict[str, Any] = {"status": tried.status, "detail": tried.detail}
+        said |= {} if tried.coverage is None else {"coverage": tried.coverage}
+        said |= {"unmeasured": tried.unmeasured} if tried.unmeasured else {}
+        await self._told(said)
+
+    async def forgo(self) -> None:
+        """Write down that a command was not begun, and says nothing of the tree."""
+        await self._told({})
+
+    async def _told(self, said: dict[str, Any]) -> None:
+        came, self._last = self._last, None
+        if came is not None:
+            await self._tell(came, said)
+
+    async def _came(self, came: Came) -> None:
+        self._last = came
+
+    async def _run(self, call_id: str, command: Command, heard: Hear | None) -> Ended:
         attempt = self._journal.attempt
         terminal, ended = Terminal(attempt, call_id, attempt.clock.now), _NO_END
         named = command._replace(env={**command.env, "RUNWRIGHT_STEP_ID": call_id.removeprefix("cmd_")})
@@ -127,14 +191,3 @@ class Metered:
         finally:
             terminal.end(ended.status)
         return ended
-
-    async def _tell(self, call_id: str, ended: Ended, seconds: float, why: str | None = None) -> None:
-        result = a.ToolResult(
-            tool_call_id=call_id,
-            tool_name=TOOL,
-            result={"exit_code": ended.status},
-            error=None if why is None else {"code": "command.not_begun", "message": why},
-            duration_ms=int(seconds * 1000),
-            truncated=ended.truncated,
-        )
-        await self._journal.write([Note("tool.result", result)])

@@ -21,10 +21,11 @@ from runwright.domain.quality_gate import QualityGate
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import CheckedOut, Scanned
 from runwright.executors.omar.journal import Journal
-from runwright.executors.omar.meter import Metered, Spent, in_time
+from runwright.executors.omar.meter import Judging, Metered, Spent, in_time
 from runwright.executors.orchestrated.looking import CHECKED_OUT
 from runwright.gates.programs import programs
 from runwright.gates.quality import GateBounds, run_gate
+from runwright.sandbox.child import NotStarted
 from runwright.sandbox.scanner import ScanBounds, Scanner
 from runwright.scanners.look import look as look_through
 
@@ -94,7 +95,7 @@ async def judge(
     journal: Journal, place: RunWorkspace, sight: Sight, gate: QualityGate, phase: str, tree_hash: str
 ) -> None:
     """Let a gate judge the tree, again if it is red and may be; what it says is written down. Raises `Spent`."""
-    bench = Metered(place, journal, f"{phase}_{gate.id}", loud=True)
+    bench = Judging(place, journal, f"{phase}_{gate.id}")
     tools = sight.tools
     bounds = GateBounds(
         memory_bytes=tools.memory_bytes,
@@ -104,8 +105,14 @@ async def judge(
         programs=programs([gate.command[0]]),
         left_s=lambda: left_s(journal.run, journal.attempt.clock.now()),
         may_retry=lambda: _may_retry(journal, call_id_of(gate, phase, 2)),
+        made=bench.made,
+        tell=bench.tell,
     )
-    said = await run_gate(gate, sight.rules.policy, bench, bounds, sight.redactor(), journal.attempt.clock)
+    try:
+        said = await run_gate(gate, sight.rules.policy, bench, bounds, sight.redactor(), journal.attempt.clock)
+    except NotStarted:
+        await bench.forgo()
+        raise
     await _say(journal, [said], tree_hash, sight)
     if journal.course.exhausted is not None:
         raise Spent
