@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from tests.cli.conftest import Call, Script
-from tests.client.local_server import Answer
+from tests.cli.test_commands import RUN, event, sse
+from tests.client.local_server import Answer, json_answer
 
 LOOP = "/api/v1/loops/omar/run_1"
 PATCH = {"sha256": "0" * 64, "files": 1, "added": 2, "removed": 1}
@@ -59,3 +60,19 @@ def test_diff_shows_the_patches_that_were_kept_and_nothing_that_moves_the_cursor
     missing = call_server("loop", "diff", "run_1", "--iteration", "3")
     assert (missing.code, missing.out) == (1, "")
     assert "There is no such patch" in missing.err
+
+
+def test_a_loop_that_is_watched_as_a_run_is_told_as_a_loop(call_server: Call, script: Script) -> None:
+    script.on("GET", LOOP, loop(state="succeeded", run_state="completed", exit_reason="clean", pending_approvals=[]))
+    verdict = {"name": "tests", "status": "green", "detail": "it ended with the exit code 0"}
+    told = [event(1, "run.created"), event(2, "gate.result", **verdict), event(3, "tool.call"), event(4, "run.failed")]
+    log = [{**each, "message": ""} for each in told]
+    script.on("GET", "/v1/runs/run_1/stream", sse(log))
+    script.on("GET", "/v1/runs/run_1", json_answer({**RUN, "kind": "loop", "state": "failed", "status": "failed"}))
+    seen = call_server("runs", "watch", "run_1")
+    assert seen.code == 1, "as the run ended"
+    first, *rest = (line.split() for line in seen.out.splitlines())
+    assert " ".join(first[1:]) == "the gate tests is green: it ended with the exit code 0"
+    assert ["ended", "clean"] in rest
+    assert "tool.call" not in seen.out
+    assert call_server("runs", "watch", "run_1", "--json").lines() == log

@@ -20,10 +20,10 @@ TOLD = {
 COLUMNS = ("n", "patcher", "outcome", "files", "lines", "why")
 
 
-def follow(client: Client, loop_id: str) -> OmarLoop:
+def follow(client: Client, loop_id: str, after_seq: int = 0) -> OmarLoop:
     """Show what a loop does until it ends, over cuts and restarts, and return what came of it and of its delivery."""
     surveyed = False
-    for event in client.runs.stream(loop_id, 0, allow_gaps=True, backoff=PATIENCE):
+    for event in client.runs.stream(loop_id, after_seq, allow_gaps=True, backoff=PATIENCE):
         surveyed = surveyed or event.type == "loop.surveyed"
         blind = event.type == "scan.completed" and event.level == "warning" and not surveyed
         if blind or event.type in TOLD:

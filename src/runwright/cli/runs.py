@@ -11,6 +11,8 @@ from runwright.cli.connection import HERE, Connection
 from runwright.cli.exits import FAILED, OK, UsageError
 from runwright.cli.hints import hint
 from runwright.cli.inputs import instant, json_object, pairs
+from runwright.cli.remedying import follow
+from runwright.cli.remedying import show as show_loop
 from runwright.cli.watching import exit_code, line, show_end, watch
 from runwright.client.errors import ApiError
 from runwright.client.fields import ReplayOptions, RunFilters
@@ -159,6 +161,8 @@ def get(run: str, /, *, connection: Connection = HERE) -> None:
 def watch_run(run: str, /, *, after_seq: int = 0, connection: Connection = HERE) -> int:
     """Show the events of a run until it ends; comes back by itself after cuts and restarts.
 
+    Of a remediation loop it tells what `runwright loop watch` tells; with --json it prints the events.
+
     Exits with 0 when the run completed, 1 when it failed, 3 when it was cancelled, 4 when it expired.
 
     Example: `runwright runs watch RUN`
@@ -171,6 +175,9 @@ def watch_run(run: str, /, *, after_seq: int = 0, connection: Connection = HERE)
         Begin after this event.
     """
     with connection.client() as client:
+        if not connection.json and client.runs.get(run).kind == "loop":
+            show_loop(follow(client, run, after_seq))
+            return exit_code(client.runs.get(run))
         ended = watch(client, run, after_seq=after_seq, as_json=connection.json)
     if not connection.json:
         show_end(ended)
