@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from runwright import config
 from runwright.app import open_house
-from runwright.errors import Conflict
+from runwright.errors import Conflict, Overloaded
 from runwright.governance.delivery_order import refused
 from tests.api.served import Served, ok, serving
 from tests.api.test_approvals import member
@@ -210,6 +210,68 @@ async def test_a_server_that_dies_between_the_end_of_a_loop_and_its_delivery_los
         server = Served(house, token)
         shown = await settled(server, loop["loop_id"], "awaiting_approval")
         assert await deliveries_of(server, loop["loop_id"]) == [shown["delivery"]["delivery_run_id"]]
+
+
+async def unbegun(server: Served, repo: Path, **order: Any) -> str:
+    """Return a loop that has ended, whose delivery nobody begins yet."""
+
+    async def nobody(run_id: str, body: bytes) -> None:
+        raise Overloaded("not yet")
+
+    server.house.services.engine.inbox.attend("deliver", nobody)
+    loop = await looped(server, repo, **order)
+    assert (loop["exit_reason"], loop["state"], loop["delivery"]["state"]) == ("clean", "delivering", "under_way"), loop
+    return str(loop["loop_id"])
+
+
+async def begun(server: Served, loop_id: str) -> dict[str, Any]:
+    """Return a loop once its delivery has failed, with what is told of that checked."""
+    inbox = server.house.services.engine.inbox
+    inbox.attend("deliver", server.house.services.loop_deliveries.begin)
+    inbox.loop.wake()
+    shown = await settled(server, loop_id, "failed", "awaiting_approval")
+    told = shown["delivery"]
+    assert (shown["state"], shown["exit_reason"], told["state"]) == ("succeeded", "clean", "failed"), shown
+    assert "by hand" in shown["next_action"]
+    assert not told["error"]["retryable"]
+    evidence = await ok(server.admin.get(f"/api/v1/runs/{told['delivery_run_id']}/evidence"))
+    types = [each["type"] for each in evidence["timeline"]["events"]]
+    assert "delivery.refused" in types
+    assert "approval.requested" not in types, "nobody is asked for what cannot come about"
+    return dict(told)
+
+
+async def test_a_delivery_whose_forge_was_taken_out_of_the_settings_fails_and_says_so_before_people_are_asked(
+    tmp_path: Path, root: Path
+):
+    named = {"repository_roots": (str(root),), "forges": (f"local={root}",), "delivery_wait_s": 30}
+    async with serving(tmp_path, scanners=("ruff",), **named) as server:
+        loop_id = await unbegun(server, bare(root, "homeless", **{"keys.py": WEAK}), deliver={"actions": ALL})
+        token = server.admin_token
+    async with open_house(config.load({}, overrides={"data_dir": tmp_path, **named, "forges": ()})) as house:
+        server = Served(house, token)
+        told = await begun(server, loop_id)
+        assert (told["error"]["code"], told["commit_sha"]) == ("FORGE_ERROR", None)
+        assert "RUNWRIGHT_FORGES" in told["error"]["message"]
+    async with open_house(config.load({}, overrides={"data_dir": tmp_path, **named})) as house:
+        server = Served(house, token)
+        (asked,) = (await delivered(server, loop_id))["results"]
+        assert asked["error"]["code"] == "APPROVAL_MISSING", "by hand it is tried again"
+        shown = await settled(server, loop_id, "awaiting_approval")
+        assert shown["state"] == "delivering"
+
+
+async def test_a_delivery_that_was_refused_for_good_before_it_began_fails_with_the_reason(server: Served, root: Path):
+    author = {"name": "Ada", "email": "ada@analytical.engine"}
+    deliver = {"actions": ALL, "commit": {"author": author}}
+    loop_id = await unbegun(server, bare(root, "secret", **{"keys.py": WEAK}), deliver=deliver)
+    await ok(server.admin.post("/v1/secrets", json={"name": "WHO", "value": author["email"]}), 201)
+    told = await begun(server, loop_id)
+    assert told["error"]["code"] == "TOOL_FAILED"
+    assert "secret" in told["error"]["message"]
+    assert author["email"] not in json.dumps(told)
+    again = await server.admin.post(LOOPS, json={"repo": str(root / "secret.git"), "deliver": deliver})
+    assert (again.status_code, again.json()["error"]["code"]) == (422, "VALIDATION"), again.text
 
 
 async def test_a_delivery_that_nobody_could_make_is_refused_with_the_order_of_the_loop(server: Served, root: Path):

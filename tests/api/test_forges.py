@@ -121,6 +121,24 @@ async def test_a_forge_that_is_away_for_all_is_503_and_what_was_allowed_goes_on_
         assert len(hub.pulls) == 1
 
 
+async def test_a_delivery_to_a_forge_that_the_project_has_lost_its_token_for_fails_before_people_are_asked(
+    tmp_path: Path, hub: GitHubHub
+):
+    async with served(tmp_path / "data", f"github={hub.url}#FORGE_TOKEN") as server:
+        token = {"name": "FORGE_TOKEN", "value": TOKEN}
+        secret = await ok(server.admin.post("/v1/secrets", json=token), 201)
+        run_id = await ran(server, f"{hub.url}/acme/site.git", "echo 2 > a")
+        await ok(server.admin.delete(f"/v1/secrets/{secret['id']}"), 204)
+        (lost,) = (await delivered(server, run_id, actions=ALL))["results"]
+        assert (lost["error"]["code"], lost["error"]["retryable"]) == ("FORGE_ERROR", False), lost
+        assert "no secret FORGE_TOKEN" in lost["error"]["message"]
+        assert [step["status"] for step in lost["steps"]] == ["skipped", "failed", "skipped"]
+        assert await ok(server.admin.get(f"/api/v1/runs/{lost['delivery_run_id']}/approvals")) == []
+        await ok(server.admin.post("/v1/secrets", json=token), 201)
+        (asked,) = (await delivered(server, run_id, actions=ALL))["results"]
+        assert asked["error"]["code"] == "APPROVAL_MISSING", asked
+
+
 async def test_a_local_forge_over_http_takes_branches_and_keeps_its_pull_requests_as_refs(tmp_path: Path):
     work = site(tmp_path, "site.git")
     async with git_server.serving(Forge(tmp_path)) as forge, served(tmp_path / "data", f"local={forge.url}") as server:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.cli.conftest import Call, Script
 from tests.cli.test_commands import RUN, event, sse
@@ -76,3 +77,19 @@ def test_a_loop_that_is_watched_as_a_run_is_told_as_a_loop(call_server: Call, sc
     assert ["ended", "clean"] in rest
     assert "tool.call" not in seen.out
     assert call_server("runs", "watch", "run_1", "--json").lines() == log
+
+
+@pytest.mark.parametrize(
+    ("stands", "code"), [("succeeded", 0), ("awaiting_approval", 0), ("denied", 13), ("failed", 10)]
+)
+def test_watch_says_by_its_exit_code_whether_a_clean_loop_was_delivered(
+    call_server: Call, script: Script, stands: str, code: int
+) -> None:
+    error = {"code": "FORGE_ERROR", "message": "no forge is named", "retryable": False, "retry_after_s": None}
+    delivery = {"state": stands, "error": error if stands == "failed" else None, "delivery_run_id": "run_2"}
+    clean = {"state": "succeeded", "run_state": "completed", "exit_reason": "clean", "delivery": delivery}
+    script.on("GET", LOOP, loop(**clean))
+    script.on("GET", "/v1/runs/run_1/stream", sse([event(1, "run.completed")]))
+    ended = call_server("loop", "watch", "run_1")
+    assert ended.code == code
+    assert ("no forge is named" in ended.err, "runwright checkpoint run_1" in ended.err) == ((code == 10,) * 2)

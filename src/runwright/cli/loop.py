@@ -1,7 +1,6 @@
 """`runwright loop`: remediation loops over repositories."""
 
 import json
-import sys
 from typing import Any, Literal
 
 from cyclopts import App
@@ -17,6 +16,8 @@ app = App(name="loop", help="Repair repositories: patch, verify, keep or put bac
 ACTIONS = ["commit", "push", "open_pr"]
 EXITS = {"clean": 0, "approval_denied": 13, "approval_expired": 13, "infra_error": 10}
 """The exit code of `watch` by the reason for which the loop ended; 1 for every other."""
+UNDELIVERED = {"denied": 13, "failed": 10}
+"""The exit code of `watch` for a loop that is clean, by the state of its delivery."""
 
 
 @app.command
@@ -98,17 +99,19 @@ def status(
 
 
 @app.command
-def watch(loop: str, /, *, connection: Connection = HERE) -> None:
+def watch(loop: str, /, *, connection: Connection = HERE) -> int:
     """Show what a loop does as it does it, until it ends, and its delivery up to where people are asked.
 
-    Exits 0 where it is clean, 13 where people did not approve, 10 where it could not do its job, else 1.
+    Exits 0 where it is clean, 13 where people did not approve it or its delivery, 10 where one of them could not do
+    its job, else 1.
 
     Example: `runwright loop watch run_019a9f3c2b107abc8def0123456789ab`
     """
     with connection.client() as client:
         ended = client.loops.wait(loop) if connection.json else follow(client, loop)
     printing.show_record(ended, as_json=True) if connection.json else show(ended)
-    sys.exit(EXITS.get(ended.exit_reason or "", 1))
+    code = EXITS.get(ended.exit_reason or "", 1)
+    return code or UNDELIVERED.get("" if ended.delivery is None else ended.delivery.state, 0)
 
 
 @app.command

@@ -67,10 +67,10 @@ def show(loop: OmarLoop) -> None:
             ("tree", loop.tree_sha),
         ]
     )
-    _show_delivery(loop.delivery)
+    _show_delivery(loop.delivery, loop.loop_id)
 
 
-def _show_delivery(delivery: LoopDelivery | None) -> None:
+def _show_delivery(delivery: LoopDelivery | None, loop_id: str) -> None:
     if delivery is None:
         return
     url = None if delivery.pr is None else delivery.pr.get("url")
@@ -80,6 +80,8 @@ def _show_delivery(delivery: LoopDelivery | None) -> None:
         printing.note(f"see what is asked: runwright approvals show {delivery.delivery_run_id}")
     elif delivery.error is not None:
         printing.note(f"{delivery.error.code}: {delivery.error.message}")
+    if delivery.state == "failed":
+        printing.note(f"deliver it by hand once that is mended: runwright checkpoint {loop_id}")
 
 
 def _counts(findings: Mapping[str, Any] | None) -> str | None:

@@ -72,6 +72,8 @@ class DeliveryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The terms of a delivery. `snapshot` is what is delivered, `laid_hash` the tree that the run began with, of the
     commit `base_sha` (None: of a repository without any); `at_s` dates the commit; `allowed_by`: what people approved
     of an earlier delivery that was the same, and did not come to its end; they were shown `allowed_commit`.
+
+    `unable`: why it could not be begun as it was asked for; all that it does is to tell that.
     """
 
     run_id: str
@@ -88,6 +90,12 @@ class DeliveryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     pull_request: PullRequestTerms | None = None
     allowed_by: str | None = None
     allowed_commit: str | None = None
+    unable: str | None = None
+
+
+def unbegun(terms: DeliveryTerms, why: str) -> DeliveryTerms:
+    """Return the terms of a delivery that tells why it could not be begun, without the words that were asked for."""
+    return replace(terms, unable=why, message="", author=Author(), pull_request=None)
 
 
 def identity(terms: DeliveryTerms) -> str:

@@ -25,13 +25,19 @@ class Act(msgspec.Struct, frozen=True):
     checkpoint_id: str
 
 
+class Decline(msgspec.Struct, frozen=True):
+    """Tell why it could not be begun."""
+
+    why: str
+
+
 class Finish(msgspec.Struct, frozen=True):
     """End."""
 
     stop: Stop
 
 
-Move = Prepare | Ask | Act | Finish
+Move = Prepare | Ask | Act | Decline | Finish
 
 
 def next_delivery(terms: DeliveryTerms, course: Course) -> Move:
@@ -41,6 +47,8 @@ def next_delivery(terms: DeliveryTerms, course: Course) -> Move:
         return Finish(Stop(course.denied))
     if came.refused is not None:
         return Finish(Stop(came.refused.code, came.refused.message))
+    if terms.unable is not None:
+        return Decline(terms.unable)
     if came.prepared is None:
         return Prepare()
     allowed = allowed_by(terms, course)

@@ -113,10 +113,19 @@ class Submitter:
         )
 
     def opened(self, spec: Spec) -> tuple[Redacted, Spec]:
-        """Return the redacted bytes of a spec, and the spec that they say: what is stored is what is used."""
+        """Return the redacted bytes of a spec, and the spec that they say: what is stored is what is used.
+
+        Raises `InvalidRequest` where a secret stands in place of something that cannot be told otherwise.
+        """
         plain = _spec_bytes(spec)
         opening = self._redactors.of(spec.project_id).raw(plain)
-        return opening, spec if opening == plain else msgspec.json.decode(opening, type=Spec)
+        if opening == plain:
+            return opening, spec
+        try:
+            return opening, msgspec.json.decode(opening, type=Spec)
+        except msgspec.ValidationError as broken:
+            where = str(broken).rpartition(" - at ")[2].strip("`").removeprefix("$.")
+            raise InvalidRequest.at(where, "a secret that this server knows stands where it cannot be hidden") from None
 
 
 _OWN = {"payload", "tags", "metadata", "priority"}

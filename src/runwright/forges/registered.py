@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from runwright.clock import Clock
 from runwright.config import Settings
-from runwright.domain.forge import ForgeRecord, Kind, forge_of, read_forges
+from runwright.domain.forge import ENVIRONMENT, ForgeRecord, Kind, forge_of, read_forges
 from runwright.domain.repository import Local, read_repository
 from runwright.errors import InvalidRequest, InvalidSettings
 from runwright.forges import github
@@ -81,8 +81,7 @@ class Forges:
             return LocalForge(BareRepository(where), directory_of(where))
         token = None if record.secret is None else await secrets(record.secret)
         if token is None and (record.secret is not None or record.kind != "local"):
-            message = f"the project has no secret {record.secret or '(none is named)'} to open {record.origin} with"
-            raise Refused("FORGE_ERROR", message, retryable=False)
+            raise Refused("FORGE_ERROR", _closed(record), retryable=False)
         wire = Wire(
             self._clock,
             allow_private=settings.repository_private,
@@ -94,6 +93,14 @@ class Forges:
         if token is None or record.kind == "local":
             return LocalForge(remote, repo, wire)
         return _hosted(record, repo, remote, wire, token)
+
+
+def _closed(record: ForgeRecord) -> str:
+    """Return what is said where a project has nothing that opens a forge."""
+    if record.secret is None:
+        return f"no token is named for {record.origin}; its operator names one in RUNWRIGHT_FORGES, behind a #"
+    what = f"the project has no secret {record.secret} to open {record.origin} with"
+    return f"{what}; create it, in the environment {ENVIRONMENT} or in none"
 
 
 def _hosted(record: ForgeRecord, repo: str, remote: SmartRepository, wire: Wire, token: str) -> HostedForge:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey
-from runwright.domain.delivery_terms import DeliveryTerms, identity
+from runwright.domain.delivery_terms import DeliveryTerms, identity, unbegun
 from runwright.domain.delivery_wanted import Wanted, require_wanted
 from runwright.domain.run import DELIVERY, Run
 from runwright.domain.runtime_terms import RuntimeTerms
@@ -141,13 +141,27 @@ class Deliveries:
         listed = await reader.runs(Filter(where={"batch_id": _name(terms)}), bound=None, limit=LOOKED_AT)
         return listed.records[0].run if listed.records else None
 
-    async def make(self, asked: Asked, run: Run, terms: DeliveryTerms, former: Run | None = None) -> str:
-        """Begin to deliver a run, in place of a former delivery; return the run that does. Made again, it finds it."""
+    async def make(
+        self,
+        asked: Asked,
+        run: Run,
+        terms: DeliveryTerms,
+        former: Run | None = None,
+        unable: str | None = None,
+    ) -> str:
+        """Begin to deliver a run, in place of a former delivery; return the run that does. Made again, it finds it.
+
+        `unable`: why that is not possible, which is all that this one tells then.
+        """
         engine, was, name = self._engine, run.spec.runtime, _name(terms)
         assert was is not None
         project = await asked.project(run.spec.project_id)
         runtime = RuntimeTerms(
-            mode=was.mode, runtime_profile=was.runtime_profile, repo=was.repo, ref=was.ref, delivery=terms
+            mode=was.mode,
+            runtime_profile=was.runtime_profile,
+            repo=was.repo,
+            ref=was.ref,
+            delivery=terms if unable is None else unbegun(terms, unable),
         )
         key = f"{name}/{'' if former is None else former.run_id}"
         submit = await submission(

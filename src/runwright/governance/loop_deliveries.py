@@ -15,7 +15,7 @@ from runwright.domain.run import Run, Spec
 from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.reader import Reader
-from runwright.errors import InvalidRequest, NotFound
+from runwright.errors import Error, InvalidRequest, NotFound
 from runwright.governance.deliveries import Asked, Deliveries, ProjectOf
 from runwright.governance.delivery_items import Item, item_of, outcome_of
 from runwright.governance.delivery_order import Problem, refused, terms_of
@@ -43,7 +43,10 @@ class LoopDeliveries:
         self._deliveries = deliveries
 
     async def begin(self, run_id: str, body: bytes) -> None:
-        """Do the errand: begin the delivery of a loop that has ended, unless one was begun, or none is due."""
+        """Do the errand: begin the delivery of a loop that has ended, unless one was begun, or none is due.
+
+        Where it cannot be begun as its order says, however often that is tried, one is begun that tells why, and fails.
+        """
         record = await self._engine.store.record(run_id)
         if record is None or not record.has_data:
             return
@@ -51,8 +54,15 @@ class LoopDeliveries:
         terms = due(run)
         if not isinstance(terms, DeliveryTerms):
             return
-        if await self._deliveries.find(self._engine.reader(actor), terms) is None:
-            await self._deliveries.make(Asked(actor, self._project_of(actor), None, run.spec.trace_id), run, terms)
+        if await self._deliveries.find(self._engine.reader(actor), terms) is not None:
+            return
+        asked = Asked(actor, self._project_of(actor), None, run.spec.trace_id)
+        try:
+            await self._deliveries.make(asked, run, terms)
+        except Error as refusal:
+            if refusal.retryable:
+                raise
+            await self._deliveries.make(asked, run, terms, unable=f"it could not be begun: {refusal.detail}")
 
     def _project_of(self, actor: Actor) -> ProjectOf:
         async def found(ident: str) -> Project:

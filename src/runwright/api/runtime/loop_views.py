@@ -29,7 +29,12 @@ _NEXT = {
     "reconciling": "end",
     "delivering": "deliver what was kept",
 }
-_ASKED = "decide the approval of the delivery"
+_OF_DELIVERY = {
+    "awaiting_approval": "decide the approval of the delivery",
+    "failed": "mend what stopped the delivery, and deliver the loop by hand",
+    "denied": "deliver the loop by hand with ask_again, if people are to be asked once more",
+}
+"""What is next after the end of a loop, by the state of its delivery."""
 
 
 def order_of(body: wire.LoopRequest, key: str | None) -> LoopOrder:
@@ -63,8 +68,8 @@ def loop_view(run: Run, delivery: Standing | None, now: int) -> wire.LoopView:
     runtime, course = run.spec.runtime, run.course or Course()
     terms = (None if runtime is None else runtime.loop) or LoopTerms()
     loop, state = course.loop or LoopCourse(), state_of(run)
-    asked = delivery is not None and delivery.state == "awaiting_approval"
-    if asked or (delivery is not None and delivery.state == "under_way"):
+    stands = "" if delivery is None else delivery.state
+    if stands in ("awaiting_approval", "under_way"):
         state = "delivering"
     standing = loop.standing
     best = None if standing is None else standing.findings
@@ -99,7 +104,7 @@ def loop_view(run: Run, delivery: Standing | None, now: int) -> wire.LoopView:
         head_sha=course.head_sha,
         tree_sha=loop.tree_hash or None,
         delivery=loop_delivery_view(delivery),
-        next_action=_ASKED if asked else _NEXT.get(state),
+        next_action=_OF_DELIVERY.get(stands, _NEXT.get(state)),
         links=_links(run.run_id),
     )
 

@@ -76,13 +76,16 @@ class Deliverer:
             try:
                 match move:
                     case m.Prepare():
-                        await self._prepare()
+                        if await self._reaches():
+                            await self._prepare()
                     case m.Ask():
                         return self._attempt.request_approval(
                             asks(self._means.terms, await self._built(), self._means.ttl_s)
                         )
                     case m.Act(action, checkpoint_id):
                         await self._act(action, checkpoint_id)
+                    case m.Decline(why):
+                        raise Refused("TOOL_FAILED", why, retryable=False)
                     case m.Finish(stop):
                         return self._finished(stop)
             except Refused as why:
@@ -131,6 +134,21 @@ class Deliverer:
 
     async def _own(self) -> bytes:
         return await self._attempt.stored_bytes(SNAPSHOT, LAST)
+
+    async def _reaches(self) -> bool:
+        """Tell whether there is a forge to push to, and what opens it; the log says why not, before people are asked.
+
+        Nobody asks the forge for anything yet.
+        """
+        if "push" not in self._terms.actions:
+            return True
+        try:
+            forge = await self._means.forge()
+        except Refused as why:
+            await self._refuse("push", why)
+            return False
+        await forge.close()
+        return True
 
     async def _prepare(self) -> None:
         built, terms = await self._built(), self._terms
