@@ -18,11 +18,9 @@ from runwright.domain.quality_gate import QualityGate
 from runwright.domain.runtime_terms import RunPolicy
 from runwright.errors import BudgetRequired, Denied, LoopActive
 from runwright.observability.courses import CourseTallies
-from tests.engine.repairing import WHOLE, Workshop, edits, workshop
+from tests.engine.repairing import WHOLE, Workshop, database_kind, edits, workshop
 
-__all__ = ["workshop"]
-
-pytestmark = pytest.mark.above_the_store
+__all__ = ["database_kind", "workshop"]
 
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 MENDS = edits({"path": "app.py", "content": "one = 1\n"})

@@ -6,18 +6,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-import pytest
-
 from runwright.domain.finding import Finding
 from runwright.domain.patch import Patch, PatchBounds
 from runwright.sandbox.command import Command
 from runwright.sandbox.scanner import Ground
 from tests.agents.tools.bench import processes_with
-from tests.engine.repairing import WAITS_S, Marks, Mender, Workshop, workshop
+from tests.engine.repairing import WAITS_S, Marks, Mender, Workshop, database_kind, workshop
 
-__all__ = ["workshop"]
-
-pytestmark = pytest.mark.above_the_store
+__all__ = ["database_kind", "workshop"]
 
 MENDABLE = "one = 1\nbad = 1  # BAD-P1 MEND\n"
 STAYS = "trap '' TERM INT HUP; setsid sleep 3600 & sleep 3600; echo"

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runwright.domain.loop_terms import LoopApprovals, PatchApproval, Strategy
-from tests.engine.repairing import Workshop, edits, workshop
+from tests.engine.repairing import Workshop, database_kind, edits, workshop
 
-__all__ = ["workshop"]
-
-pytestmark = pytest.mark.above_the_store
+__all__ = ["database_kind", "workshop"]
 
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 
