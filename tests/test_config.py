@@ -121,5 +121,5 @@ def test_a_database_is_an_address_of_postgresql_and_its_password_is_not_shown():
 
 
 def test_servers_that_share_a_database_need_one_master_key():
-    message = "is needed with database_url: every server must have the same"
+    message = "is needed with database_url (RUNWRIGHT_MASTER_KEY): every server must have the same"
     assert faults({"RUNWRIGHT_DATABASE_URL": "postgresql://db/x"}) == {"master_key": message}

@@ -33,7 +33,7 @@ from runwright.store.sqlite.connection import FILE
 from runwright.store.sqlite.departure import departing
 
 __all__ = [
-    "Finding", "Manifest", "Moved", "backup", "check", "copy_artifacts", "move", "opens_sealed_values", "probe",
+    "Finding", "Manifest", "Moved", "backup", "check", "copy_artifacts", "fits", "move", "opens_sealed_values", "probe",
     "restore", "status", "upgrade",
 ]  # fmt: skip
 
@@ -52,6 +52,11 @@ def backup(settings: Settings, target: Path, tell: Progress, *, keys: bool = Tru
 
 async def restore(settings: Settings, source: Path, tell: Progress) -> list[Finding]:
     """Make a data directory of a backup that is whole; otherwise return what is wrong with it."""
+    if settings.database_url is not None:
+        raise StoreError(
+            "this makes data directories, and servers with RUNWRIGHT_DATABASE_URL use PostgreSQL: restore that with its"
+            " own tools, or leave RUNWRIGHT_DATABASE_URL unset"
+        )
     return await copies.restore(source, settings.data_dir, tell)
 
 
@@ -97,17 +102,25 @@ async def status(settings: Settings) -> Status:
     return found
 
 
+async def fits(settings: Settings) -> bool | None:
+    """Tell whether the master key is that of the PostgreSQL; None where there is nothing yet, or no key was given."""
+    unlock = _unlock(settings)
+    if unlock is None or settings.database_url is None:
+        return None
+    return await cluster.opens(settings.database_url, unlock)
+
+
 async def move(settings: Settings, target: str, tell: Progress) -> tuple[Moved, list[Finding]]:
     """Move the data directory into an empty PostgreSQL, or return what is wrong: then nothing was moved."""
-    unlock = _unlock(settings)
-    if unlock is None:
-        raise StoreError(
-            f"{settings.data_dir} has no master.key: give RUNWRIGHT_MASTER_KEY, the key that it was made with",
-            code="keyring.wrong_master_key",
-        )
     clock = SystemClock()
     lying = bucket(settings, clock)
     with departing(settings.data_dir, clock, lying) as source:
+        unlock = _unlock(settings)
+        if unlock is None:
+            raise StoreError(
+                f"{settings.data_dir} has no master.key: give RUNWRIGHT_MASTER_KEY, the key that it was made with",
+                code="keyring.wrong_master_key",
+            )
         async with arriving(target, clock, settings.artifact_max_bytes, lying) as arrival:
             mark = Mark(ids.new_id("move", clock.now()), source.name, arrival.name, clock.now())
             return await moving.move(source, arrival, mark, tell, unlock)
@@ -173,5 +186,7 @@ def _there(settings: Settings) -> Path:
 
 def _unlock(settings: Settings) -> Unlock | None:
     given = settings.master_key
+    if given is None and settings.database_url is not None:
+        return None  # a key that lies in a data directory is that directory's
     master = parse_master_key(given) if given is not None else read_master_key(settings.data_dir)
     return None if master is None else partial(Keys.of, master)

@@ -14,7 +14,7 @@ import pytest
 
 from runwright import config, upkeep
 from runwright.cli.main import main
-from tests.acceptance.live_server import Ended, LiveServer
+from tests.acceptance.live_server import Ended, LiveServer, command, environment
 from tests.acceptance.speech import Speech, said
 
 
@@ -112,6 +112,9 @@ async def test_a_restore_overwrites_nothing_and_a_backup_neither(small: Path, tm
         ended = await db(*verb, data_dir=tmp_path / "nowhere")
         assert (ended.code, "holds no database" in ended.err) == (1, True)
     assert not (tmp_path / "nowhere").exists()
+    for word, other in (("backup", tmp_path / "more"), ("restore", tmp_path / "copy")):
+        ended = await command("db", word, str(other), env=environment(database_url="postgresql://db/runwright"))
+        assert (ended.code, "own tools" in " ".join(ended.err.split())) == (1, True), ended
 
 
 async def test_keys_stay_out_of_a_backup_that_is_to_have_none(small: Path, tmp_path: Path):

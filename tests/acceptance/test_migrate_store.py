@@ -12,7 +12,9 @@ from typing import Any
 import apsw
 import pytest
 
+from runwright import config, upkeep
 from runwright.cli.main import main
+from runwright.errors import StoreUnavailable
 from runwright.store.migrations import ddl
 from tests.acceptance.gate import Gate
 from tests.acceptance.live_server import REPOSITORY, Ended, LiveServer, command, environment
@@ -20,14 +22,23 @@ from tests.acceptance.speech import Speech, said
 from tests.postgres import empty_database, execute, rows
 
 LARGE = "x" * 3_000_000
+OTHERS_ROW = "INSERT INTO paused_queues VALUES ('org_1/q', 0, 'somebody')"
+CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+def words(directory: Path, target: str) -> list[str]:
+    """Return the command that moves a data directory."""
+    return ["migrate-store", "--from", f"sqlite://{directory}", "--to", target, "--json"]
 
 
 async def moving(directory: Path, target: str) -> Ended:
     """Move a data directory from the command line, with JSON, in a thread of this process."""
     out, err = io.StringIO(), io.StringIO()
-    words = ["migrate-store", "--from", f"sqlite://{directory}", "--to", target, "--json"]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = await asyncio.to_thread(main, words)
+        code = await asyncio.to_thread(main, words(directory, target))
     return Ended(code, out.getvalue(), err.getvalue())
 
 
@@ -108,17 +119,31 @@ async def test_a_move_that_is_killed_anywhere_leaves_nothing_and_is_made_again(h
             assert arrived(url) == 0, part
             refused = await command("serve", "--port", "0", env=environment(data_dir=old.data_dir))
             assert (refused.code, "run `runwright migrate-store` again" in " ".join(refused.err.split())) == (1, True)
+        mark = (old.data_dir / "moved.json").read_bytes()
+        execute(url, OTHERS_ROW)
+        assert (await moving(old.data_dir, url)).code == 1
+        assert (old.data_dir / "moved.json").read_bytes() == mark, "what is there may be what was killed last"
+        execute(url, "DELETE FROM paused_queues")
         assert (await moving(old.data_dir, url)).code == 0
         assert arrived(url) > 0
 
 
 async def test_what_cannot_be_moved_whole_is_not_moved(history, tmp_path: Path):
-    old, _ = history
+    old, of = history
     with empty_database() as url, empty_database() as other:
         assert (await command("db", "upgrade", env=environment(database_url=url))).code == 0
-        execute(url, "INSERT INTO paused_queues VALUES ('org_1/q', 0, 'somebody')")
+        execute(url, OTHERS_ROW)
         refused = await moving(old.data_dir, url)
         assert (refused.code, "is not empty (paused_queues)" in refused.err) == (1, True), refused
+        wrong = await command(*words(old.data_dir, other), env=environment(master_key="ab" * 32))
+        assert (wrong.code, "keyring.wrong_master_key" in wrong.err, wrong.out) == (1, True, ""), wrong
+        (artifact,) = (old.data_dir / "artifacts").rglob(f"*{of['uploaded'][2:]}")
+        artifact.rename(tmp_path / "artifact")
+        halved = await moving(old.data_dir, other)
+        assert (halved.code, arrived(other)) == (1, 0), halved
+        missing = {"where": "artifact", "what": of["uploaded"], "how": "is missing"}
+        assert json.loads(halved.out) == {"moved": None, "findings": [missing]}
+        (tmp_path / "artifact").rename(artifact)
         with contextlib.closing(apsw.Connection(str(old.data_dir / "runwright.db"))) as source:
             source.execute("UPDATE run_events SET message = 'x' WHERE seq = 2")
         broken = await moving(old.data_dir, other)
@@ -131,9 +156,33 @@ async def test_what_cannot_be_moved_whole_is_not_moved(history, tmp_path: Path):
         assert not (old.data_dir / "moved.json").exists(), "nothing arrived, so the server may go on here"
 
 
-@pytest.mark.parametrize("words", [("--from", "mysql://x", "--to", "postgresql://y"), ("--from", "x", "--to", "y")])
-async def test_other_stores_are_refused(words: tuple[str, ...]):
+@pytest.mark.parametrize("how", ["interrupted", "cut off"])
+async def test_a_move_that_ends_before_its_commit_leaves_the_data_directory_to_its_server(history, how: str):
+    old, _ = history
+    with empty_database() as url:
+
+        def tell(what: str, done: int, of: int) -> None:
+            if what == "logs" and how == "interrupted":
+                raise asyncio.CancelledError
+            if what == "logs":
+                execute(url, CUT)
+
+        settings = config.load({}, overrides={"data_dir": old.data_dir})
+        with pytest.raises(asyncio.CancelledError if how == "interrupted" else StoreUnavailable):
+            await upkeep.move(settings, url, tell)
+        assert not (old.data_dir / "moved.json").exists()
+        assert arrived(url) == 0
+
+
+async def test_where_there_is_no_data_directory_that_is_said_whatever_servers_are_told(tmp_path: Path):
+    env = environment(database_url="postgresql://a/b", database_listen_url="postgresql://a/b")
+    ended = await command(*words(tmp_path / "nowhere", "postgresql://a/c"), env=env)
+    assert (ended.code, "nowhere holds no database" in ended.err) == (1, True), ended
+
+
+@pytest.mark.parametrize("given", [("--from", "mysql://x", "--to", "postgresql://y"), ("--from", "x", "--to", "y")])
+async def test_other_stores_are_refused(given: tuple[str, ...]):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code: Any = await asyncio.to_thread(main, ["migrate-store", *words])
+        code: Any = await asyncio.to_thread(main, ["migrate-store", *given])
     assert (code, "must be a" in err.getvalue()) == (2, True)

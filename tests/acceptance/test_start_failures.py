@@ -11,6 +11,8 @@ import pytest
 
 from runwright.store import migrations
 from tests.acceptance.live_server import Ended, LiveServer, command, environment, program
+from tests.ports import kept
+from tests.postgres import execute, new_database
 from tests.store.test_upgrades import as_of
 
 pytestmark = [pytest.mark.xdist_group("acceptance-start"), pytest.mark.slow]
@@ -95,6 +97,24 @@ async def test_a_master_key_that_is_wrong_missing_or_none(founded: LiveServer, t
     told(ends[2], "RUNWRIGHT_MASTER_KEY", "openssl rand -hex 32", code=2)
     assert "ab" * 32 not in ends[0].err
     assert "x" * 40 not in ends[2].err
+
+
+async def test_a_postgresql_that_cannot_be_used(tmp_path: Path):
+    key = {"master_key": "ab" * 32}
+    with kept() as nobody, new_database() as url:
+        gone, none = f"postgresql://db@127.0.0.1:{nobody}/x", url.replace("/runwright_", "/no_")
+        ends = await asyncio.gather(
+            serve(tmp_path, database_url=gone, **key),
+            serve(tmp_path, database_url=none, **key),
+            serve(tmp_path, database_url="postgresql://db@127.0.0.1:port/x", **key),
+            serve(tmp_path, database_url=url),
+        )
+        told(ends[0], "PostgreSQL cannot be reached", "[store.unavailable]")
+        told(ends[1], "PostgreSQL refused the connection", "does not exist", "database URL")
+        told(ends[2], "/ as %2F", "[store.error]")
+        told(ends[3], "RUNWRIGHT_MASTER_KEY", "every server must have the same", code=2)
+        execute(url, "INSERT INTO keyring VALUES ('master', 'another', 0)")
+        told(await serve(tmp_path, database_url=url, **key), "another master key", "[keyring.wrong_master_key]")
 
 
 async def test_a_port_in_use(standing: LiveServer, tmp_path: Path):

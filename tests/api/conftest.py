@@ -24,6 +24,7 @@ from runwright.errors import (
     NotFound,
     Overloaded,
     RunEnded,
+    StoreReadOnly,
     StoreUnavailable,
     Unauthenticated,
 )
@@ -187,6 +188,7 @@ def surface(kit: Kit) -> Routes:
             "idempotency": IdempotencyMismatch(),
             "overloaded": Overloaded(retry_after_s=2.5),
             "store": StoreUnavailable(),
+            "read_only": StoreReadOnly(),
             "gone": RunEnded(),
             "deep": RecursionError(),
         }

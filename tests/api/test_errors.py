@@ -59,8 +59,10 @@ async def test_waiting_is_told_in_whole_seconds(kit: Kit):
     async with kit.client() as client:
         overloaded = await client.get("/v1/fail/overloaded")
         store = await client.get("/v1/fail/store")
+        read_only = await client.get("/v1/fail/read_only")
         gone = await client.get("/v1/fail/gone")
     assert (overloaded.headers["retry-after"], store.headers["retry-after"]) == ("3", "1")
+    assert (read_only.status_code, read_only.headers["retry-after"]) == (503, "1")
     assert "retry-after" not in gone.headers
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Call, Ended, Script
 from tests.client.local_server import dead_url, json_answer, problem
-from tests.postgres import secured_database
+from tests.postgres import execute, secured_database
 
 
 def levels(ended: Ended) -> dict[str, str]:
@@ -141,6 +141,10 @@ def test_a_postgresql_is_looked_at_with_its_row_level_security(call: Call, monke
         monkeypatch.setenv("RUNWRIGHT_DATABASE_ROW_SECURITY", "false")
         assert call("db", "upgrade").out == "nothing to do\n", "it stays on until somebody says otherwise"
         assert call("db", "status", "--json").json()["row_security"] == "on"
+        monkeypatch.setenv("RUNWRIGHT_DATABASE_ROW_SECURITY", "true")
+        execute(superuser, "INSERT INTO keyring VALUES ('master', 'another', 0)")
+        level, told = finding()
+        assert (level, "another master key" in told) == ("fail", True)
     monkeypatch.setenv("RUNWRIGHT_DATABASE_URL", f"postgresql://127.0.0.1:{dead_port()}/nothing")
     assert finding()[0] == "fail"
 

@@ -27,6 +27,7 @@ PARTITIONS = (
     " ORDER BY c.relname"
 )
 MONTH_S = 31 * 86_400
+WORD = "hidden"
 
 
 @pytest.fixture
@@ -94,8 +95,40 @@ async def test_a_database_in_another_encoding_is_refused_with_a_way_out(url: str
 
 
 async def test_a_server_that_is_not_there_is_unavailable():
-    with kept() as nobody, pytest.raises(StoreUnavailable):
+    with kept() as nobody, pytest.raises(StoreUnavailable, match="cannot be reached"):
         await PostgresStore(f"postgresql://nobody@127.0.0.1:{nobody}/none", FrozenClock()).open()
+
+
+async def test_a_database_that_is_away_for_a_while_is_unavailable_and_comes_back(url: str):
+    store = PostgresStore(url, FrozenClock())
+    await store.open()
+    name = url.rpartition("/")[2]
+    execute(of(url, "postgres"), f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    execute(of(url, "postgres"), f"ALTER DATABASE {name} RENAME TO {name}_put_back")
+    for asked in (write(store, born(history())), store.next_timer()):
+        with pytest.raises(StoreUnavailable, match=r"refused the connection: .* does not exist"):
+            await asked
+    execute(of(url, "postgres"), f"ALTER DATABASE {name}_put_back RENAME TO {name}")
+    await write(store, born(history()))
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("postgresql://user:{}/{}@host/name", "write % as %25, / as %2F"),
+        ("postgresql://user:{}@host:port/name", "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
+        ("postgresql://user:{}@[::1/name", "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
+        ("mysql://user:{}@host/name", "scheme is expected to be"),
+        ("postgresql://user:{}@host/name?sslmode=no", "sslmode"),
+        ("postgresql://user:{}@127.0.0.1/name?sslmode=verify-full&sslrootcert=/no/file", "a file or a socket"),
+    ],
+)
+async def test_a_url_that_cannot_be_used_is_told_without_its_password(text: str, told: str):
+    with pytest.raises(StoreError) as caught:
+        await PostgresStore(text.replace("{}", WORD), FrozenClock()).open()
+    assert told in caught.value.detail
+    assert WORD not in caught.value.detail
 
 
 async def test_a_statement_that_takes_too_long_is_ended_and_the_store_goes_on(url: str):

@@ -145,6 +145,6 @@ def _headers(error: errors.Error) -> Mapping[str, str]:
     if isinstance(error, errors.Unauthenticated):
         return {"www-authenticate": "Bearer"}
     wait = getattr(error, "retry_after_s", None)
-    if wait is None and isinstance(error, errors.StoreUnavailable):
+    if wait is None and status_of(type(error)) == 503:
         wait = 1
     return {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}

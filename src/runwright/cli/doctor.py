@@ -161,6 +161,7 @@ def _directory(data_dir: Path) -> Iterator[Check]:
 def _database(settings: Settings) -> Check:
     try:
         found = asyncio.run(upkeep.status(settings))
+        fits = None if found.pending else asyncio.run(upkeep.fits(settings))
     except Error as error:
         return Check("database", "fail", error.detail, "Look at RUNWRIGHT_DATABASE_URL, and at the database itself.")
     finding = f"PostgreSQL, schema {found.schema}, row-level security {found.row_security}"
@@ -168,6 +169,9 @@ def _database(settings: Settings) -> Check:
         return Check("database", "fail", finding, f"Lacks {', '.join(found.pending)}: run `runwright db upgrade`.")
     if found.row_security != "off" and not settings.database_row_security:
         return Check("database", "fail", finding, "Set RUNWRIGHT_DATABASE_ROW_SECURITY=true, or servers cannot start.")
+    if fits is False:
+        advice = "Give RUNWRIGHT_MASTER_KEY as the other servers have it: no server starts with another."
+        return Check("database", "fail", f"{finding}, made with another master key", advice)
     return Check("database", "ok", finding)
 
 

@@ -16,7 +16,7 @@ _BY_CODE = {
     "runs.line_full": "Wait until some of them have ended; `runwright threads runs ID` lists them.",
     "routes.no_provider": "Make it (`runwright providers create`), or change the route (`runwright routes update`).",
     "store.locked": "Stop the other server, or give this one a directory of its own: --data-dir DIR.",
-    "store.read_only": "Make the data directory writable for this user, or choose another: --data-dir DIR.",
+    "store.read_only": "Let this user write the data directory, or name another: --data-dir DIR. On PostgreSQL: GRANT.",
     "store.schema_mismatch": "Migrate it (`runwright db upgrade`), or use a version of Runwright for its schema.",
     "auth.unauthenticated": "Give a valid key: --api-key KEY or RUNWRIGHT_API_KEY (see `runwright doctor`).",
     "auth.missing_scope": "Use a key that has it; `runwright keys create --scope …` makes one.",

@@ -42,7 +42,7 @@ def migrate_store(
     directory = _directory(source)
     if not target.startswith(("postgresql://", "postgres://")):
         raise UsageError(f"--to must be a postgresql:// URL, not {target}")
-    environment = {name: value for name, value in os.environ.items() if name != f"{PREFIX}DATABASE_URL"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(f"{PREFIX}DATABASE_")}
     settings = load(environment, None, {"data_dir": directory})
     with bars(sys.stderr) as tell:
         moved, findings = asyncio.run(upkeep.move(settings, target, tell))
@@ -50,7 +50,7 @@ def migrate_store(
         printing.show_json({"moved": None if findings else msgspec.structs.asdict(moved), "findings": findings})
     elif findings:
         printing.table(("where", "what", "how"), [(each.where, each.what, each.how) for each in findings])
-        printing.fail("nothing was moved: mend or restore the data directory first")
+        printing.fail(f"nothing was moved: mend or restore {directory} first, as `runwright db check` tells")
     else:
         printing.table(("table", "rows"), [(name, count) for name, count in moved.tables.items() if count])
         printing.say(f"{'was moved before' if moved.again else 'moved'}, with {moved.artifacts} artifacts; whole")

@@ -147,7 +147,9 @@ def _of_database(settings: Settings) -> list[FieldError]:
         return [FieldError("database_listen_url", "means nothing without database_url")]
     if settings.database_url is None or settings.master_key is not None:
         return []
-    return [FieldError("master_key", "is needed with database_url: every server must have the same")]
+    return [
+        FieldError("master_key", f"is needed with database_url ({PREFIX}MASTER_KEY): every server must have the same")
+    ]
 
 
 def _of_oidc(settings: Settings) -> list[FieldError]:

@@ -32,7 +32,7 @@ async def inspect(
     state: State, artifacts: ArtifactStore, runs: int, tell: Progress, unlock: Unlock | None
 ) -> list[Finding]:
     """Return everything that is wrong with a database of about so many runs; who can `unlock` opens what is sealed."""
-    sealer, locked = await _unlocked(state, unlock)
+    sealer, locked = await unlocked(state, unlock)
     looks = (
         inspect_logs(state, runs, tell, sealer),
         _orphans(state, tell),
@@ -47,7 +47,8 @@ async def inspect(
     return locked + [finding for look in looks async for finding in look]
 
 
-async def _unlocked(state: State, unlock: Unlock | None) -> tuple[Sealer | None, list[Finding]]:
+async def unlocked(state: State, unlock: Unlock | None) -> tuple[Sealer | None, list[Finding]]:
+    """Return what opens what is sealed in a database, or why nothing can; neither, where nobody gave a key."""
     if unlock is None:
         return None, []
     try:

@@ -13,10 +13,10 @@ from typing import Protocol
 import msgspec
 
 from runwright.domain.ports import ArtifactStore
-from runwright.errors import StoreError
+from runwright.errors import NotFound, StoreError
 from runwright.store.base import Row
 from runwright.store.inspected import Finding, Progress, State, Unlock
-from runwright.store.inspection import inspect
+from runwright.store.inspection import inspect, unlocked
 from runwright.store.queries import artifacts as artifact_sql
 
 
@@ -90,7 +90,12 @@ class Target(Protocol):
 async def move(
     source: Source, target: Target, mark: Mark, tell: Progress, unlock: Unlock
 ) -> tuple[Moved, list[Finding]]:
-    """Move all of it and return what, or what the inspection of the target found: then nothing was moved."""
+    """Move all of it and return what, or what the inspection of the target found: then nothing was moved.
+
+    Raises `StoreError` for a master key that is another's, before anything is copied.
+    """
+    for wrong in (await unlocked(source.state, unlock))[1]:
+        raise StoreError(wrong.how, code="keyring.wrong_master_key")
     begun = source.mark()
     if begun is not None:
         if begun.target != mark.target:
@@ -104,21 +109,36 @@ async def move(
     source.set_mark(mark)
     try:
         moved, found = await _copied(source, target, tell, unlock)
-        if not found:
-            await target.finish(mark, moved)
+    except BaseException:  # an interruption, too: nothing of this can be there without a commit
+        _put_back(source, begun)
+        raise
+    if found:
+        _put_back(source, begun)
+        return moved, found
+    try:
+        await target.finish(mark, moved)
     except StoreError as failure:
         # Whether a commit whose answer was lost was one, only the target knows: the mark stays, and says what to do.
         if not failure.retryable:
-            source.remove_mark()
+            _put_back(source, begun)
         raise
-    if found:
-        source.remove_mark()
     return moved, found
 
 
+def _put_back(source: Source, begun: Mark | None) -> None:
+    """Let servers come back: unless a move that was killed may have come to its end since it was asked for."""
+    if begun is None:
+        source.remove_mark()
+    else:
+        source.set_mark(begun)
+
+
 async def _copied(source: Source, target: Target, tell: Progress, unlock: Unlock) -> tuple[Moved, list[Finding]]:
-    await target.prepare(source.span())
     counts = {table: source.count(table) for table, _ in source.tables}
+    missing = [] if source.artifacts is target.artifacts else await _missing(source)
+    if missing:
+        return Moved(counts, 0), [Finding("artifact", digest, "is missing") for digest in missing]
+    await target.prepare(source.span())
     whole, done = sum(counts.values()), 0
     for table, columns in source.tables:
         tell(table, done, whole)
@@ -132,6 +152,17 @@ async def _copied(source: Source, target: Target, tell: Progress, unlock: Unlock
     ]
     found += await inspect(target.state, target.artifacts, counts["runs"], tell, unlock)
     return Moved(counts, artifacts), found
+
+
+async def _missing(source: Source) -> list[str]:
+    """Return the artifacts that are named and not there."""
+    missing = []
+    for (digest,) in await source.state.fetch(artifact_sql.NAMED, first="", last="g"):
+        try:
+            await source.artifacts.size(str(digest))
+        except NotFound:
+            missing.append(str(digest))
+    return missing
 
 
 async def _told(rows: Iterable[Row], table: str, before: int, whole: int, tell: Progress) -> AsyncIterator[Row]:

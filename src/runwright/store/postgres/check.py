@@ -14,12 +14,13 @@ from runwright.errors import SchemaMismatch
 from runwright.store import migrations
 from runwright.store.base import Row
 from runwright.store.inspected import Finding, Progress, Unlock
-from runwright.store.inspection import inspect
+from runwright.store.inspection import inspect, unlocked
 from runwright.store.migrations import Migration, Status, Upgraded
 from runwright.store.postgres import partitions, row_security, schema
 from runwright.store.postgres.blobs import BlobArtifacts
 from runwright.store.postgres.connection import Connection, Patience, connect, translated
 from runwright.store.postgres.escapes import escaped, plain
+from runwright.store.queries.auth import KEYRING
 from runwright.store.query import Query
 
 COUNT = (
@@ -49,7 +50,8 @@ class PostgresState:
     async def fetch(self, query: Query, **params: Any) -> list[Row]:
         """Run a query and return its rows."""
         statement, values = query.bind("postgresql", params)
-        found = await self._connection.fetch(statement, *map(escaped, values), timeout=LONG_S)
+        with translated():
+            found = await self._connection.fetch(statement, *map(escaped, values), timeout=LONG_S)
         return [plain(row) for row in found]
 
 
@@ -120,6 +122,17 @@ async def upgrade(
         on = secured if secured is not None else await row_security.standing(connection) != "off"
         switched = await row_security.switch(connection, on=on)
         return Upgraded(applied=made, row_security="on" if on else "off", switched=switched)
+
+
+async def opens(url: str, unlock: Unlock) -> bool | None:
+    """Tell whether a key opens what is sealed there; None where no server was started yet."""
+    async with session(url) as connection:
+        with translated():
+            await connection.execute(f"BEGIN READ ONLY; {EVERYBODY}")
+        state = PostgresState(connection)
+        if not await state.fetch(KEYRING):
+            return None
+        return not (await unlocked(state, unlock))[1]
 
 
 async def status(url: str, known: Sequence[Migration]) -> Status:

@@ -95,12 +95,16 @@ class _Informed(asyncpg.Connection):  # it takes no argument while it runs
 
 
 class Hosts:
-    """The hosts of a URL: one of them can be written, and which one may change. `settings` are those of the session."""
+    """The hosts of a URL: one of them can be written, and which one may change. `settings` are those of the session.
+
+    Raises `StoreError` for a URL that is none.
+    """
 
     def __init__(self, url: str, patience: Patience = Patience(), **settings: str) -> None:  # noqa: B008 - frozen
         self._patience = patience
         self._settings = settings
-        parts = urlsplit(url)
+        with _understood():
+            parts = urlsplit(url)
         user, at, places = parts.netloc.rpartition("@")
         self._urls = [urlunsplit(parts._replace(netloc=f"{user}{at}{place}")) for place in places.split(",")]
 
@@ -130,18 +134,26 @@ async def connect(url: str, patience: Patience = Patience(), **settings: str) ->
 
 async def _connect(url: str, patience: Patience, settings: Mapping[str, str]) -> Connection:
     limit_s = patience.statement_s
-    with translated():
-        return await asyncpg.connect(
-            url,
-            timeout=patience.connect_s,
-            command_timeout=None if limit_s is None else limit_s + ANSWER_S,
-            statement_cache_size=1000,
-            max_cached_statement_lifetime=0,
-            max_cacheable_statement_size=0,
-            server_settings={**SETTINGS, **_limits(limit_s or 0), **settings},
-            target_session_attrs=SessionAttribute.read_write,
-            connection_class=_Informed,
-        )
+    try:
+        with translated(), _understood():
+            return await asyncpg.connect(
+                url,
+                timeout=patience.connect_s,
+                command_timeout=None if limit_s is None else limit_s + ANSWER_S,
+                statement_cache_size=1000,
+                max_cached_statement_lifetime=0,
+                max_cacheable_statement_size=0,
+                server_settings={**SETTINGS, **_limits(limit_s or 0), **settings},
+                target_session_attrs=SessionAttribute.read_write,
+                connection_class=_Informed,
+            )
+    except StoreUnavailable as away:
+        why = away.__cause__
+        if isinstance(why, FileNotFoundError):
+            raise StoreUnavailable("a file or a socket that the database URL names is not there") from why
+        if isinstance(why, OSError) and not isinstance(why, TimeoutError):
+            raise StoreUnavailable(f"PostgreSQL cannot be reached: {why}") from why
+        raise
 
 
 def _limits(statement_s: float) -> dict[str, str]:
@@ -150,6 +162,20 @@ def _limits(statement_s: float) -> dict[str, str]:
         "statement_timeout": f"{statement_s * 1000:.0f}",
         "lock_timeout": f"{statement_s * 500:.0f}",
     }
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Refuse a URL that nothing can be made of; what is said of it repeats no part of it, for a password may be one."""
+    try:
+        yield
+    except (asyncpg.InterfaceError, OSError):  # some of them are `ValueError` too, as that of a wrong certificate is
+        raise
+    except ValueError:
+        raise StoreError(
+            "the database URL cannot be used: it must read postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in a user or"
+            " a password write % as %25, / as %2F, : as %3A, @ as %40, ? as %3F, # as %23"
+        ) from None
 
 
 @contextmanager
@@ -167,7 +193,9 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("no PostgreSQL of the database URL can be written at the moment") from broken
     except TimeoutError as broken:
         raise StoreUnavailable("PostgreSQL does not answer; is it reachable?") from broken
-    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as broken:
+    except asyncpg.InternalClientError as broken:  # what it says is about asyncpg's own states
+        raise StoreUnavailable("the connection to PostgreSQL is lost: it ended in the middle of an answer") from broken
+    except (asyncpg.InterfaceError, OSError) as broken:
         raise StoreUnavailable(f"the connection to PostgreSQL is lost: {broken}") from broken
 
 
@@ -177,12 +205,18 @@ def named(broken: Any) -> StoreError:
     told = f"{broken} ({state})"
     if state == "25006":
         return StoreUnavailable("the PostgreSQL that answers is a standby or read-only; waiting for one to write to")
+    if state == "53300":
+        return StoreUnavailable(
+            f"PostgreSQL takes no more connections: {told}; raise its max_connections, or lower"
+            " RUNWRIGHT_DATABASE_POOL_MAX"
+        )
     if state.startswith(_BUSY):
         return StoreUnavailable(f"PostgreSQL is not available: {told}")
     if state == "42501":
         return StoreReadOnly(f"the role of the database URL may not do this: {told}; grant it what it lacks")
     if state == "3D000" or state.startswith("28"):
-        return StoreError(f"PostgreSQL refused the connection: {told}; look at the database URL")
+        # While a server works, this is an outage like any other: somebody changes a password, or puts a backup back.
+        return StoreUnavailable(f"PostgreSQL refused the connection: {told}; look at the database URL")
     if state in _SCHEMA:
         return SchemaMismatch(f"the database's schema is not that of this version: {told}")
     return StoreError(f"PostgreSQL failed: {told}")
