@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -37,3 +38,19 @@ async def test_a_server_shows_its_connections_and_who_waits_for_one(tmp_path: Pa
             await holder.close()
             assert {answer.status_code for answer in await asyncio.gather(*writes)} == {201}
             assert (await shown(client))['waiting_requests{pool="write"}'] == 0
+
+
+async def test_a_server_is_not_ready_while_every_connection_of_one_kind_is_taken(tmp_path: Path):
+    with new_database() as url:
+        settings = told(tmp_path, url, database_pool_max=3, ready_timeout_s=0.2)
+        async with asyncio.timeout(PATIENCE_S), running(settings) as server, asking(server) as client:
+            for kind in ("write", "read"):
+                pool: Any = server.house.services.engine.store.pools[kind]
+                taken = [await pool.take() for _ in range(pool.size)]
+                ready = await client.get("/readyz")
+                assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
+                assert ready.json()["checks"]["store"] == "no answer within 0.2 s"
+                for each in taken:
+                    pool.give_back(each)
+                while (await client.get("/readyz")).status_code != 200:
+                    pass

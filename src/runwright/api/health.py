@@ -38,9 +38,9 @@ async def get_health(call: Call) -> Health:
     "/readyz", scope=PUBLIC, summary="Tell whether the server is ready for work", answers={503: "It is not, see checks"}
 )
 async def get_readiness(call: Call) -> Readiness | Reply[Readiness]:
-    """Write a transaction, look at the loops, the backlog and the bus, and tell whether the server drains."""
+    """Write a transaction and read, look at the loops, the backlog and the bus, and tell whether the server drains."""
     checks = await call.services.health.checks()
     wrong = [found for found in checks.values() if found != "ok"]
     if all(found.startswith("degraded:") for found in wrong):
         return Readiness("degraded" if wrong else "ready", checks)
-    return Reply(Readiness("not ready", checks), status=503)
+    return Reply(Readiness("not ready", checks), status=503, headers={"retry-after": "1"})

@@ -65,6 +65,7 @@ class Health:
 
         try:
             await self._engine.store.write(nothing)
+            await self._engine.store.leases_of("")  # readings have connections of their own
         except StoreError as broken:
             return broken.code
         return OK
