@@ -196,6 +196,40 @@ async def test_the_policy_of_the_base_says_who_must_allow_a_delivery_and_no_chan
     assert (refused["error"]["code"], "shove" in refused["error"]["message"]) == ("TOOL_FAILED", True), refused
 
 
+async def test_the_policy_of_the_base_says_which_paths_a_delivery_may_change_and_no_change_widens_that(
+    server: Served, root: Path
+):
+    policy = "scope: {allow: ['*.txt', '.runwright/**'], deny: [b.txt]}\n"
+    repo = bare(root, "scope", **{".runwright/policy.yaml": policy})
+    widened = "echo 'scope: {}' > .runwright/policy.yaml"
+    inside, outside, renamed = [
+        await ran(server, repo, *each)
+        for each in ([widened, "echo x > a.txt"], [widened, "echo x > c.md"], [widened, "mv b.txt a.txt"])
+    ]
+    answer = await delivered(server, inside, outside, renamed, actions=ALL)
+    assert codes(answer) == ["APPROVAL_MISSING", "PATH_OUT_OF_SCOPE", "PATH_OUT_OF_SCOPE"]
+    for result, path in zip(answer["results"][1:], ("c.md", "b.txt"), strict=True):
+        assert result["error"]["message"] == f"{path}: the policy does not let this path be changed"
+        assert result["error"]["retryable"] is False
+        stands = await ok(server.admin.get(f"/api/v1/runs/{result['delivery_run_id']}/status"))
+        assert (stands["stop"]["code"], stands["stop"]["class"]) == ("PATH_OUT_OF_SCOPE", "blocked_by_policy")
+        assert stands["pending_approvals"] == [], "nobody is asked about what may not be"
+
+
+async def test_a_policy_that_the_checkout_leaves_out_is_not_taken_for_one_that_is_not_there(
+    server: Served, root: Path
+):
+    work = Repository(root / "unseen-work")
+    work.commit(**{"a.txt": "one\n"})
+    (work.path / ".runwright").mkdir()
+    (work.path / ".runwright" / "policy.yaml").symlink_to("/etc/passwd")
+    work.commit()
+    work.git("clone", "--quiet", "--bare", ".", str(root / "unseen.git"))
+    (refused,) = (await delivered(server, await ran(server, root / "unseen.git", "echo x > a.txt")))["results"]
+    assert refused["error"]["code"] == "TOOL_FAILED", refused
+    assert "(.runwright/policy.yaml) was not checked out" in refused["error"]["message"]
+
+
 async def test_a_call_that_nobody_could_carry_out_is_refused_whole(server: Served, root: Path):
     run_id = await ran(server, bare(root, "refused"), "echo x > a.txt")
     for body, code in (

@@ -21,7 +21,7 @@ from runwright.domain.delivery_terms import DeliveryTerms
 from runwright.domain.git_objects import Conflict
 from runwright.domain.policy_terms import ApprovalRules
 from runwright.domain.runtime_terms import RuntimeTerms
-from runwright.executors.delivery.allowing import rules_of
+from runwright.executors.delivery.allowing import policy_of, require_scope, rules_of
 from runwright.forges.port import Refused
 from runwright.sandbox import beneath
 from runwright.sandbox.checkout import Base, Repositories
@@ -95,8 +95,9 @@ def _built(delivery: DeliveryTerms, files: list[Lies], base: Base | None, place:
         message = "the checkout leaves out other files of the commit than when the run began: its bounds were changed"
         raise Refused("TOOL_FAILED", message, retryable=False)
     onto = NOWHERE if base is None else Onto(base.leaves, base.kept, base.root)
-    plan = planned(delivery, onto, files)
-    return Built(plan, "".join(_diff(plan, place)), rules_of(delivery, place))
+    plan, policy = planned(delivery, onto, files), policy_of(base, place)
+    require_scope(policy, plan.changes)
+    return Built(plan, "".join(_diff(plan, place)), rules_of(policy, delivery.actions))
 
 
 def _diff(plan: Planned, place: Path | None) -> Iterator[str]:
