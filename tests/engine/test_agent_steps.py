@@ -257,11 +257,13 @@ async def test_a_run_that_was_paused_in_an_answer_asks_again_and_ends(stage: Sta
     await stage.world.check()
 
 
-async def test_a_run_whose_model_refuses_has_not_done_its_job(stage: Stage):
+async def test_a_run_whose_model_refuses_has_not_done_its_job_and_says_why_it_refused(stage: Stage):
     await route(stage, "gone")
     run = await done(stage, WORK, script="gone")
     course = course_of(run)
     assert (run.state, course.stop and course.stop.code) == ("failed", "LLM_UNAVAILABLE")
+    failed = await stage.world.data(run.run_id, "run.failed")
+    assert (failed["code"], failed["details"]) == ("providers.rejected", {"reason": "unsupported"})
     assert [step.status for step in course.done] == ["failed"]
 
 

@@ -81,6 +81,7 @@ def failed(data: FailedData) -> r.RuntimeFailed:
         gate_status="error",
         code=data.code,
         traceback=data.traceback,
+        details=data.details,
     )
 
 

@@ -6,7 +6,7 @@ say and use is told as in the logs of agents.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
@@ -143,7 +143,7 @@ class RuntimeCompleted(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
 
 
 class RuntimeFailed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`run.failed` of a runtime run: it could not do its job."""
+    """`run.failed` of a runtime run: it could not do its job; where a model's provider refused, `details` say why."""
 
     reason: str
     error_class: str
@@ -157,6 +157,7 @@ class RuntimeFailed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     gate_status: GateStatus
     code: str | None = None
     traceback: RedactedText | None = None
+    details: dict[str, Any] | None = None
 
 
 class RuntimeCancelled(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
