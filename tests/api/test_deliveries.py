@@ -216,9 +216,7 @@ async def test_the_policy_of_the_base_says_which_paths_a_delivery_may_change_and
         assert stands["pending_approvals"] == [], "nobody is asked about what may not be"
 
 
-async def test_a_policy_that_the_checkout_leaves_out_is_not_taken_for_one_that_is_not_there(
-    server: Served, root: Path
-):
+async def test_a_policy_that_the_checkout_leaves_out_is_not_taken_for_one_that_is_not_there(server: Served, root: Path):
     work = Repository(root / "unseen-work")
     work.commit(**{"a.txt": "one\n"})
     (work.path / ".runwright").mkdir()

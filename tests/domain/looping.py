@@ -147,7 +147,7 @@ class Play:
                         self._over(iteration.n, "no_change", "no patch")
                     else:
                         self._append(*self._proposal(iteration.n, LLM, patch))
-            case t.Ask():
+            case t.Ask() | t.AskFirst():
                 self._decide()
             case t.Verify(iteration, gates):
                 self._verify(iteration.n, iteration.patcher, iteration.targeted, gates)
@@ -280,7 +280,7 @@ class Play:
 
     def _decide(self) -> None:
         have = Have(0, 1)
-        told = Expired(checkpoint_id="apr_1", gate_id="patch", expires_at="", quorum=have)
+        told = Expired(checkpoint_id="apr_1", gate_id="write", expires_at="", quorum=have)
         self._say(f"approval.{self._says}", told)
 
     def _say(self, type_: str, data: Any) -> None:

@@ -18,9 +18,9 @@ from runwright.domain.loop_policy import within
 from runwright.domain.loop_terms import (
     ITERATIONS_MAX,
     LLM,
+    LoopApproval,
     LoopApprovals,
     LoopTerms,
-    PatchApproval,
     Strategy,
 )
 from runwright.domain.next_move import LIMITS
@@ -30,11 +30,12 @@ from runwright.domain.policy_file import PolicyFile, read_policy
 from runwright.domain.progress import is_clean
 from runwright.domain.quality_gate import QualityGate
 from runwright.domain.verdict import BY_LIMIT, STOPS, Stop
+from runwright.errors import PolicyInvalid
 from tests.domain.looping import Patch, Play, finding
 
 TESTS = QualityGate(id="tests", command=("pytest",))
 ONE = (finding("one"),)
-ASKS = LoopApprovals(patch=PatchApproval())
+ASKS = LoopApprovals(patch=LoopApproval())
 
 
 def by_fixer(patcher: str, targeted: tuple[str, ...]) -> Patch | None:
@@ -220,7 +221,7 @@ def test_scenario_4_no_limit_is_ever_passed_and_the_loop_ends_by_the_first_that_
         return patches[hash((patcher, targeted)) % len(patches)]
 
     found = tuple(finding("abcdef"[at], each, f"{at % 3}.py") for at, each in enumerate(severities))
-    approvals = LoopApprovals() if asks is None else ASKS
+    approvals = LoopApprovals() if asks is None else LoopApprovals(plan=LoopApproval(), patch=LoopApproval())
     given_ = {"red": ("tests",) if red else (), "says": asks or "approved", **ceilings}
     play = Play(found, proposed, dies=iter(deaths), quality_gates=(TESTS,), approvals=approvals, **given_)
     reason = play.to_the_end()
@@ -257,7 +258,7 @@ def test_a_loop_is_bound_by_the_stricter_of_what_was_asked_and_the_policy_of_its
 version: 1
 quality_gates: [{id: tests, command: [make, test]}]
 budgets: {max_iterations: 3, max_tokens: 100}
-approvals: {write: {quorum: 2, ttl_seconds: 60}}
+approvals: {write: {quorum: 2, ttl_seconds: 60}, plan: {roles: [admin]}}
 """
     held, budget = within(asked, Budget(tokens=500, tool_calls=9), read_policy(written, "policy.yaml"))
     assert (held.max_iterations, budget) == (3, Budget(tokens=100, tool_calls=9))
@@ -265,8 +266,43 @@ approvals: {write: {quorum: 2, ttl_seconds: 60}}
         ("tests", ("make", "test")),
         ("lint", ("ruff",)),
     ]
-    assert held.approvals.patch == PatchApproval(quorum=2, ttl_seconds=60)
+    assert held.approvals == LoopApprovals(
+        plan=LoopApproval(roles=("admin",)), patch=LoopApproval(quorum=2, ttl_seconds=60)
+    )
     assert within(asked, Budget(), PolicyFile()) == (asked, Budget())
+
+
+def test_a_policy_never_lets_more_people_decide_than_the_order_of_a_loop():
+    policy = read_policy(b"approvals: {write: {roles: [approver, admin]}}", "policy.yaml")
+    asked = LoopTerms(approvals=LoopApprovals(patch=LoopApproval(roles=("admin",))))
+    assert within(asked, Budget(), policy)[0].approvals.patch == LoopApproval(roles=("admin",))
+    with pytest.raises(PolicyInvalid, match=r"approvals\.write\.roles: no role may allow all of it"):
+        within(asked, Budget(), read_policy(b"approvals: {write: {roles: [approver]}}", "policy.yaml"))
+
+
+def test_people_allow_the_plan_of_a_loop_once_before_its_first_iteration():
+    asks = LoopApprovals(plan=LoopApproval())
+    play = Play((*ONE, finding("two", file="b.py")), by_model(Patch(fixes=("one",))), approvals=asks, max_iterations=3)
+    assert play.to_the_end() == "max_iterations"
+    kinds = [type(turn) for turn in play.turns]
+    assert (kinds.count(t.AskFirst), kinds.count(t.Ask)) == (1, 0)
+    assert kinds.index(t.Survey) < kinds.index(t.AskFirst) < kinds.index(t.Try)
+    assert play.loop.plan == "approved"
+
+
+@pytest.mark.parametrize("word", ["denied", "expired"])
+def test_a_plan_that_is_not_allowed_ends_the_loop_before_any_patch(word: str):
+    play = Play(ONE, by_fixer, approvals=LoopApprovals(plan=LoopApproval()), says=word)
+    assert (play.to_the_end(), outcomes(play)) == (f"approval_{word}", [])
+
+
+def test_nobody_is_asked_about_a_plan_that_there_is_none_of():
+    asks = LoopApprovals(plan=LoopApproval())
+    for found, patches, reason in (((), by_fixer, "clean"), (ONE, by_fixer, "budget_tool_calls")):
+        red = ("tests",) if found else ()
+        play = Play(found, patches, approvals=asks, quality_gates=(TESTS,), red=red, budget=Budget(tool_calls=1))
+        assert play.to_the_end() == reason
+        assert not any(isinstance(turn, t.AskFirst) for turn in play.turns)
 
 
 def test_what_a_policy_allows_at_most_is_read_again_from_the_log():

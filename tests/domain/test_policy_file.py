@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runwright.domain.linear import linear
+from runwright.domain.policy_approvals import ApprovalRules, together
 from runwright.domain.policy_file import FILES, PolicyFile, first_of, read_policy
-from runwright.domain.policy_terms import ApprovalRules, together
 from runwright.domain.policy_text import read_written
 from runwright.errors import PolicyInvalid
 from tests.docs.pages import blocks
@@ -31,7 +31,7 @@ policy:
 quality_gates: [{id: tests, command: [python, -m, pytest, -q], timeout: 600, required: true}]
 scope: {allow: ['src/**','tests/**'], deny: ['.github/**','**/migrations/**']}
 commands: {allow: [git, python, ruff, pytest], network: deny, domains: []}
-approvals: {push: {quorum: 1}, merge: {quorum: 2}, budget_raise: {quorum: 1}}
+approvals: {push: {quorum: 1}, plan: {quorum: 2}}
 budgets: {max_cost_usd: 5, max_tokens: 400000, max_runtime_seconds: 1800, max_tool_calls: 400, max_iterations: 8}
 tamper_guards: {forbid_test_deletion: true, forbid_new_suppressions: true, forbid_gate_edits: true}
 llm_only_blocking: corroborated
@@ -65,7 +65,7 @@ def test_the_whole_file_is_read_and_each_key_counts() -> None:
     assert not policy.scope.allows("src/app/migrations/0001.py")
     assert policy.commands.allows(("/usr/bin/python", "-c", ""))
     assert not policy.commands.allows(("curl",))
-    assert (policy.approval("merge").quorum, policy.approval("commit")) == (2, ApprovalRules())
+    assert policy.approvals == {"push": ApprovalRules(), "plan": ApprovalRules(quorum=2)}
     budget = policy.budgets.budget
     assert (budget.cost_microusd, budget.tokens, budget.wall_s, budget.tool_calls) == (5_000_000, 400_000, 1800, 400)
     assert policy.budgets.max_iterations == 8
@@ -160,6 +160,14 @@ gates: [{id: policy, behavior: ask, config: {coverage_min: 0.9}}]
         ("gates: [{id: locks}]\nquality_gates: [{id: locks, command: [a]}]", "a gate of the policy itself"),
         ("quality_gates: [{id: t, command: [a], timeout: 0}]", "quality_gates[0].timeout: Expected `float` > 0"),
         ("approvals: {launch: {quorum: 1}}", "approvals.launch: nobody is asked about that"),
+        ("approvals:\n  merge: {quorum: 2}", "policy.yaml:2: approvals.merge: nothing asks for that"),
+        ("approvals: {merge: {}}", "say at the forge how many must approve"),
+        ("approvals: {budget_raise: {}}", "bound it by `budgets`"),
+        ("approvals: {exec_network: {}}", "commands have no network here"),
+        ("approvals: {policy_exception: {}}", "there are none: change the policy"),
+        ("approvals: {baseline_accept: {}}", "a baseline is a file of the repository"),
+        ("approvals: {evidence_release: {}}", "whoever has the scope"),
+        ("approvals: {push: {roles: [viewer, operator]}}", "approvals.push.roles: none of them may decide"),
         ("approvals: {push: {quorum: 0}}", "approvals.push.quorum: Expected `int` >= 1"),
         ("budgets: {max_cost_usd: 0}", "budgets.max_cost_usd: Expected `float` > 0"),
         ("budgets: {max_iterations: 1.5}", "budgets.max_iterations: Expected `int"),

@@ -12,7 +12,8 @@ from runwright.domain.baseline import compare, renewed, written
 from runwright.domain.finding import Finding
 from runwright.domain.globs import Scope
 from runwright.domain.loop_course import LoopCourse
-from runwright.domain.loop_terms import LoopApprovals, PatchApproval, Strategy, Targets
+from runwright.domain.loop_status import state_of
+from runwright.domain.loop_terms import LoopApproval, LoopApprovals, Strategy, Targets
 from runwright.domain.model_call import Usage
 from runwright.domain.quality_gate import QualityGate
 from runwright.domain.runtime_terms import RunPolicy
@@ -25,7 +26,7 @@ __all__ = ["database_kind", "workshop"]
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 MENDS = edits({"path": "app.py", "content": "one = 1\n"})
 IDLE = edits({"path": "app.py", "find": "one = 1", "replace": "one = 2"})
-ASKS = LoopApprovals(patch=PatchApproval())
+ASKS = LoopApprovals(patch=LoopApproval())
 BY_RULES = Strategy(patchers=("deterministic",))
 
 COVERED = """
@@ -218,12 +219,35 @@ async def test_a_loop_ends_for_the_reason_that_there_is(workshop: Workshop, reas
 
 async def test_silence_is_a_denial(workshop: Workshop):
     models = await workshop.model("mends", MENDS)
-    asks = LoopApprovals(patch=PatchApproval(ttl_seconds=60))
+    asks = LoopApprovals(patch=LoopApproval(ttl_seconds=60))
     run_id = await workshop.order(workshop.made(app__py=BAD), models=models, approvals=asks)
     await workshop.until(run_id, verdict=None)
     await workshop.world.past(61)
     loop = await workshop.checked(await workshop.until(run_id))
     assert (loop.exit_reason, outcomes(loop)) == ("approval_expired", [("llm", "blocked")])
+
+
+async def test_people_are_asked_about_the_plan_of_a_loop_where_the_policy_of_its_base_says_so(workshop: Workshop):
+    policy = {"__runwright/policy__yaml": "approvals: {plan: {roles: [admin], ttl_seconds: 60}}\n"}
+    repo = workshop.made(app__py=BAD + "two = 2  # BAD-P2 MEND\n", **policy)
+    run_id = await workshop.order(repo, strategy=BY_RULES, max_iterations=3)
+    waits = await workshop.until(run_id, verdict=None)
+    assert (state_of(waits), waits.course and waits.course.stage) == ("awaiting_approval", "AWAITING_APPROVAL")
+    asked = await workshop.world.data(run_id, "approval.requested")
+    subject = asked["subject"]
+    assert (asked["gate_id"], asked["required"]["roles"], subject["kind"]) == ("plan", ["admin"], "plan")
+    assert (subject["targeted"], subject["terms"]["max_iterations"]) == ({"P1": 1, "P2": 1}, 3)
+    assert (
+        asked["summary"] == f"Repair 2 findings and 0 red gates in at most 3 iterations, by {subject['patchers'][0]}?"
+    )
+    assert await workshop.world.data_of(run_id, "iteration.started", "n") == []
+    loop = await workshop.checked(await workshop.until(run_id))
+    assert (loop.plan, outcomes(loop)[0]) == ("approved", ("mender", "kept"))
+    assert await workshop.world.data_of(run_id, "approval.requested", "gate_id") == ["plan"]
+
+    denied = await workshop.until(await workshop.order(repo, strategy=BY_RULES), verdict="deny")
+    loop = await workshop.checked(denied)
+    assert (loop.exit_reason, loop.count) == ("approval_denied", 0)
 
 
 async def test_what_people_approve_is_the_digest_of_the_patch_that_is_applied(workshop: Workshop):
@@ -233,6 +257,7 @@ async def test_what_people_approve_is_the_digest_of_the_patch_that_is_applied(wo
     asked = await workshop.world.data(run_id, "approval.requested")
     assert loop.exit_reason == "clean"
     assert loop.iterations[0].patch is not None
+    assert asked["gate_id"] == "write", "the word that policies have for it"
     assert asked["subject_sha256"] == asked["subject"]["sha256"] == loop.iterations[0].patch.sha256
     assert "-bad = 1" in asked["subject"]["diff"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runwright.domain.loop_terms import LoopApprovals, PatchApproval
+from runwright.domain.loop_terms import LoopApproval, LoopApprovals
 from runwright.domain.quality_gate import QualityGate
 from tests.engine.repairing import Workshop, edits, workshop
 
@@ -29,7 +29,7 @@ ANSWERS = (
 ONCE = ("loop.started", "loop.surveyed", "loop.stopped", "run.completed")
 TERMS: dict[str, Any] = {
     "quality_gates": (QualityGate(id="whole", command=("sh", "-c", "! grep -q broken app.py")),),
-    "approvals": LoopApprovals(patch=PatchApproval()),
+    "approvals": LoopApprovals(patch=LoopApproval()),
 }
 
 

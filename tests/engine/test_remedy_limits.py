@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runwright.domain.loop_terms import LoopApprovals, PatchApproval, Strategy
+from runwright.domain.loop_terms import LoopApproval, LoopApprovals, Strategy
 from tests.engine.repairing import Workshop, database_kind, edits, workshop
 
 __all__ = ["database_kind", "workshop"]
@@ -32,7 +32,7 @@ async def test_a_large_patch_that_people_allow_is_the_one_that_was_proposed(work
         edits({"path": "app.py", "content": "one = 1\n"}, {"path": "data.txt", "content": f"{wide}y\n"}),
     )
     repo = workshop.made(app__py=BAD, data__txt=f"{wide}\n")
-    loop = await workshop.ended(repo, models=models, approvals=LoopApprovals(patch=PatchApproval()))
+    loop = await workshop.ended(repo, models=models, approvals=LoopApprovals(patch=LoopApproval()))
     assert (loop.exit_reason, [each.outcome for each in loop.iterations]) == ("clean", ["kept"]), loop.iterations
 
 
@@ -47,7 +47,7 @@ async def test_many_small_changes_that_people_allow_are_those_that_were_proposed
     loop = await workshop.ended(
         repo,
         models=models,
-        approvals=LoopApprovals(patch=PatchApproval()),
+        approvals=LoopApprovals(patch=LoopApproval()),
         strategy=Strategy(max_diff_lines=5_000),
     )
     assert (loop.exit_reason, [each.outcome for each in loop.iterations]) == ("clean", ["kept"]), loop.iterations

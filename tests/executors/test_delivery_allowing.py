@@ -1,6 +1,8 @@
-"""What the policy of a base lets a commit change: every path that is not the same afterwards, however it came to that."""
+"""What the policy of a base lets a commit change: each path that is another afterwards, however it came to that."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pytest
 
@@ -12,12 +14,14 @@ from runwright.executors.delivery.allowing import require_scope
 from runwright.forges.port import Refused
 from tests.domain.test_commit_plan import terms
 
+Changed = Mapping[str, bytes | tuple[str, bytes] | None]
+"""What is another at a path: its content, with its kind where that is no file; None: it is gone."""
 BASE = {"src/app.py": b"a = 1\n", "src/tool.sh": b"#!/bin/sh\n", ".github/ci.yml": b"on: push\n", "README.md": b"r\n"}
 POLICY = PolicyFile(scope=Scope(allow=("src/**", "tests/**", "docs/**"), deny=("src/locked/**",)))
 
 
-def told(policy: PolicyFile = POLICY, **changed: bytes | tuple[str, bytes] | None) -> str | None:
-    """Return what is said of a tree that is the base's but for these files; None where it may be delivered."""
+def held(changed: Changed, policy: PolicyFile = POLICY) -> None:
+    """Hold a tree that is the base's but for these files to the scope of a policy."""
     leaves = {path.encode(): Leaf("100644", digest(b"blob", content, "sha1")) for path, content in BASE.items()}
     files: dict[str, tuple[str, bytes]] = {path: ("file", content) for path, content in BASE.items()}
     for path, content in changed.items():
@@ -25,18 +29,20 @@ def told(policy: PolicyFile = POLICY, **changed: bytes | tuple[str, bytes] | Non
         if content is not None:
             files[path] = ("file", content) if isinstance(content, bytes) else content
     lies = [Lies(path, kind, content) for path, (kind, content) in sorted(files.items())]
-    try:
-        require_scope(policy, planned(terms(), Onto(leaves, frozenset(), None), lies).changes)
-    except Refused as why:
-        assert (why.code, why.retryable) == ("PATH_OUT_OF_SCOPE", False)
-        return str(why)
-    return None
+    require_scope(policy, planned(terms(), Onto(leaves, frozenset(), None), lies).changes)
+
+
+def told(changed: Changed) -> str:
+    """Return what is said of a tree that may not be delivered."""
+    with pytest.raises(Refused) as caught:
+        held(changed)
+    assert (caught.value.code, caught.value.retryable) == ("PATH_OUT_OF_SCOPE", False)
+    return str(caught.value)
 
 
 def test_what_lies_in_the_scope_may_be_changed_added_and_taken_away():
-    new: dict[str, bytes | None] = {"src/app.py": b"a = 2\n", "tests/test_app.py": b"", "src/tool.sh": None}
-    assert told(**new) is None
-    assert told(PolicyFile(), **{"anything/at all": b"x"}) is None, "a policy without a scope keeps nothing as it is"
+    held({"src/app.py": b"a = 2\n", "tests/test_app.py": b"", "src/tool.sh": None})
+    held({"anything/at all": b"a policy without a scope keeps nothing as it is"}, PolicyFile())
 
 
 @pytest.mark.parametrize(
@@ -54,17 +60,17 @@ def test_what_lies_in_the_scope_may_be_changed_added_and_taken_away():
         ({"src/app.py": None, "src/tool.sh": None, "src": ("link", b"docs")}, "src"),
     ],
     ids=[
-        "changed", "added", "deleted", "denied", "renamed from", "renamed to", "made a link", "new link", "made a program",
-        "directory made a link",
+        "changed", "added", "deleted", "denied", "renamed from", "renamed to", "made a link", "new link",
+        "made a program", "directory made a link",
     ],
 )  # fmt: skip
-def test_what_lies_out_of_the_scope_stays_as_it_is(changed: dict[str, bytes | tuple[str, bytes] | None], path: str):
-    assert told(**changed) == f"{path}: the policy does not let this path be changed"
+def test_what_lies_out_of_the_scope_stays_as_it_is(changed: Changed, path: str):
+    assert told(changed) == f"{path}: the policy does not let this path be changed"
 
 
 def test_a_link_within_the_scope_may_be_made_wherever_it_leads():
-    assert told(**{"src/link": ("link", b"../README.md")}) is None
+    held({"src/link": ("link", b"../README.md")})
 
 
 def test_of_several_paths_the_first_is_named_and_the_others_are_counted():
-    assert told(**{"a": b"", "b": b"", "src/c": b""}) == "a (and 1 more): the policy does not let this path be changed"
+    assert told({"a": b"", "b": b"", "src/c": b""}) == "a (and 1 more): the policy does not let this path be changed"

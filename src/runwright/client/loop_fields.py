@@ -36,7 +36,7 @@ class LoopDelivery(TreeDelivery, total=False):
 class LoopOrder(TypedDict, total=False):
     """What is asked of a loop: over a repository (`repo`, `ref`), or over that of a runtime run (`run_id`).
 
-    A gate is an object with `id` and `command`; `approvals` says who approves each `patch`.
+    A gate is an object with `id` and `command`; `approvals` says who approves the `plan`, and each `patch`.
     """
 
     run_id: str

@@ -90,7 +90,8 @@ def _asked(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
 
 
 def _decided(word: str) -> Follow:
-    return lambda loop, data, at: _opened(loop, decided=word)
+    """What is decided between iterations is the plan."""
+    return lambda loop, data, at: replace(loop, plan=word) if loop.open is None else _opened(loop, decided=word)
 
 
 def _opened(loop: LoopCourse, **now: object) -> LoopCourse:

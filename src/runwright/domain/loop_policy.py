@@ -6,17 +6,20 @@ from msgspec.structs import replace
 
 from runwright.domain.agent_terms import Budget
 from runwright.domain.gating import required_beside, scoped_gate
-from runwright.domain.loop_terms import LlmFailurePolicy, LoopApprovals, LoopTerms, PatchApproval
+from runwright.domain.loop_terms import LlmFailurePolicy, LoopApproval, LoopApprovals, LoopTerms
+from runwright.domain.policy_approvals import PLAN, WRITE, strictest
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.quality_gate import QualityGate
+from runwright.errors import PolicyInvalid
 
-WRITE = "write"
-"""What a policy calls the approval of a patch."""
 _STRICT: tuple[LlmFailurePolicy, ...] = ("block", "deterministic_only", "warn", "ignore")
 
 
 def within(terms: LoopTerms, budget: Budget, policy: PolicyFile) -> tuple[LoopTerms, Budget]:
-    """Return the terms and the budget that hold: what was asked for, and no more than the policy lets be."""
+    """Return the terms and the budget that hold: what was asked for, and no more than the policy lets be.
+
+    Raises `PolicyInvalid` where no role may decide that both the order and the policy name.
+    """
     most = [each for each in (terms.max_iterations, policy.budgets.max_iterations) if each is not None]
     failure = terms.strategy.llm_failure_policy
     if policy.name:
@@ -27,7 +30,7 @@ def within(terms: LoopTerms, budget: Budget, policy: PolicyFile) -> tuple[LoopTe
         quality_gates=_gates(terms, policy),
         policy_gates=required_beside(policy),
         strategy=replace(terms.strategy, llm_failure_policy=failure),
-        approvals=LoopApprovals(patch=_approval(terms, policy)),
+        approvals=_approvals(terms, policy),
     )
     return held, replace(budget.within(policy.budgets.budget), on_exceeded=None)
 
@@ -43,15 +46,16 @@ def _gates(terms: LoopTerms, policy: PolicyFile) -> tuple[QualityGate, ...]:
     return (*theirs, *(gate for gate in terms.quality_gates if gate.id not in named))
 
 
-def _approval(terms: LoopTerms, policy: PolicyFile) -> PatchApproval | None:
-    rules, asked = policy.approvals.get(WRITE), terms.approvals.patch
+def _approvals(terms: LoopTerms, policy: PolicyFile) -> LoopApprovals:
+    asked = terms.approvals
+    return LoopApprovals(plan=_approval(asked.plan, policy, PLAN), patch=_approval(asked.patch, policy, WRITE))
+
+
+def _approval(asked: LoopApproval | None, policy: PolicyFile, key: str) -> LoopApproval | None:
+    rules = policy.approvals.get(key)
     if rules is None:
         return asked
-    own = asked or PatchApproval()
-    return replace(
-        own,
-        quorum=max(own.quorum, rules.quorum),
-        roles=own.roles if rules.roles is None else rules.roles,
-        exclude_actors=tuple(dict.fromkeys((*own.exclude_actors, *rules.exclude_actors))),
-        ttl_seconds=own.ttl_seconds if rules.ttl_seconds is None else min(own.ttl_seconds, rules.ttl_seconds),
-    )
+    try:
+        return strictest(asked or LoopApproval(), rules)
+    except ValueError as why:
+        raise PolicyInvalid.of(policy.name, f"approvals.{key}.roles", None, f"{why} that this loop asks for") from None

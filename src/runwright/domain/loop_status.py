@@ -58,8 +58,8 @@ def state_of(run: Run) -> LoopState:
         return "pending"
     if loop.standing is None:
         return "scanning"
-    if loop.open is None:
-        return "planning"
     if run.state == "waiting" and run.reason == "approval":
         return "awaiting_approval"
+    if loop.open is None:
+        return "planning"
     return "patching" if loop.open.patch is None else "verifying"

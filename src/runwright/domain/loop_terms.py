@@ -63,8 +63,8 @@ class Strategy(_Struct, frozen=True):
     llm_failure_policy: LlmFailurePolicy = "block"
 
 
-class PatchApproval(_Struct, frozen=True):
-    """Who is asked before a patch is applied; a denial, also by silence, ends the loop."""
+class LoopApproval(_Struct, frozen=True):
+    """Who is asked; a denial, also by silence, ends the loop."""
 
     quorum: Quorum = 1
     risk: Risk = "medium"
@@ -74,9 +74,10 @@ class PatchApproval(_Struct, frozen=True):
 
 
 class LoopApprovals(_Struct, frozen=True):
-    """What people are asked in the course of the loop."""
+    """What people are asked in the course of the loop: once, to let it begin to repair; and before each patch."""
 
-    patch: PatchApproval | None = None
+    plan: LoopApproval | None = None
+    patch: LoopApproval | None = None
 
 
 class LoopTerms(_Struct, frozen=True):

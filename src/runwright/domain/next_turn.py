@@ -48,6 +48,10 @@ class Try(msgspec.Struct, frozen=True):
     attempt: Attempt
 
 
+class AskFirst(msgspec.Struct, frozen=True):
+    """Ask people to let the loop begin to repair."""
+
+
 class Propose(msgspec.Struct, frozen=True):
     """Make the patch of the iteration that was begun: its model was to be asked."""
 
@@ -106,7 +110,7 @@ class Finish(msgspec.Struct, frozen=True):
 
 
 Turn = (
-    Cease | Begin | Survey | Try | Propose | Ask | Verify | Abandon | Warn | Exhaust | Halt | Unable | Finish
+    Cease | Begin | Survey | AskFirst | Try | Propose | Ask | Verify | Abandon | Warn | Exhaust | Halt | Unable | Finish
 )  # fmt: skip
 
 
@@ -179,7 +183,8 @@ def _anew(run: Run, course: Course, loop: LoopCourse, bench: Bench, now: int) ->
         return Halt(Stop("DIMINISHING_RETURNS", f"{loop.idle} iterations in a row made nothing better"))
     attempt = plan(bench, loop.tried, terms)
     if attempt is not None:
-        return Try(loop.count + 1, attempt)
+        asks = terms.approvals.plan is not None and loop.plan != "approved"
+        return AskFirst() if asks else Try(loop.count + 1, attempt)
     if not loop.standing.complete:
         missing = ", ".join(name for name, status in loop.standing.coverage.items() if status != "completed")
         return Unable(f"not every required scanner looked at all of the tree: {missing}")

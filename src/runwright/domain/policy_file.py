@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from runwright.domain.globs import Scope, require_glob
 from runwright.domain.linear import linear
+from runwright.domain.policy_approvals import ApprovalRules, approvals_of
 from runwright.domain.policy_gates import (
     COVERAGE,
     JUDGE,
@@ -32,7 +33,6 @@ from runwright.domain.policy_gates import (
 )
 from runwright.domain.policy_terms import (
     FLOORS,
-    ApprovalRules,
     Behavior,
     Budgets,
     CommandRules,
@@ -55,11 +55,6 @@ from runwright.domain.scoped_tests import ScopedTests
 VERSION = 1
 FILES = tuple(f"{home}/policy.{end}" for home in (".runwright", ".sentinelayer") for end in ("yaml", "yml", "json"))
 """Where a policy is looked for; the first that is there counts."""
-APPROVALS = (
-    "plan", "write", "exec_network", "commit", "push", "open_pr", "merge", "budget_raise", "policy_exception",
-    "baseline_accept", "evidence_release",
-)  # fmt: skip
-"""What people may be asked about."""
 
 LlmOnly = Literal["never", "corroborated", "confident"]
 LlmFailure = Literal["block", "deterministic_only", "warn", "ignore"]
@@ -147,10 +142,6 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):
             return own or self.gate(POLICY).behavior
         return self.gate(JUDGE).behavior if tool == JUDGE else self.scanner(scanner_of(rule_id)).behavior
 
-    def approval(self, gate_id: str) -> ApprovalRules:
-        """Return what it takes that people allow something."""
-        return self.approvals.get(gate_id) or ApprovalRules()
-
 
 def first_of(names: Iterable[str]) -> str | None:
     """Return the policy file among the names of a tree's files, if there is one."""
@@ -195,7 +186,7 @@ def _checked(written: Written, file: _File, digest: str) -> PolicyFile:
         scoped_tests=_scoped_tests(written, file, gates),
         scope=file.scope,
         commands=file.commands,
-        approvals={key: _approval(written, key, said) for key, said in file.approvals.items()},
+        approvals=approvals_of(written, file.approvals),
         budgets=file.budgets,
         tamper_guards=file.tamper_guards,
         confidence_floors=_floors(written, gates),
@@ -282,12 +273,6 @@ def _require_commands(written: Written, file: _File, taken: frozenset[str]) -> N
         if not commands.allows(gate.command):
             message = f"{gate.command[0]} is none of the programs that commands.allow names: the gate could never run"
             raise written.invalid(f"quality_gates[{at}].command", message)
-
-
-def _approval(written: Written, key: str, said: object) -> ApprovalRules:
-    if key not in APPROVALS:
-        raise written.invalid(f"approvals.{key}", f"nobody is asked about that; there are {', '.join(APPROVALS)}")
-    return written.read(ApprovalRules, said, f"approvals.{key}")
 
 
 def _floors(written: Written, gates: tuple[Gate, ...]) -> dict[Severity, float]:

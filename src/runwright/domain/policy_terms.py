@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -11,7 +10,6 @@ import msgspec
 from msgspec import Meta
 
 from runwright.domain.agent_terms import Budget
-from runwright.domain.approval import Excluded, Quorum, Roles, TtlSeconds
 from runwright.domain.command_terms import StepId
 from runwright.domain.linear import PATTERN_MAX
 from runwright.domain.quality_gate import RelativePath
@@ -133,36 +131,6 @@ class CommandRules(Part, frozen=True):
         """Tell whether a command may be run: by the name of its program, without the directories before it."""
         program = command[0].rpartition("/")[2]
         return self.allow is None or any(fnmatchcase(program, allowed) for allowed in self.allow)
-
-
-class ApprovalRules(Part, frozen=True):
-    """What it takes that people allow something."""
-
-    quorum: Quorum = 1
-    roles: Roles | None = None
-    exclude_actors: Excluded = ()
-    ttl_seconds: TtlSeconds | None = None
-
-
-def together(rules: Iterable[ApprovalRules]) -> ApprovalRules:
-    """Return what it takes that people allow several things at once: of each the strictest.
-
-    Raises `ValueError` where no role may allow all of them.
-    """
-    found = ApprovalRules()
-    for each in rules:
-        named = [roles for roles in (found.roles, each.roles) if roles is not None]
-        shared = tuple(role for role in named[0] if all(role in roles for roles in named)) if named else None
-        if shared == ():
-            raise ValueError("no role may allow all of it")
-        times = [ttl for ttl in (found.ttl_seconds, each.ttl_seconds) if ttl is not None]
-        found = ApprovalRules(
-            quorum=max(found.quorum, each.quorum),
-            roles=shared,
-            exclude_actors=tuple(dict.fromkeys((*found.exclude_actors, *each.exclude_actors))),
-            ttl_seconds=min(times, default=None),
-        )
-    return found
 
 
 class Budgets(Part, frozen=True):

@@ -13,7 +13,7 @@ from runwright.domain.agent_terms import Budget
 from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.delivery_wanted import LoopDelivery, require_wanted
 from runwright.domain.instants import SECOND_US
-from runwright.domain.loop_terms import LLM, LoopTerms, PatchApproval
+from runwright.domain.loop_terms import LLM, LoopApproval, LoopTerms
 from runwright.domain.repository import read_repository, require_ref
 from runwright.domain.run import LOOP, OMAR, RUNTIME, Run
 from runwright.domain.runtime_terms import WRITES, Mode, RuntimeTerms
@@ -105,7 +105,7 @@ class Loops:
         if not _has_ceiling(loop, order.budget):
             raise BudgetRequired("a loop has a ceiling at least: max_iterations, max_no_progress, or one of its budget")
         if order.mode == "edit_gated" and loop.approvals.patch is None:
-            loop = replace(loop, approvals=replace(loop.approvals, patch=PatchApproval()))
+            loop = replace(loop, approvals=replace(loop.approvals, patch=LoopApproval()))
         if loop.deliver is not None:
             loop = replace(loop, deliver=self._deliverable(order.repo, loop.deliver))
         return RuntimeTerms(

@@ -12,8 +12,8 @@ from pathlib import Path
 from runwright.domain.commit_plan import Change
 from runwright.domain.delivery_terms import Action
 from runwright.domain.guards.paths import outside
+from runwright.domain.policy_approvals import ApprovalRules, together
 from runwright.domain.policy_file import FILES, PolicyFile, read_policy
-from runwright.domain.policy_terms import ApprovalRules, together
 from runwright.errors import PolicyInvalid
 from runwright.forges.port import Refused
 from runwright.sandbox import beneath

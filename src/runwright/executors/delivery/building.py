@@ -19,7 +19,7 @@ from runwright.domain.approval import DECIDERS, ApprovalRequest, digest_of
 from runwright.domain.commit_plan import NOWHERE, Change, Lies, NothingNew, Onto, Planned, planned
 from runwright.domain.delivery_terms import DeliveryTerms
 from runwright.domain.git_objects import Conflict
-from runwright.domain.policy_terms import ApprovalRules
+from runwright.domain.policy_approvals import ApprovalRules
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.executors.delivery.allowing import policy_of, require_scope, rules_of
 from runwright.forges.port import Refused

@@ -19,13 +19,13 @@ from runwright.agents.tools.workspace import Kept as LastSnapshot
 from runwright.agents.tools.workspace import NoWorkspace, RunWorkspace
 from runwright.domain import next_turn as t
 from runwright.domain import outcome as o
+from runwright.domain import patching_plan
 from runwright.domain.finding import Finding
 from runwright.domain.loop_course import OpenIteration
 from runwright.domain.loop_events import LoopSurveyed
 from runwright.domain.loop_rules import LoopRules
 from runwright.domain.patch import Patch, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
-from runwright.domain.patching_plan import Bench
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.progress import changed, red_gates, why_not_kept
 from runwright.domain.redaction import Redactor
@@ -125,7 +125,7 @@ class Remedy:
     async def _stored(self, kind: str) -> dict[str, Any]:
         return await self._attempt.stored(kind, look=True)
 
-    def _bench(self) -> Bench:
+    def _bench(self) -> patching_plan.Bench:
         journal = self._journal
         terms, loop = journal.terms, journal.loop
         wanted = [each for each in self._rules.weighed(self._findings, terms).against if terms.wants(each)]
@@ -133,7 +133,7 @@ class Remedy:
         allowed = tuple(each for each in wanted if all(scope.allows(each.file) for scope in scopes))
         able = journal.runtime.agent is not None
         alone = terms.strategy.llm_failure_policy == "deterministic_only" and loop.model_failed
-        return Bench(
+        return patching_plan.Bench(
             fixers=tuple(fixer.name for fixer in self._means.fixers),
             model=able and not alone,
             findings=allowed,
@@ -154,8 +154,10 @@ class Remedy:
                 )
             case t.Survey():
                 await self._survey(turn)
+            case t.AskFirst():
+                return await self._ask_first()
             case t.Try(n, attempt):
-                self._patch = await self._proposing().try_(n, attempt)
+                await self._try(n, attempt)
             case t.Propose(iteration):
                 return await self._propose(iteration)
             case t.Ask(iteration):
@@ -176,6 +178,17 @@ class Remedy:
                 ended = self._attempt.completed(words.result(journal, stop, gate_status))
                 return replace(ended, stop=stop, gate_status=gate_status)
         return None
+
+    async def _ask_first(self) -> o.Outcome:
+        journal = self._journal
+        await journal.write(journal.moved("AWAITING_APPROVAL"))
+        return self._attempt.request_approval(words.asks_first(journal, self._bench()))
+
+    async def _try(self, n: int, attempt: patching_plan.Attempt) -> None:
+        journal = self._journal
+        if journal.course.stage == "AWAITING_APPROVAL":
+            await journal.write(journal.moved("REASONING"))
+        self._patch = await self._proposing().try_(n, attempt)
 
     def _proposing(self) -> Proposing:
         means = self._means

@@ -11,12 +11,15 @@ from runwright.agents.notes import LAST, Kept, Note, kept_of
 from runwright.agents.tools.workspace import Snapshot
 from runwright.domain import loop_events as e
 from runwright.domain import runtime_events as r
-from runwright.domain.approval import ApprovalRequest
+from runwright.domain.approval import ApprovalRequest, digest_of
 from runwright.domain.finding import Finding
 from runwright.domain.loop_course import EXITS, OpenIteration
 from runwright.domain.loop_rules import LoopRules
 from runwright.domain.loop_status import gate_color
+from runwright.domain.loop_terms import LLM
 from runwright.domain.patch import Patch
+from runwright.domain.patching_plan import Bench
+from runwright.domain.policy_approvals import PLAN, WRITE
 from runwright.domain.progress import Change
 from runwright.domain.redaction import RedactedText
 from runwright.domain.summaries import so_many
@@ -29,6 +32,8 @@ FINDINGS, POLICY = "findings", "policy"
 """The kinds of values: what is open in the tree that is kept, and the policy of its base."""
 DIFF_MAX = 120_000
 """So much of a patch's text is shown where people are asked; an approval is of its digest, and so of the whole."""
+PLAN_MAX = 196_608
+"""How long a plan may be that is shown whole, in bytes of JSON."""
 Text = Callable[[str], RedactedText]
 
 
@@ -111,6 +116,52 @@ def _was(finding: Finding, rules: LoopRules) -> Literal["open", "unchanged", "su
     return "unchanged" if finding.baseline_state == "unchanged" else "open"
 
 
+def asks_first(journal: Journal, bench: Bench) -> ApprovalRequest:
+    """Return what people are asked before the first iteration: to let these patchers repair this, within these bounds.
+
+    The bounds are those that hold: the order's within the policy's.
+    """
+    terms, runtime, standing = journal.terms, journal.runtime, journal.loop.standing
+    rules = terms.approvals.plan
+    assert rules is not None
+    assert standing is not None
+    patchers = [*bench.fixers, *([LLM] if bench.model else [])]
+    subject: dict[str, Any] = {
+        "kind": "plan",
+        "repo": runtime.repo,
+        "head_sha": journal.course.head_sha,
+        "tree_hash": journal.loop.tree_hash,
+        "findings": standing.findings,
+        "targeted": standing.targeted,
+        "red_gates": list(bench.red),
+        "patchers": patchers,
+        "model": None if runtime.agent is None else runtime.agent.model,
+        "terms": msgspec.to_builtins(terms),
+        "budget": msgspec.to_builtins(runtime.budget),
+        "policy": msgspec.to_builtins(runtime.policy),
+    }
+    most = "any number of" if terms.max_iterations is None else f"at most {terms.max_iterations}"
+    left = f"{so_many(sum(standing.targeted.values()), 'finding')} and {so_many(len(bench.red), 'red gate')}"
+    return ApprovalRequest(
+        gate_id=PLAN,
+        summary=f"Repair {left} in {most} iterations, by {', '.join(patchers)}?",
+        subject_sha256=digest_of(subject),
+        subject=_shown(subject),
+        risk=rules.risk,
+        quorum=rules.quorum,
+        roles=rules.roles,
+        exclude_actors=rules.exclude_actors,
+        ttl_s=rules.ttl_seconds,
+    )
+
+
+def _shown(subject: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan as people are shown it: terms that are too long are left to the log, their digest is of all."""
+    if len(msgspec.json.encode(subject)) <= PLAN_MAX:
+        return subject
+    return {**subject, "terms": "too long to be shown; they stand in the event loop.started"}
+
+
 def asks(iteration: OpenIteration, patch: Patch, journal: Journal) -> ApprovalRequest:
     """Return what people are asked: to let this very patch into the tree."""
     facts, rules = iteration.patch, journal.terms.approvals.patch
@@ -119,7 +170,7 @@ def asks(iteration: OpenIteration, patch: Patch, journal: Journal) -> ApprovalRe
     runtime, diff = journal.runtime, patch.text
     size = f"{so_many(facts.files, 'file')}, +{facts.added} −{facts.removed}"
     return ApprovalRequest(
-        gate_id="patch",
+        gate_id=WRITE,
         summary=f"Apply the patch of iteration {iteration.n} by {facts.patcher}: {size}",
         subject_sha256=facts.sha256,
         subject={
