@@ -236,7 +236,7 @@ async def test_people_are_asked_about_the_plan_of_a_loop_where_the_policy_of_its
     asked = await workshop.world.data(run_id, "approval.requested")
     subject = asked["subject"]
     assert (asked["gate_id"], asked["required"]["roles"], subject["kind"]) == ("plan", ["admin"], "plan")
-    assert (subject["targeted"], subject["terms"]["max_iterations"]) == ({"P1": 1, "P2": 1}, 3)
+    assert (subject["targeted"]["P1"], subject["targeted"]["P2"], subject["terms"]["max_iterations"]) == (1, 1, 3)
     assert (
         asked["summary"] == f"Repair 2 findings and 0 red gates in at most 3 iterations, by {subject['patchers'][0]}?"
     )
