@@ -159,6 +159,7 @@ async def test_a_delivery_that_people_denied_is_not_begun_again_by_the_loop(serv
     shown = await settled(server, loop["loop_id"], "denied")
     assert (shown["state"], shown["delivery"]["error"]["code"]) == ("succeeded", "APPROVAL_DENIED"), shown
     with closing(apsw.Connection(str(tmp_path / "runwright.db"))) as file:
+        file.set_busy_timeout(10_000)  # the server may be writing
         file.execute("DELETE FROM idempotency")  # they are forgotten after a day
     await server.house.services.loop_deliveries.begin(loop["loop_id"], b"null")
     assert await deliveries_of(server, loop["loop_id"]) == [told["delivery_run_id"]]
