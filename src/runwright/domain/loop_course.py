@@ -93,8 +93,8 @@ class LoopCourse(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `idle` counts the iterations since the tree became better; `tried` what was tried on it and came to nothing (batch
     by patcher → how often; 0: the fixer had nothing to propose). `calls`, `answers` and `seen` belong to the look under
     way: the commands that were begun, what came of those that have ended (of a gate's, what it says of the tree), and
-    what the gates said by them. `changed` are the files that kept patches touch; `plan` is what people
-    said of the whole.
+    what the gates said by them. `changed` are the files that kept patches touch; `plan` is what people said
+    of the whole.
     """
 
     begun: bool = False
