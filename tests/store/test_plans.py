@@ -10,6 +10,7 @@ from runwright.store.queries import dependencies
 from runwright.store.queries.runs import indexed, listing
 from runwright.store.queries.usage import report
 from runwright.store.query import Query
+from runwright.store.sqlite import hot
 from runwright.store.sqlite.connection import connect
 from runwright.store.sqlite.store import SqliteStore
 
@@ -86,3 +87,16 @@ async def test_a_report_of_usage_reads_the_calls_of_its_time_alone(names: tuple[
 
 def test_what_no_index_leads_to_is_left_to_the_scan_budget():
     assert not indexed(frozenset(JOB_WORDS["completed"]))
+
+
+@pytest.mark.parametrize("field", ["births", "moved", "heads_new", "heads_gone", "leases", "events", "attempts"])
+async def test_what_every_run_writes_builds_no_table_on_the_way(field: str, tmp_path: Path):
+    store = SqliteStore(tmp_path, SystemClock())
+    await store.open()
+    try:
+        statement = next(sql for name, sql, _ in hot.WRITES if name == field)
+        steps = [row[1] for row in store.raw_writer().execute(f"EXPLAIN {statement}", [None] * statement.count("?"))]
+    finally:
+        await store.close()
+    assert "OpenWrite" in steps
+    assert not {"OpenEphemeral", "OpenAutoindex", "SorterOpen"} & set(steps)

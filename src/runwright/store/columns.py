@@ -61,7 +61,6 @@ def may(name: str, type_: type[TypeEngine[Any]]) -> Column[Any]:
     return Column(name, type_, nullable=True)
 
 
-def partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """Return an index over the rows that `where` holds for."""
-    clause = text(where)
-    return Index(name, *columns, unique=unique, sqlite_where=clause, postgresql_where=clause)
+def partial(name: str, *columns: str, where: str, unique: bool = False, in_sqlite: str | None = None) -> Index:
+    """Return an index over the rows that `where` holds for; `in_sqlite` says the same in SQLite's words."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(in_sqlite or where), postgresql_where=text(where))

@@ -85,7 +85,14 @@ runs = _table(
     _partial("runs_of_workflows", "run_id", where="kind = 'workflow' AND state = 'waiting'"),
     _partial("runs_waiting_for_others", "run_id", where="state = 'waiting' AND reason = 'dependency'"),
     _partial("runs_by_lineage", "lineage_root", "run_id", where="lineage_root IS NOT NULL"),
-    _partial("runs_unhappy", "project_id", "state", "run_id", where="state IN ('failed', 'cancelled', 'expired')"),
+    _partial(
+        "runs_unhappy",
+        "project_id",
+        "state",
+        "run_id",
+        where="state IN ('failed', 'cancelled', 'expired')",
+        in_sqlite="state = 'failed' OR state = 'cancelled' OR state = 'expired'",
+    ),
     _partial(
         "runs_dead",
         "project_id",

@@ -16,6 +16,8 @@ FILE = "runwright.db"
 LOCK = "server.lock"
 PAGE_BYTES = 8192
 CACHE_KIB = 65_536
+WRITTEN, READ = 64, 256
+"""Statements that a connection keeps. Each row that is written searches all: they are twice those of a run's life."""
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def connect(directory: Path, *, writable: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else apsw.SQLITE_OPEN_READONLY
     with translated():
         try:
-            connection = apsw.Connection(str(path), flags=flags, statementcachesize=256)
+            connection = apsw.Connection(str(path), flags=flags, statementcachesize=WRITTEN if writable else READ)
         except apsw.CantOpenError as broken:
             raise StoreReadOnly(f"the database {path} cannot be opened: {broken}") from broken
         connection.set_busy_timeout(5_000)

@@ -124,7 +124,7 @@ class SqliteStore:
 
     async def _commit(self, cursor: apsw.Cursor) -> None:
         # A caller that is cancelled meanwhile must not free the connection while the thread still uses it.
-        done = asyncio.get_running_loop().run_in_executor(self._thread, cursor.execute, "COMMIT")
+        done = asyncio.wrap_future(self._thread.submit(cursor.execute, "COMMIT"))
         try:
             await asyncio.shield(done)
         except asyncio.CancelledError:
