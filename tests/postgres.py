@@ -1,7 +1,7 @@
 """A PostgreSQL for a whole test session, shared by its processes, and a database of its own for each test.
 
 The first test that wants one starts it, from a package; the session ends it. `RUNWRIGHT_TEST_DATABASE_URL` names
-another one to use instead: its role must be allowed to create databases. Nothing here needs to survive a power failure.
+another one to use instead, by a superuser; what is made there goes with the session. Nothing need survive its machine.
 """
 
 from __future__ import annotations
@@ -169,6 +169,10 @@ def begin_session() -> None:
 
 def end_session() -> None:
     """End what the session started, and forget the directory."""
+    url = os.environ.get(GIVEN)
+    if url is not None and (shared.directory() / "url").exists():
+        for (name,) in rows(url, f"SELECT datname FROM pg_database WHERE starts_with(datname, '{_prefix()}')"):
+            execute(url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     guard = _guards.pop()
     if guard.stdin is not None:
         guard.stdin.close()
@@ -209,7 +213,7 @@ def empty_database() -> Iterator[str]:
 
 
 def _made(admin: str, template: str) -> str:
-    name = f"runwright_{os.getpid()}_{next(_numbers)}_{os.urandom(4).hex()}"
+    name = f"{_prefix()}_{os.getpid()}_{next(_numbers)}_{os.urandom(4).hex()}"
     execute(admin, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY = FILE_COPY")
     return name
 
@@ -322,9 +326,14 @@ def _server() -> tuple[str, str]:
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         noted = directory / "url"
-        template = f"runwright_{directory.name.rpartition('-')[2].lower()}"
+        template = _prefix()
         if not noted.exists():
             url = os.environ.get(GIVEN)
+            if (
+                url is not None
+                and not rows(url, "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper")[:1]
+            ):
+                raise RuntimeError(f"{GIVEN} must name a superuser: the tests make roles, and end sessions of others")
             if url is None:
                 server = Server(directory)
                 server.make()
@@ -334,6 +343,11 @@ def _server() -> tuple[str, str]:
             _apart(_migrate(of(url, template)))
             noted.write_text(url)
         return noted.read_text(), template
+
+
+def _prefix() -> str:
+    """Return how the names of all databases of the session begin."""
+    return f"runwright_{shared.directory().name.rpartition('-')[2].lower()}"
 
 
 async def _secure(url: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from starlette.types import ASGIApp
 
@@ -192,7 +192,8 @@ async def _opened(store: Store, settings: Settings) -> None:
 
 def secrets_of(settings: Settings) -> list[str]:
     """Return what must stand in no log, not even in a message of a library's."""
-    named = [urlsplit(url).password for url in (settings.database_url, settings.database_listen_url) if url]
+    urls = [urlsplit(url) for url in (settings.database_url, settings.database_listen_url) if url]
+    named = [word for url in urls for word in (url.password, *parse_qs(url.query).get("password", ()))]
     passwords = [spelled for password in named if password for spelled in (password, unquote(password))]
     own = (settings.api_key, settings.master_key, settings.s3_secret_access_key)
     return [secret for secret in (*own, *passwords) if secret]

@@ -27,7 +27,7 @@ METRIC = re.compile(r"\b(runwright_[a-z_]+?)(?:_bucket|_sum|_count)?\b(?!/)")
 SCOPE = re.compile(r"`([a-z]+:[a-z]+)`")
 PARTS = ("Context", "Decision", "Consequences", "The plan")
 FILES = {"server.lock"}
-NOT_SETTINGS = {"RUNWRIGHT_CONFIG", "RUNWRIGHT_URL"}
+NOT_SETTINGS = {"RUNWRIGHT_CONFIG", "RUNWRIGHT_TEST_DATABASE_URL", "RUNWRIGHT_URL"}
 NOT_SETTINGS |= {f"RUNWRIGHT_{name}" for name in ("RUN_ID", "JOB_ID", "ATTEMPT", "RUN_TOKEN", "API_URL")}
 NOT_SETTINGS |= {f"RUNWRIGHT_{name}_FILE" for name in ("PAYLOAD", "CHECKPOINT", "RESULT")}
 """What commands are told of their run, and where a client looks."""

@@ -6,9 +6,9 @@ import pytest
 
 from runwright import telemetry
 from runwright.clock import FrozenClock
-from runwright.engine.loops import BREATH_S, Loop
+from runwright.engine.loops import AGAIN_S, BREATH_S, Loop
 from runwright.engine.steady import Steady
-from runwright.errors import StoreUnavailable
+from runwright.errors import StoreError, StoreUnavailable
 from tests.engine.world import until
 
 
@@ -69,6 +69,26 @@ async def test_a_round_that_breaks_is_reported_and_the_next_one_comes_soon(round
     rounds.clock.advance(BREATH_S)
     await rounds.waits(3)
     assert rounds.loop.rounds == 2, "a broken round does not count"
+
+
+async def test_a_loop_that_goes_on_failing_says_so_now_and_then_and_each_round_is_counted(rounds: Rounds):
+    lines: list[str] = []
+    counted: list[str] = []
+    undo = [
+        telemetry.attach(lambda name, fields: lines.append(fields["code"])),
+        telemetry.attach(lambda name, fields: counted.append(fields["code"]), "loop.failed"),
+    ]
+    rounds.loop.wake()
+    for number in range(int(AGAIN_S / BREATH_S) + 2):
+        rounds.trouble.append(StoreUnavailable("down"))
+        rounds.clock.advance(BREATH_S)
+        await rounds.waits(2 + number)
+    assert (len(lines), len(counted)) == (2, int(AGAIN_S / BREATH_S) + 2)
+    rounds.trouble.append(StoreError("otherwise"))
+    rounds.clock.advance(BREATH_S)
+    await until(lambda: lines[2:] == ["store.error"])
+    for each in undo:
+        each()
 
 
 async def test_a_round_may_ask_for_the_next_one_earlier_but_not_later(rounds: Rounds):

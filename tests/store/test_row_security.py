@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Boolean, Float, Integer, LargeBinary, Table, 
 
 from runwright import ids
 from runwright.clock import FrozenClock
-from runwright.errors import StoreError, StoreReadOnly
+from runwright.errors import StoreError, StoreReadOnly, StoreUnavailable
 from runwright.store.base import Transaction
 from runwright.store.migrations import ddl
 from runwright.store.postgres import row_security
@@ -23,6 +23,7 @@ from runwright.store.tables import run_values, runs
 from runwright.telemetry import attach
 from tests.domain.specimens import T0
 from tests.postgres import empty_database, execute, new_database, rows, secured_database
+from tests.store.rows_of import born, history, write
 
 TABLES = [table for table in ddl.tables("postgresql") if table.name not in row_security.OPEN]
 OURS, THEIRS = "org_ours", "org_theirs"
@@ -176,6 +177,29 @@ async def test_a_server_that_does_not_say_for_whom_it_asks_does_not_start(urls: 
     for url in urls:
         with pytest.raises(StoreError, match="RUNWRIGHT_DATABASE_ROW_SECURITY=true"):
             await PostgresStore(url, FrozenClock()).open()
+
+
+async def test_a_server_that_does_not_say_for_whom_it_asks_is_told_what_to_do_once_it_is_switched_on():
+    with secured_database() as (superuser, url):
+        await switched(superuser, on=False)
+        untold = PostgresStore(url, FrozenClock(), migrate=False)
+        await untold.open()
+        await write(untold, born(history()))
+        await switched(superuser, on=True)
+        for asked in (write(untold, born(history())), untold.fetch(counted(runs))):
+            with pytest.raises(StoreUnavailable, match="ROW_SECURITY=true"):
+                await asked
+        await switched(superuser, on=False)
+        await write(untold, born(history()))
+        await untold.close()
+
+
+async def switched(url: str, *, on: bool) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await row_security.switch(connection, on=on)
+    finally:
+        await connection.close()
 
 
 async def test_it_is_switched_under_servers_that_say_for_whom_they_ask():

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 
 from runwright.clock import Clock
 from runwright.errors import Error
-from runwright.telemetry import report
+from runwright.telemetry import observe, report
 
 BREATH_S = 1.0
+AGAIN_S = 30.0
+"""How often a loop that goes on failing for the same reason says so in the log; each round is counted."""
 
 
 class Loop:
@@ -26,6 +28,7 @@ class Loop:
         self._hint = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._good_at = 0.0
+        self._told: tuple[str, float] | None = None
 
     @property
     def alive(self) -> bool:
@@ -60,8 +63,9 @@ class Loop:
                 await self._once()
                 self.rounds += 1
                 self._good_at = self._clock.monotonic()
+                self._told = None
             except Error as broken:
-                report("loop.failed", loop=self.name, code=broken.code, detail=broken.detail)
+                self._tell(broken)
                 self.next_s = BREATH_S
             except Exception as broken:  # noqa: BLE001 - a bug of ours is reported, and must not end the loop
                 report("loop.broken", loop=self.name, error=repr(broken))
@@ -69,3 +73,13 @@ class Loop:
             wait_s = self.every_s if self.next_s is None else min(self.next_s, self.every_s)
             self.hinted = await self._clock.wait(self._hint, max(wait_s, 0.0))
             self._hint.clear()
+
+    def _tell(self, broken: Error) -> None:
+        """Tell of a failed round; while the store is away there is one a second, of every loop."""
+        code, at_s = self._told or ("", 0.0)
+        now_s = self._clock.monotonic()
+        again = code == broken.code and now_s - at_s < AGAIN_S
+        if not again:
+            self._told = (broken.code, now_s)
+        tell = observe if again else report
+        tell("loop.failed", loop=self.name, code=broken.code, detail=broken.detail)

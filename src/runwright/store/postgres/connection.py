@@ -56,6 +56,11 @@ AGAIN = (
 """What a transaction may be tried again after: it changed nothing, and the next try sees what stood in its way."""
 
 _BUSY = ("08", "40", "53", "55", "57", "25P03", "25P04", "25006", "58")
+NOT_TOLD = (
+    "the database has row-level security: set RUNWRIGHT_DATABASE_ROW_SECURITY=true, or switch it off as the owner of"
+    " the tables with `runwright db upgrade --no-row-security`"
+)
+"""What a server hears that does not say for whom it asks."""
 _SCHEMA = ("3F000", "42P01", "42703", "42804")
 
 
@@ -210,6 +215,8 @@ def named(broken: Any) -> StoreError:
             f"PostgreSQL takes no more connections: {told}; raise its max_connections, or lower"
             " RUNWRIGHT_DATABASE_POOL_MAX"
         )
+    if state == "42704" and "runwright.organization" in told:
+        return StoreUnavailable(NOT_TOLD)
     if state.startswith(_BUSY):
         return StoreUnavailable(f"PostgreSQL is not available: {told}")
     if state == "42501":

@@ -18,7 +18,7 @@ from sqlalchemy import Table
 from runwright.errors import StoreError, StoreReadOnly
 from runwright.store.migrations import ddl
 from runwright.store.postgres import locks
-from runwright.store.postgres.connection import Connection, translated
+from runwright.store.postgres.connection import NOT_TOLD, Connection, translated
 from runwright.telemetry import report
 
 Standing = Literal["on", "off", "partly"]
@@ -107,10 +107,7 @@ async def ready(connection: Connection, *, asked: bool, may: bool) -> None:
     """
     found = await standing(connection)
     if found != "off" and not asked:
-        raise StoreError(
-            "the database has row-level security: set RUNWRIGHT_DATABASE_ROW_SECURITY=true, or switch it off as the"
-            " owner of the tables with `runwright db upgrade --no-row-security`"
-        )
+        raise StoreError(NOT_TOLD)
     if asked and found != "on":
         if may:
             try:
