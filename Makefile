@@ -6,6 +6,9 @@ UV := $(if $(shell uv --version 2>/dev/null),uv,.uv/bin/uv)
 PYTHON ?= python3
 ARGS ?=
 CASES ?= 1000
+SPREAD := -n auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
+# What counts how soon a cluster is back has the machine for itself; all else shares it.
+CAMPAIGN = RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest -rP --timeout 3600
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test soak check gate bench docs fix
@@ -19,11 +22,12 @@ run: setup ## serve, show the samples live, go on serving (ARGS=--exit: stop aft
 	$(BIN)/runwright up $(ARGS)
 
 test: setup ## run the whole test suite (ARGS: passed on to pytest)
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
-soak: setup ## the long campaign: rules, the simulation, failing disks, a cluster, every operation, new cases (CASES: how many)
-	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest -rP tests/domain tests/simulation tests/faults/test_disk.py tests/cluster tests/engine tests/acceptance/test_loop_kill.py tests/acceptance/test_schemathesis.py --timeout 3600 $(ARGS)
-	RUNWRIGHT_TEST_SOAK=$(CASES) $(BIN)/python -m pytest -m hypothesis tests --ignore=tests/domain --ignore=tests/simulation --ignore=tests/engine --ignore=tests/acceptance --timeout 3600 $(ARGS)
+soak: setup ## the long campaign: a cluster, failing disks, rules, the simulation, every operation, new cases (CASES: how many)
+	$(CAMPAIGN) tests/cluster tests/faults/test_disk.py tests/acceptance/test_loop_kill.py tests/acceptance/test_terminal.py $(ARGS)
+	$(CAMPAIGN) $(SPREAD) tests/domain tests/simulation tests/engine tests/acceptance/test_schemathesis.py $(ARGS)
+	$(CAMPAIGN) $(SPREAD) -m hypothesis tests --ignore=tests/domain --ignore=tests/simulation --ignore=tests/engine --ignore=tests/acceptance $(ARGS)
 
 check: setup ## formatting, lint, types, import rules, dependencies, generated files, house rules
 	$(BIN)/ruff format --check .
