@@ -322,6 +322,19 @@ def test_what_lies_beside_the_repository_and_what_is_ignored_is_not_looked_at(re
     assert "repository:link-leads-out" in rules(told, "warns")
 
 
+def test_a_change_counts_and_has_owners_whatever_is_hidden_of_its_paths(repository: Repository) -> None:
+    policy = f"{POLICY}\ngates: [{{id: ownership, required: true}}]\n"
+    repository.commit({"CODEOWNERS": "/ghp_*/ @vault", "check.sh": "", ".runwright/policy.yaml": policy})
+    repository.write({f"ghp_{'a1B2c3D4e5F6' * 3}/app.py": CODE})
+    told = repository.judged("--diff")
+    assert told["status"] == "blocked"
+    found = {each["file"]: each["owners"] for each in told["findings"] if each["rule_id"].endswith("no-eval")}
+    assert found == {"[redacted:github_token]/app.py": ["@vault"]}
+    (ownership,) = [gate for gate in told["gates"] if gate["gate_id"] == "ownership"]
+    assert (ownership["status"], ownership["detail"]) == ("green", "1 changed file, each with an owner")
+    assert "ghp_" not in json.dumps(told)
+
+
 def test_a_change_has_owners_and_the_tests_that_belong_to_it_are_run(repository: Repository) -> None:
     policy = """
 gates:

@@ -162,7 +162,10 @@ def test_a_gate_that_nobody_knows_is_told_and_red_only_where_it_is_required() ->
 )
 def test_what_was_changed_belongs_to_somebody(text: str, files: tuple[str, ...], status: str) -> None:
     rules = policy("gates: [{id: ownership, required: true}]")
-    said = verdict(rules, (), (), LOOKED, Changes(files=files, owners=read_owners(text)))
+    owners = read_owners(text)
+    nobodys = tuple(path for path in files if not owners.of(path))
+    changes = Changes(files=files, ownerless=nobodys, ruled=bool(owners.rules))
+    said = verdict(rules, (), (), LOOKED, changes)
     assert (said.gates[0].gate_id, said.gates[0].status) == ("ownership", status)
     assert said.status == ("passed" if status == "green" else "blocked")
     assert ("b.md" in said.gates[0].detail) == ("b.md" in files)

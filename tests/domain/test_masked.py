@@ -25,6 +25,15 @@ def over(answer: str, **files: str) -> Patch:
     return resolve_masked(parse_answer(answer, PatchBounds()), tree.get, mask, PatchBounds())
 
 
+def test_no_file_is_made_by_the_name_under_which_another_was_shown():
+    answer = f'```json\n[{{"path": "{MARK}/app.py", "content": "one = 1\\n"}}]\n```'
+    with pytest.raises(PatchRefused, match="no name of a file"):
+        over(answer, **{f"{SECRET}/app.py": APP})
+    assert over(answer, **{f"{MARK}/app.py": "two = 2\n"}).paths == (f"{MARK}/app.py",), (
+        "one that is called so is there"
+    )
+
+
 def test_a_line_with_a_secret_is_taken_out_by_its_mark_and_another_stays_as_it_is():
     hunk = f'@@ -1,4 +1,4 @@\n import os\n \n-KEY = "{MARK}"\n+KEY = os.environ["KEY"]\n OTHER = "{MARK}!"\n'
     patch = over(f"```diff\n--- a/app.py\n+++ b/app.py\n{hunk}```", app__py=APP)

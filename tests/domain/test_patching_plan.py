@@ -4,12 +4,10 @@ from msgspec.structs import replace
 
 from runwright.domain.loop_course import tried_as
 from runwright.domain.loop_terms import LoopTerms, Strategy
-from runwright.domain.owners import read_owners
 from runwright.domain.patching_plan import Bench, plan
 from tests.domain.looping import finding
 
-OWNERS = read_owners("web/ @web\nweb/legacy/ @old\n*.sql @data @web\n")
-FINDINGS = (
+BARE = (
     finding("a", "P2", "web/a.py"),
     finding("b", "P1", "web/legacy/b.py"),
     finding("c", "P0", "web/c.py"),
@@ -18,8 +16,10 @@ FINDINGS = (
     finding("f", "P2", "bin/f.py"),
     finding("g", "P3", "web/x.sql"),
 )
+OWNERS = {"web/a.py": ("@web",), "web/legacy/b.py": ("@old",), "web/c.py": ("@web",), "web/x.sql": ("@data", "@web")}
+FINDINGS = tuple(replace(each, owners=OWNERS.get(each.file, ())) for each in BARE)
 TERMS = LoopTerms(strategy=Strategy(batch="by_owner"))
-BENCH = Bench(model=True, findings=FINDINGS, owners=OWNERS)
+BENCH = Bench(model=True, findings=FINDINGS)
 
 
 def tries(bench: Bench, terms: LoopTerms = TERMS) -> list[tuple[str, tuple[str, ...], str]]:
@@ -62,10 +62,17 @@ def test_an_owner_of_more_files_than_a_patch_may_change_has_several_batches():
 
 
 def test_without_a_file_that_says_who_owns_what_batches_go_by_directory():
-    bare = Bench(model=True, findings=FINDINGS)
+    bare = Bench(model=True, findings=BARE)
     assert [(owners, targeted) for _, owners, targeted in tries(bare)] == [
         ((), "cag"),
         ((), "de"),
         ((), "b"),
         ((), "f"),
     ]
+
+
+def test_files_of_several_owners_that_are_told_by_the_same_name_are_not_put_together():
+    told = "[redacted:known]/a.py"
+    one = replace(finding("a", "P1", told), owners=("@web",))
+    other = replace(finding("b", "P1", told), owners=("@old",))
+    assert tries(replace(BENCH, findings=(one, other))) == [("llm", ("@web",), "a"), ("llm", ("@old",), "b")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runwright.domain.agent_terms import Budget
 from runwright.domain.baseline import compare, renewed, written
@@ -15,11 +17,13 @@ from runwright.domain.loop_course import LoopCourse
 from runwright.domain.loop_status import state_of
 from runwright.domain.loop_terms import LoopApproval, LoopApprovals, Strategy, Targets
 from runwright.domain.model_call import Usage
+from runwright.domain.patch import Patch, PatchBounds
 from runwright.domain.quality_gate import QualityGate
 from runwright.domain.runtime_terms import RunPolicy
 from runwright.errors import BudgetRequired, Denied, LoopActive
 from runwright.observability.courses import CourseTallies
-from tests.engine.repairing import WHOLE, Workshop, database_kind, edits, workshop
+from runwright.sandbox.scanner import Ground
+from tests.engine.repairing import WHOLE, Mender, Workshop, database_kind, edits, workshop
 
 __all__ = ["database_kind", "workshop"]
 
@@ -29,6 +33,7 @@ IDLE = edits({"path": "app.py", "find": "one = 1", "replace": "one = 2"})
 ASKS = LoopApprovals(patch=LoopApproval())
 BY_RULES = Strategy(patchers=("deterministic",))
 
+OWNED = "gates: [{id: ownership, required: true}]"
 COVERED = """
 quality_gates:
   - {{id: tests, command: [sh, -c, 'echo "<coverage line-rate=\\"0.5\\">" > c.xml'], coverage: {{file: c.xml}}}}
@@ -333,6 +338,33 @@ async def test_a_patch_of_files_that_nobody_owns_is_not_kept_where_the_policy_re
     assert loop.iterations[0].gates == {"scoped_tests": "green", "ownership": "green" if outcome == "kept" else "red"}
     owners = (await workshop.world.data(run.run_id, "finding.opened")).get("owners", [])
     assert owners == (["@ana"] if outcome == "kept" else [])
+
+
+class Insider(Mender):
+    """Mends a file whose name it knows by itself: nobody tells it."""
+
+    async def propose(self, ground: Ground, findings: Sequence[Finding], bounds: PatchBounds) -> Patch | None:
+        return await super().propose(ground, [replace(each, file=HIDDEN) for each in findings], bounds)
+
+
+HIDDEN = "hunter2-the-secret/app.py"
+
+
+async def test_whose_a_file_is_holds_also_where_its_path_has_a_secret_in_it_which_the_log_never_tells(
+    workshop: Workshop,
+):
+    workshop.tools = ((Insider(),), workshop.tools[1])
+    await workshop.reopen()
+    files = {"CODEOWNERS": "/hunter2-*/ @vault\n", "__runwright/policy__yaml": OWNED}
+    repo = workshop.made(**{HIDDEN: "a = 1  # BAD-P2 MEND\n"}, **files)
+    run = await workshop.until(await workshop.order(repo, strategy=Strategy(("deterministic",), batch="by_owner")))
+    loop = await workshop.checked(run)
+    (iteration,) = loop.iterations
+    assert (iteration.outcome, iteration.owners, iteration.gates) == ("kept", ("@vault",), {"ownership": "green"})
+    assert (loop.exit_reason, loop.changed, loop.ownerless) == ("clean", ("[redacted:known]/app.py",), ())
+    assert (await workshop.world.data(run.run_id, "finding.opened"))["owners"] == ["@vault"]
+    assert not any(b"hunter2" in (event.data or b"") for event in await workshop.world.events(run.run_id))
+    assert b"hunter2" not in workshop.world.database.content()
 
 
 async def test_a_scanner_that_the_policy_switches_off_does_not_count(workshop: Workshop):

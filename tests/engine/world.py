@@ -51,6 +51,7 @@ PROJECT = Project("proj_1", "org_1", "default", "Default", 1.0, None, 0)
 MASTER_KEY = "00" * 32
 SECOND = 1_000_000
 PATIENCE_S = 20.0
+AGAIN_S = 0.5
 
 
 class World:
@@ -134,10 +135,10 @@ class World:
         here = asyncio.current_task()
         lost = [task for task in asyncio.all_tasks() if task is not here and task.get_name() in self._task_names()]
         lost += [task for attempt in self.attempts() if (task := attempt.task) is not None]
-        for task in lost:
-            task.cancel()
-        if lost:
-            await asyncio.wait(lost)
+        while lost:
+            for task in lost:
+                task.cancel()  # once more, if it was clearing up: that is done to the end, whoever cancels meanwhile
+            lost = [*(await asyncio.wait(lost, timeout=AGAIN_S))[1]]
         await self.dispatcher.close()
 
     def attempts(self) -> list[Any]:

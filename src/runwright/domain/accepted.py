@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from runwright.domain.baseline import Baseline, compare
 from runwright.domain.finding import Finding
@@ -42,10 +42,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
         return compare(tuple(findings), self.baseline).findings
 
     def told(self, finding: Finding, text: Callable[[str], RedactedText]) -> Finding:
-        """Return a finding as it is told: with who owns its file, and as suppressed where it is."""
+        """Return a finding as it is told: as suppressed where it is."""
         hidden = self.suppressions.of(finding)
-        mine = self.owners.of(finding.file) if finding.file else ()
-        finding = replace(finding, owners=tuple(text(each) for each in mine)) if mine else finding
         return finding if hidden is None else _suppressed(finding, hidden, text)
 
     def void(self) -> tuple[str, ...]:

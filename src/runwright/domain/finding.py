@@ -46,7 +46,8 @@ def _new() -> BaselineState:
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """What a scanner found; of its words and its file only what the redactor left is kept.
 
-    `window` is the text around it, in which secrets are replaced already; `symbol` what it stands in.
+    `window` is the text around it, in which secrets are replaced already; `symbol` what it stands in; `owners` whose
+    the file is.
     """
 
     rule_id: str
@@ -59,6 +60,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float = 1.0
     window: str = ""
     symbol: str = ""
+    owners: tuple[str, ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -199,6 +201,7 @@ def _finding(name: str, match: Match, content_key: str) -> Finding:
         sources=(match.tool,),
         symbol=match.symbol,
         content_key=content_key,
+        owners=match.owners,
     )
 
 

@@ -13,7 +13,6 @@ import msgspec
 
 from runwright.domain.finding import Finding, rules_of
 from runwright.domain.owners import FILES as OWNERS_FILES
-from runwright.domain.owners import Owners
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.policy_gates import COVERAGE, JUDGE, OWNERSHIP, SCOPED_TESTS
 from runwright.domain.policy_terms import Behavior
@@ -127,10 +126,13 @@ def _may_block(finding: Finding, policy: PolicyFile, scanned: Sequence[Finding])
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that a change touches, and who owns what, as the base says."""
+    """The files that a change touches, as they are told, and those of them that nobody owns; `ruled`: the base says who
+    owns what.
+    """  # fmt: skip
 
     files: tuple[str, ...] = ()
-    owners: Owners = Owners()
+    ownerless: tuple[str, ...] = ()
+    ruled: bool = False
 
 
 NOTHING = Changes()
@@ -152,9 +154,9 @@ def required_beside(policy: PolicyFile) -> tuple[str, ...]:
 def _ownership(changes: Changes, *, required: bool) -> GateOutcome:
     """Return whether all that was changed belongs to somebody."""
     status: GateWord = "green"
-    nobodys = [path for path in changes.files if not changes.owners.of(path)]
+    nobodys = changes.ownerless
     told = f"{so_many(len(changes.files), 'changed file')}, each with an owner"
-    if not changes.owners.rules:
+    if not changes.ruled:
         status, told = "not_run", f"nobody owns anything: the base has no rules in {', '.join(OWNERS_FILES)}"
     elif nobodys:
         some = ", ".join(nobodys[:OWNERLESS_TOLD]) + (", …" if len(nobodys) > OWNERLESS_TOLD else "")

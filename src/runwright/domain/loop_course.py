@@ -65,6 +65,12 @@ class OpenIteration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     checkpoint_id: str | None = None
     decided: str | None = None
     paths: tuple[str, ...] = ()
+    owned: tuple[str, ...] = ()
+
+    @property
+    def ownerless(self) -> tuple[str, ...]:
+        """Return the files of its patch that nobody owns."""
+        return tuple(path for path in self.paths if path not in self.owned)
 
 
 class Iteration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -93,8 +99,8 @@ class LoopCourse(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `idle` counts the iterations since the tree became better; `tried` what was tried on it and came to nothing (batch
     by patcher → how often; 0: the fixer had nothing to propose). `calls`, `answers` and `seen` belong to the look under
     way: the commands that were begun, what came of those that have ended (of a gate's, what it says of the tree), and
-    what the gates said by them. `changed` are the files that kept patches touch; `plan` is what people said
-    of the whole.
+    what the gates said by them. `changed` are the files that kept patches touch, `ownerless` those of them that nobody
+    owns; `plan` is what people said of the whole.
     """
 
     begun: bool = False
@@ -115,6 +121,7 @@ class LoopCourse(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     seen_tree: str = ""
     tree_hash: str = ""
     changed: tuple[str, ...] = ()
+    ownerless: tuple[str, ...] = ()
     model_failed: bool = False
     unverified: int = 0
     stop: Stop | None = None

@@ -91,11 +91,16 @@ class IterationStarted(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
 
 
 class PatchProposed(msgspec.Struct, frozen=True, kw_only=True):
-    """`patch.proposed`: there is a patch; its text is kept beside the log, by its digest."""
+    """`patch.proposed`: there is a patch; its text is kept beside the log, by its digest.
+
+    `owned` are those of its files that somebody owns, as the base says: of a path in which something is hidden nobody
+    can tell that later.
+    """
 
     n: int
     patch: PatchFacts
     paths: tuple[RedactedText, ...]
+    owned: tuple[RedactedText, ...] = ()
 
 
 class PatchRefused(msgspec.Struct, frozen=True, kw_only=True):

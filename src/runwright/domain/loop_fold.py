@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -77,7 +77,7 @@ def _iterates(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
 
 def _proposed(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
     told = _read(data, e.PatchProposed)
-    return _opened(loop, patch=told.patch, paths=tuple(told.paths))
+    return _opened(loop, patch=told.patch, paths=tuple(told.paths), owned=tuple(told.owned))
 
 
 def _refused(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
@@ -142,12 +142,15 @@ def _ended(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:
     failed = loop.model_failed or told.model_failed
     loop = replace(loop, open=None, iterations=(*loop.iterations, done)[-KEPT:], model_failed=failed)
     if told.standing is not None:
-        changed = tuple(dict.fromkeys((*loop.changed, *was.paths)))
         kept = replace(loop, standing=told.standing, gates=loop.seen, tree_hash=told.tree_hash, idle=0, tried={})
-        kept = replace(kept, changed=changed)
-        return _looked(kept)
+        changed, ownerless = (*loop.changed, *was.paths), (*loop.ownerless, *was.ownerless)
+        return _looked(replace(kept, changed=_once(changed), ownerless=_once(ownerless)))
     key = tried_as(was.patcher, was.batch)
     return _looked(replace(loop, idle=loop.idle + 1, tried={**loop.tried, key: loop.tried.get(key, 0) + 1}))
+
+
+def _once(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(paths))
 
 
 def _stopped(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:

@@ -33,6 +33,9 @@ def resolve_masked(draft: Draft, read: Read, mask: Callable[[str], str], bounds:
             return content
 
     patch = resolve(draft, shown, bounds)
+    for change in patch.changes:
+        if change.before is None and MARK in change.path:
+            raise PatchRefused("mismatch", f"{change.path} is no name of a file: a secret stands in the real one")
     return made([_unmasked(change, read) for change in patch.changes], bounds)
 
 

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from runwright.domain.finding import Finding, rank
 from runwright.domain.loop_course import tried_as
 from runwright.domain.loop_terms import DETERMINISTIC, LLM, LoopTerms
-from runwright.domain.owners import Owners
 
 GATE = "gate:"
 """What a batch names a red gate by, among fingerprints."""
@@ -60,7 +59,6 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     fixers: tuple[str, ...] = ()
     model: bool = False
     findings: tuple[Finding, ...] = ()
-    owners: Owners = Owners()
     red: tuple[str, ...] = ()
     out_of_scope: int = 0
 
@@ -111,12 +109,14 @@ def _of_model(bench: Bench, terms: LoopTerms) -> list[Batch]:
 
 def _by_owner(bench: Bench, terms: LoopTerms) -> list[Batch]:
     """Return the findings of each owner, that with the gravest first; of what nobody owns, those of one directory."""
-    groups: dict[tuple[tuple[str, ...], str], list[Batch]] = {}
-    for part in _by_file(bench.findings):
-        (file,) = part.files
-        owners = bench.owners.of(file)
-        groups.setdefault((owners, "" if owners else file.rpartition("/")[0]), []).append(part)
-    return [replace(batch, owners=owners) for (owners, _), files in groups.items() for batch in _chunks(files, terms)]
+    groups: dict[tuple[tuple[str, ...], str], list[Finding]] = {}
+    for each in sorted(bench.findings, key=rank):
+        groups.setdefault((each.owners, "" if each.owners else each.file.rpartition("/")[0]), []).append(each)
+    return [
+        replace(batch, owners=owners)
+        for (owners, _), found in groups.items()
+        for batch in _chunks(_by_file(found), terms)
+    ]
 
 
 def _chunks(files: Sequence[Batch], terms: LoopTerms) -> list[Batch]:

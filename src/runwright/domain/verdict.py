@@ -94,7 +94,7 @@ class GateStanding(msgspec.Struct, frozen=True, omit_defaults=True):
     coverage: float | None = None
 
 
-class Tried(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """One time that a gate's command was run: the end of what it said, and what its report of coverage measured.
 
     `unmeasured`: why that says nothing, where one was asked for.

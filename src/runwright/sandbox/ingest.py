@@ -25,12 +25,14 @@ from runwright.clock import Clock
 from runwright.domain import scan_rules
 from runwright.domain.finding import Finding, Match, Severity, findings_by
 from runwright.domain.inventory import SKIPS, Counting, Inventory, Skip, Skipped
+from runwright.domain.owners import Owners
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import Scanned
 from runwright.sandbox import beneath
 from runwright.sandbox.beneath import Beneath
 from runwright.sandbox.scanner import Ground, Report, ScanBounds, Scanner, Seen, Text
 
+NOBODYS = Owners()
 _LFS = "version https://git-lfs.github.com/spec/v1\n"
 _LFS_MAX = 1024
 _MARKS = frozenset({"HEAD", "config", "objects"})
@@ -67,12 +69,14 @@ async def examine(
     hooks: Sequence[str] = (),
     tree_hash: str | None = None,
     without: Collection[str] = (),
+    owners: Owners = NOBODYS,
 ) -> Examined:
     """Look through an open workspace, and let each scanner look, one after the other.
 
     `left_out`, of which `left_out_by` counts all, and `hooks` are what a checkout told: they belong to what the
     repository holds. A scanner that fails by itself has not run; `without` names those of ours that are not asked. No
-    path and no message of the findings holds what the redactor knows.
+    path and no message of the findings holds what the redactor knows. By `owners` each is told whose its file is: of a
+    path in which something is hidden nobody can tell that later.
     """
     look = _Look(ground.files, redactor, bounds, clock)
     look.told(left_out, hooks, left_out_by or {})
@@ -86,7 +90,7 @@ async def examine(
     seen = Seen(ground, tuple(look.texts), tuple(look.large))
     reports = [report for report in look.reports() if report.scanner not in without]
     reports += [look.bounded(await _timed(each, seen, bounds, clock)) for each in scanners]
-    joined, by_report = findings_by([[_redacted(match, redactor) for match in each.matches] for each in reports])
+    joined, by_report = findings_by([[_told(match, redactor, owners) for match in each.matches] for each in reports])
     told = joined[: bounds.findings_max]
     names = {finding.fingerprint for finding in told}
     return Examined(
@@ -130,9 +134,10 @@ async def _scanned(scanner: Scanner, ground: Seen, bounds: ScanBounds) -> Report
         return Report(scanner=scanner.name, status="not_run", reason=f"it failed by itself ({type(failure).__name__})")
 
 
-def _redacted(match: Match, redactor: Redactor) -> Match:
+def _told(match: Match, redactor: Redactor, owners: Owners) -> Match:
     return replace(
         match,
+        owners=tuple(redactor.text(each) for each in owners.of(match.file)) if match.file else (),
         message=redactor.text(match.message),
         file=redactor.text(match.file),
         window=redactor.text(match.window),

@@ -16,9 +16,10 @@ import msgspec
 from runwright.clock import Clock
 from runwright.domain.finding import Finding
 from runwright.domain.inventory import Inventory, Skipped
+from runwright.domain.owners import Owners
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import Scanned
-from runwright.sandbox.ingest import examine
+from runwright.sandbox.ingest import NOBODYS, examine
 from runwright.sandbox.scanner import Ground, ScanBounds, Scanner
 
 
@@ -51,10 +52,12 @@ async def look(
     hooks: Sequence[str] = (),
     tree_hash: str | None = None,
     without: Collection[str] = (),
+    owners: Owners = NOBODYS,
 ) -> Look:
     """Look through an open workspace: first by ourselves (secrets, signs of harm), then by each scanner in turn.
 
-    `left_out` and `hooks` are what a checkout told; `without` names those of ours that a policy does not want.
+    `left_out` and `hooks` are what a checkout told; `without` names those of ours that a policy does not want, and
+    `owners` says whose the files of findings are.
     """
     seen = await examine(
         ground,
@@ -67,5 +70,6 @@ async def look(
         hooks=hooks,
         tree_hash=tree_hash,
         without=without,
+        owners=owners,
     )
     return Look(inventory=seen.inventory, findings=seen.findings, reports=seen.scans)

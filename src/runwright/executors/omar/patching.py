@@ -15,6 +15,7 @@ from runwright.domain.guards import Refusal, refusals
 from runwright.domain.inventory import SKIPS
 from runwright.domain.loop_terms import DIFF_LINES_MAX, LoopTerms
 from runwright.domain.masked import resolve_masked
+from runwright.domain.owners import Owners
 from runwright.domain.patch import Patch, PatchBounds, diff_stats
 from runwright.domain.patching_plan import Attempt
 from runwright.domain.policy_file import PolicyFile
@@ -66,13 +67,17 @@ def begun(n: int, attempt: Attempt, tree_hash: str) -> Note:
     return Note("iteration.started", data)
 
 
-def proposed(n: int, patcher: str, patch: Patch, against: Sequence[Refusal], redactor: Redactor) -> list[Note]:
+def proposed(
+    n: int, patcher: str, patch: Patch, against: Sequence[Refusal], owners: Owners, redactor: Redactor
+) -> list[Note]:
     """Return `patch.proposed`, and what the guards have against it."""
     stats, clean = diff_stats(patch), redactor.text
     facts = e.PatchFacts(
         patcher=patcher, sha256=patch.sha256, files=stats.files, added=stats.added, removed=stats.removed
     )
-    told = e.PatchProposed(n=n, patch=facts, paths=tuple(clean(path) for path in patch.paths))
+    nobodys = {clean(path) for path in patch.paths if not owners.of(path)}
+    paths = tuple(clean(path) for path in patch.paths)
+    told = e.PatchProposed(n=n, patch=facts, paths=paths, owned=tuple(each for each in paths if each not in nobodys))
     notes = [Note("patch.proposed", told)]
     for each in against:
         subject = f"{each.path}:{each.line}" if each.line else each.path

@@ -12,12 +12,12 @@ from runwright.domain import outcome as o
 from runwright.domain.finding import Finding
 from runwright.domain.loop_course import OpenIteration
 from runwright.domain.loop_events import FixerPassed
+from runwright.domain.loop_rules import LoopRules
 from runwright.domain.loop_terms import LLM
 from runwright.domain.next_step import EXHAUSTED, TOO_LONG, UNPRICED
 from runwright.domain.patch import Patch, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.patching_plan import GATE, Attempt
-from runwright.domain.policy_file import PolicyFile
 from runwright.domain.redaction import Redactor
 from runwright.executors.omar import patching, words
 from runwright.executors.omar.asking import ask, is_flaky, printed
@@ -35,7 +35,7 @@ class Proposing(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to make a patch over the tree that is kept."""
 
     journal: Journal
-    policy: PolicyFile
+    rules: LoopRules
     fixers: Sequence[Fixer]
     turns: Turns
     redactor: Callable[[], Redactor]
@@ -105,8 +105,8 @@ class Proposing(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _write(self, n: int, patcher: str, patch: Patch, before: Sequence[Note]) -> None:
         """Write a patch down with what the guards have against it, and keep its text."""
-        against = patching.refused(patch, self.policy, self.journal.terms)
-        notes = [*before, *patching.proposed(n, patcher, patch, against, self.redactor())]
+        against = patching.refused(patch, self.rules.policy, self.journal.terms)
+        notes = [*before, *patching.proposed(n, patcher, patch, against, self.rules.owners, self.redactor())]
         await self.journal.write(notes, [patching.kept(n, patch)])
 
     async def _said(self, iteration: OpenIteration) -> list[str]:

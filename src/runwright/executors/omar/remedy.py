@@ -137,7 +137,6 @@ class Remedy:
             fixers=tuple(fixer.name for fixer in self._means.fixers),
             model=able and not alone,
             findings=allowed,
-            owners=self._rules.owners,
             red=red_gates(loop.gates, terms),
             out_of_scope=len(wanted) - len(allowed),
         )
@@ -194,7 +193,7 @@ class Remedy:
         means = self._means
         return Proposing(
             journal=self._journal,
-            policy=self._rules.policy,
+            rules=self._rules,
             fixers=means.fixers,
             turns=means.turns,
             redactor=means.redactor,

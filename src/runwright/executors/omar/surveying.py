@@ -80,6 +80,7 @@ async def look(journal: Journal, place: RunWorkspace, sight: Sight, phase: str, 
         left_out_by={} if out is None else out.left_out_by,
         tree_hash=tree_hash,
         without=sight.rules.policy.without,
+        owners=sight.rules.owners,
     )
     seen = await in_time(journal, looking)
     if journal.course.exhausted is not None:
@@ -127,8 +128,13 @@ async def judge_beside(journal: Journal, sight: Sight, tree_hash: str) -> None:
     """Write down what the gates of the policy say that are no commands, once all that are have judged the tree."""
     told = {gate.gate_id for gate in journal.loop.seen}
     measured = [gate.coverage for gate in journal.loop.seen if gate.coverage is not None]
-    opened = () if journal.loop.open is None else journal.loop.open.paths
-    changes = Changes(files=tuple(dict.fromkeys((*journal.loop.changed, *opened))), owners=sight.rules.owners)
+    loop, opened = journal.loop, journal.loop.open
+    files, ownerless = ((), ()) if opened is None else (opened.paths, opened.ownerless)
+    changes = Changes(
+        files=tuple(dict.fromkeys((*loop.changed, *files))),
+        ownerless=tuple(dict.fromkeys((*loop.ownerless, *ownerless))),
+        ruled=bool(sight.rules.owners.rules),
+    )
     said = [each for each in gates_beside(sight.rules.policy, measured, changes) if each.gate_id not in told]
     await _say(journal, said, tree_hash, sight)
 

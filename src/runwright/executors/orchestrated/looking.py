@@ -144,11 +144,10 @@ async def look_through(course: Course, place: RunWorkspace, eyes: Eyes, redactor
         left_out_by=out.get("left_out_by", {}),
         hooks=out.get("hooks", []),
         tree_hash=EMPTY if course.snapshot is None else course.snapshot.tree_hash,
+        owners=accepted.owners,
     )
     if seen.untold:
-        accepted = Accepted(
-            owners=accepted.owners
-        )  # the gravest are told, and not those that somebody accepted in place of others
+        accepted = Accepted()  # the gravest are told, and not those that somebody accepted in place of others
     found = [accepted.told(each, redactor.text) for each in accepted.compared(seen.findings)]
     notes = (
         Note("workspace.ingested", seen.inventory),

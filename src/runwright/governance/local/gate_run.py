@@ -188,6 +188,7 @@ class Local:
                 left_out=left_out,
                 tree_hash=tree_hash,
                 without=self._rules.policy.without,
+                owners=self._rules.owners,
             )
             return self._told(seen, tree_hash, await self._gates())
         finally:
@@ -228,14 +229,18 @@ class Local:
 
     def _told(self, seen: Look, tree_hash: str, gates: Sequence[GateOutcome]) -> GateRun:
         rules, policy = self._rules, self._rules.policy
-        found = [*seen.findings, *_changed_policy(rules.changed)]
+        text, changed = self._redactor.text, sorted(self._here.changed)
+        told = {text(path) for path in changed}  # as findings are told
+        found = [*seen.findings, *_changed_policy(rules.changed, rules.owners)]
         absent = {*policy.without, *(each.scanner for each in seen.not_whole())}
         compared = compare(found, rules.baseline, self._here.moves, absent=absent)
-        subject = [
-            each for each in compared.findings if not self._asked.only_changed or each.file in self._here.changed
-        ]
+        subject = [each for each in compared.findings if not self._asked.only_changed or each.file in told]
         scans = tuple(_coverage(seen, policy))
-        changes = Changes(files=tuple(sorted(self._here.changed)), owners=rules.owners)
+        changes = Changes(
+            files=tuple(map(text, changed)),
+            ownerless=tuple(text(path) for path in changed if not rules.owners.of(path)),
+            ruled=bool(rules.owners.rules),
+        )
         untold = _untold(seen)
         said = verdict(policy, judge(subject, policy, rules.suppressions), (*gates, *untold), scans, changes)
         unused = rules.suppressions.unused(compared.findings)
@@ -256,11 +261,18 @@ def _programs(policy: PolicyFile) -> Iterable[str]:
     return (gate.command[0] for gate in (*policy.quality_gates, *([] if scoped is None else [scoped])))
 
 
-def _changed_policy(changed: Iterable[str]) -> list[Finding]:
+def _changed_policy(changed: Iterable[str], owners: Owners) -> list[Finding]:
     """Return a finding for each policy file that is not that of the base: people should see that it changes."""
     told = "the policy is changed here; it counts once this is merged"
     return findings(
-        Match(rule_id=f"{POLICY}:policy-changed", severity="P2", message=told, tool=POLICY, file=file)
+        Match(
+            rule_id=f"{POLICY}:policy-changed",
+            severity="P2",
+            message=told,
+            tool=POLICY,
+            file=file,
+            owners=owners.of(file),
+        )
         for file in changed
     )
 

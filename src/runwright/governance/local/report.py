@@ -54,7 +54,7 @@ def _finding(judged: Judged, run: GateRun) -> dict[str, Any]:
     hidden = judged.suppression
     return {
         **msgspec.to_builtins(told),
-        "owners": run.rules.owners.of(judged.finding.file) if judged.finding.file else (),
+        "owners": judged.finding.owners,
         "decision": judged.decision,
         "reason": judged.reason,
         "suppression": None
@@ -73,8 +73,7 @@ def as_sarif(run: GateRun, version: str) -> dict[str, Any]:
     for each in run.verdict.judged:
         told = msgspec.to_builtins(msgspec.structs.asdict(each.finding))
         hidden = {"state": "suppressed", "reason": each.reason} if each.decision == "suppressed" else {}
-        owners = run.rules.owners.of(each.finding.file) if each.finding.file else ()
-        found.append(told | hidden | {"owners": owners})
+        found.append(told | hidden)
     for known in run.compared.fixed:
         fixed = {"message": f"{known.rule_id} is not found any more", "baseline_state": "fixed"}
         found.append(_known(known) | fixed)
