@@ -1,6 +1,8 @@
 """The whole server over a real SQLite file, without its door: requests go to the application in this process."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ import httpx2
 from runwright import config
 from runwright.app import House, open_house
 from tests import empty_file
+from tests.waiting import PATIENCE_S
+
+RUN, STATUS = "/v1/runs/{}", "/api/v1/runs/{}/status"
 
 
 class Served:
@@ -40,6 +45,21 @@ class Served:
         response = await self.admin.post("/v1/organizations", json={"slug": slug})
         assert response.status_code == 201, response.text
         return self.client(response.json()["token"])
+
+    async def seen(self, run_id: str, enough: Callable[[dict[str, Any]], object], path: str = STATUS) -> dict[str, Any]:
+        """Return what is shown of a run once that is enough; it is asked for with all news of the run."""
+        shown: dict[str, Any] = {}
+        news = self.house.services.engine.hub.events(run_id, 0)
+        async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(news):
+            async for _ in news:
+                shown = await ok(self.admin.get(path.format(run_id)))
+                if enough(shown):
+                    return shown
+        raise AssertionError(f"the run ended, and this was shown of it at last: {shown}")
+
+    async def ended(self, run_id: str) -> dict[str, Any]:
+        """Follow a run to its end and return it."""
+        return await self.seen(run_id, lambda run: run["finished_at"], RUN)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """Agent runs over HTTP as a whole server executes them: a scripted model, real tools, a real workspace."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.api.served import Served, ok, serving
+from tests.api.served import RUN, Served, ok, serving
 
 PATIENCE_S = 20.0
 
@@ -52,12 +51,7 @@ async def started(served: Served, model: str, said: str) -> tuple[str, str]:
 
 async def reached(served: Served, run_id: str, *states: str) -> dict[str, Any]:
     """Return the run once it is in one of these states."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            run: dict[str, Any] = await ok(served.admin.get(f"/v1/runs/{run_id}"))
-            if run["status"] in states:
-                return run
-            await asyncio.sleep(0)
+    return await served.seen(run_id, lambda run: run["status"] in states, RUN)
 
 
 async def test_an_agent_works_in_its_workspace_and_says_what_it_found(served: Served) -> None:

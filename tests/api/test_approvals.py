@@ -11,7 +11,7 @@ from runwright.domain import commands as c
 from runwright.domain.lane import queue_key
 from runwright.domain.run import Run
 from runwright.engine.requests import Take
-from tests.api.served import Served, ok, serving
+from tests.api.served import RUN, Served, ok, serving
 from tests.engine.deciding import gated
 
 DIGEST, OTHER = "d" * 64, "e" * 64
@@ -117,8 +117,7 @@ async def test_scenario_6_no_token_of_a_service_an_agent_or_a_run_decides(server
 async def test_scenario_6_an_approval_that_nobody_gives_in_time_is_a_denial(server: Served):
     ada = await member(server, "Ada")
     found = await asking(server, ttl_s=1)
-    while (await state(server, found["run_id"]))[0] == "waiting":
-        await asyncio.sleep(0)
+    await server.seen(found["run_id"], lambda run: run["state"] != "waiting", RUN)
     await no(deciding(ada, found), 410, "APPROVAL_EXPIRED")
     (now,) = await ok(server.admin.get(f"/api/v1/runs/{found['run_id']}/approvals"))
     assert (now["status"], now["decisions"]) == ("expired", [])

@@ -226,8 +226,7 @@ async def ended(served: Served) -> str:
     """Make a run that has ended, all of whose values lie in artifacts."""
     await served.admin.post("/v1/jobs", json={"slug": "works", "handler": "works"})
     run = await ok(served.admin.post("/v1/jobs/works/trigger", json={"payload": {"a": 1}}), 201)
-    while (await ok(served.admin.get(f"/v1/runs/{run['id']}")))["finished_at"] is None:
-        await asyncio.sleep(0)
+    await served.ended(run["id"])
     return str(run["id"])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.served import Served, ok, serving
+from tests.waiting import until
 
 PATH = "/api/v1/models/catalog"
 MODELS = {"usual": "gpt-4o", "mini": "gpt-4o-mini", "mine": "my-own"}
@@ -107,8 +108,8 @@ async def test_own_runs_are_the_history(served: Served):
     thread = await ok(served.admin.post("/v1/threads", json={}), 201)
     body = {"route_id": "play", "input": [{"type": "text", "text": "hello"}]}
     await ok(served.admin.post(f"/v1/threads/{thread['id']}/runs", json=body), 201)
-    while (play := (await catalog(served, explain="1"))["models"]["play"])["history"]["runs"] == 0:
-        pass
+    told = await until(lambda: catalog(served, explain="1"), lambda told: told["models"]["play"]["history"]["runs"])
+    play = told["models"]["play"]
     history = play["history"]
     assert (history["runs"], history["success_rate"], history["calls"], history["answer_rate"]) == (1, 1.0, 1, 1.0)
     assert history["latency_p50_ms"] is not None

@@ -15,6 +15,7 @@ import pytest
 from runwright import telemetry
 from runwright.api.server import serve
 from tests.api.conftest import Kit
+from tests.waiting import until
 
 PATIENCE_S = 20.0
 POST = b"POST /v1/ticks/t1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer rw_good\r\ncontent-type: application/json\r\n"
@@ -112,14 +113,18 @@ async def test_a_body_that_trickles_has_no_more_time_than_one_that_stops():
 async def cut_off(client: Client, data: bytes) -> int:
     """Send again and again until the connection is no more; return how many bytes went out."""
     sent = 0
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            try:
-                await client.send(data)
-            except ConnectionError:
-                return sent
-            sent += len(data)
-            await asyncio.sleep(0)
+
+    async def refused() -> bool:
+        nonlocal sent
+        try:
+            await client.send(data)
+        except ConnectionError:
+            return True
+        sent += len(data)
+        return False
+
+    await until(refused)
+    return sent
 
 
 async def test_a_body_in_pieces_that_arrives_in_time_is_read():
@@ -224,9 +229,7 @@ async def test_a_host_that_is_gone_is_given_up_after_the_same_time():
     async with open_door(connection_stall_s=7) as door:
         client = await door.client()
         await client.send(b"GET /v1/slow HTTP/1.1\r\nhost: x\r\n\r\n")
-        async with asyncio.timeout(PATIENCE_S):
-            while not door.kit.reached:
-                await asyncio.sleep(0)
+        await until(lambda: door.kit.reached)
         assert accepted_timeouts(door.port) == {7000}
 
 

@@ -1,6 +1,5 @@
 """Erasing a run over HTTP: once for ever, only when it has ended, and told plainly in every answer."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,8 +19,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 async def ended(served: Served, job: str = "works") -> str:
     """Make a run that has ended."""
     run = await ok(served.admin.post(f"/v1/jobs/{job}/trigger", json={"payload": {"a": 1}, "tags": {"t": "x"}}), 201)
-    while (await ok(served.admin.get(f"/v1/runs/{run['id']}")))["finished_at"] is None:
-        await asyncio.sleep(0)
+    await served.ended(run["id"])
     return str(run["id"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import zipfile
@@ -15,7 +14,7 @@ import httpx2
 import pytest
 
 from runwright.governance.verifier.verify import verify
-from tests.api.served import Served, ok, refused, serving
+from tests.api.served import RUN, Served, ok, refused, serving
 
 PATHS = ("/api/v1/runs/{}/evidence", "/api/v1/runtime/runs/{}/evidence", "/v1/runs/{}/evidence")
 
@@ -31,8 +30,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 async def ended(served: Served, job: str = "works") -> str:
     """Make a run that has ended."""
     run = await ok(served.admin.post(f"/v1/jobs/{job}/trigger", json={"payload": {"a": 1}, "tags": {"t": "x"}}), 201)
-    while (await ok(served.admin.get(f"/v1/runs/{run['id']}")))["finished_at"] is None:
-        await asyncio.sleep(0)
+    await served.ended(run["id"])
     return str(run["id"])
 
 
@@ -154,15 +152,13 @@ async def test_a_run_of_others_is_not_there(server: Served):
 
 async def test_a_run_that_goes_on_gives_a_prefix_whose_head_the_later_bundle_holds(server: Served, tmp_path: Path):
     run = await ok(server.admin.post("/v1/jobs/nap/trigger", json={"payload": {"secs": 600}}), 201)
-    while (await ok(server.admin.get(f"/v1/runs/{run['id']}")))["state"] != "executing":
-        await asyncio.sleep(0)
+    await server.seen(run["id"], lambda run: run["state"] == "executing", RUN)
     early, late = tmp_path / "early.zip", tmp_path / "late.zip"
     early.write_bytes(await taken(server.admin, run["id"]))
     first = verify(str(early), await key(server))
     assert (first.problems, first.code, first.manifest["sealed"]) == ([], 0, False)
     await ok(server.admin.delete(f"/v1/runs/{run['id']}"))
-    while (await ok(server.admin.get(f"/v1/runs/{run['id']}")))["finished_at"] is None:
-        await asyncio.sleep(0)
+    await server.ended(run["id"])
     late.write_bytes(await taken(server.admin, run["id"]))
     then = verify(str(late), await key(server))
     assert (then.problems, then.code, then.manifest["sealed"]) == ([], 0, True)

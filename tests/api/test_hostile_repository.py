@@ -1,6 +1,5 @@
 """Scenario 11 over HTTP: a run over a hostile repository contains, redacts and reports it, and does none of it."""
 
-import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -59,11 +58,7 @@ async def server(root: Path, trap: Repository) -> AsyncIterator[Served]:
 async def ended(server: Served, **body: Any) -> dict[str, Any]:
     """Make a run and return where it stands when it has ended."""
     run_id = (await ok(server.admin.post(RUNS, json=body), 201))["run_id"]
-    while True:
-        status: dict[str, Any] = await ok(server.admin.get(f"{RUNS}/{run_id}/status"))
-        if status["ended_at"] is not None:
-            return status
-        await asyncio.sleep(0)
+    return await server.seen(run_id, lambda status: status["ended_at"])
 
 
 async def test_scenario_11_a_run_over_a_hostile_repository_contains_redacts_and_reports_it(

@@ -1,12 +1,12 @@
 """The verbs of a job, over HTTP: cloned, paused, resumed, and asked how it is doing."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.api.served import Served, ok, refused, serving
+from tests.waiting import until
 
 FIELDS = {
     "slug": "report",
@@ -74,9 +74,8 @@ async def test_health_counts_what_became_of_a_jobs_runs(server: Served) -> None:
     runs = [await ok(server.admin.post("/v1/jobs/report/trigger"), 201) for _ in range(3)]
     for run in runs:
         await ok(server.admin.delete(f"/v1/runs/{run['id']}"))
-    async with asyncio.timeout(20):
-        while (told := await ok(server.admin.get("/v1/jobs/report/health?window=30m")))["total"] < 3:
-            await asyncio.sleep(0)
+    path = "/v1/jobs/report/health?window=30m"
+    told = await until(lambda: ok(server.admin.get(path)), lambda health: health["total"] == 3)
     assert (told["canceled"], told["total"], told["health"]) == (3, 3, "unknown")
     assert told["p95_duration_ms"] is not None
     await refused(server.admin.get("/v1/jobs/report/health", params={"window": "soon"}), 422, "request.invalid")

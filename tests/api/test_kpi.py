@@ -1,6 +1,5 @@
 """KPIs over HTTP: windows, groups, runs behind a number; never those of others."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.served import Served, ok, serving
+from tests.waiting import until
 
 PATH = "/api/v1/runtime/kpi"
 
@@ -25,12 +25,13 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 async def settled(served: Served, **params: Any) -> dict[str, Any]:
     """Return the KPIs once all runs have ended and were counted, and as none that is open."""
-    while True:
-        found: dict[str, Any] = await ok(served.admin.get(PATH, params=params))
+
+    def counted(found: dict[str, Any]) -> bool:
         closed = metric(found, "closure_rate")["compare"]
-        if (metric(found, "throughput")["compare"]["n"], closed["n"], closed["censored"]) == (5, 5, 0):
-            return found
-        await asyncio.sleep(0)
+        return (metric(found, "throughput")["compare"]["n"], closed["n"], closed["censored"]) == (5, 5, 0)
+
+    found: dict[str, Any] = await until(lambda: ok(served.admin.get(PATH, params=params)), counted)
+    return found
 
 
 def metric(found: dict[str, Any], name: str) -> dict[str, Any]:
@@ -131,6 +132,5 @@ async def repositories(served: Served) -> dict[str, str | None]:
 async def refused_checkout(served: Served) -> str:
     """Return a run that has ended for want of its repository."""
     made = await ok(served.admin.post("/api/v1/runs", json={"repo": "/srv/customer"}), 201)
-    while (await ok(served.admin.get(f"/api/v1/runs/{made['run_id']}/status")))["ended_at"] is None:
-        await asyncio.sleep(0)
+    await served.ended(made["run_id"])
     return str(made["run_id"])

@@ -1,6 +1,5 @@
 """Remediation loops over HTTP: what starts, what is refused, and what is shown."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.api.served import Served, ok, serving
 from tests.engine.repairing import repository
+from tests.waiting import until
 
 LOOPS = "/api/v1/loops/omar"
 
@@ -50,12 +50,8 @@ async def test_a_loop_is_started_once_and_shown_to_its_end(server: Served):
     assert [(gate["id"], gate["status"]) for gate in shown["gates"]] == [("there", "green")]
     status = await ok(server.admin.get(f"/api/v1/runs/{made['loop_id']}/status"))
     assert (status["kind"], status["max_iterations"], status["gate_status"]) == ("loop", 8, "passed")
-    page = ""
-    while (
-        'runwright_loops_ended_total{exit_reason="clean"} ' not in page
-    ):  # what is durable is shown before it is counted
-        await asyncio.sleep(0)
-        page = (await server.admin.get("/metrics")).text
+    counted = 'runwright_loops_ended_total{exit_reason="clean"} '  # what is durable is shown before that
+    await until(lambda: server.admin.get("/metrics"), lambda page: counted in page.text)
     answer = await server.admin.get(f"/api/v1/runtime/loops/omar/{made['loop_id']}")
     same = await server.admin.get(f"{LOOPS}/{made['loop_id']}", headers={"If-None-Match": answer.headers["etag"]})
     assert same.status_code == 304

@@ -1,6 +1,5 @@
 """A run that retention has thinned: its summary stays, its stream says what is missing, the rest that it is gone."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,8 +25,7 @@ async def both(server: Served) -> tuple[dict[str, Any], dict[str, Any]]:
     body = {"payload": {"a": 1}, "tags": {"t": "x"}}
     run = await ok(server.admin.post("/v1/jobs/works/trigger", json=body), 201)
     path = f"/v1/runs/{run['id']}"
-    while (ended := await ok(server.admin.get(path)))["finished_at"] is None:
-        await asyncio.sleep(0)
+    ended = await server.ended(run["id"])
     while (pruned := await ok(server.admin.get(path)))["pruned_at"] is None:
         await server.house.services.engine.pruner.loop._once()
     return ended, pruned

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.served import Served, ok, serving
 from tests.api.test_approvals import DIGEST, deciding, member, no
+from tests.waiting import until
 
 ASK = {"kind": "approval", "step_id": "ask", "summary": "Go on?", "gate_id": "plan", "risk": "high"}
 
@@ -21,11 +22,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Served]:
 
 async def status(server: Served, run_id: str, *words: str) -> dict[str, Any]:
     """Return the status of a run once it shows one of these words."""
-    while True:
-        found: dict[str, Any] = await ok(server.admin.get(f"/api/v1/runs/{run_id}/status"))
-        if found["status"] in words:
-            return found
-        await asyncio.sleep(0)
+    return await server.seen(run_id, lambda status: status["status"] in words)
 
 
 async def asking(server: Served, *steps: dict[str, Any], **step: Any) -> dict[str, Any]:
@@ -66,10 +63,8 @@ async def test_scenario_6_an_approval_is_for_the_steps_that_it_showed_and_the_ne
     ada = await member(server, "Ada")
     first = await asking(server, {**ASK, "step_id": "again", "summary": "And now?"}, {"kind": "report"})
     await ok(deciding(ada, first, subject_sha256=first["subject_sha256"]))
-    second = first
-    while second["checkpoint_id"] == first["checkpoint_id"]:
-        await asyncio.sleep(0)
-        *_, second = await ok(server.admin.get(f"/api/v1/runs/{first['run_id']}/approvals"))
+    path = f"/api/v1/runs/{first['run_id']}/approvals"
+    *_, second = await until(lambda: ok(server.admin.get(path)), lambda asked: len(asked) > 1)
     assert second["subject_sha256"] != first["subject_sha256"]
     await no(deciding(ada, second, subject_sha256=first["subject_sha256"]), 409, "SUBJECT_CHANGED")
     await ok(deciding(ada, second, subject_sha256=second["subject_sha256"]))

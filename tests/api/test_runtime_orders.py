@@ -13,6 +13,7 @@ import pytest
 from runwright.config import archive_max_bytes
 from tests.api.served import Served, ok, serving
 from tests.api.test_runtime_runs import ADDRESSES, FOURTEEN, PROMISED, drained
+from tests.waiting import until
 
 WRITE = {"kind": "command", "command": ["sh", "-c", "echo a line && echo made > here"], "step_id": "write"}
 LOOK = {"kind": "gate", "command": ["test", "-e", "here"], "step_id": "look"}
@@ -37,11 +38,7 @@ async def made(server: Served, address: str = ADDRESSES[0], **body: Any) -> str:
 
 async def ended(server: Served, run_id: str, address: str = ADDRESSES[0]) -> dict[str, Any]:
     """Return where a run stands when it has ended."""
-    while True:
-        status: dict[str, Any] = await ok(server.admin.get(f"{address}/{run_id}/status"))
-        if status["ended_at"] is not None:
-            return status
-        await asyncio.sleep(0)
+    return await server.seen(run_id, lambda status: status["ended_at"], f"{address}/{{}}/status")
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
@@ -239,11 +236,9 @@ async def test_a_server_without_slots_takes_no_runtime_run(tmp_path: Any):
 
 async def test_a_cancel_ends_what_runs(server: Served):
     run_id = await made(server, steps=[{"kind": "command", "command": ["sleep", "600"], "step_id": "sleep"}])
-    while True:
-        status = await ok(server.admin.get(f"/api/v1/runs/{run_id}/status"))
-        if any(step["status"] == "running" for step in status["summaries"]["steps"]):
-            break
-        await asyncio.sleep(0)
+    status = await server.seen(
+        run_id, lambda status: any(step["status"] == "running" for step in status["summaries"]["steps"])
+    )
     assert status["current_stage"] == "RUNNING"
     await ok(server.admin.post(f"/api/v1/runs/{run_id}/cancel", json={}), 202)
     status = await ended(server, run_id)
@@ -260,10 +255,7 @@ ASK = {"kind": "approval", "step_id": "ask", "summary": "Write the file?", "gate
 async def asking(server: Served, *after: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return a run that waits for an approval, and what it asks."""
     run_id = await made(server, mode="edit_gated", steps=[WRITE, ASK, *after])
-    status: dict[str, Any] = {"status": ""}
-    while status["status"] not in ("awaiting_approval", "failed", "completed"):
-        status = await ok(server.admin.get(f"/api/v1/runs/{run_id}/status"))
-        await asyncio.sleep(0)
+    status = await server.seen(run_id, lambda status: status["status"] == "awaiting_approval")
     assert (status["current_stage"], status["gate_status"]) == ("AWAITING_APPROVAL", "needs_approval"), status
     (asked,) = await ok(server.admin.get(f"/api/v1/runs/{run_id}/approvals"))
     assert status["pending_approvals"] == [asked["checkpoint_id"]]
@@ -442,10 +434,7 @@ async def test_each_address_of_the_seed_answers_and_one_log_has_every_family_of_
         server.admin.post("/api/v1/runs", json={"mode": "edit_gated", "steps": [WRITE, ASK, LOOK]}), 201
     )
     run_id = made_run["run_id"]
-    status = await ok(server.admin.get(f"/api/v1/runs/{run_id}/status"))
-    while status["status"] != "awaiting_approval":
-        status = await ok(server.admin.get(f"/api/v1/runs/{run_id}/status"))
-        await asyncio.sleep(0)
+    await server.seen(run_id, lambda status: status["status"] == "awaiting_approval")
     (asked,) = await ok(server.admin.get(f"/api/v1/runs/{run_id}/approvals"))
     await decide(server, run_id, asked, "approve")
     await ended(server, run_id)
@@ -515,8 +504,7 @@ async def test_a_run_of_a_project_that_is_full_is_made_and_waits_for_its_place(s
     project = await ok(server.admin.post("/v1/projects", json={"slug": "narrow", "max_concurrency": 1}), 201)
     sleeps = {"kind": "command", "command": ["sleep", "600"], "step_id": "sleep"}
     first = await made(server, steps=[sleeps], project_id=project["id"])
-    while (await ok(server.admin.get(f"/api/v1/runs/{first}/status")))["status"] != "running":
-        await asyncio.sleep(0)
+    await server.seen(first, lambda status: status["status"] == "running")
     second = await made(server, steps=[{"kind": "report"}], project_id=project["id"])
     waiting = await ok(server.admin.get(f"/api/v1/runs/{second}/status"))
     assert (waiting["status"], waiting["current_stage"]) == ("queued", "QUEUED")
@@ -528,10 +516,8 @@ async def test_what_became_of_runs_and_their_steps_is_counted(tmp_path: Any):
     async with serving(tmp_path) as counting:
         await ended(counting, await made(counting, mode="edit_gated", steps=[WRITE, LOOK]))
         await ended(counting, await made(counting, steps=[LOOK, {"kind": "report"}]))
-        page = ""
-        while 'stop_code="GATE_NOT_GREEN"' not in page:  # what is durable is shown before it is counted
-            await asyncio.sleep(0)
-            page = (await counting.admin.get("/metrics")).text
+        counted = until(lambda: counting.admin.get("/metrics"), lambda page: 'stop_code="GATE_NOT_GREEN"' in page.text)
+        page = (await counted).text  # what is durable is shown before it is counted
     ends = 'runwright_runtime_runs_ended_total{gate_status="%s",mode="%s",stop_code="%s"} 1.0'
     assert ends % ("passed", "edit_gated", "NONE") in page
     assert ends % ("blocked", "audit_readonly", "GATE_NOT_GREEN") in page

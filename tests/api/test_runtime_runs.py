@@ -12,6 +12,7 @@ import pytest
 from runwright.domain import instants
 from runwright.domain.instants import DAY_US
 from tests.api.served import Served, ok, serving
+from tests.waiting import until
 
 FOURTEEN = {
     "run_id", "status", "mode", "runtime_profile", "repo", "ref", "orchestrator_model", "subagent_model", "created_at",
@@ -33,8 +34,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 async def ended(server: Served, **body: Any) -> str:
     """Return a run that has completed."""
     run = await ok(server.admin.post("/v1/jobs/echo/trigger", json={"payload": {"a": 1}, **body}), 201)
-    while (await ok(server.admin.get(f"/v1/runs/{run['id']}")))["finished_at"] is None:
-        await asyncio.sleep(0)
+    await server.ended(run["id"])
     return str(run["id"])
 
 
@@ -130,8 +130,7 @@ async def test_a_live_stream_links_each_event_to_the_one_before(server: Served):
         return await server.admin.get(f"/api/v1/runs/{run_id}/events?after_event_id={first['event_id']}")
 
     reading = asyncio.create_task(follow())
-    while not server.house.services.engine.hub.channels:
-        await asyncio.sleep(0)
+    await until(lambda: server.house.services.engine.hub.channels)
     cancelled = await server.admin.post(f"/api/v1/runtime/runs/{run_id}/cancel", json={"reason": "not today"})
     assert cancelled.status_code == 202, cancelled.text
     told = frames(await reading)

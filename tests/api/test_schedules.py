@@ -1,6 +1,5 @@
 """The schedule of a job over HTTP: what it says, what is to come, and the runs that come of it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from runwright.clock import SystemClock
 from tests.api.served import Served, ok, refused, serving
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -58,11 +58,7 @@ async def test_the_runs_of_a_schedule_are_found_by_who_triggered_them(server: Se
     made = await ok(server.admin.post("/v1/jobs", json=job), 201)
     clock.shift(60_000_000)
     server.house.services.engine.cron.loop.wake()
-    runs: list = []
-    async with asyncio.timeout(20):
-        while not runs:
-            await asyncio.sleep(0)  # the client answers without giving the turn away
-            runs = await ok(server.admin.get("/v1/runs?project_id=default&triggered_by=cron"))
+    runs = await until(lambda: ok(server.admin.get("/v1/runs?project_id=default&triggered_by=cron")))
     schedule = await ok(server.admin.get("/v1/jobs/often/schedule"))
     assert (runs[0]["job_id"], runs[0]["payload"], runs[0]["created_by"]) == (made["id"], {"a": 1}, "system:cron")
     assert runs[0]["scheduled_at"] == schedule["last_fired_at"]

@@ -17,6 +17,7 @@ from runwright.api.app import build
 from runwright.api.server import run, serve
 from runwright.errors import InvalidSettings
 from tests.api.conftest import Kit
+from tests.waiting import until_then
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -84,8 +85,7 @@ def test_a_second_interrupt_does_not_wait_for_what_is_under_way(process: Process
         assert httpx2.get(f"{process.url}/v1/who", headers=headers).status_code == 200
         process.process.send_signal(signal.SIGINT)
         with httpx2.Client() as client:
-            while _accepts(client, process.url):
-                pass
+            until_then(lambda: not _accepts(client, process.url))
         status, _, _ = process.end(signal.SIGINT)
     assert status == 0
 

@@ -1,6 +1,5 @@
 """Statistics over HTTP: of all, of a project, of a job; never of others."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.served import Served, ok, refused, serving
+from tests.waiting import until
 
 LIVE = {"scheduled": 2, "queued": 0, "executing": 0, "waiting": 0, "paused": 0}
 """What is live once all that ends has ended."""
@@ -31,11 +31,11 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 async def settled(served: Served, **params: Any) -> dict[str, Any]:
     """Return the statistics once all has ended that will, and was counted."""
-    while True:
-        found = await ok(served.admin.get("/v1/stats", params=params))
-        if found["completed"] == 5 and found["depth"] in (None, LIVE):
-            return dict(found)
-        await asyncio.sleep(0)
+    found = until(
+        lambda: ok(served.admin.get("/v1/stats", params=params)),
+        lambda found: found["completed"] == 5 and found["depth"] in (None, LIVE),
+    )
+    return dict(await found)
 
 
 async def test_the_numbers_of_all_of_a_project_and_of_a_job(server: Served) -> None:
@@ -83,6 +83,5 @@ async def test_statistics_outlive_the_server(tmp_path: Path) -> None:
         await ok(first.admin.post("/v1/jobs/e/trigger", json={}), 201)
     async with serving(tmp_path, outbox_s=0.02) as second:
         again = second.client(first.admin_token)
-        while not (found := await ok(again.get("/v1/stats")))["ended"]:
-            await asyncio.sleep(0)
+        found = await until(lambda: ok(again.get("/v1/stats")), lambda found: found["ended"])
         assert (found["completed"], sum(found["depth"].values())) == (1, 0)

@@ -24,6 +24,7 @@ from runwright.domain.thread import TextPart
 from runwright.engine.requests import Take
 from tests.api.served import Served, ok, refused, serving
 from tests.engine.deciding import gated
+from tests.waiting import until
 
 RUN_FIELDS = {
     "run_id", "org_id", "thread_id", "status", "model", "persona_id", "total_input_tokens", "total_output_tokens",
@@ -428,10 +429,7 @@ async def test_a_route_says_what_it_needs(server: Stage) -> None:
 async def test_a_run_that_is_waited_for_answers_when_it_has_ended(server: Stage) -> None:
     thread_id = await server.thread()
     waiting = asyncio.create_task(server.admin.post(f"/v1/threads/{thread_id}/runs", params={"wait": 30}))
-    run = None
-    while run is None:
-        await asyncio.sleep(0)
-        run = next(iter(await ok(server.admin.get(f"/v1/threads/{thread_id}/runs"))), None)
+    await until(lambda: ok(server.admin.get(f"/v1/threads/{thread_id}/runs")))
     await server.answer(await server.claim(), "done")
     assert (await waiting).json()["status"] == "completed"
     now = await ok(server.admin.post(f"/v1/threads/{thread_id}/runs", params={"wait": 0}), 201)

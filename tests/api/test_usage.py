@@ -1,6 +1,5 @@
 """What models cost, and how much they may, over HTTP as a whole server answers it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,7 @@ async def said(served: Served, words: str) -> tuple[str, dict[str, Any]]:
     thread = (await ok(served.admin.post("/v1/threads", json={}), 201))["id"]
     body = {"route_id": "parrot", "input": words}
     made = await ok(served.admin.post(f"/v1/threads/{thread}/runs", json=body), 201)
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            run: dict[str, Any] = await ok(served.admin.get(f"/v1/runs/{made['run_id']}"))
-            if run["finished_at"] is not None:
-                return thread, run
-            await asyncio.sleep(0)
+    return thread, await served.ended(made["run_id"])
 
 
 async def test_a_report_says_what_a_run_says_of_itself(served: Served) -> None:

@@ -1,6 +1,5 @@
 """Webhooks and secrets as callers meet them: what is shown once, what is never shown, and what each verb answers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,9 +7,10 @@ import msgspec
 import pytest
 from standardwebhooks import Webhook
 
-from tests.api.accepted import PATIENCE_S, Scene, scene
+from tests.api.accepted import Scene, scene
 from tests.api.served import ok, refused
 from tests.executors.endpoint import always, answer
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -29,16 +29,13 @@ async def test_a_subscription_is_made_tried_told_changed_and_deleted(world: Scen
     assert (await ok(admin.get(path)))["signing_secret"] is None, "it was shown once"
     assert [each["id"] for each in await ok(admin.get("/v1/webhooks/subscriptions"))] == [made["id"]]
     ping = await ok(admin.post(f"{path}/ping"), 201)
-    async with asyncio.timeout(PATIENCE_S):
-        while (await ok(admin.get(f"/v1/webhooks/deliveries/{ping['id']}")))["status"] != "delivered":
-            await asyncio.sleep(0)
+    told = f"/v1/webhooks/deliveries/{ping['id']}"
+    await until(lambda: ok(admin.get(told)), lambda delivery: delivery["status"] == "delivered")
     await ok(admin.post("/v1/jobs", json={"slug": "waits"}), 201)
     run = await ok(admin.post("/v1/jobs/waits/trigger"), 201)
     await ok(admin.delete(f"/v1/runs/{run['id']}"))
     params = {"run_id": run["id"], "subscription_id": made["id"], "event_type": "run.cancelled", "status": "delivered"}
-    async with asyncio.timeout(PATIENCE_S):
-        while not (log := await ok(admin.get("/v1/webhooks/deliveries", params=params))):
-            await asyncio.sleep(0)
+    log = await until(lambda: ok(admin.get("/v1/webhooks/deliveries", params=params)))
     (received,) = [each for each in world.endpoint.received if each.headers["webhook-id"] == log[0]["webhook_id"]]
     said = Webhook(made["signing_secret"]).verify(received.body, received.headers)
     assert (said["type"], said["data"]["status"], said["data"]["run_id"]) == ("run.cancelled", "canceled", run["id"])
@@ -62,9 +59,7 @@ async def test_a_job_with_a_webhook_shows_its_secret_once(world: Scene):
     assert (await ok(admin.get("/v1/jobs/hooked")))["signing_secret"] is None
     run = await ok(admin.post("/v1/jobs/hooked/trigger"), 201)
     await ok(admin.delete(f"/v1/runs/{run['id']}"))
-    async with asyncio.timeout(PATIENCE_S):
-        while not world.endpoint.received:
-            await asyncio.sleep(0)
+    await until(lambda: world.endpoint.received)
     (received,) = world.endpoint.received
     assert Webhook(made["signing_secret"]).verify(received.body, received.headers)
     assert msgspec.json.decode(received.body)["data"]["job_id"] == made["id"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -287,7 +287,7 @@ class Hub:
         size = page or self._page
         return self._follow(run_id, after_seq, live, size, packed, lambda channel, seq: channel.after(seq, encode))
 
-    def events(self, run_id: str, after_seq: int, *, live: bool = True) -> AsyncIterator[Sequence[Event]]:
+    def events(self, run_id: str, after_seq: int, *, live: bool = True) -> AsyncGenerator[Sequence[Event]]:
         """Yield the events themselves as `follow` yields their frames: for those whose frames differ by reader."""
         page = self._page
         return self._follow(run_id, after_seq, live, page, lambda events: events, lambda each, seq: each.since(seq))
