@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Call, Ended, Script
 from tests.client.local_server import dead_url, json_answer, problem
-from tests.postgres import execute, secured_database
+from tests.postgres import empty_database, execute, rows, secured_database
 
 
 def levels(ended: Ended) -> dict[str, str]:
@@ -151,3 +151,24 @@ def test_a_postgresql_is_looked_at_with_its_row_level_security(call: Call, monke
 
 def dead_port() -> int:
     return int(dead_url().rpartition(":")[2])
+
+
+def test_an_upgrade_tells_which_months_it_made_and_fails_where_it_could_not(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    with empty_database() as url:
+        monkeypatch.setenv("RUNWRIGHT_DATABASE_URL", url)
+        first = call("db", "upgrade")
+        assert (first.code, "made the months " in first.err) == (0, True)
+        assert call("db", "upgrade").out == "nothing to do\n"
+        for (month,) in rows(url, "SELECT relname FROM pg_class WHERE relispartition AND relname ~ '^runs_2[0-9_]*$'"):
+            execute(url, f"DROP TABLE {month}")
+        execute(url, REFUSE)
+        refused = call("db", "upgrade")
+        assert (refused.code, "could not be made" in refused.err, "not now" in refused.err) == (1, True, True)
+
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not now'; END$$;
+CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION refuse()
+"""

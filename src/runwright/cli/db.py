@@ -15,6 +15,7 @@ from runwright.cli import printing
 from runwright.cli.exits import FAILED, OK, CommandError
 from runwright.cli.progress import bars
 from runwright.config import PREFIX, Settings, load
+from runwright.telemetry import attach
 
 app = App(name="db", help="Check and migrate the database of a server; back up and restore its data directory.")
 
@@ -24,6 +25,13 @@ URL = f"{PREFIX}DATABASE_URL"
 LISTEN_URL = f"{PREFIX}DATABASE_LISTEN_URL"
 RowSecurity = Annotated[bool | None, Parameter(negative="--no-row-security")]
 Json = Annotated[bool, Parameter(negative="")]
+_MONTHS = {
+    "partitions.made": "made the months {months}",
+    "partitions.not_made": "the months to come could not be made, run it again: {error}",
+    "partitions.dropped": "dropped the months {months}, which retention had emptied, of {tables}",
+    "partitions.not_dropped": "the month {month} could not be dropped, the next time will do: {error}",
+}
+"""What an upgrade tells of the partitions of PostgreSQL."""
 
 
 @app.command
@@ -124,7 +132,7 @@ def upgrade(
     row_security: RowSecurity = None,
     json: Json = False,
 ) -> int:
-    """Apply the migrations that this version brings, as the owner of the database.
+    """Apply the migrations that this version brings, as the owner of the database, and make the months to come.
 
     On PostgreSQL the servers go on working; on SQLite stop the server first, or let it migrate at its start.
 
@@ -142,19 +150,25 @@ def upgrade(
         Print JSON for programs.
     """
     settings = _settings(data_dir, database_url)
-    with bars(sys.stderr) as tell:
-        done = asyncio.run(upkeep.upgrade(settings, tell, row_security=row_security))
+    heard: dict[str, str] = {}
+    detach = attach(lambda name, fields: heard.update({name: _MONTHS[name].format(**fields)}), *_MONTHS)
+    try:
+        with bars(sys.stderr) as tell:
+            done = asyncio.run(upkeep.upgrade(settings, tell, row_security=row_security))
+    finally:
+        detach()
+    for line in heard.values():
+        printing.note(line)
     if json:
         applied = [{"number": each.number, "name": each.name} for each in done.applied]
         printing.show_json({"applied": applied, "row_security": done.row_security})
-        return OK
-    if done.applied:
+    elif done.applied:
         printing.table(("applied", "name"), [(each.number, each.name) for each in done.applied])
-    if done.switched:
+    if done.switched and not json:
         printing.say(f"row-level security is {done.row_security}")
-    elif not done.applied:
+    elif not (done.applied or heard or json):
         printing.say("nothing to do")
-    return OK
+    return FAILED if "partitions.not_made" in heard else OK
 
 
 @app.command

@@ -17,7 +17,7 @@ _BY_CODE = {
     "routes.no_provider": "Make it (`runwright providers create`), or change the route (`runwright routes update`).",
     "store.locked": "Stop the other server, or give this one a directory of its own: --data-dir DIR.",
     "store.read_only": "Let this user write the data directory, or name another: --data-dir DIR. On PostgreSQL: GRANT.",
-    "store.schema_mismatch": "Migrate it (`runwright db upgrade`), or use a version of Runwright for its schema.",
+    "store.schema_mismatch": "`runwright db status` shows its schema and that of this version.",
     "auth.unauthenticated": "Give a valid key: --api-key KEY or RUNWRIGHT_API_KEY (see `runwright doctor`).",
     "auth.missing_scope": "Use a key that has it; `runwright keys create --scope …` makes one.",
     "idempotency.mismatch": "Use another idempotency key, or exactly the request that the key was used for.",

@@ -58,6 +58,7 @@ async def prepare(connection: Connection, now: int) -> None:
     missing = await _missing(connection, now)
     if not missing:
         return
+    made: set[str] = set()
     with translated():
         try:
             async with connection.transaction():
@@ -66,8 +67,12 @@ async def prepare(connection: Connection, now: int) -> None:
                     for name in await _missing(connection, now):
                         await connection.execute(missing[name])
                         await _closed(connection, name)
+                        made.add(name[-len("2027_01") :])
         except asyncpg.PostgresError as refused:
             report("partitions.not_made", error=str(refused))
+            return
+    if made:
+        report("partitions.made", months=", ".join(sorted(made)))
 
 
 async def drop(connection: Connection, now: int) -> list[str]:
