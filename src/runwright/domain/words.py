@@ -122,22 +122,17 @@ def matches(run: Run, shown: Shows) -> bool:
 
 def word_of(run: Run) -> str:
     """Return the word that a run shows."""
-    table, by_state = _READ[surface_of(run.spec.kind)]
-    for word in by_state[run.state]:
-        if any(matches(run, shown) for shown in table[word]):
+    for word, shown in _READ[surface_of(run.spec.kind)][run.state]:
+        if matches(run, shown):
             return word
     raise AssertionError(f"no word for {run.state}/{run.reason}")  # the tables are total; a test walks them
 
 
-_Table = tuple[dict[str, tuple[Shows, ...]], dict[str, tuple[str, ...]]]
-
-
-def _read(table: dict[str, tuple[Shows, ...]]) -> _Table:
-    by_state: dict[str, tuple[str, ...]] = {
-        state: tuple(word for word, all_shown in table.items() if any(shown.state == state for shown in all_shown))
+_READ: dict[Surface, dict[State, tuple[tuple[str, Shows], ...]]] = {
+    surface: {
+        state: tuple((word, shown) for word, all_shown in table.items() for shown in all_shown if shown.state == state)
         for state in STATES
     }
-    return table, by_state
-
-
-_READ: dict[Surface, _Table] = {surface: _read(table) for surface, table in TABLES.items()}
+    for surface, table in TABLES.items()
+}
+"""Of each surface the words that a state may show, with when it does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -105,7 +106,7 @@ def _asked(spec: domain.Spec) -> dict[str, Any]:
     """Return what the run was asked to be; fields that the wire shows as `Spec` has them come first."""
     of = spec.workflow
     return {
-        **{name: getattr(spec, name) for name in _SAME_NAME},
+        **dict(zip(_SAME_NAME, _shared(spec), strict=True)),
         "workflow_step_run_id": spec.workflow_step_run_id,
         "workflow_id": None if of is None else of.workflow_id,
         "workflow_version": None if of is None else of.version,
@@ -122,6 +123,7 @@ def _asked(spec: domain.Spec) -> dict[str, Any]:
 _TRANSLATED = {"payload", "preset", "metadata", "scheduled_at", "debug_mode", "timeout_secs_override", "created_at"}
 _TRANSLATED |= {"retry_initial_delay_secs", "retry_max_delay_secs"}
 _SAME_NAME = tuple(sorted(set(domain.Spec.__struct_fields__) & set(wire.Run.__struct_fields__) - _TRANSLATED))
+_shared = attrgetter(*_SAME_NAME)
 
 
 def _standing(run: domain.Run, now: int) -> dict[str, Any]:
