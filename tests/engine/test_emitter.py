@@ -14,6 +14,7 @@ from runwright.domain import outcome as o
 from runwright.domain.redaction import Redactor
 from runwright.domain.run import Run
 from runwright.engine.emitter import Buffer, Emitter, Packed
+from runwright.engine.requests import Committed
 from runwright.errors import Error, InvalidRequest, StaleLease, StoreUnavailable, TooLarge
 from tests.engine.world import World, settled, until
 
@@ -150,11 +151,16 @@ async def test_words_of_a_model_wait_for_others_only_where_some_were_just_writte
     assert await pen.said() == ["Once upon ", "a time there was ", "a king "]
 
 
-async def test_words_that_come_while_others_are_being_written_wait_for_the_flush_time(world: World):
+async def test_words_that_come_while_others_are_being_written_wait_for_the_flush_time_however_long(world: World):
     pen = await pen_of(world)
     pen.buffer = Buffer(pen.run.run_id, pen.run.spec.project_id, pen.run.lease_epoch, pen.losses.append, "agent")
     more = [words("a time ")]
-    world.engine.commit.listeners.append(lambda done: pen.write(*(more.pop() for _ in more[:1])))
+
+    def slowly(done: Committed) -> None:
+        world.clock.advance(0.03)
+        pen.write(*(more.pop() for _ in more[:1]))
+
+    world.engine.commit.listeners.append(slowly)
     pen.write(words("Once upon "))
     await settled(world)
     assert (await pen.said(), more) == (["Once upon "], [])

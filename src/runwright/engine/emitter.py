@@ -274,7 +274,7 @@ class Emitter:
         full = [(buffer, drafts) for buffer, drafts in taken if drafts]
         if not full:
             return
-        self._flushed_at = self._clock.monotonic()
+        self._flushed_at = inf  # words that come meanwhile come after no silence, however long this takes
         appends = [Append(buffer.run_id, buffer.lease_epoch, drafts) for buffer, drafts in full]
         try:
             answers = await self._commit.apply_all(appends)
@@ -286,6 +286,8 @@ class Emitter:
             return
         except Exception:  # noqa: BLE001 - one of them broke the transaction: apart, it fails alone
             answers = await asyncio.gather(*map(self._commit.apply, appends), return_exceptions=True)
+        finally:
+            self._flushed_at = self._clock.monotonic()
         for (buffer, _), answer in zip(full, answers, strict=True):
             if isinstance(answer, Exception):
                 buffer.lost(answer if isinstance(answer, Error) else Internal())
