@@ -75,6 +75,16 @@ async def test_what_people_live_with_is_counted_in_the_answer_and_in_the_evidenc
     assert counted == (0, 0, sum(found["suppressed"].values()))
 
 
+async def test_of_a_loop_whose_data_were_erased_no_end_is_made_up(server: Served):
+    made = await ok(server.admin.post(LOOPS, json=order(server)), 202)
+    path = f"{LOOPS}/{made['loop_id']}"
+    while (await ok(server.admin.get(path, params={"wait": 5})))["run_state"] != "completed":
+        pass
+    await ok(server.admin.post(f"/v1/runs/{made['loop_id']}/erase"))
+    shown = await ok(server.admin.get(path))
+    assert (shown["state"], shown["run_state"], shown["exit_reason"]) == ("erased", "completed", None)
+
+
 async def test_what_is_no_loop_is_refused_with_its_own_word(server: Served):
     nothing = {"max_iterations": None, "max_no_progress": None}
     await refused(server, order(server, **nothing), 422, "BUDGET_REQUIRED")

@@ -25,8 +25,10 @@ LoopState = Literal[
     "denied",
     "cancelled",
     "failed",
+    "erased",
 ]
-"""`reconciling`: the loop has said why it ends, and its run is about to; `delivering`: it has, and is delivered."""
+"""`reconciling`: the loop has said why it ends, and its run is about to; `delivering`: it has, and is delivered;
+`erased`: its run completed, and what came of it was erased, or removed by retention."""
 _ENDS: dict[str, LoopState] = {
     "clean": "succeeded",
     "policy_denied": "denied",
@@ -35,6 +37,8 @@ _ENDS: dict[str, LoopState] = {
     "cancelled": "cancelled",
     "infra_error": "failed",
 }
+_BARE: dict[str, LoopState] = {"failed": "failed", "completed": "erased"}
+"""The states of a loop of which no more is known than that of its run."""
 
 
 def gate_color(loop: LoopCourse, terms: LoopTerms) -> GateColor:
@@ -49,7 +53,7 @@ def state_of(run: Run) -> LoopState:
     runtime = bound(run).spec.runtime
     loop = None if run.course is None else run.course.loop
     if loop is None or runtime is None or runtime.loop is None:
-        return "failed" if run.state == "failed" else "cancelled" if run.terminal else "pending"
+        return _BARE.get(run.state, "cancelled" if run.terminal else "pending")
     if run.terminal:
         return _ENDS.get(loop.exit_reason or "infra_error", "exhausted")
     if loop.stop is not None:

@@ -7,7 +7,7 @@ have done, in a workspace rebuilt from the tree that was kept last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ from runwright.domain.patch import Patch, PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.progress import changed, red_gates, why_not_kept
+from runwright.domain.quality_gate import QualityGate
 from runwright.domain.redaction import Redactor
 from runwright.domain.runtime_events import Narrative
 from runwright.engine.attempt import Attempt
@@ -161,8 +162,8 @@ class Remedy:
                 return await self._propose(iteration)
             case t.Ask(iteration):
                 return await self._ask(iteration)
-            case t.Verify(iteration):
-                await self._verify(iteration)
+            case t.Verify(iteration, gates):
+                await self._verify(iteration, gates)
             case t.Abandon(iteration, why):
                 await self._over(words.ended(iteration, "blocked", text(why), journal))
             case t.Warn(limits):
@@ -254,7 +255,7 @@ class Remedy:
         await journal.write(notes, [words.kept_findings(found)])
         self._findings = found
 
-    async def _verify(self, iteration: OpenIteration) -> None:
+    async def _verify(self, iteration: OpenIteration, gates: Sequence[QualityGate]) -> None:
         """Apply the patch, and look at the tree with it; keep that tree if it is better, else forget it."""
         journal, text = self._journal, self._means.redactor().text
         try:
@@ -273,7 +274,7 @@ class Remedy:
             note = words.ended(iteration, "reverted", text(hides), journal, tree_hash=snapshot.tree_hash)
             await self._over(note)
             return
-        seen = await self._looked(iteration, place, snapshot.tree_hash)
+        seen = await self._looked(iteration, gates, place, snapshot.tree_hash)
         was, loop = journal.loop.standing, journal.loop
         assert was is not None
         change = changed(self._findings, seen.findings)
@@ -292,15 +293,14 @@ class Remedy:
         told = self._means.redactor().text(f"the patch cannot be applied: {why}")
         return words.ended(iteration, "blocked", told, self._journal)
 
-    async def _looked(self, iteration: OpenIteration, place: RunWorkspace, tree: str) -> Looked:
-        """Look at the tree with the patch; what a gate has said of this very tree already is not asked again."""
+    async def _looked(
+        self, iteration: OpenIteration, gates: Sequence[QualityGate], place: RunWorkspace, tree: str
+    ) -> Looked:
+        """Look at the tree with the patch: by these gates, which have not judged it yet, and by the scanners."""
         journal, sight = self._journal, self._sight()
         await journal.write(journal.moved("VERIFYING"))
-        same = journal.loop.seen_tree == tree
-        said = {gate.gate_id for gate in journal.loop.seen} if same else set()
-        for gate in journal.terms.quality_gates:
-            if gate.id not in said:
-                await judge(journal, place, sight, gate, str(iteration.n), tree)
+        for gate in gates if journal.loop.seen_tree in ("", tree) else journal.terms.quality_gates:
+            await judge(journal, place, sight, gate, str(iteration.n), tree)
         await judge_beside(journal, sight, tree)
         return await look(journal, place, sight, str(iteration.n), tree)
 
