@@ -272,6 +272,16 @@ approvals: {write: {quorum: 2, ttl_seconds: 60}, plan: {roles: [admin]}}
     assert within(asked, Budget(), PolicyFile()) == (asked, Budget())
 
 
+def test_no_verdict_over_a_loop_passes_what_the_policy_of_its_base_blocks_on():
+    written = b"severity_gate: {block_on: [P3], soft_warn: []}"
+    held, _ = within(LoopTerms(max_iterations=1), Budget(), read_policy(written, "policy.yaml"))
+    for terms, verdict in ((held, "blocked"), (LoopTerms(max_iterations=1), "passed")):
+        play = Play((finding("one", "P3"),), nobody, **msgspec.structs.asdict(terms))
+        assert play.to_the_end() == "clean", "a loop is clean of what it is to repair"
+        assert gate_status(play.run.course, play.run.spec.runtime) == verdict
+    assert held.block_on == ("P3",)
+
+
 def test_a_policy_never_lets_more_people_decide_than_the_order_of_a_loop():
     policy = read_policy(b"approvals: {write: {roles: [approver, admin]}}", "policy.yaml")
     asked = LoopTerms(approvals=LoopApprovals(patch=LoopApproval(roles=("admin",))))

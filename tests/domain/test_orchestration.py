@@ -133,7 +133,9 @@ def test_a_command_whose_program_the_policy_names_is_made(command: tuple[str, ..
 @pytest.mark.parametrize("command", [("curl",), ("/opt/make/curl",), ("make2",), ("",)])
 def test_a_command_whose_program_the_policy_does_not_name_is_denied(command: tuple[str, ...]):
     step = replace(BUILD, command=command)
-    assert move(standing(steps=(step,), policy=RunPolicy(commands=("make",)))) == m.Deny(step, command[0])
+    denied = move(standing(steps=(step,), policy=RunPolicy(commands=("make",))))
+    assert isinstance(denied, m.Deny)
+    assert (denied.step, denied.subject, denied.rule_id) == (step, command[0], "policy.commands")
 
 
 def test_what_was_denied_ends_the_run():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,9 @@ from runwright.domain.commit_plan import Lies, Onto, planned
 from runwright.domain.git_objects import Leaf, digest
 from runwright.domain.globs import Scope
 from runwright.domain.policy_file import PolicyFile
-from runwright.executors.delivery.allowing import require_scope
+from runwright.executors.delivery.allowing import policy_of, require_scope
 from runwright.forges.port import Refused
+from runwright.sandbox.checkout import Base
 from tests.domain.test_commit_plan import terms
 
 Changed = Mapping[str, bytes | tuple[str, bytes] | None]
@@ -74,3 +76,12 @@ def test_a_link_within_the_scope_may_be_made_wherever_it_leads():
 
 def test_of_several_paths_the_first_is_named_and_the_others_are_counted():
     assert told({"a": b"", "b": b"", "src/c": b""}) == "a (and 1 more): the policy does not let this path be changed"
+
+
+def test_a_policy_of_the_base_that_is_none_lets_nothing_be_delivered(tmp_path: Path):
+    (tmp_path / ".runwright").mkdir()
+    (tmp_path / ".runwright" / "policy.yaml").write_text("approvals: {shove: {quorum: 2}}")
+    with pytest.raises(Refused, match=r"policy\.yaml:1: approvals\.shove") as caught:
+        policy_of(Base({}, frozenset(), None, ""), tmp_path)
+    assert (caught.value.code, caught.value.retryable) == ("TOOL_FAILED", False)
+    assert policy_of(None, None) == PolicyFile()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runwright.domain.base_policy import PolicyRead
 from runwright.domain.delivery_events import DeliveryCourse
 from runwright.domain.loop_course import LoopCourse
 from runwright.domain.verdict import GateStanding, GateStatus, Stop
@@ -74,7 +75,7 @@ class StageAt(msgspec.Struct, frozen=True, array_like=True):
 
 class Course(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where a runtime run stands. `pending` names the approvals that it waits for, `warned` the limits it told of;
-    `laid_hash` is the tree that was checked out, of `ref` by its whole name.
+    `laid_hash` is the tree that was checked out, of `ref` by its whole name; `policy` what stands there of such runs.
     """
 
     stage: str = "QUEUED"
@@ -99,6 +100,7 @@ class Course(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     laid_hash: str | None = None
     ref: str | None = None
     delivery: DeliveryCourse | None = None
+    policy: PolicyRead | None = None
 
     def has_done(self, step_id: str) -> bool:
         """Tell whether a step has ended, or was skipped."""

@@ -14,7 +14,6 @@ from runwright.domain import loop_events as e
 from runwright.domain import runtime_events as r
 from runwright.domain.course import Course
 from runwright.domain.loop_course import KEPT, Iteration, LoopCourse, OpenIteration, tried_as
-from runwright.domain.run import Run
 from runwright.domain.verdict import GateStanding, Stop, Tried
 
 Told = TypeVar("Told")
@@ -37,15 +36,6 @@ def follow(course: Course, type_: str, data: bytes, at: int) -> Course:
         kept = _read(data, _SNAPSHOTS[type_]).snapshot
         course = course if kept is None else replace(course, snapshot=kept)
     return replace(course, loop=after, gates=after.gates)
-
-
-def bound(run: Run) -> Run:
-    """Return a loop's run with the terms that hold: what was asked for, within the policy of its repository."""
-    runtime, loop = run.spec.runtime, None if run.course is None else run.course.loop
-    if runtime is None or loop is None or loop.terms is None or loop.budget is None:
-        return run
-    terms = replace(runtime, loop=loop.terms, budget=loop.budget)
-    return replace(run, spec=replace(run.spec, runtime=terms))
 
 
 def _begun(loop: LoopCourse, data: bytes, at: int) -> LoopCourse:

@@ -29,6 +29,7 @@ def within(terms: LoopTerms, budget: Budget, policy: PolicyFile) -> tuple[LoopTe
         max_iterations=min(most, default=None),
         quality_gates=_gates(terms, policy),
         policy_gates=required_beside(policy),
+        block_on=policy.blocking if policy.name else (),
         strategy=replace(terms.strategy, llm_failure_policy=failure),
         approvals=_approvals(terms, policy),
     )

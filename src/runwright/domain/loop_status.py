@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from runwright.domain.bound_terms import bound
 from runwright.domain.loop_course import LoopCourse
-from runwright.domain.loop_fold import bound
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.progress import not_green
 from runwright.domain.run import Run

@@ -84,7 +84,7 @@ class LoopTerms(_Struct, frozen=True):
     """The terms of a loop. Of its ceilings None is none; a loop has at least one, here or in its budget.
 
     `deliver`: what becomes of its tree by itself, once it has ended well. `policy_gates` are what the policy requires
-    beside commands, by its names.
+    beside commands, by its names; `block_on` the severities that it lets nothing pass with, beside those of the order.
     """
 
     targets: Targets = Targets()
@@ -92,6 +92,7 @@ class LoopTerms(_Struct, frozen=True):
     max_no_progress: Annotated[int, Meta(ge=1)] | None = 3
     quality_gates: tuple[QualityGate, ...] = ()
     policy_gates: tuple[str, ...] = ()
+    block_on: tuple[Severity, ...] = ()
     strategy: Strategy = Strategy()
     approvals: LoopApprovals = LoopApprovals()
     clean_through: Severity = "P2"

@@ -10,8 +10,10 @@ import msgspec
 
 from runwright.domain import orchestration
 from runwright.domain.agent_events import RUN_SCOPE, BudgetReached
+from runwright.domain.bound_terms import bound
 from runwright.domain.course import Course
 from runwright.domain.instants import SECOND_US
+from runwright.domain.policy_approvals import PLAN
 from runwright.domain.run import Run
 from runwright.domain.runtime_terms import (
     AgentStep,
@@ -25,6 +27,10 @@ from runwright.domain.runtime_terms import (
 from runwright.domain.verdict import GateStatus, Stop
 
 COMMANDS, PATHS = "policy.commands", "policy.paths"
+UNPLANNED = (
+    "by the policy of the repository people allow the plan of a run first: put a step of the kind approval before it, "
+    'with the gate_id "plan"'
+)
 LIMITS = ("cost_microusd", "tokens", "tool_calls", "wall_s")
 
 
@@ -70,10 +76,12 @@ class Exhaust(msgspec.Struct, frozen=True):
 
 
 class Deny(msgspec.Struct, frozen=True):
-    """Say that a step's command is none that the policy lets the run make."""
+    """Say that a policy does not let a step be done: which rule of it, and why."""
 
     step: Step
     subject: str
+    rule_id: str
+    why: str
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -92,6 +100,7 @@ Move = Begin | Allowed | GiveUp | Skip | Warn | Exhaust | Deny | Report | Finish
 
 def next_move(run: Run, now: int) -> Move:
     """Return what is to be done next; when it is done, the log says so, and the run stands elsewhere."""
+    run = bound(run)
     terms, course = run.spec.runtime, run.course
     assert terms is not None
     assert course is not None
@@ -118,12 +127,29 @@ def next_move(run: Run, now: int) -> Move:
             return Allowed(step)
     if course.open is not None and isinstance(step, CommandStep) and step.effect == "unsafe":
         return GiveUp(step, course.open.paused)
-    if isinstance(step, CommandStep | GateStep) and not terms.policy.allows(step.command):
-        return Deny(step, step.command[0])
+    denied = _denied(step, course, terms)
+    if denied is not None:
+        return denied
     over = _over(run, step, now, again=again)
     if over is not None:
         return Exhaust(over)
     return Begin(step, again, left_s(run, now))
+
+
+def _denied(step: Step, course: Course, terms: RuntimeTerms) -> Deny | None:
+    """Return by what a step may not be done: the order's policy, or that of the base; None where it may."""
+    said = course.policy
+    if isinstance(step, CommandStep | GateStep):
+        if not terms.policy.allows(step.command):
+            return Deny(step, step.command[0], COMMANDS, "the program is none that the run's policy allows")
+        if said is not None and not said.commands.allows(step.command):
+            why = f"the program is none that {said.policy_file} allows"
+            return Deny(step, step.command[0], "commands.allow", why)
+    if isinstance(step, CommandStep | AgentStep) and said is not None and said.wants_plan(terms):
+        planned = {each.ident for each in terms.steps if isinstance(each, ApprovalStep) and each.gate_id == PLAN}
+        if not any(done.step_id in planned and done.status == "succeeded" for done in course.done):
+            return Deny(step, step.title, f"approvals.{PLAN}", UNPLANNED)
+    return None
 
 
 def left_s(run: Run, now: int) -> float | None:

@@ -11,9 +11,9 @@ import msgspec
 
 from runwright.domain import orchestration
 from runwright.domain.agent_events import BudgetReached
+from runwright.domain.bound_terms import bound
 from runwright.domain.course import Course
 from runwright.domain.loop_course import LoopCourse, OpenIteration
-from runwright.domain.loop_fold import bound
 from runwright.domain.loop_terms import ITERATIONS_MAX, LoopTerms
 from runwright.domain.next_move import left_s, reached
 from runwright.domain.patching_plan import Attempt, Bench, plan

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from runwright.domain import agent_events as a
 from runwright.domain import delivery_events, loop_fold
 from runwright.domain import runtime_events as r
+from runwright.domain.base_policy import PolicyRead
 from runwright.domain.commands import Decision
 from runwright.domain.course import STAGES_KEPT, Course, DoneStep, Findings, OpenStep, StageAt, Untaken
 from runwright.domain.events import Draft
@@ -74,8 +75,9 @@ def _of_loop(course: Course, loop: LoopCourse, terms: RuntimeTerms, asked: LoopT
         return "skipped"
     if not loop.standing.complete:
         return "error"
-    left = any(loop.standing.findings.get(severity, 0) for severity in terms.gate.blocking)
-    return "blocked" if left or not_green(loop.gates, loop.terms or asked) else "passed"
+    held = loop.terms or asked
+    left = any(loop.standing.findings.get(severity, 0) for severity in (*terms.gate.blocking, *held.block_on))
+    return "blocked" if left or not_green(loop.gates, held) else "passed"
 
 
 def gate_so_far(course: Course) -> GateStatus:
@@ -230,6 +232,10 @@ def _checked_out(course: Course, data: bytes, at: int) -> Course:
     return replace(course, head_sha=told.get("head_sha"), laid_hash=told.get("tree_hash"), ref=told.get("ref"))
 
 
+def _bounded(course: Course, data: bytes, at: int) -> Course:
+    return replace(course, policy=_read(data, PolicyRead))
+
+
 def _scanned(course: Course, data: bytes, at: int) -> Course:
     looked = course.findings.scanned or _plain(data).get("status") != "not_run"
     return replace(course, findings=replace(course.findings, scanned=looked))
@@ -305,6 +311,7 @@ _STEPS: dict[str, Follow] = {
     "policy.denied": _denied,
     "output.narrative": _told,
     "workspace.checked_out": _checked_out,
+    "policy.read": _bounded,
     "scan.completed": _scanned,
     "finding.opened": _found,
     "finding.fixed": _fixed,

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from runwright.domain.accepted import SuppressedFinding
+from runwright.domain.base_policy import PolicyRead
 from runwright.domain.finding import Finding, Status
 from runwright.domain.inventory import Inventory, Skipped
 
@@ -46,8 +47,9 @@ class Scanned(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     duration_ms: int = 0
 
 
-RECORDS: dict[str, tuple[Literal["checkpoint", "finding"], type[msgspec.Struct]]] = {
+RECORDS: dict[str, tuple[Literal["checkpoint", "finding", "governance"], type[msgspec.Struct]]] = {
     "workspace.checked_out": ("checkpoint", CheckedOut),
+    "policy.read": ("governance", PolicyRead),
     "workspace.ingested": ("checkpoint", Inventory),
     "scan.completed": ("finding", Scanned),
     "finding.opened": ("finding", Finding),

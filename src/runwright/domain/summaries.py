@@ -96,6 +96,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "the workspace holds {head_sha} of {repo}: {files} files",
         "the repository {repo} has no commit; the workspace is empty",
     ),
+    "policy.read": ("what {policy_file} says of runs holds for this one",),
     "workspace.ingested": ("{files} files lie in the workspace; {read_files} were looked into",),
     "scan.completed": (
         "the scanner {scanner} {status}: {findings} findings; {reason}",

@@ -8,10 +8,10 @@ from runwright.api.runtime.addresses import LOOPS
 from runwright.api.runtime.delivery_views import loop_delivery_view, of_loop
 from runwright.api.runtime.order_fields import order_fields
 from runwright.api.runtime.run_views import budget_view
+from runwright.domain.bound_terms import bound
 from runwright.domain.course import Course
 from runwright.domain.loop_course import Iteration, LoopCourse, OpenIteration
 from runwright.domain.loop_events import PatchFacts
-from runwright.domain.loop_fold import bound
 from runwright.domain.loop_status import gate_color, state_of
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.run import Run

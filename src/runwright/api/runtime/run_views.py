@@ -5,8 +5,8 @@ from __future__ import annotations
 from runwright.api import instants
 from runwright.api.runtime import run_schemas as wire
 from runwright.api.runtime.order_fields import order_fields
+from runwright.domain.bound_terms import bound
 from runwright.domain.course import Course
-from runwright.domain.loop_fold import bound
 from runwright.domain.money import MICRO
 from runwright.domain.next_move import reached
 from runwright.domain.orchestration import gate_so_far

@@ -14,7 +14,7 @@ from runwright.domain.loop_policy import within
 from runwright.domain.loop_rules import LoopRules
 from runwright.domain.patch import PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
-from runwright.domain.policy_file import FILES, PolicyFile, read_policy
+from runwright.domain.policy_file import PolicyFile
 from runwright.domain.redaction import RedactedText, Redactor
 from runwright.domain.repository_events import CheckedOut
 from runwright.executors.omar import words
@@ -95,16 +95,14 @@ def beneath_of(base: Mapping[str, str]) -> Base:
 
 def written_of(files: Beneath, laid: CheckedOut | None, at: int) -> dict[str, Any]:
     """Return the texts of the base that say what counts: policy, suppressions, baseline. Raises `PolicyInvalid`."""
-    texts = ((name, base_files.text_of(files, laid, name)) for name in FILES)
-    name, text = next((each for each in texts if each[1] is not None), ("", ""))
+    name, text = base_files.policy_text(files, laid)
     return {"name": name, "text": text, **base_files.written_of(files, laid, at)}
 
 
 def rules_of(written: Mapping[str, Any]) -> LoopRules:
     """Return what the texts say, as of the instant that is kept with them. Raises `PolicyInvalid`."""
-    name = written["name"]
     return LoopRules(
-        policy=read_policy(written["text"].encode(), name) if name else PolicyFile(),
+        policy=base_files.policy_of(written["name"], written["text"]),
         suppressions=base_files.suppressions_of(written),
         baseline=base_files.baseline_of(written),
         owners=base_files.owners_of(written),

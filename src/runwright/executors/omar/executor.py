@@ -8,8 +8,8 @@ from runwright.agents.agents import Agents
 from runwright.agents.tools.workspace import Kept, RunWorkspace
 from runwright.config import Settings
 from runwright.domain import outcome as o
+from runwright.domain.bound_terms import bound
 from runwright.domain.lane import Lane
-from runwright.domain.loop_fold import bound
 from runwright.domain.patch import PatchBounds
 from runwright.domain.policy_file import PolicyFile
 from runwright.domain.run import OMAR

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from runwright.agents.notes import Kept, Note
 from runwright.domain import runtime_events as r
+from runwright.domain.bound_terms import bound
 from runwright.domain.course import Course
 from runwright.domain.loop_course import LoopCourse
-from runwright.domain.loop_fold import bound
 from runwright.domain.loop_terms import LoopTerms
 from runwright.domain.run import Run
 from runwright.domain.runtime_terms import RuntimeTerms, Stage

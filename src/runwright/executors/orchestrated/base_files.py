@@ -21,7 +21,7 @@ from runwright.domain.inventory import SKIPS
 from runwright.domain.owners import Owners
 from runwright.domain.patch import PatchBounds
 from runwright.domain.patch_refusal import PatchRefused
-from runwright.domain.policy_file import FILES
+from runwright.domain.policy_file import FILES, PolicyFile, read_policy
 from runwright.domain.policy_text import MAX_BYTES
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import CheckedOut
@@ -54,6 +54,17 @@ def written_of(files: Beneath, laid: CheckedOut | None, at: int) -> dict[str, An
     hidden, known = text_of(files, laid, s.FILE), text_of(files, laid, b.FILE, b.MAX_BYTES)
     owned = next((text for name in owners.FILES if (text := text_of(files, laid, name)) is not None), None)
     return {"suppressions": hidden, "baseline": known, "owners": owned, "at": at}
+
+
+def policy_text(files: Beneath, laid: CheckedOut | None) -> tuple[str, str]:
+    """Return the policy that was laid out, its name first; nothing where there is none. Raises `PolicyInvalid`."""
+    texts = ((name, text_of(files, laid, name)) for name in FILES)
+    return next(((name, text) for name, text in texts if text is not None), ("", ""))
+
+
+def policy_of(name: str, text: str) -> PolicyFile:
+    """Return the policy of a text; the defaults without a name. Raises `PolicyInvalid`."""
+    return read_policy(text.encode(), name) if name else PolicyFile()
 
 
 def suppressions_of(written: Mapping[str, Any]) -> Suppressions:

@@ -54,6 +54,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     follow: Follow
     seq: int
     """Where the log stands at the beginning of the step."""
+    wall_s: int | None
+    """How long the whole run may execute."""
 
 
 def call_of(step: CommandStep | GateStep) -> str:
@@ -161,8 +163,7 @@ def _said(step: CommandStep | GateStep, ended: Ended, timeout_s: float, missing:
 
 
 def _out_of_time(place: Place) -> BudgetReached:
-    terms = place.attempt.run.spec.runtime
-    limit = (0 if terms is None else terms.budget.wall_s) or 0
+    limit = place.wall_s or 0
     return BudgetReached(scope=RUN_SCOPE, limit_name="wall_s", used=limit, limit=limit)
 
 

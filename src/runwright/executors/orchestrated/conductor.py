@@ -18,6 +18,7 @@ from runwright.agents.tools.workspace import NoWorkspace, RunWorkspace
 from runwright.domain import next_move as m
 from runwright.domain import outcome as o
 from runwright.domain import runtime_events as r
+from runwright.domain.bound_terms import bound
 from runwright.domain.course import Course
 from runwright.domain.redaction import Redactor
 from runwright.domain.run import Run, StopKind
@@ -100,6 +101,11 @@ class Conductor:
         assert self._run.course is not None
         return self._run.course
 
+    @property
+    def _terms(self) -> RuntimeTerms:
+        """Return the terms that hold."""
+        return bound(self._run).spec.runtime or self._means.terms
+
     async def _moves(self) -> o.Outcome:
         while self._attempt.stop_requested is None:
             ended = await self._do(m.next_move(self._run, self._attempt.clock.now()))
@@ -128,8 +134,8 @@ class Conductor:
                 await self._save([Note("budget.warning", limit, "warning") for limit in limits])
             case m.Exhaust(limit):
                 await self._save([Note("budget.exhausted", limit, "warning")])
-            case m.Deny(step, subject):
-                await self._save(words.denied(step, text(subject)))
+            case m.Deny():
+                await self._save(words.denied(move, text))
             case m.GiveUp(step, paused):
                 told = words.unknown(paused=paused)
                 await self._save([words.ended(step, Done("outcome_unknown", text(told)))])
@@ -200,7 +206,7 @@ class Conductor:
             await self._workspace.close()
             self._workspace = None
         began = self._attempt.clock.monotonic()
-        came = await self._means.turns.take(step, self._attempt, self._run)
+        came = await replace(self._means.turns, terms=self._terms).take(step, self._attempt, self._run)
         self._stoppable.heed()
         duration_ms = int((self._attempt.clock.monotonic() - began) * 1000)
         if isinstance(came, Done):
@@ -227,6 +233,7 @@ class Conductor:
             tree_hash=None if snapshot is None else snapshot.tree_hash,
             follow=means.follow,
             seq=self._run.seq,
+            wall_s=self._terms.budget.wall_s,
         )
 
     async def _load(self) -> bytes:

@@ -14,13 +14,14 @@ from runwright.agents.notes import Note
 from runwright.agents.tools.workspace import RunWorkspace, Snapshot
 from runwright.clock import Clock
 from runwright.domain.accepted import Accepted, SuppressedFinding
+from runwright.domain.base_policy import PolicyRead, bounds
 from runwright.domain.course import Course
 from runwright.domain.finding import Finding
 from runwright.domain.inventory import Skipped
 from runwright.domain.redaction import Redactor
 from runwright.domain.repository_events import CheckedOut
 from runwright.domain.runtime_terms import RuntimeTerms
-from runwright.executors.orchestrated.base_files import COUNTS, noted
+from runwright.executors.orchestrated.base_files import COUNTS, noted, policy_of, policy_text
 from runwright.executors.orchestrated.commands import Done
 from runwright.sandbox.checkout import Checkout, Repositories
 from runwright.sandbox.refusal import CheckoutRefused
@@ -89,10 +90,20 @@ async def ingest(
     *,
     say: Callable[[Note], None],
 ) -> Done:
-    """Check the repository out, and keep what its people live with; nothing, where the run wrote something before."""
+    """Check the repository out, read what its policy says of the run, and keep what its people live with; not what they
+    live with, where the run wrote something before.
+
+    Raises `PolicyInvalid` for a policy that is none, where it could have bounded a step of the run.
+    """
     done = await check_out(terms, course, place, eyes, redactor, say=say)
     laid = laid_of(done)
-    if laid is None or course.snapshot is not None:
+    if laid is None:
+        return done
+    if bounds(terms.steps):
+        policy = policy_of(*policy_text(place.files, laid))
+        said = [Note("policy.read", PolicyRead.of(policy))] if policy.name else []
+        done = replace(done, notes=(*done.notes, *said))
+    if course.snapshot is not None:
         return done
     warned, kept = noted(place.files, laid, eyes.clock.now(), redactor)
     return replace(done, notes=(*done.notes, *warned), kept=(kept,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -12,7 +13,7 @@ from runwright.domain import agent_events as a
 from runwright.domain import runtime_events as r
 from runwright.domain.approval import ApprovalRequest, digest_of
 from runwright.domain.course import Course
-from runwright.domain.next_move import COMMANDS
+from runwright.domain.next_move import Deny
 from runwright.domain.redaction import RedactedText
 from runwright.domain.runtime_terms import (
     AgentStep,
@@ -51,7 +52,9 @@ def called(step: CommandStep | GateStep) -> Note:
 
 
 def asks(step: ApprovalStep, terms: RuntimeTerms, course: Course) -> ApprovalRequest:
-    """Return what people are asked: to allow the steps to come, over the tree as it is."""
+    """Return what people are asked: to allow the steps to come, over the tree as it is. Raises `PolicyInvalid`."""
+    if course.policy is not None:
+        step = course.policy.asks(step)
     place = [each.ident for each in terms.steps].index(step.ident)
     subject = {
         "kind": "tree",
@@ -73,10 +76,12 @@ def asks(step: ApprovalStep, terms: RuntimeTerms, course: Course) -> ApprovalReq
     )
 
 
-def denied(step: Step, subject: RedactedText) -> list[Note]:
-    """Return what is written of a step that the policy does not let be done."""
-    reason = RedactedText("the program is none that the run's policy allows")
-    data = r.PolicyDenied(rule_id=COMMANDS, subject=subject, decision="deny", reason=reason, code="POLICY_DENIED")
+def denied(move: Deny, text: Callable[[str], RedactedText]) -> list[Note]:
+    """Return what is written of a step that a policy does not let be done."""
+    step, reason = move.step, RedactedText(move.why)
+    data = r.PolicyDenied(
+        rule_id=move.rule_id, subject=text(move.subject), decision="deny", reason=reason, code="POLICY_DENIED"
+    )
     return [Note("policy.denied", data, "warning"), ended(step, Done("denied", reason))]
 
 
