@@ -11,6 +11,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from runwright.domain.approval import DECIDERS, Excluded, Quorum, Roles, TtlSeconds
+from runwright.domain.delivery_terms import ACTIONS
 from runwright.domain.loop_terms import LoopApproval
 from runwright.domain.policy_terms import Part
 from runwright.domain.policy_text import Written
@@ -19,7 +20,7 @@ from runwright.domain.runtime_terms import ApprovalStep
 Asking = TypeVar("Asking", LoopApproval, ApprovalStep)
 
 PLAN, WRITE = "plan", "write"
-ASKED = (PLAN, WRITE, "commit", "push", "open_pr")
+ASKED = (PLAN, WRITE, *ACTIONS)
 """About what people are asked: what a run or loop is about to do, a patch of a loop, and what a delivery does."""
 _NOBODY_ASKS = "nobody is asked about that; there are"
 _UNASKED = {
