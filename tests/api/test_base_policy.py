@@ -108,3 +108,15 @@ async def test_a_policy_that_is_none_fails_a_run_that_it_could_have_bounded_and_
     assert ".runwright/policy.yaml:2: approvals.shove" in ended["stop"]["detail"]
     looks = await status(server, await made(server, repo, None, mode="audit_readonly"), "completed")
     assert looks["stop"]["code"] == "NONE"
+
+
+async def test_nobody_is_asked_whose_role_may_not_decide(server: Served, root: Path):
+    nobody = {"roles": ["viewer", "operator"]}
+    orders: list[tuple[str, dict[str, Any], str]] = [
+        ("runs", {"steps": [*does(["true"]), ASK | nobody]}, "steps[1].roles"),
+        ("loops/omar", {"repo": based(root, ""), "approvals": {"plan": nobody}}, "approvals.plan.roles"),
+        ("loops/omar", {"repo": based(root, ""), "approvals": {"patch": nobody}}, "approvals.patch.roles"),
+    ]
+    for path, body, place in orders:
+        answer = await server.admin.post(f"/api/v1/{path}", json=body)
+        assert (answer.status_code, place in answer.text, "may decide" in answer.text) == (422, True, True), answer.text

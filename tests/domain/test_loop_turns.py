@@ -278,7 +278,10 @@ def test_no_verdict_over_a_loop_passes_what_the_policy_of_its_base_blocks_on():
     for terms, verdict in ((held, "blocked"), (LoopTerms(max_iterations=1), "passed")):
         play = Play((finding("one", "P3"),), nobody, **msgspec.structs.asdict(terms))
         assert play.to_the_end() == "clean", "a loop is clean of what it is to repair"
-        assert gate_status(play.run.course, play.run.spec.runtime) == verdict
+        course, asked = play.run.course, play.run.spec.runtime
+        assert course is not None
+        assert asked is not None
+        assert gate_status(course, asked) == verdict
     assert held.block_on == ("P3",)
 
 

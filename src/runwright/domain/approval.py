@@ -213,6 +213,11 @@ def voter_of(actor: Actor) -> Voter:
     return Voter(actor.user_id, role, actor.name)
 
 
+def decidable(roles: Iterable[Role]) -> bool:
+    """Tell whether anybody of these roles may decide; without, an approval could only expire."""
+    return not set(roles).isdisjoint(DECIDERS)
+
+
 def eligible(required: Required, user_id: str, role: Role) -> bool:
     """Tell whether a person may decide."""
     left_out = required.exclude_actors

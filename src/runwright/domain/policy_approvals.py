@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from runwright.domain.approval import DECIDERS, Excluded, Quorum, Roles, TtlSeconds
+from runwright.domain.approval import DECIDERS, Excluded, Quorum, Roles, TtlSeconds, decidable
 from runwright.domain.delivery_terms import ACTIONS
 from runwright.domain.loop_terms import LoopApproval
 from runwright.domain.policy_terms import Part
@@ -93,6 +93,6 @@ def _rules(written: Written, key: str, said: object) -> ApprovalRules:
     if key not in ASKED:
         raise written.invalid(place, f"{_NOBODY_ASKS} {', '.join(ASKED)}")
     rules = written.read(ApprovalRules, said, place)
-    if rules.roles is not None and not set(rules.roles) & set(DECIDERS):
+    if rules.roles is not None and not decidable(rules.roles):
         raise written.invalid(f"{place}.roles", f"none of them may decide; name one of {', '.join(DECIDERS)}")
     return rules

@@ -22,7 +22,7 @@ from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
 from runwright.errors import BudgetRequired, Conflict, Denied, InvalidRequest, LoopActive, NotFound
 from runwright.governance.deliveries import Deliveries
-from runwright.governance.run_order import RunOrder, commanded, require_mode, require_policy
+from runwright.governance.run_order import RunOrder, commanded, require_decidable, require_mode, require_policy
 from runwright.governance.step_models import agent_of
 from runwright.governance.submission import Origin
 from runwright.store.queries.loops import KEY_OF, LIVE_LOOPS
@@ -104,6 +104,10 @@ class Loops:
             )
         if not _has_ceiling(loop, order.budget):
             raise BudgetRequired("a loop has a ceiling at least: max_iterations, max_no_progress, or one of its budget")
+        for name in ("plan", "patch"):
+            asked = getattr(loop.approvals, name)
+            if asked is not None:
+                require_decidable(asked.roles, f"approvals.{name}.roles")
         if order.mode == "edit_gated" and loop.approvals.patch is None:
             loop = replace(loop, approvals=replace(loop.approvals, patch=LoopApproval()))
         if loop.deliver is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec
@@ -9,9 +10,11 @@ from msgspec.structs import replace
 
 from runwright.config import Settings
 from runwright.domain.agent_terms import Budget
+from runwright.domain.approval import DECIDERS, decidable
 from runwright.domain.commands import IdempotencyKey, Submit
 from runwright.domain.globs import require_glob
 from runwright.domain.runtime_terms import GateTerms, Mode, RunPolicy, RuntimeTerms
+from runwright.domain.tenancy import Role
 from runwright.engine.engine import Engine
 from runwright.errors import Denied, InvalidRequest
 from runwright.governance.step_models import Models
@@ -58,6 +61,12 @@ def require_policy(policy: RunPolicy) -> None:
                 require_glob(glob)
             except ValueError as wrong:
                 raise InvalidRequest.at(f"policy.paths.{name}[{place}]", str(wrong)) from None
+
+
+def require_decidable(roles: Sequence[Role], path: str) -> None:
+    """Raise `InvalidRequest` for roles of which none may decide: what they are asked could only expire."""
+    if not decidable(roles):
+        raise InvalidRequest.at(path, f"none of them may decide; name one of {', '.join(DECIDERS)}")
 
 
 async def commanded(

@@ -23,7 +23,7 @@ from runwright.domain.tenancy import Actor
 from runwright.engine.engine import Engine
 from runwright.engine.requests import Submitted
 from runwright.errors import InvalidRequest
-from runwright.governance.run_order import RunOrder, commanded, require_mode, require_policy
+from runwright.governance.run_order import RunOrder, commanded, require_decidable, require_mode, require_policy
 from runwright.governance.step_models import with_model
 from runwright.governance.submission import Origin
 
@@ -98,6 +98,9 @@ def _steps(order: RuntimeOrder) -> tuple[Step, ...]:
             raise InvalidRequest.at("pipeline", f"is none of {', '.join(PIPELINES)}")
         return named
     steps = order.steps
+    for at, step in enumerate(steps):
+        if isinstance(step, ApprovalStep):
+            require_decidable(step.roles, f"steps[{at}].roles")
     if order.repo is not None and not any(isinstance(step, IngestStep) for step in steps):
         steps = (IngestStep(), *steps)  # what works in a repository needs it
     if [type(step) for step in steps].count(IngestStep) > 1:
