@@ -234,6 +234,8 @@ async def test_a_call_that_nobody_could_carry_out_is_refused_whole(server: Serve
         ({"run_ids": [run_id], "branch": {"template": "omar/{secret}"}}, "VALIDATION"),
         ({"run_ids": [run_id], "branch": {"template": "a..b"}}, "VALIDATION"),
         ({"run_ids": [run_id], "per_run": {"run_other": {}}}, "VALIDATION"),
+        ({"run_ids": [run_id], "pr": {"title": "Nobody opens it"}}, "VALIDATION"),
+        ({"run_ids": [run_id], "per_run": {run_id: {"actions": ["commit"], "pr": {"draft": False}}}}, "VALIDATION"),
         ({"run_ids": [run_id], "commit": {"author": {"name": "A <x>", "email": "a@b"}}}, "VALIDATION"),
     ):
         answer = await server.admin.post(BATCH, json=body)

@@ -31,9 +31,10 @@ def order(server: Served, **more: object) -> dict[str, object]:
     return {"repo": str(root / "clean"), "quality_gates": [{"id": "there", "command": ["test", "-f", "app.py"]}]} | more
 
 
-async def refused(server: Served, body: dict[str, object], status: int, code: str) -> None:
+async def refused(server: Served, body: dict[str, object], status: int, code: str) -> str:
     answer = await server.admin.post(LOOPS, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+    return answer.text
 
 
 async def test_a_loop_is_started_once_and_shown_to_its_end(server: Served):
@@ -90,6 +91,12 @@ async def test_what_is_no_loop_is_refused_with_its_own_word(server: Served):
     await refused(server, order(server, **nothing), 422, "BUDGET_REQUIRED")
     await refused(server, order(server, mode="audit_readonly"), 403, "MODE_NOT_WRITE_CAPABLE")
     await refused(server, {"repo": order(server)["repo"], "targets": {"severities": []}}, 422, "NO_TARGETS")
+    milder = {"targets": {"severities": ["P1", "P3"]}, "clean_through": "P2"}
+    assert "P3 is milder than clean_through (P2)" in str(
+        await refused(server, order(server, **milder), 422, "VALIDATION")
+    )
+    unopened = {"deliver": {"actions": ["commit"], "pr": {"title": "Mend it"}}}
+    assert "add open_pr" in await refused(server, order(server, **unopened), 422, "VALIDATION")
     await refused(server, {"run_id": "run_" + "0" * 32}, 404, "RUN_NOT_FOUND")
     for policy in ({"network": "allow"}, {"paths": {"deny": ["../up"]}}):
         assert (await server.admin.post(LOOPS, json=order(server, policy=policy))).status_code == 422, policy

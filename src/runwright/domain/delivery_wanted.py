@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -69,3 +70,14 @@ def require_wanted(wanted: Wanted, above: str = "") -> Wanted:
             raise InvalidRequest.at(f"{above}commit.message", "says nothing")
         t.require_template(wanted.commit.message, f"{above}commit.message")
     return replace(wanted, actions=t.require_actions(wanted.actions, f"{above}actions"))
+
+
+def require_opened(wanted: Sequence[Wanted], path: str) -> None:
+    """Raise `InvalidRequest` where it is said how a pull request is to be, and none is opened.
+
+    The branch that it is for is no part of that: it is also the one that may not have gone on since.
+    """
+    if any("open_pr" in each.actions for each in wanted):
+        return
+    if any(replace(each.pull_request, base=None) != PullRequestOrder() for each in wanted):
+        raise InvalidRequest.at(path, "says how a pull request is to be, and none is opened: add open_pr to actions")

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from runwright.domain.accounts import Project
 from runwright.domain.commands import IdempotencyKey
 from runwright.domain.delivery_terms import DeliveryTerms, identity, unbegun
-from runwright.domain.delivery_wanted import Wanted, require_wanted
+from runwright.domain.delivery_wanted import Wanted, require_opened, require_wanted
 from runwright.domain.run import DELIVERY, Run
 from runwright.domain.runtime_terms import RuntimeTerms
 from runwright.domain.tenancy import Actor
@@ -61,6 +61,7 @@ class Deliveries:
         """
         self._require_runs([run_id for run_id, _ in order.runs])
         order = replace(order, runs=tuple((run_id, wanted and require_wanted(wanted)) for run_id, wanted in order.runs))
+        require_opened([wanted for _, wanted in order.runs if wanted is not None], "pr")
         items = await (self._in_turn(asked, order) if order.on_error == "fail_fast" else self._at_once(asked, order))
         away = [item.error for item in items if item.error is not None and item.error.code == "FORGE_ERROR"]
         if len(away) == len(items) and all(error.retryable for error in away):

@@ -11,7 +11,7 @@ from runwright.agents.agents import Agents
 from runwright.domain.accounts import Project
 from runwright.domain.agent_terms import Budget
 from runwright.domain.commands import IdempotencyKey, Submit
-from runwright.domain.delivery_wanted import LoopDelivery, require_wanted
+from runwright.domain.delivery_wanted import LoopDelivery, require_opened, require_wanted
 from runwright.domain.instants import SECOND_US
 from runwright.domain.loop_terms import LLM, LoopApproval, LoopTerms
 from runwright.domain.repository import read_repository, require_ref
@@ -96,6 +96,12 @@ class Loops:
         read_repository(order.repo, settings.repository_roots, allow_private=settings.repository_private)
         if order.ref is not None:
             require_ref(order.ref)
+        milder = [each for each in loop.targets.severities or () if each not in loop.severities]
+        if milder:
+            raise InvalidRequest.at(
+                "targets.severities",
+                f"{milder[0]} is milder than clean_through ({loop.clean_through}), and is not repaired",
+            )
         if not loop.severities and not loop.required:
             raise InvalidRequest.at(
                 "targets",
@@ -128,6 +134,7 @@ class Loops:
     def _deliverable(self, repo: str, deliver: LoopDelivery) -> LoopDelivery:
         """Return what is to become of a loop's tree, where somebody could do it."""
         wanted = require_wanted(deliver.wanted, "deliver.")
+        require_opened([wanted], "deliver.pr")
         problem = self._deliveries.unreachable(repo, wanted)
         if problem is not None:
             raise InvalidRequest.at("deliver.actions", problem.message)
