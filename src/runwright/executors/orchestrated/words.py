@@ -78,7 +78,7 @@ def asks(step: ApprovalStep, terms: RuntimeTerms, course: Course) -> ApprovalReq
 
 def denied(move: Deny, text: Callable[[str], RedactedText]) -> list[Note]:
     """Return what is written of a step that a policy does not let be done."""
-    step, reason = move.step, RedactedText(move.why)
+    step, reason = move.step, text(move.why)
     data = r.PolicyDenied(
         rule_id=move.rule_id, subject=text(move.subject), decision="deny", reason=reason, code="POLICY_DENIED"
     )
