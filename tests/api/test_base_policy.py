@@ -109,6 +109,13 @@ async def test_a_policy_that_is_none_fails_a_run_that_it_could_have_bounded_and_
     looks = await status(server, await made(server, repo, None, mode="audit_readonly"), "completed")
     assert looks["stop"]["code"] == "NONE"
 
+    unseen = Path(repo) / ".runwright" / "policy.yaml"
+    unseen.unlink()
+    unseen.symlink_to("/etc/passwd")
+    Repository(Path(repo)).commit()
+    ended = await status(server, await made(server, repo, does(["true"])), "failed")
+    assert "it was not checked out" in ended["stop"]["detail"], "it is not taken for one that is not there"
+
 
 async def test_nobody_is_asked_whose_role_may_not_decide(server: Served, root: Path):
     nobody = {"roles": ["viewer", "operator"]}

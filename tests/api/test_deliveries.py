@@ -212,18 +212,6 @@ async def test_the_policy_of_the_base_says_which_paths_a_delivery_may_change_and
         assert stands["pending_approvals"] == [], "nobody is asked about what may not be"
 
 
-async def test_a_policy_that_the_checkout_leaves_out_is_not_taken_for_one_that_is_not_there(server: Served, root: Path):
-    work = Repository(root / "unseen-work")
-    work.commit(**{"a.txt": "one\n"})
-    (work.path / ".runwright").mkdir()
-    (work.path / ".runwright" / "policy.yaml").symlink_to("/etc/passwd")
-    work.commit()
-    work.git("clone", "--quiet", "--bare", ".", str(root / "unseen.git"))
-    (refused,) = (await delivered(server, await ran(server, root / "unseen.git", "echo x > a.txt")))["results"]
-    assert refused["error"]["code"] == "TOOL_FAILED", refused
-    assert "(.runwright/policy.yaml) was not checked out" in refused["error"]["message"]
-
-
 async def test_a_call_that_nobody_could_carry_out_is_refused_whole(server: Served, root: Path):
     run_id = await ran(server, bare(root, "refused"), "echo x > a.txt")
     for body, code in (

@@ -85,3 +85,9 @@ def test_a_policy_of_the_base_that_is_none_lets_nothing_be_delivered(tmp_path: P
         policy_of(Base({}, frozenset(), None, ""), tmp_path)
     assert (caught.value.code, caught.value.retryable) == ("TOOL_FAILED", False)
     assert policy_of(None, None) == PolicyFile()
+
+
+def test_a_policy_that_the_checkout_leaves_out_is_not_taken_for_one_that_is_not_there(tmp_path: Path):
+    with pytest.raises(Refused, match=r"\(\.runwright/policy\.yml\) was not checked out"):
+        policy_of(Base({}, frozenset({b".runwright/policy.yml"}), None, ""), tmp_path)
+    assert policy_of(Base({}, frozenset({b"policy.yml"}), None, ""), tmp_path) == PolicyFile()
