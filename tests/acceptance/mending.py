@@ -16,7 +16,7 @@ from tests.acceptance.process_jobs import processes_with
 from tests.acceptance.speech import Json, Speech, said, unique
 from tests.engine.databases import Database
 from tests.engine.repairing import repository
-from tests.engine.world import until
+from tests.waiting import until
 
 LOOPS = "/api/v1/loops/omar"
 MENDS, SILENT = "mends", "silent"

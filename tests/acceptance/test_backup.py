@@ -16,6 +16,7 @@ from runwright import config, upkeep
 from runwright.cli.main import main
 from tests.acceptance.live_server import Ended, LiveServer, command, environment
 from tests.acceptance.speech import Speech, said
+from tests.waiting import until
 
 
 @contextlib.asynccontextmanager
@@ -78,8 +79,7 @@ async def test_a_backup_under_load_is_restored_served_and_misses_nothing_acknowl
     job = await api.job("keeps")
     made: list[str] = []
     async with load(api, job, made):
-        while len(made) < 50:
-            await api.runs(limit=1)
+        await until(lambda: len(made) >= 50)
         acknowledged = list(made)
         copy = await told("backup", tmp_path / "copy", data_dir=live.data_dir)
         assert len(made) > len(acknowledged), "the server went on writing"

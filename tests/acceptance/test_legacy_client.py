@@ -12,6 +12,7 @@ from tests.acceptance.contract import ContractClient
 from tests.acceptance.live_server import API_KEY, LiveServer
 from tests.acceptance.speech import Json, Speech, unique
 from tests.engine.databases import Database
+from tests.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("acceptance-crash"), pytest.mark.slow]
 
@@ -33,17 +34,19 @@ async def live(tmp_path: Path, database: Database) -> AsyncIterator[LiveServer]:
 
 async def asked(client: httpx2.AsyncClient, method: str, path: str, **options: object) -> Json:
     """Ask until the server is there and answers."""
-    while True:
+
+    async def answer() -> httpx2.Response | None:
         try:
             response = await client.request(method, path, **options)  # type: ignore[arg-type]
         except AWAY:
-            await asyncio.sleep(0)
-            continue
-        if response.status_code == 503:
-            continue
-        assert response.status_code < 300, response.text
-        found: Json = response.json()
-        return found
+            return None
+        return None if response.status_code == 503 else response
+
+    response = await until(answer)
+    assert response is not None
+    assert response.status_code < 300, response.text
+    found: Json = response.json()
+    return found
 
 
 class Labourer:

@@ -1,13 +1,12 @@
 """A remediation loop is cancelled wherever it is: no process of it is left, and no workspace."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from tests.acceptance.mending import SILENT, Mending, Where, at, database_kind, mending, open_directory
 from tests.acceptance.speech import said
-from tests.engine.world import until
+from tests.waiting import until
 
 __all__ = ["database_kind", "mending", "open_directory"]
 pytestmark = pytest.mark.xdist_group("acceptance-loop-kill")
@@ -23,14 +22,18 @@ STAGES: tuple[tuple[str, Where, int, dict[str, Any]], ...] = (
 """What stands still, where the loop is then, and how many processes of it there are at least."""
 
 
+async def begun(mending: Mending, processes: int) -> None:
+    """Return when so many processes of commands are there."""
+    await until(lambda: len(mending.processes()) >= processes)
+
+
 async def test_a_loop_that_is_cancelled_anywhere_leaves_no_process_and_no_workspace(mending: Mending):
     for held, where, processes, more in STAGES:
         if held:
             mending.hold(held)
         run_id = await mending.order(**more)
         seen = await mending.seen(run_id, where)
-        while len(mending.processes()) < processes:
-            await asyncio.sleep(0)
+        await begun(mending, processes)
         await said(mending.api.client.post(f"/api/v1/runs/{run_id}/cancel", json={}), 202)
         await mending.seen(run_id, None, seen)
         await until(lambda: mending.processes() == [])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.mending import Mending, at, behind, database_kind, mending, open_directory
 from tests.acceptance.speech import Json, said
-from tests.engine.world import until
+from tests.waiting import until
 
 __all__ = ["database_kind", "mending", "open_directory"]
 pytestmark = pytest.mark.xdist_group("acceptance-loop-kill")

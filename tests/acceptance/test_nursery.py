@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.acceptance import nursery
+from tests.waiting import until_then
 
 
 def test_a_signal_for_a_program_that_has_ended_changes_nothing_of_how_it_ended():
@@ -23,8 +24,7 @@ def test_a_signal_for_a_program_that_has_ended_changes_nothing_of_how_it_ended()
         _, fds, *_ = socket.recv_fds(ours, 1 << 20, 4)
         with socket.socket(fileno=fds[2]) as heir:
             heir.send(str(ended.pid).encode())
-            while signal.SIGTERM not in caught(program.pid):
-                os.sched_yield()
+            until_then(lambda: signal.SIGTERM in caught(program.pid))
             program.send_signal(signal.SIGTERM)
             heir.send(b"0")
             assert program.wait() == 0

@@ -9,7 +9,7 @@ from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.process_jobs import output, process, processes_with
 from tests.acceptance.speech import Speech, said, unique
 from tests.engine.databases import Database
-from tests.engine.world import until
+from tests.waiting import until
 
 FAMILY = """
 import os, signal, sys, time

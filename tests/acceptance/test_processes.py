@@ -10,6 +10,7 @@ from tests.acceptance.process_jobs import last, output, process, processes_with
 from tests.acceptance.speech import Speech, refused, said, unique
 from tests.engine.databases import Database
 from tests.observability.scrape import Scrape
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("acceptance-processes")
 
@@ -60,12 +61,9 @@ async def test_a_command_gets_its_payload_and_says_its_output_and_its_result(api
 async def test_output_is_there_while_the_command_runs_and_on_a_terminal_it_is_one_stream(api: Speech):
     script = "echo out; echo err >&2; test -t 0 && test -t 1 && test -t 2 && echo terminal; sleep 3600"
     run = await api.trigger(await process(api, "sh", "-c", script, tty=True))
-    said_so = ""
-    while "terminal" not in said_so:
-        await api.until(run["id"], "terminal.output")
-        said_so = output(await api.events(run["id"]), "tty")
+    log = await until(lambda: api.events(run["id"]), lambda log: "terminal" in output(log, "tty"))
     assert (await api.run(run["id"]))["status"] == "executing"
-    assert said_so == "out\r\nerr\r\nterminal\r\n"
+    assert output(log, "tty") == "out\r\nerr\r\nterminal\r\n"
     assert (await said(api.client.delete(f"/v1/runs/{run['id']}")))["status"] == "canceled"
     assert last(await api.events(run["id"]), "run.cancelled")["data"]["confirmed"] is True
 

@@ -17,6 +17,7 @@ from tests.acceptance.live_server import API_KEY, LiveServer, command, environme
 from tests.acceptance.process_jobs import process
 from tests.acceptance.speech import Json, Speech, refused, said
 from tests.engine.databases import Database
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("acceptance-processes")
 
@@ -276,9 +277,8 @@ async def test_a_terminal_has_only_so_many_viewers(server: LiveServer, api: Spee
         frames, code = await closed(socket)
     assert (code, frames[-1]["code"]) == (4429, "LIMITS_VIEWERS")
     await asyncio.gather(*(socket.close() for socket in sockets))
-    async with asyncio.timeout(PATIENCE_S):
-        while (frame := await first_told(server, run["id"]))["t"] != "hello":  # it hears of each leaving by itself
-            assert frame["code"] == "LIMITS_VIEWERS"
+    frame = await until(lambda: first_told(server, run["id"]), lambda frame: frame.get("code") != "LIMITS_VIEWERS")
+    assert frame["t"] == "hello"  # it hears of each leaving by itself
     await stopped(api, run)
 
 

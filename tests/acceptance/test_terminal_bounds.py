@@ -1,6 +1,5 @@
 """Viewers of a terminal that see nothing, take nothing or come too late are told so by the close code."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 
@@ -12,6 +11,7 @@ from tests.acceptance.process_jobs import process
 from tests.acceptance.speech import Speech, refused
 from tests.acceptance.test_terminal import all_of, closed, printed, stopped, watching
 from tests.engine.databases import Database
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("acceptance-processes")
 
@@ -54,8 +54,8 @@ async def test_a_viewer_that_takes_nothing_is_cut_off(server: LiveServer, api: S
     url = server.url.replace("http", "ws", 1) + path
     slow = connect(url, additional_headers=headers, compression=None, max_queue=1, sock=small)
     async with slow as viewer:
-        while 'runwright_terminals_closed_total{code="4429"}' not in (await api.client.get("/metrics")).text:
-            await asyncio.sleep(0)
+        cut = 'runwright_terminals_closed_total{code="4429"}'
+        await until(lambda: api.client.get("/metrics"), lambda page: cut in page.text)
         frames, code = await closed(viewer)
     assert (code, len(printed(frames)) < 8_000_000) == (4429, True)
     await stopped(api, run)
@@ -65,8 +65,7 @@ async def test_what_retention_has_removed_is_a_gap_or_gone(server: LiveServer, a
     run = await api.done(await process(api, "echo", "once"))
     path = f"/api/v1/runs/{run['id']}/terminal"
     first = (await all_of(server, run["id"]))[0]["first_cursor"]
-    while (await api.client.get(path)).status_code == 200:
-        await asyncio.sleep(0)
+    await until(lambda: api.client.get(path), lambda answer: answer.status_code != 200)
     await refused(api.client.get(path), 410, "runs.pruned")
     async with watching(server, run["id"], f"?cursor={first}") as viewer:
         frames, code = await closed(viewer)

@@ -17,6 +17,7 @@ from benchmarks.figures import Figure
 from benchmarks.follow import Follower, Reading
 from benchmarks.report import Report
 from tests.house.tree import ROOT
+from tests.waiting import until_then
 
 LINES = 3
 
@@ -51,10 +52,12 @@ def test_a_server_ends_when_who_asked_for_it_is_killed() -> None:
     port = urlsplit(asking.stdout.readline().strip()).port
     asking.kill()
     asking.communicate()
-    while True:
+
+    def refused() -> int:
         with closing(socket.socket()) as knocking:
-            if knocking.connect_ex(("127.0.0.1", port)):
-                return
+            return knocking.connect_ex(("127.0.0.1", port))
+
+    until_then(refused)
 
 
 def test_stocked_runs_on_postgresql_are_listed_read_and_streamed_like_others() -> None:

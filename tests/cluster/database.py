@@ -15,6 +15,7 @@ import asyncpg
 
 from tests.docs.pages import blocks
 from tests.postgres import Server
+from tests.waiting import until
 
 # Processes end here, machines do not: what was written to the kernel stays, and need not be synced to a disk.
 SETTINGS = (
@@ -90,8 +91,7 @@ class Primary:
         await copy.start()
         _, setting = page("synchronous_standby_names").split("\n", 1)
         await self.execute(f"ALTER SYSTEM SET {setting}", "SELECT pg_reload_conf()")
-        while not await self.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'quorum'"):
-            pass
+        await until(lambda: self.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'quorum'"))
         return copy
 
     def let_in(self, directory: Path) -> None:

@@ -13,6 +13,7 @@ from runwright.store.postgres.store import PostgresStore
 from runwright.store.queries.runs import listing
 from tests.cluster.database import THERE, Primary, a_place, page
 from tests.store.rows_of import born, history, write
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("cluster-standby")
 
@@ -38,13 +39,12 @@ async def test_a_base_backup_and_the_wal_since_then_bring_every_run_back(tmp_pat
             await asyncio.to_thread(first.server.shell, copied)
             after = await written(first)
             (switched,) = await first.execute("SELECT pg_walfile_name(pg_switch_wal()) AS name")
-            while not await first.execute(f"SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= '{switched[0]}'"):
-                pass
+            archived = f"SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= '{switched[0]}'"
+            await until(lambda: first.execute(archived))
             first.kill()
             await asyncio.to_thread(first.server.shell, here(page("recovery.signal")))
             await second.start()
-            while await second.execute("SELECT 1 WHERE pg_is_in_recovery()"):
-                pass
+            await until(lambda: second.execute("SELECT 1 WHERE NOT pg_is_in_recovery()"))
             assert await kept(second) >= {*before, *after}
             assert await check.check(second.url, SystemClock(), lambda *_: None) == []
         finally:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runwright.clock import SystemClock
 from tests.acceptance.gate import opened_gate
 from tests.acceptance.handlers import lines
 from tests.cluster.database import primary
 from tests.cluster.town import PATIENCE_S, town
+from tests.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("cluster-broken"), pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -37,9 +37,12 @@ async def test_the_judge_sees_a_cluster_that_is_broken_on_purpose(tmp_path: Path
         await gate.arrived(1, "2")
         gate.open("1")
         first.send(signal.SIGCONT)
+        await until(
+            lambda: lines(clients.books),
+            lambda told: any(words[0] in ("kept", "unheard") and words[-1] == "1-1" for words in told),
+            PATIENCE_S,
+        )
         async with asyncio.timeout(PATIENCE_S):
-            while not any(words[0] in ("kept", "unheard") and words[-1] == "1-1" for words in lines(clients.books)):
-                await SystemClock().sleep(0.02)
             gate.open()
             await clients.follow(overtaken)
 
@@ -48,8 +51,7 @@ async def test_the_judge_sees_a_cluster_that_is_broken_on_purpose(tmp_path: Path
             await gate.arrived()
             shown = clients.shown
             following = asyncio.create_task(clients.follow(streamed))
-            while clients.shown == shown:
-                await SystemClock().sleep(0.02)
+            await until(lambda: clients.shown != shown)
             gate.open()
             await following
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 import httpx2
 import pytest
 
-from runwright.clock import SystemClock
 from tests.acceptance.gate import Gate, opened_gate
 from tests.acceptance.live_server import API_KEY
 from tests.acceptance.speech import unique
@@ -19,6 +18,7 @@ from tests.cluster.clients import Clients
 from tests.cluster.database import Primary
 from tests.cluster.town import LEASE_S, PATIENCE_S, Town, town
 from tests.faults.proxy import Proxy
+from tests.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("cluster-cuts"), pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -70,9 +70,7 @@ async def held(clients: Clients, gate: Gate) -> list[str]:
 
 async def elsewhere(gate: Gate) -> None:
     """Wait until all runs are executed again, under whichever lease: one that is given into a void is lost again."""
-    async with asyncio.timeout(PATIENCE_S):
-        while sum(word != "1" for word in gate.waiting) < RUNS:
-            await SystemClock().sleep(0.02)
+    await until(lambda: sum(word != "1" for word in gate.waiting) >= RUNS, patience_s=PATIENCE_S)
 
 
 async def overtaken(cut_town: Town, clients: Clients, gate: Gate, run_ids: list[str]) -> None:
@@ -125,9 +123,8 @@ async def test_a_server_that_is_cut_off_from_postgresql_says_so_and_its_runs_go_
 async def answers_503(url: str) -> None:
     """Wait until a server answers that its store is away, and when to come back; it must not hang for ever."""
     headers = {"authorization": f"Bearer {API_KEY}"}
-    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client, asyncio.timeout(PATIENCE_S):
-        while (answer := await client.get("/v1/runs")).status_code != 503:
-            await SystemClock().sleep(0.05)
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+        answer = await until(lambda: client.get("/v1/runs"), lambda answer: answer.status_code == 503, PATIENCE_S)
         assert answer.json()["code"] == "store.unavailable"
         assert int(answer.headers["retry-after"]) > 0
         assert (await client.get("/readyz")).status_code == 503

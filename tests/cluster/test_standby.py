@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runwright.clock import SystemClock
 from tests.cluster.database import Primary, a_place, url_of
 from tests.cluster.town import PATIENCE_S, loaded, town
+from tests.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("cluster-standby"), pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -37,8 +37,7 @@ async def test_no_acknowledged_run_is_lost_with_the_primary(two: tuple[Primary, 
         async with loaded(clients, 8), asyncio.timeout(PATIENCE_S):
             await clients.more(10)
             first.kill()
-            while not all(clients.refusals.values()):
-                await SystemClock().sleep(0.02)
+            await until(lambda: all(clients.refusals.values()), patience_s=PATIENCE_S)
             await second.promote()
             await clients.more(20)
         assert await pair.judged(clients) == ""

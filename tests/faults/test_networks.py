@@ -22,6 +22,7 @@ from tests.acceptance.gate import Gate, opened_gate
 from tests.acceptance.live_server import API_KEY, LiveServer
 from tests.acceptance.speech import SSE, Speech, said
 from tests.faults.proxy import End, Proxy
+from tests.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("faults-networks"), pytest.mark.slow]
 
@@ -68,12 +69,6 @@ def behind(proxy: Proxy, *, timeout_s: float = 30.0, attempts: int = 100) -> Asy
     return AsyncClient(proxy.url, API_KEY, timeout_s=timeout_s, backoff=Backoff(attempts, 0.02, 0.1))
 
 
-async def until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():
-            await asyncio.sleep(0)
-
-
 def sockets(server: LiveServer) -> int:
     """Count the sockets that the server's process has open."""
     found = 0
@@ -100,9 +95,7 @@ async def open_streams(api: Speech) -> int:
 
 async def all_gone(server: LiveServer, api: Speech, before: int) -> None:
     """Wait until no stream and no connection is left of those that a test made."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await open_streams(api) or sockets(server) > before:
-            await asyncio.sleep(0)
+    await until(lambda: open_streams(api), lambda count: not count and sockets(server) <= before)
 
 
 def more(things: list[str], before: int) -> bool:
@@ -307,9 +300,7 @@ async def test_half_open_streams_end_with_their_run_and_leave_nothing(
     await gate.arrived()
     before = sockets(server)
     clients = [await half_open(proxy, run["id"]) for _ in range(30)]
-    async with asyncio.timeout(PATIENCE_S):
-        while await open_streams(api) < 30:
-            await asyncio.sleep(0)
+    await until(lambda: open_streams(api), lambda count: count >= 30)
     proxy.freeze()
     for client in clients:
         client.close()  # the server never hears of it
@@ -340,9 +331,7 @@ async def test_readers_that_do_not_read_are_cut_off_within_bounded_memory(
     await gate.arrived()
     before = sockets(server)
     clients = [await half_open(proxy, run["id"]) for _ in range(20)]
-    async with asyncio.timeout(PATIENCE_S):
-        while await open_streams(api) < 20:
-            await asyncio.sleep(0)
+    await until(lambda: open_streams(api), lambda count: count >= 20)
     memory = resident_mib(server)
     proxy.down.bytes_per_s = 10  # who reads ten bytes a second reads nothing
     gate.open()

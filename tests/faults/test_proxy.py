@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.faults.proxy import Proxy
+from tests.waiting import until
 
 PATIENCE_S = 20.0
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -213,8 +214,7 @@ async def test_a_proxy_that_ends_while_somebody_comes_leaves_nothing_open(peer: 
     for turns in range(5):  # wherever it is between the two connections
         async with Proxy.to(peer.port) as proxy:
             caller = socket.create_connection(("127.0.0.1", proxy.port))
-            while not proxy.opened:
-                await asyncio.sleep(0)
+            await until(lambda: proxy.opened)
             for _ in range(turns):
                 await asyncio.sleep(0)
         with caller, pytest.raises(ConnectionResetError):

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from runwright.clock import SystemClock
 from tests.acceptance.gate import Gate, opened_gate
 from tests.acceptance.handlers import lines
 from tests.acceptance.ledger import Entry, audit, ledger, leftovers
@@ -20,6 +19,7 @@ from tests.acceptance.live_worker import LiveWorker
 from tests.acceptance.speech import Json, Speech, said
 from tests.faults.executions import judge
 from tests.faults.proxy import Proxy
+from tests.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("faults-workers"), pytest.mark.slow]
 
@@ -206,9 +206,7 @@ async def test_a_finish_that_arrives_after_the_lease_is_refused(scene: Scene, ga
         proxy.up.latency_s = 2 * LEASE_S
         gate.open("1")
         await gate.arrived(4, "2")
-        async with asyncio.timeout(PATIENCE_S):
-            while proxy.up.passed == passed:
-                await SystemClock().sleep(0.02)
+        await until(lambda: proxy.up.passed > passed)
         proxy.heal()
         gate.open()
         assert await scene.overtaken(held)
@@ -219,6 +217,12 @@ CUTS = 8
 """Connections that must have been cut before the lost answers have been enough."""
 
 
+async def another(proxy: Proxy) -> None:
+    """Return when there is one more connection."""
+    opened = proxy.opened
+    await until(lambda: proxy.opened > opened)
+
+
 async def test_lost_answers_lose_nothing_and_double_nothing(patient: Scene, gate: Gate):
     chance = random.Random(3)
     async with Proxy.to(patient.live.port) as proxy:
@@ -227,10 +231,8 @@ async def test_lost_answers_lose_nothing_and_double_nothing(patient: Scene, gate
 
         async def cutting() -> None:
             while True:
-                opened = proxy.opened
                 proxy.down.cut_after(chance.randrange(200))
-                while proxy.opened == opened:
-                    await SystemClock().sleep(0.01)
+                await another(proxy)
 
         trouble = asyncio.create_task(cutting())
         try:
@@ -306,9 +308,8 @@ async def test_a_worker_waits_for_a_server_that_is_not_there_yet(tmp_path: Path,
     scene = await Scene(tmp_path, gate, **LONG).start()
     await scene.live.stop()
     starting = asyncio.create_task(LiveWorker(scene.live.url, tmp_path, handlers=LABOURERS).start())
-    async with asyncio.timeout(PATIENCE_S):
-        while not (tmp_path / "worker.log").exists() or "cannot register" not in (tmp_path / "worker.log").read_text():
-            await SystemClock().sleep(0.02)
+    log = tmp_path / "worker.log"
+    await until(lambda: log.exists() and "cannot register" in log.read_text())
     await scene.live.start()
     worker = await starting
     worker.send(signal.SIGTERM)

@@ -18,6 +18,7 @@ from tests.acceptance.ledger import audit, ledger, leftovers
 from tests.acceptance.live_server import API_KEY, HANDLERS
 from tests.engine.databases import SqliteDatabase
 from tests.faults.disk import Disk, Fault, drive
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.xdist_group("faults-served"),
@@ -61,9 +62,7 @@ async def ready(client: httpx2.AsyncClient) -> tuple[int, str]:
 
 
 async def become_ready(client: httpx2.AsyncClient) -> None:
-    async with asyncio.timeout(30):
-        while await ready(client) != (200, "ok"):
-            pass
+    await until(lambda: ready(client), lambda said: said == (200, "ok"))
 
 
 async def made(client: httpx2.AsyncClient, job: str, **body: Any) -> httpx2.Response:
