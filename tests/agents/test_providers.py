@@ -25,6 +25,7 @@ from runwright.errors import ProviderRejected, ProviderUnavailable
 from tests.agents.model_server import ModelServer, serving
 from tests.agents.model_wire import Call, Reply
 from tests.ports import kept
+from tests.waiting import until
 
 REMOTE = ("openai", "openai-compatible", "anthropic")
 KEY = "sk-test-0123456789abcdefghijklmnop"
@@ -208,8 +209,7 @@ async def test_a_reader_that_leaves_ends_the_request(provider):
 async def test_a_cancelled_reader_ends_the_request(provider):
     async with serving(Reply(text=("on and ",) * 10_000, delay_s=0.01)) as server:
         reading = asyncio.create_task(ask(server, provider))
-        while not server.asked:
-            await asyncio.sleep(0)
+        await until(lambda: server.asked)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading

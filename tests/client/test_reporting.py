@@ -21,6 +21,7 @@ from runwright.client.reporting import Log, Reporter
 from runwright.client.session import Draft, StopSignal
 from runwright.client.transport import Transport
 from tests.client.local_server import Answer, Request, json_answer, problem, serving
+from tests.waiting import until
 
 NOW = Backoff(attempts=1, initial_s=0.0, max_s=0.0)
 FATES = ("fine", "unheard", "unanswered", "garbled", "busy", "limited", "too large", "retry")
@@ -123,8 +124,7 @@ class Writer:
                 case "bad":
                     await self._save(BAD)
                 case _:
-                    while self.log.savings:
-                        await asyncio.sleep(0)
+                    await until(lambda: not self.log.savings)
         await asyncio.gather(*saves)
         await self._reporter.finish(self.log, {"status": "completed", "result": 1})
 
@@ -172,9 +172,7 @@ async def test_what_came_after_a_lost_answer_goes_under_a_number_of_its_own():
     async with reporting(book) as reporter, asyncio.timeout(30):
         mine = log()
         first = asyncio.create_task(reporter.save(mine, [line("first")]))
-        await asyncio.sleep(0)
-        while not book.kept:
-            await asyncio.sleep(0)
+        await until(lambda: book.kept)
         await reporter.save(mine, [line("second")])
         await first
     assert book.kept == {"run_1": ["first", "second"]}

@@ -23,6 +23,7 @@ from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
 from tests import empty_file
 from tests.postgres import CARETAKER, SECURED, new_database, secured_database
+from tests.waiting import until
 
 Rows = list[tuple[Any, ...]]
 MASTER_KEY = "5e" * 32
@@ -189,8 +190,7 @@ class PostgresDatabase:
         for _ in range(2):
             await asyncio.sleep(0)  # the loop closes their sockets
         # What was being committed is, or is not: PostgreSQL ends the sessions of a lost client before they are gone.
-        while self.rows(OTHERS):
-            await asyncio.sleep(0)
+        await until(lambda: not self.rows(OTHERS))
 
     @contextlib.contextmanager
     def unwritable(self) -> Iterator[None]:

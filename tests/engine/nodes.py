@@ -27,7 +27,8 @@ from runwright.store.artifacts import FileArtifacts
 from runwright.store.base import Record
 from runwright.store.postgres.bus import PostgresBus
 from runwright.store.postgres.store import PostgresStore
-from tests.engine.world import ADMIN, MASTER_KEY, PATIENCE_S, PROJECT, lines, until
+from tests.engine.world import ADMIN, MASTER_KEY, PATIENCE_S, PROJECT, lines
+from tests.waiting import until
 
 SELDOM = {"bus_poll_s": 60.0}
 """Settings under which nothing but a hint comes within the patience of a test."""

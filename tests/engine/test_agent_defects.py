@@ -31,8 +31,9 @@ from tests.engine.databases import Database
 from tests.engine.talking import Talk
 from tests.engine.test_agent_loop import ended
 from tests.engine.test_webhooks import PRIVATE, message, posted, signed_by, subscribed
-from tests.engine.world import ADMIN, PROJECT, World, all_ended, settled, until
+from tests.engine.world import ADMIN, PROJECT, World, all_ended, settled
 from tests.executors.endpoint import always, answer, serving
+from tests.waiting import until
 
 TURNS = 10
 DAY_S = 86_400

@@ -18,7 +18,8 @@ from runwright.errors import InvalidTransition, ProviderUnavailable
 from tests.engine.acting import Acting, Doing, acting, calling, says
 from tests.engine.databases import Database
 from tests.engine.talking import Talk
-from tests.engine.world import ADMIN, World, settled, until
+from tests.engine.world import ADMIN, World, settled
+from tests.waiting import until
 
 """What an agent does in its turn is above the store. Deaths and defects are tried on both."""
 

@@ -23,7 +23,8 @@ from runwright.observability.spans import Spans, TraceIds
 from tests.engine.acting import Acting, Doing, acting, calling, says
 from tests.engine.databases import Database
 from tests.engine.test_agent_loop import ended
-from tests.engine.world import World, lines, settled, until
+from tests.engine.world import World, lines, settled
+from tests.waiting import until
 
 """What is said is redacted before it is stored; `tests/acceptance` looks into both."""
 

@@ -21,8 +21,9 @@ from tests.engine.databases import Database
 from tests.engine.deciding import asking, folded, gated, voting
 from tests.engine.talking import Talk
 from tests.engine.test_webhooks import posted, subscribed
-from tests.engine.world import ADMIN, World, failed, until
+from tests.engine.world import ADMIN, World, failed
 from tests.executors.endpoint import Endpoint, always, answer, serving
+from tests.waiting import until
 
 DAY_S = 86_400
 

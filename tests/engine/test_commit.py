@@ -12,7 +12,8 @@ from runwright.domain.tenancy import Cause
 from runwright.engine.requests import Admit, Committed, Request, Take
 from runwright.errors import InvalidTransition, NotFound, Overloaded, StaleLease, StoreError
 from tests.domain.specimens import log_line
-from tests.engine.world import ADMIN, World, failed, settled, until
+from tests.engine.world import ADMIN, World, failed, settled
+from tests.waiting import until
 
 CAUSE = Cause(ADMIN.label)
 

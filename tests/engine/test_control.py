@@ -10,7 +10,8 @@ from runwright.domain import outcome as o
 from runwright.domain.tenancy import Actor
 from runwright.engine.replays import Replay, merge_patch, new_payload, replay_order
 from runwright.errors import Conflict, InvalidRequest, InvalidTransition, NotFound, StaleLease
-from tests.engine.world import ADMIN, PROJECT, World, settled, until
+from tests.engine.world import ADMIN, PROJECT, World, settled
+from tests.waiting import until
 
 STRANGER = Actor(kind="user", id="user_9", org_id="org_9", scopes=frozenset({"admin"}))
 
@@ -209,8 +210,8 @@ async def test_a_crash_at_any_moment_of_the_cascade_loses_no_child(open_world, t
     cascade = asyncio.create_task(world.round_of(world.engine.inbox.loop), name="inbox")
     for _ in range(turns):
         await asyncio.sleep(0)
-        while world.engine.commit._busy is not None and turns % 4:  # and once the children's transaction is through
-            await asyncio.sleep(0)
+        while world.engine.commit._busy is not None and turns % 4:  # noqa: ASYNC110 - turns are counted
+            await asyncio.sleep(0)  # and once the children's transaction is through
     await world.crash()
     assert cascade.done()
     world = await open_world()

@@ -17,7 +17,8 @@ from runwright.store.query import Query
 from runwright.store.tables import jobs
 from tests.engine.databases import Database
 from tests.engine.timetable import HOUR, MINUTE, Town, at, turn_to
-from tests.engine.world import ADMIN, SECOND, until
+from tests.engine.world import ADMIN, SECOND
+from tests.waiting import until
 
 BERLIN = "Europe/Berlin"
 Founder = Callable[..., Awaitable[Town]]

@@ -15,6 +15,7 @@ from runwright.store.query import Query
 from tests.engine.databases import Database, PostgresDatabase
 from tests.engine.timetable import MINUTE, Town
 from tests.engine.world import ADMIN, PATIENCE_S, SECOND
+from tests.waiting import until
 
 STEPS = 7
 """Where a round may end: around the look, around the transaction and in it, around the look for the next fire."""
@@ -115,8 +116,8 @@ async def test_a_job_whose_fire_is_being_made_is_not_deleted(database: Database,
     async with asyncio.timeout(PATIENCE_S):
         await store.reached.wait()
         deleting = asyncio.create_task(town.engine.jobs.delete(ADMIN, job))
-        while isinstance(database, PostgresDatabase) and not town.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
-            await asyncio.sleep(0)
+        if isinstance(database, PostgresDatabase):
+            await until(lambda: town.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
         store.released.set()
         with pytest.raises(Conflict):
             await deleting

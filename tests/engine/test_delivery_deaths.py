@@ -44,6 +44,7 @@ from runwright.sandbox.means import Means
 from tests.engine.databases import Database, SqliteDatabase
 from tests.engine.world import ADMIN, PROJECT, World
 from tests.sandbox.repositories import Repository
+from tests.waiting import until
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 POINTS = (2, 3, 7, 8)
@@ -185,16 +186,16 @@ class Yard:
 
     async def ended(self, run_id: str, seq: int | None = None) -> None:
         """Return at the end of a run, or once its log has come so far; a server that comes to the gate dies there."""
-        async with asyncio.timeout(WAITS_S):
-            while True:
-                if self.gate.reached.is_set():
-                    await self.die()
-                run = await self.world.run(run_id)
-                if run.terminal or (seq is not None and run.seq >= seq):
-                    return
-                if run.wait is not None and run.state == "waiting":
-                    await self._allow(run)
-                await asyncio.sleep(0)
+
+        async def ended() -> bool:
+            if self.gate.reached.is_set():
+                await self.die()
+            run = await self.world.run(run_id)
+            if run.wait is not None and run.state == "waiting":
+                await self._allow(run)
+            return run.terminal or (seq is not None and run.seq >= seq)
+
+        await until(ended, patience_s=WAITS_S)
 
     async def _allow(self, run: Run) -> None:
         assert run.wait is not None

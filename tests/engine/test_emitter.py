@@ -16,7 +16,8 @@ from runwright.domain.run import Run
 from runwright.engine.emitter import Buffer, Emitter, Packed
 from runwright.engine.requests import Committed
 from runwright.errors import Error, InvalidRequest, StaleLease, StoreUnavailable, TooLarge
-from tests.engine.world import World, settled, until
+from tests.engine.world import World, settled
+from tests.waiting import until
 
 SECRET = "hunter2-the-secret"
 

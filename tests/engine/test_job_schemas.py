@@ -7,7 +7,8 @@ import pytest
 from runwright.client.handlers import job
 from runwright.engine.jobs import Change
 from runwright.errors import InvalidRequest
-from tests.engine.world import ADMIN, PROJECT, World, settled, until
+from tests.engine.world import ADMIN, PROJECT, World, settled
+from tests.waiting import until
 
 PAGES = {"type": "object", "required": ["pages"], "properties": {"pages": {"type": "integer", "minimum": 1}}}
 

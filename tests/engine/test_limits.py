@@ -17,7 +17,8 @@ from runwright.domain.accounts import Project
 from runwright.domain.limits import concurrency_key, job_key, project_key
 from runwright.engine.admission import BESIDE
 from tests.engine.databases import Database
-from tests.engine.world import PROJECT, World, failed, settled, until
+from tests.engine.world import PROJECT, World, failed, settled
+from tests.waiting import until
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 NARROW = Project("proj_2", "org_1", "narrow", "Narrow", 1.0, 1, 0)

@@ -9,7 +9,7 @@ from runwright.clock import FrozenClock
 from runwright.engine.loops import AGAIN_S, BREATH_S, Loop
 from runwright.engine.steady import Steady
 from runwright.errors import StoreError, StoreUnavailable
-from tests.engine.world import until
+from tests.waiting import until
 
 
 class Rounds:

@@ -16,9 +16,9 @@ from runwright.errors import OutcomeUnknown, StoreUnavailable
 from tests.domain.specimens import log_line
 from tests.engine.nodes import OFTEN, Node, opened
 from tests.engine.test_neighbours import a_job
-from tests.engine.world import until
 from tests.faults.proxy import Proxy
 from tests.store.observers import Observer
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -110,8 +110,7 @@ async def test_a_run_that_was_made_before_the_answer_was_lost_is_answered(node: 
         making = asyncio.create_task(node.submit(a_job()))
         await seen.waiting(1)
         proxy.freeze()
-    while not await seen.value("SELECT count(*) FROM run_heads"):  # other transactions may be frozen, and stay open
-        await asyncio.sleep(0)
+    await until(lambda: seen.value("SELECT count(*) FROM run_heads"))  # other transactions may be frozen, and stay open
     proxy.reset()
     run_id = await making
     assert (await node.record(run_id)).run.state == "queued"

@@ -27,9 +27,10 @@ from runwright.store.postgres import bus as bus_module
 from runwright.telemetry import attach
 from tests.domain.specimens import log_line
 from tests.engine.nodes import OFTEN, SELDOM, Node, admin_of, introduced, opened
-from tests.engine.world import ADMIN, PATIENCE_S, PROJECT, lines, until
+from tests.engine.world import ADMIN, PATIENCE_S, PROJECT, lines
 from tests.postgres import empty_database, execute, new_database
 from tests.store.observers import END_BUS
+from tests.waiting import until
 
 Cluster = Callable[..., AbstractAsyncContextManager[tuple[Node, ...]]]
 
@@ -262,8 +263,7 @@ async def test_a_dependency_that_is_made_on_one_node_holds_runs_of_another_and_o
         assert ((await b.record(free)).run.state, (await b.record(waiting)).run.reason) == ("queued", "dependency")
         await a.engine.dependencies.delete(ADMIN, down, held.dependency_id)
         await until(lambda: down.job_id not in b.engine.known.jobs)
-        while (await b.record(waiting)).run.state != "queued":
-            await asyncio.sleep(0)
+        await until(lambda: b.record(waiting), lambda record: record.run.state == "queued")
 
 
 async def test_a_worker_that_is_drained_on_one_node_takes_no_more_on_another(cluster: Cluster):
@@ -287,7 +287,7 @@ async def test_a_project_made_on_one_node_is_used_on_another_and_its_runs_are_re
         reader = c.engine.reader(actor)
         assert reader.payload(await reader.run(run_id)) == {"a": 1}
         changed = await c.tenants.projects.update(actor, "new", {"name": "Newer"})
-        await until_found(lambda: b.tenants.resolve_project(actor, "new"), changed)
+        await until(lambda: b.tenants.resolve_project(actor, "new"), lambda found: found == changed)
 
 
 async def test_a_job_changed_on_one_node_is_seen_on_another(cluster: Cluster):
@@ -297,7 +297,7 @@ async def test_a_job_changed_on_one_node_is_seen_on_another(cluster: Cluster):
         made = (await a.engine.jobs.create(actor, project, JobDefinition(name="x", slug="x"))).value.job
         assert await b.engine.jobs.directory.find(actor, "x", project) == made
         changed = (await a.engine.jobs.update(actor, made, {"description": "another"})).job
-        await until_found(lambda: b.engine.jobs.directory.find(actor, "x", project), changed)
+        await until(lambda: b.engine.jobs.directory.find(actor, "x", project), lambda found: found == changed)
 
 
 async def test_a_key_revoked_on_one_node_is_refused_on_another_at_once(quick: Cluster):
@@ -315,13 +315,6 @@ async def founded(node: Node) -> Actor:
     everybody = Actor(kind="system", id="server", org_id="org_1", scopes=frozenset({"admin"}))
     made = (await node.tenants.organizations.create(everybody, slug="acme", name="Acme")).value
     return admin_of(made.organization.org_id)
-
-
-async def until_found(find: Callable[[], Any], wanted: object) -> None:
-    """Look until what is found is what is wanted."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await find() != wanted:
-            await asyncio.sleep(0)
 
 
 async def test_a_ticket_of_one_node_opens_its_path_on_another(quick: Cluster):

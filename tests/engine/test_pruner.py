@@ -7,7 +7,8 @@ from runwright.auth.tickets import Tickets
 from runwright.domain import outcome as o
 from runwright.domain.commands import Append
 from runwright.domain.workforce import Introduction
-from tests.engine.world import ADMIN, PROJECT, World, until
+from tests.engine.world import ADMIN, PROJECT, World
+from tests.waiting import until
 
 DAY_S = 86_400
 OTHER = msgspec.structs.replace(PROJECT, project_id="proj_2", slug="other")

@@ -10,7 +10,8 @@ from runwright.domain.tenancy import Cause
 from runwright.errors import StaleLease, StoreError
 from tests.domain.specimens import log_line
 from tests.engine.agents import agent_run
-from tests.engine.world import World, until
+from tests.engine.world import World
+from tests.waiting import until
 
 DAY = 86_400
 

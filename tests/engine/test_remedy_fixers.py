@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from runwright.sandbox.command import Command
 from runwright.sandbox.scanner import Ground
 from tests.agents.tools.bench import processes_with
 from tests.engine.repairing import WAITS_S, Marks, Mender, Workshop, database_kind, workshop
+from tests.waiting import until
 
 __all__ = ["database_kind", "workshop"]
 
@@ -41,9 +41,7 @@ async def standing(workshop: Workshop) -> tuple[str, Slow]:
     workshop.tools = ((fixer,), lambda policy, base: (Marks(),))
     await workshop.reopen()
     run_id = await workshop.order(workshop.made(app__py=MENDABLE))
-    async with asyncio.timeout(WAITS_S):
-        while len(processes_with(fixer.marker)) < 2:
-            await asyncio.sleep(0)
+    await until(lambda: len(processes_with(fixer.marker)) >= 2, patience_s=WAITS_S)
     return run_id, fixer
 
 

@@ -20,6 +20,7 @@ from tests.agents.tools.bench import processes_with
 from tests.breaking import broken_off
 from tests.engine.repairing import WAITS_S, Workshop, database_kind, edits, workshop
 from tests.engine.world import PROJECT
+from tests.waiting import until
 
 __all__ = ["database_kind", "workshop"]
 
@@ -210,9 +211,8 @@ async def test_a_loop_that_is_cancelled_while_a_gate_is_cleared_up_goes_no_furth
 async def test_a_loop_that_is_given_up_again_and_again_while_it_clears_up_leaves_nothing(workshop: Workshop):
     marker = f"given-up-{id(workshop)}"
     await workshop.order(workshop.made(app__py=CLEAN), quality_gates=(gate(f"sleep 3600; echo {marker}"),))
+    await until(lambda: processes_with(marker), patience_s=WAITS_S)
     async with asyncio.timeout(WAITS_S):
-        while not processes_with(marker):
-            await asyncio.sleep(0)
         (attempt,) = workshop.world.attempts()
         assert attempt.task is not None
         while not attempt.task.done():

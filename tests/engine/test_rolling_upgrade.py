@@ -22,6 +22,7 @@ from tests.engine.world import ADMIN, PROJECT, World, failed
 from tests.postgres import execute, rows
 from tests.store.backends import BACKENDS, Backend, PostgresBackend
 from tests.store.tomorrow import CONTRACT, EXPAND, of_tomorrow
+from tests.waiting import until
 
 OPENING = Query(select(tables.runs.c.opening).where(tables.runs.c.run_id == bindparam("run_id")))
 Opener = Callable[..., Awaitable[Store]]
@@ -92,9 +93,7 @@ async def test_old_code_runs_a_whole_life_on_the_schema_of_tomorrow(backend, tmp
 
 async def taken(world: World) -> Run:
     """Take a run, once one is there."""
-    while not (runs := await world.take()):
-        pass
-    return runs[0]
+    return (await until(world.take))[0]
 
 
 async def parts(*data: bytes) -> AsyncIterator[bytes]:

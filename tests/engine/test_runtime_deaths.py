@@ -37,6 +37,7 @@ from runwright.governance.runs import RuntimeOrder, RuntimeRuns
 from runwright.sandbox.means import Means
 from tests.engine.databases import Database
 from tests.engine.world import ADMIN, PROJECT, World
+from tests.waiting import until
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 POINTS = (5, 6, 10, 16, 19, 24)
@@ -123,16 +124,12 @@ class Stage:
 
     async def working(self) -> Path:
         """Return the workspace of a command when it has begun."""
-        async with asyncio.timeout(WAITS_S):
-            while not (begun := [*self._means.workspaces.directory.glob("*/work/begun")]):
-                await asyncio.sleep(0)
+        begun = await until(lambda: [*self._means.workspaces.directory.glob("*/work/begun")], patience_s=WAITS_S)
         return begun[0].parent
 
     async def until_paused(self, run_id: str) -> None:
         """Return when a run is paused."""
-        async with asyncio.timeout(WAITS_S):
-            while (await self.world.run(run_id)).state != "paused":
-                await asyncio.sleep(0)
+        await until(lambda: self.world.run(run_id), lambda run: run.state == "paused", WAITS_S)
 
     async def stop(self, run_id: str, kind: StopKind) -> None:
         """Ask the run to stop."""

@@ -3,7 +3,8 @@
 import pytest
 
 from runwright.domain import outcome as o
-from tests.engine.world import SECOND, World, failed, settled, until
+from tests.engine.world import SECOND, World, failed, settled
+from tests.waiting import until
 
 HOUR = 3600
 DAY = 24 * HOUR

@@ -14,7 +14,8 @@ from runwright.domain.run import Run
 from runwright.engine.requests import Committed
 from runwright.engine.stream import Cut, Hub, Lagged
 from tests.domain.specimens import log_line
-from tests.engine.world import World, lines, settled, until
+from tests.engine.world import World, lines, settled
+from tests.waiting import until
 
 SOAK = int(os.environ.get("RUNWRIGHT_TEST_SOAK", "0"))
 
@@ -511,10 +512,13 @@ def test_a_follower_misses_nothing_whichever_process_commits(database, tmp_path,
         shared.mine = False
         await world.finish(run, o.Completed())
         events = await world.events(run.run_id)
+
+        def all_done() -> bool:
+            shared.hub.look()  # the slow poll
+            return all(task.done() for _, task in followers)
+
+        await until(all_done)
         async with asyncio.timeout(20):
-            while not all(task.done() for _, task in followers):  # the slow poll
-                shared.hub.look()
-                await asyncio.sleep(0)
             for after, task in followers:
                 assert await task == b"".join(map(lines, events[after:]))
         assert shared.hub.channels == 0

@@ -10,7 +10,8 @@ from runwright.domain import outcome as o
 from runwright.engine.values import PREVIEW_CHARS, encode
 from runwright.errors import InvalidRequest, NotFound, StoreError, TooLarge
 from runwright.store.base import StoredValue
-from tests.engine.world import World, settled, until
+from tests.engine.world import World, settled
+from tests.waiting import until
 
 SECRET = "hunter2-the-secret"
 MARKS = {name: f"zq{name}qz" for name in ("payload", "result", "output", "checkpoint", "step")}

@@ -15,9 +15,10 @@ from runwright.clock import FrozenClock
 from runwright.domain import outcome as o
 from tests.engine.databases import PostgresDatabase
 from tests.engine.test_webhooks import PRIVATE, completed, deliveries, posted, subscribed
-from tests.engine.world import World, until
+from tests.engine.world import World
 from tests.executors.endpoint import Endpoint, Received, always, answer, serving
 from tests.postgres import new_database
+from tests.waiting import until
 
 PATIENCE_S = 60.0
 ENDED = "SELECT count(*) FROM runs WHERE finished_at IS NOT NULL"

@@ -19,8 +19,9 @@ from runwright.engine.subscriptions import Subscribed
 from runwright.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from runwright.store.queries.shapes import Slice
 from runwright.telemetry import attach
-from tests.engine.world import ADMIN, PROJECT, SECOND, World, failed, until
+from tests.engine.world import ADMIN, PROJECT, SECOND, World, failed
 from tests.executors.endpoint import Endpoint, Received, always, answer, serving
+from tests.waiting import until
 
 HOUR_S = 3600
 PRIVATE: dict[str, Any] = {"allow_private_endpoints": True}

@@ -12,7 +12,8 @@ from runwright.client.handlers import job
 from runwright.domain import commands as c
 from runwright.domain.tenancy import Cause
 from runwright.engine.requests import Take
-from tests.engine.world import SECOND, World, settled, until
+from tests.engine.world import SECOND, World, settled
+from tests.waiting import until
 
 """How handlers are executed is above the store. `test_order` and `test_commit` ask both."""
 

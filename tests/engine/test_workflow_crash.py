@@ -18,8 +18,9 @@ from tests.engine.flowing import diamond, flow, launch, settle, steps_of, work_o
 from tests.engine.test_cron_crash import Interrupted
 from tests.engine.test_cron_servers import Shared
 from tests.engine.test_dependencies import errands
-from tests.engine.world import PATIENCE_S, World, failed, until
+from tests.engine.world import PATIENCE_S, World, failed
 from tests.postgres import new_database
+from tests.waiting import until
 
 EVENTS = {
     "workflow.step_started": 3,

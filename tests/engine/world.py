@@ -7,7 +7,7 @@ everything that lived in memory is gone, and another world over the same databas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from runwright.store.base import Record, Transaction
 from runwright.store.queries.auth import INSERT_PROJECT
 from runwright.store.queries.auth import PROJECT as PROJECT_ROW
 from tests.engine.databases import Database, SqliteDatabase
+from tests.waiting import until
 
 ADMIN = Actor(kind="user", id="user_1", org_id="org_1", scopes=frozenset({"admin"}))
 PROJECT = Project("proj_1", "org_1", "default", "Default", 1.0, None, 0)
@@ -348,13 +349,6 @@ def ids_in(world: World, table: str) -> list[str]:
 def failed(error_class: str = "ValueError", message: str = "boom", **given: Any) -> o.Failed:
     """Return the outcome of an attempt that failed."""
     return o.Failed(error_class=error_class, message=Redactor().text(message), **given)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Give the turn away until a condition holds; a test that waits in vain fails."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def all_ended(world: World) -> None:

@@ -18,7 +18,7 @@ from runwright.sandbox.means import Means, NoSandbox
 from runwright.sandbox.sandbox import brought
 from runwright.sandbox.workspace import PREFIX, Workspaces
 from tests.client.scripted_session import Journal, ScriptedSession
-from tests.engine.world import until
+from tests.waiting import until
 
 
 class Stage:

@@ -13,8 +13,8 @@ from runwright.client.outcome import Completed, Failed
 from runwright.sandbox.bounds import Bounds
 from runwright.sandbox.cgroup import Cgroups, Group, NotDelegated
 from runwright.sandbox.means import Means
-from tests.engine.world import until
 from tests.executors.test_process import Stage
+from tests.waiting import until
 
 
 class Hierarchy(Cgroups):

@@ -21,7 +21,8 @@ from runwright.domain.terminal_events import TYPES
 from runwright.engine.attempt import Attempt
 from runwright.engine.emitter import Buffer
 from runwright.executors.python import PythonExecutor
-from tests.engine.world import World, all_ended, until
+from tests.engine.world import World, all_ended
+from tests.waiting import until
 
 OF_PROCESSES = {*TYPES, "process.started", "process.limited", "process.ended", "security.refused"}
 """What is told of commands, by who runs them."""

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from runwright.sandbox.relay import HEAD_MAX, URL, Allowance, Credential, Relay, addressed, inside
-from tests.engine.world import until
 from tests.executors.endpoint import always, answer, certificate, serving
+from tests.waiting import until
 
 
 @asynccontextmanager

@@ -16,9 +16,10 @@ from runwright.domain.hints import Hint
 from runwright.serving import Running, running
 from runwright.store.postgres.bus import CHANNEL
 from runwright.telemetry import attach
-from tests.engine.world import MASTER_KEY, PATIENCE_S, until
+from tests.engine.world import MASTER_KEY, PATIENCE_S
 from tests.postgres import execute, new_database
 from tests.store.observers import END_BUS
+from tests.waiting import until
 
 KEY = "rw_local_admin_key_0000"
 
@@ -57,8 +58,8 @@ async def test_servers_show_that_they_hear_each_other_and_when_they_do_not(tmp_p
                 made = (await a.post("/v1/jobs", json={"slug": "x"})).json()
                 assert (await b.post(f"/v1/jobs/{made['id']}/trigger", json={})).status_code == 201
                 assert (await a.get("/readyz")).json()["checks"]["bus"] == "ok"
-                while await metric(a, "lag_seconds_count") < 2 or await metric(a, "hints_sent_total") < 2:
-                    pass
+                await until(lambda: metric(a, "lag_seconds_count"), lambda count: count >= 2)
+                await until(lambda: metric(a, "hints_sent_total"), lambda count: count >= 2)
                 assert (await metric(b, "open"), await metric(b, "peers")) == (1, 1)
                 monkeypatch.setattr("runwright.store.postgres.bus.BACKOFF_S", (3600.0, 3600.0))
                 execute(url, END_BUS)

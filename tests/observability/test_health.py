@@ -6,7 +6,8 @@ from pathlib import Path
 from runwright.observability.health import Health
 from runwright.store.base import Transaction
 from tests.api.served import Served, ok, serving
-from tests.engine.world import World, until
+from tests.engine.world import World
+from tests.waiting import until
 
 
 async def looked(served: Served) -> dict[str, str]:

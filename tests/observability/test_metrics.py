@@ -21,8 +21,9 @@ from tests.engine.databases import sqlite
 from tests.engine.flowing import diamond, flow, launch, settle, work_off
 from tests.engine.signalling import parked, send
 from tests.engine.timetable import MINUTE, Town
-from tests.engine.world import ADMIN, World, failed, until
+from tests.engine.world import ADMIN, World, failed
 from tests.observability.scrape import Scrape, scrape, watch
+from tests.waiting import until
 
 UNITS = re.compile(r"_(seconds|bytes|requests|runs|total|slots|slots_busy|connections|open|peers|info|token_usage)$")
 

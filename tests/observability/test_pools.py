@@ -13,6 +13,7 @@ from runwright.serving import running
 from tests.engine.world import PATIENCE_S
 from tests.observability.test_bus import asking, told
 from tests.postgres import new_database
+from tests.waiting import until
 
 
 async def shown(client: httpx2.AsyncClient) -> dict[str, float]:
@@ -32,8 +33,7 @@ async def test_a_server_shows_its_connections_and_who_waits_for_one(tmp_path: Pa
             async with holder.transaction():
                 await holder.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
                 writes = [asyncio.create_task(client.post("/v1/jobs", json={"slug": f"x{n}"})) for n in range(2)]
-                while (busy := await shown(client))['waiting_requests{pool="write"}'] == 0:
-                    pass
+                busy = await until(lambda: shown(client), lambda busy: busy['waiting_requests{pool="write"}'])
                 assert busy['busy_connections{pool="write"}'] == 1
             await holder.close()
             assert {answer.status_code for answer in await asyncio.gather(*writes)} == {201}
@@ -52,5 +52,4 @@ async def test_a_server_is_not_ready_while_every_connection_of_one_kind_is_taken
                 assert ready.json()["checks"]["store"] == "no answer within 0.2 s"
                 for each in taken:
                     pool.give_back(each)
-                while (await client.get("/readyz")).status_code != 200:
-                    pass
+                await until(lambda: client.get("/readyz"), lambda answer: answer.status_code == 200)

@@ -21,10 +21,11 @@ from runwright.observability.spans import Spans, TraceIds
 from tests.acceptance.live_server import LiveServer, environment, program
 from tests.acceptance.speech import Speech
 from tests.api.served import Served, ok, serving
-from tests.engine.world import ADMIN, PROJECT, World, until
+from tests.engine.world import ADMIN, PROJECT, World
 from tests.executors.endpoint import always, answer
 from tests.executors.endpoint import serving as endpoint_serving
 from tests.executors.test_dispatch import client as dispatcher
+from tests.waiting import until
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE = PARENT[3:35]

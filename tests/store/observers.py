@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+
+from tests.waiting import until
 
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -55,13 +56,11 @@ class Observer:
 
     async def waiting(self, count: int) -> None:
         """Return when so many connections of the stores wait for a lock."""
-        while await self.value(WAITING) < count:
-            await asyncio.sleep(0)
+        await until(lambda: self.value(WAITING), lambda waiting: waiting >= count)
 
     async def resting(self) -> None:
         """Return when no connection of the stores is at work or inside a transaction."""
-        while await self.value(OPEN):
-            await asyncio.sleep(0)
+        await until(lambda: self.value(OPEN), lambda at_work: not at_work)
 
     async def end_connections(self) -> None:
         """End every connection of the stores, as an administrator or a crash would."""

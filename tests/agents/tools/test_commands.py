@@ -12,7 +12,7 @@ from runwright.sandbox.command import Command
 from runwright.sandbox.means import Means
 from tests.agents.tools.bench import BOUNDS, Bench, processes_with
 from tests.deadlines import deadline
-from tests.engine.world import until
+from tests.waiting import until
 
 
 async def test_a_command_tells_its_exit_code_and_both_outputs_in_their_order(bench: Bench):

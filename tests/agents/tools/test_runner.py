@@ -16,7 +16,7 @@ from runwright.domain.tools import Action, Effect, Ready, ToolSpec
 from runwright.sandbox.means import Means
 from runwright.sandbox.workspace import Workspaces
 from tests.agents.tools.bench import Bench, processes_with, value
-from tests.engine.world import until
+from tests.waiting import until
 
 
 class Gate:

@@ -13,7 +13,7 @@ from runwright.sandbox.snapshot import Limits, WorkspaceMismatch
 from tests.agents.tools.bench import BOUNDS, Bench, kept, value
 from tests.breaking import broken_off
 from tests.deadlines import deadline
-from tests.engine.world import until
+from tests.waiting import until
 
 
 async def test_a_call_that_changes_the_tree_leaves_a_snapshot_and_one_that_does_not_leaves_none(bench: Bench):
@@ -170,8 +170,7 @@ async def test_a_cancel_while_it_is_rebuilt_leaves_nothing(bench: Bench, means: 
     await bench.sh("seq 1 1000 | xargs touch")
     async with Bench(means, last=bench.journal.last) as other:
         running = asyncio.create_task(other.make(other.ready("files", action="list")))
-        while len([path for path in means.workspaces.directory.iterdir() if path.name.startswith("run_1.")]) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len([*means.workspaces.directory.glob("run_1.*")]) >= 2)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
