@@ -24,6 +24,7 @@ from runwright.sandbox.grip import Grip
 from runwright.sandbox.reading import Reading
 from runwright.sandbox.relay import PORT
 from runwright.sandbox.sandbox import Sandbox
+from runwright.sandbox.surely import whole
 from runwright.sandbox.tree import send, tree
 from runwright.sandbox.workspace import PAYLOAD, Workspace
 
@@ -109,17 +110,7 @@ class Child:
             ),
         }
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-S", LAUNCH, json.dumps(order)),
-                stdin=ends.stdin,
-                stdout=ends.stdout,
-                stderr=ends.stderr,
-                env={},  # the command's is bubblewrap's to set: before that, it could change what runs as the server
-                cwd="/",
-                pass_fds=ends.passed,
-                start_new_session=True,
-            )
+            await whole(self._spawn(order, ends))
         except BaseException:
             if ends.reception is not None:
                 ends.reception.close()
@@ -136,6 +127,19 @@ class Child:
         finally:
             if ends.reception is not None:
                 ends.reception.close()
+
+    async def _spawn(self, order: dict[str, Any], ends: _Ends) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", LAUNCH, json.dumps(order)),
+            stdin=ends.stdin,
+            stdout=ends.stdout,
+            stderr=ends.stderr,
+            env={},  # the command's is bubblewrap's to set: before that, it could change what runs as the server
+            cwd="/",
+            pass_fds=ends.passed,
+            start_new_session=True,
+        )
 
     async def _begun(self, ends: _Ends) -> None:
         status = await self._status_of("child-pid")
@@ -227,8 +231,21 @@ class Child:
                     while await stream.read():
                         pass
 
+    async def _held(self) -> None:
+        """Take hold of what is being made, which waits at the gate by then: who is killed before it is known what he
+        made leaves that behind, and without a gate it would begin.
+        """
+        if self._process is None or self._pidfd is not None:
+            return
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(GONE_S):
+                pid = await self._status_of("child-pid")
+                if pid is not None:
+                    self._pidfd = os.pidfd_open(pid)
+
     async def close(self) -> None:
         """End it, if it has not ended, and let everything go that was held for it."""
+        await self._held()
         self.kill()
         if self._gate is not None:
             os.close(self._gate)
