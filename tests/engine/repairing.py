@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -47,10 +46,10 @@ from runwright.governance.loops import LoopOrder, Loops
 from runwright.governance.step_models import Models
 from runwright.sandbox.means import Means
 from runwright.sandbox.scanner import Ground, Report, ScanBounds, Seen
-from tests.engine.databases import DATABASES, Database
+from tests.engine.databases import Database
 from tests.engine.world import ADMIN, PROJECT, World
 
-WAITS_S = 30
+WAITS_S = 60
 _MARK = re.compile(r"BAD-(P[0-3])")
 WHOLE = QualityGate(id="whole", command=("sh", "-c", "! grep -q broken app.py"))
 
@@ -255,12 +254,6 @@ class Workshop:
     def places(self) -> Iterator[Path]:
         """Return the workspaces that lie on the disk."""
         return (each for each in self._places.rglob("work") if each.is_dir())
-
-
-@pytest.fixture(params=tuple(DATABASES) if os.environ.get("RUNWRIGHT_TEST_SOAK") else ("sqlite",))
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Name one database: what a loop decides is no store's matter. Its deaths are on both, in the long campaign all."""
-    return str(request.param)
 
 
 @pytest.fixture

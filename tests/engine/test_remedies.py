@@ -23,9 +23,9 @@ from runwright.domain.runtime_terms import RunPolicy
 from runwright.errors import BudgetRequired, Denied, LoopActive
 from runwright.observability.courses import CourseTallies
 from runwright.sandbox.scanner import Ground
-from tests.engine.repairing import WHOLE, Mender, Workshop, database_kind, edits, workshop
+from tests.engine.repairing import WHOLE, Mender, Workshop, edits, workshop
 
-__all__ = ["database_kind", "workshop"]
+__all__ = ["workshop"]
 
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 MENDS = edits({"path": "app.py", "content": "one = 1\n"})

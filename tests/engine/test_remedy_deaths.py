@@ -68,7 +68,6 @@ async def test_k15_wherever_a_server_dies_the_loop_goes_on_and_ends_as_if_nothin
     await workshop.world.check()
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 async def test_a_loop_outlives_one_server_after_the_other(workshop: Workshop):
     models = await workshop.model("tries", *ANSWERS)
     run_id = await workshop.order(workshop.made(**FILES), models=models, **TERMS)

@@ -10,10 +10,10 @@ from runwright.domain.patch import Patch, PatchBounds
 from runwright.sandbox.command import Command
 from runwright.sandbox.scanner import Ground
 from tests.agents.tools.bench import processes_with
-from tests.engine.repairing import WAITS_S, Marks, Mender, Workshop, database_kind, workshop
+from tests.engine.repairing import WAITS_S, Marks, Mender, Workshop, workshop
 from tests.waiting import until
 
-__all__ = ["database_kind", "workshop"]
+__all__ = ["workshop"]
 
 MENDABLE = "one = 1\nbad = 1  # BAD-P1 MEND\n"
 STAYS = "trap '' TERM INT HUP; setsid sleep 3600 & sleep 3600; echo"

@@ -18,11 +18,11 @@ from runwright.executors.omar.journal import Journal
 from runwright.sandbox.surely import surely
 from tests.agents.tools.bench import processes_with
 from tests.breaking import broken_off
-from tests.engine.repairing import WAITS_S, Workshop, database_kind, edits, workshop
+from tests.engine.repairing import WAITS_S, Workshop, edits, workshop
 from tests.engine.world import PROJECT
 from tests.waiting import until
 
-__all__ = ["database_kind", "workshop"]
+__all__ = ["workshop"]
 
 FIRST = 'case "$RUNWRIGHT_STEP_ID" in *_1)'
 """A gate knows at which try it is."""

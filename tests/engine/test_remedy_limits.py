@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runwright.domain.loop_terms import LoopApproval, LoopApprovals, Strategy
-from tests.engine.repairing import Workshop, database_kind, edits, workshop
+from tests.engine.repairing import Workshop, edits, workshop
 
-__all__ = ["database_kind", "workshop"]
+__all__ = ["workshop"]
 
 BAD = "one = 1\nbad = 1  # BAD-P1 x\n"
 
