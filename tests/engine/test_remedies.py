@@ -208,12 +208,11 @@ async def test_a_clean_tree_needs_no_patch(workshop: Workshop):
     ],
 )
 async def test_a_loop_ends_for_the_reason_that_there_is(workshop: Workshop, reason: str, more: dict[str, Any]):
-    files = {"app__py": BAD}
-    if "policy__yaml" in more:
-        files["__runwright/policy__yaml"] = more.pop("policy__yaml")
-    answers = more.pop("models", IDLE)
+    files = {"app__py": BAD, **({"__runwright/policy__yaml": more["policy__yaml"]} if "policy__yaml" in more else {})}
+    answers = more.get("models", IDLE)
     models = await workshop.model("answers", *([answers] * 4 if answers else []))
-    run_id = await workshop.order(workshop.made(**files), models=models, **more)
+    terms = {name: term for name, term in more.items() if name not in ("policy__yaml", "models")}
+    run_id = await workshop.order(workshop.made(**files), models=models, **terms)
     run = await workshop.until(run_id, verdict="deny")
     loop = await workshop.checked(run)
     assert loop.exit_reason == reason, run.error
