@@ -21,7 +21,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory, module_database: Data
     """Serve with little patience, and forget what has ended after a second."""
     bounds = {
         "process_slots": 2,
-        "terminal_idle_s": 0.4,
+        "terminal_idle_s": 1.5,
         "connection_stall_s": 0.5,
         "stream_lag_max_bytes": 4096,
         "retention_days": 1.2 / 86_400,
@@ -45,6 +45,10 @@ async def test_a_viewer_that_takes_nothing_is_cut_off(server: LiveServer, api: S
     # More than the kernel takes in its place (3 MB), and of a run that goes on: what has ended is soon forgotten here.
     script = "head -c 8000000 /dev/zero | tr '\\0' x; sleep 3600"
     run = await api.trigger(await process(api, "sh", "-c", script))
+    output = f"/v1/runs/{run['id']}/events?types=terminal.output&limit=1"
+    await until(
+        lambda: api.client.get(output), lambda page: page.json()
+    )  # who is shown nothing long is let go for that
     path = f"/api/v1/runs/{run['id']}/terminal"
     headers = {"authorization": f"Bearer {API_KEY}"}
     small = socket.socket()
