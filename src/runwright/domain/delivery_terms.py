@@ -38,6 +38,8 @@ BODY = "{objective}\n\n{report}Made by the run {run_id} from {base_sha}.\n"
 OBJECTIVE = "Changes of the run {run_id}"
 PLACES = frozenset({"run_id", "objective", "base_sha", "tree_hash"})
 BODY_PLACES = PLACES | {"report"}
+PLACES_MAX = 16
+"""Places of one template: an objective may be long."""
 _SUBJECT_MAX = 72
 _NOT_IN_SUBJECT = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -115,7 +117,7 @@ def require_actions(actions: tuple[Action, ...], path: str) -> tuple[Action, ...
 
 
 def require_template(template: str, path: str, known: frozenset[str] = PLACES) -> str:
-    """Return a template. Raises `InvalidRequest` for one with a place that nothing fills."""
+    """Return a template. Raises `InvalidRequest` for one with a place that nothing fills, or with too many."""
     try:
         places = [(name, spec, how) for _, name, spec, how in Formatter().parse(template) if name is not None]
     except ValueError as wrong:
@@ -123,6 +125,8 @@ def require_template(template: str, path: str, known: frozenset[str] = PLACES) -
     for name, spec, how in places:
         if name not in known or spec or how:
             raise InvalidRequest.at(path, f"has places for {', '.join(sorted(known))} only, not for {name!r}")
+    if len(places) > PLACES_MAX:
+        raise InvalidRequest.at(path, f"has {len(places)} places, and may have {PLACES_MAX}")
     return template
 
 
