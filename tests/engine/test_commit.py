@@ -171,6 +171,21 @@ async def test_a_run_that_is_paused_and_resumed_at_once_keeps_a_place_in_the_que
     assert [run.run_id for run in await world.take()] == [run_id]
 
 
+async def test_a_run_that_is_paused_taken_and_resumed_at_once_gets_the_very_place_that_it_was_taken_from(world: World):
+    run_id = await world.submit(world.job(), scheduled_at=world.clock.now() + 1_000_000, priority=10)
+    world.clock.advance(0.5)
+    other = await world.submit(world.job())
+    await world.past(0.5)
+    ranks = [(await world.run(each)).rank for each in (run_id, other)]
+    assert ranks[0] == ranks[1], "the head start ends at whoever is first, so the run has this place again"
+    _, taken, resumed = await world.engine.commit.apply_all(
+        [c.Stop(run_id, "pause", CAUSE), Take(await world.lanes(), 1, "wrk-1"), c.Resume(run_id, CAUSE)]
+    )
+    assert (taken, resumed.state) == ([], "queued")
+    await world.check()
+    assert [run.run_id for run in await world.take(2)] == [run_id, other]
+
+
 async def test_an_attempt_is_recorded_as_it_ended_whatever_came_after_in_the_same_transaction(world: World):
     run_id = await world.submit(world.job())
     run = (await world.take())[0]

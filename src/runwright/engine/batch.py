@@ -305,11 +305,11 @@ class Batch:
             self.changes.heads_moved.append(new)
 
     def _seal_place(self, old: Run | None, new: Run) -> None:
-        was = _place(old)
+        was = None if new.run_id in self.taken else _place(old)  # a take has left its place empty already
         place = _place(new)
         if was == place:
             return
-        if old is not None and was is not None and new.run_id not in self.taken:
+        if old is not None and was is not None:
             (self.changes.unready if old.held_by is None else self.changes.unheld).append(old)
         if place is not None:
             (self.changes.ready if new.held_by is None else self.changes.held).append(new)
