@@ -112,7 +112,8 @@ async def test_a_draining_server_shuts_its_door_says_so_and_ends_by_any_signal(l
             answers.append(httpx2.get(f"{live.url}/readyz"))
     assert {(answer.status_code, answer.json()["checks"]["drain"]) for answer in answers} <= {(503, "draining")}
     while live.process.returncode is None:  # whoever is impatient cuts nothing short
-        live.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and nobody has heard of it yet
+            live.process.send_signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(live.process.wait(), 0.05)
     await live.ended(0)

@@ -10,6 +10,7 @@ import pytest
 from runwright.client.handlers import Handler
 from runwright.clock import FrozenClock
 from tests.engine.databases import DATABASES, Database
+from tests.engine.kept import Kept
 from tests.engine.world import World
 
 NewDatabase = Callable[[], AbstractContextManager[Database]]
@@ -47,14 +48,23 @@ def database(database_kind: str, tmp_path: Path) -> Iterator[Database]:
         yield made
 
 
+@pytest.fixture(scope="session")
+async def kept() -> AsyncIterator[Kept]:
+    """Keep connections, and with them the event loop that they belong to, from test to test."""
+    kept = Kept()
+    yield kept
+    kept.close()
+
+
 @pytest.fixture
-async def open_world(database: Database, tmp_path: Path) -> AsyncIterator[Opener]:
-    """Return what opens a world over the test's database; each crashes in the end, if the test did not close it.
+async def open_world(database: Database, tmp_path: Path, kept: Kept) -> AsyncIterator[Opener]:
+    """Return what opens a world over the test's database; each is left in the end, if the test did not close it.
 
     A drain would wait for handlers that a failed test left in the middle of their work, by a clock that stands still.
     """
     worlds: list[World] = []
     clock = FrozenClock()
+    database.keep(kept)
 
     async def opened(*handlers: Handler[..., Any], **settings: Any) -> World:
         world = World(tmp_path / "data", clock, handlers, database, **settings)
@@ -64,7 +74,7 @@ async def open_world(database: Database, tmp_path: Path) -> AsyncIterator[Opener
     yield opened
     for world in worlds:
         if world.opened:
-            await world.crash()
+            await world.leave()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from runwright.store.postgres.connection import Connection
 from runwright.store.postgres.store import PostgresStore
 from runwright.store.sqlite.store import SqliteStore
 from tests import empty_file
+from tests.engine.kept import Kept
 from tests.postgres import CARETAKER, SECURED, new_database, secured_database
 from tests.waiting import until
 
@@ -64,6 +65,12 @@ class Database(Protocol):
 
     async def crash(self) -> None:
         """Let go of the database as a process that is killed does: no farewell, and nothing after it."""
+
+    def keep(self, kept: Kept) -> None:
+        """Use connections that are kept from now on, before others."""
+
+    async def leave(self) -> None:
+        """Let go of the database at the end of a test; what leads there may be kept for the next one."""
 
     def unwritable(self) -> contextlib.AbstractContextManager[None]:
         """Refuse every write meanwhile."""
@@ -115,6 +122,12 @@ class SqliteDatabase:
             os.close(store._lock)
         store._reader = store._writer = store._lock = None
 
+    def keep(self, kept: Kept) -> None:
+        pass  # it is a file
+
+    async def leave(self) -> None:
+        await self.crash()
+
     @contextlib.contextmanager
     def unwritable(self) -> Iterator[None]:
         store = self._store
@@ -144,15 +157,24 @@ class PostgresDatabase:
             self.settings |= {"database_row_security": "true", "migrate": "false"}
         self._store: PostgresStore
         self._made: list[Connection] = []
+        self._kept: Kept | None = None
 
     def make(self, clock: Clock) -> PostgresStore:
         secured = "database_row_security" in self.settings
         url = self.settings["database_url"]
         store = self._store = PostgresStore(url, clock, row_security=secured, migrate=not secured)
-        made = self._made = []
+        self._made = []
         for pool in (store._writers, store._readers):
-            pool._connect = _noting(pool._connect, made)
+            pool._connect = self._noting(pool._connect, self._made)
         return store
+
+    def _noting(self, connect: Callable[[], Awaitable[Connection]], made: list[Connection]) -> Any:
+        async def noted() -> Connection:
+            kept = await self._kept.take(self.settings["database_url"]) if self._kept is not None else None
+            made.append(kept or await connect())
+            return made[-1]
+
+        return noted
 
     def rows(self, statement: str, *values: Any) -> Rows:
         return [tuple(row) for row in _asked(self.url, _numbered(statement), values)]
@@ -191,6 +213,19 @@ class PostgresDatabase:
             await asyncio.sleep(0)  # the loop closes their sockets
         # What was being committed is, or is not: PostgreSQL ends the sessions of a lost client before they are gone.
         await until(lambda: not self.rows(OTHERS))
+
+    def keep(self, kept: Kept) -> None:
+        self._kept = kept
+
+    async def leave(self) -> None:
+        if self._kept is not None:
+            for pool in (self._store._writers, self._store._readers):
+                pool.closed = True
+                while pool._idle:
+                    idle = pool._idle.pop()
+                    self._made.remove(idle)
+                    await self._kept.put(self.settings["database_url"], idle)
+        await self.crash()
 
     @contextlib.contextmanager
     def unwritable(self) -> Iterator[None]:
@@ -242,14 +277,6 @@ DATABASES: dict[str, Callable[[Path], contextlib.AbstractContextManager[Database
 """Name → how a test gets an empty one."""
 KINDS = {**DATABASES, "secured": secured}
 """The same, and those that few tests ask for."""
-
-
-def _noting(connect: Any, made: list[Connection]) -> Any:
-    async def noted() -> Connection:
-        made.append(await connect())
-        return made[-1]
-
-    return noted
 
 
 def _numbered(statement: str) -> str:

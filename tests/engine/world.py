@@ -7,7 +7,7 @@ everything that lived in memory is gone, and another world over the same databas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,15 @@ class World:
 
     async def crash(self) -> None:
         """Lose everything that is not durable: no drain, no farewell to the database."""
+        await self._end(self.database.crash)
+
+    async def leave(self) -> None:
+        """Do the same at the end of a test, and keep what leads to the database for the next one."""
+        await self._end(self.database.leave)
+
+    async def _end(self, let_go: Callable[[], Awaitable[None]]) -> None:
         await self.abandon()
-        await self.database.crash()
+        await let_go()
         self.opened = False
         if self.executor is not None:
             self.executor.close()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import open_world
+from tests.engine.conftest import kept, open_world
 from tests.engine.databases import Database, SqliteDatabase
 
-__all__ = ["open_world"]
+__all__ = ["kept", "open_world"]
 
 
 @pytest.fixture

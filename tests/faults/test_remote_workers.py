@@ -143,7 +143,7 @@ async def test_the_runs_of_a_killed_worker_complete_elsewhere_and_no_finished_on
     assert await scene.overtaken(held)
     await scene.judged()
     assert [scene.epochs("begin", run_id) for run_id in early] == [[1]] * 3
-    assert [len(scene.epochs("end", run_id)) for run_id in held] == [1] * 6
+    assert all(scene.epochs("end", run_id) for run_id in held)  # perhaps twice: see `overtaken`
 
 
 async def test_what_a_frozen_worker_does_as_it_thaws_has_no_effect_and_it_works_on(scene: Scene, gate: Gate):

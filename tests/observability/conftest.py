@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import open_world, world
+from tests.engine.conftest import kept, open_world, world
 from tests.engine.databases import Database, SqliteDatabase
 
-__all__ = ["open_world", "world"]
+__all__ = ["kept", "open_world", "world"]
 
 
 @pytest.fixture
