@@ -124,6 +124,19 @@ async def test_a_server_that_can_only_be_read_is_not_used(seen: Observer):
         await PostgresStore(seen.url, FrozenClock()).open()
 
 
+async def test_where_none_of_several_hosts_can_be_used_each_is_told(seen: Observer):
+    await seen.execute("DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', "
+                       "current_database()); END$$")  # fmt: skip
+    with kept() as nobody:
+        url = seen.url.replace("127.0.0.1:", f"127.0.0.1:{nobody},127.0.0.1:")
+        with pytest.raises(StoreUnavailable) as told:
+            await PostgresStore(url, FrozenClock()).open()
+    first, second = str(told.value).split("; ")
+    assert first.startswith(f"127.0.0.1:{nobody}: PostgreSQL cannot be reached")
+    assert second.startswith("127.0.0.1:"), second
+    assert second.endswith("can be written at the moment")
+
+
 async def test_the_clock_is_shifted_to_the_time_of_the_database(seen: Observer):
     clock, right = SystemClock(), SystemClock()
     clock.shift(3_600_000_000)

@@ -111,25 +111,30 @@ class Hosts:
         with _understood():
             parts = urlsplit(url)
         user, at, places = parts.netloc.rpartition("@")
-        self._urls = [urlunsplit(parts._replace(netloc=f"{user}{at}{place}")) for place in places.split(",")]
+        self._hosts = [(place, urlunsplit(parts._replace(netloc=f"{user}{at}{place}"))) for place in places.split(",")]
 
     async def connect(self) -> Connection:
         """Connect to the host that can be written, the last one that could first.
 
         One that swallows everything must not keep the next from being asked: each has its share of the time. Raises
-        `StoreUnavailable` when there is none at the moment.
+        `StoreUnavailable` when there is none at the moment, with what each of several said.
         """
-        patience = self._patience._replace(connect_s=self._patience.connect_s / len(self._urls))
-        failure = StoreUnavailable("no PostgreSQL of the database URL can be written at the moment")
-        for url in tuple(self._urls):
+        patience = self._patience._replace(connect_s=self._patience.connect_s / len(self._hosts))
+        failures: dict[str, StoreUnavailable] = {}
+        for host in tuple(self._hosts):
+            place, url = host
             try:
                 connection = await _connect(url, patience, self._settings)
             except StoreUnavailable as unavailable:
-                failure = unavailable
+                failures[place] = unavailable
                 continue
-            self._urls.sort(key=lambda each: each != url)
+            self._hosts.sort(key=lambda each: each != host)
             return connection
-        raise failure
+        *_, last = failures.values()
+        if len(failures) == 1:
+            raise last
+        told = "; ".join(f"{place}: {failure.detail}" for place, failure in failures.items())
+        raise StoreUnavailable(told) from last.__cause__
 
 
 async def connect(url: str, patience: Patience = Patience(), **settings: str) -> Connection:  # noqa: B008 - frozen
