@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from runwright.domain import outcome as o
 from runwright.domain.run import Run
 from runwright.engine.requests import Committed
 from runwright.engine.stream import Cut, Hub, Lagged
+from runwright.store.base import Record
 from tests.domain.specimens import log_line
 from tests.engine.world import World, lines, settled
 from tests.waiting import until
@@ -316,6 +318,44 @@ async def test_who_is_behind_a_window_is_told_too_and_who_follows_nothing_any_mo
     with pytest.raises(Lagged):
         await anext(live)
     assert hub.channels == 0
+
+
+async def test_who_asks_beyond_the_end_is_let_go_when_another_reader_was_the_first_to_see_it(world: World):
+    shared = Shared(world)
+    run = await executing(world)
+    record, asking = world.store.record, asyncio.Event()
+    over, told = asyncio.Event(), asyncio.Event()
+
+    async def early(run_id: str) -> Record | None:
+        found = await record(run_id)
+        asking.set()
+        await told.wait()
+        return found
+
+    async def late(run_id: str) -> Record | None:
+        asking.set()
+        await over.wait()
+        return await record(run_id)
+
+    async def asks(after_seq: int, slowly: Callable[[str], Awaitable[Record | None]]) -> asyncio.Task[bytes]:
+        world.store.record = slowly  # type: ignore[method-assign]
+        following = asyncio.create_task(read(shared.hub, run.run_id, after_seq))
+        await asking.wait()
+        asking.clear()
+        return following
+
+    beyond, before = await asks(100, early), await asks(run.seq, late)
+    world.store.record = record  # type: ignore[method-assign]
+    shared.mine = False
+    await world.finish(run, o.Completed())
+    rest = (await world.events(run.run_id))[run.seq :]
+    async with asyncio.timeout(20):
+        over.set()
+        assert await before == b"".join(map(lines, rest))
+        told.set()
+        await settled(world)
+        shared.hub.committed(Committed({}, {run.run_id: rest}))
+        assert await beyond == b""
 
 
 # --- any interleaving -------------------------------------------------------------------------------------------------

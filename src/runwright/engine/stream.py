@@ -63,6 +63,7 @@ class _Channel:
         self._bytes = 0
         self._frames: dict[Encode, deque[bytes]] = {}
         self._waiting: dict[asyncio.Future[None], None] = {}
+        self._over = False
         self._answers: dict[Encode, tuple[int, tuple[bytes, int, bool]]] = {}
 
     @property
@@ -71,12 +72,12 @@ class _Channel:
 
     @property
     def ended(self) -> bool:
-        return bool(self._window) and self._window[-1].type in TERMINAL_TYPES
+        return self._over or (bool(self._window) and self._window[-1].type in TERMINAL_TYPES)
 
-    def know(self, seq: int) -> None:
-        """Begin the window after `seq`, where the log ends, unless it has begun."""
+    def know(self, seq: int, *, over: bool) -> None:
+        """Begin the window after `seq`, where the log ends, unless it has begun; for ever, if the run is `over`."""
         if self.end is None:
-            self.end = seq
+            self.end, self._over = seq, over
 
     def feed(self, events: Sequence[Event]) -> bool:
         """Take in what follows, but for what is there already; return False, and take nothing, if some is missing."""
@@ -351,5 +352,5 @@ class Hub:
             raise Cut(seq, record.run)
         if record is None and channel.end:
             return True  # it was there
-        channel.know(0 if record is None else record.run.seq)
+        channel.know(0 if record is None else record.run.seq, over=record is not None and record.run.terminal)
         return False
