@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec.structs import replace
 
 from runwright import ids
@@ -42,6 +43,7 @@ SEED = secrets.randbits(64) if SOAK else 0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 10 * SOAK)]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 NARROW = Project("proj_2", "org_1", "narrow", "Narrow", 3.0, 2, 0)
 CAUSE = Cause("user:user_1", "because")
@@ -110,6 +112,24 @@ class Hands:
 
     def wake(self, lanes: Iterable[str]) -> None:
         pass
+
+
+def where(there: Callable[[Any], object]) -> Callable[[Callable[Concatenate[Any, P], None]], Callable[..., None]]:
+    """Let a step do nothing where there is nothing that it could be done to.
+
+    It is no precondition: what can be chosen must be the same when the same steps are tried again, and what a killed
+    server had written is not.
+    """
+
+    def made(step: Callable[Concatenate[Any, P], None]) -> Callable[..., None]:
+        @functools.wraps(step)
+        def tried(self: Any, *args: P.args, **kwargs: P.kwargs) -> None:
+            if there(self):
+                step(self, *args, **kwargs)
+
+        return tried
+
+    return made
 
 
 @seed(SEED)
@@ -200,7 +220,7 @@ class Runs(RuleBasedStateMachine):
         return self.do(self.world.engine.commit.apply_all([request]))[0]
 
     @rule(which=WHICH, kind=st.sampled_from(["cancel", "pause"]))
-    @precondition(lambda self: self.acknowledged)
+    @where(lambda self: self.acknowledged)
     def stop(self, which: int, kind: Any) -> None:
         run = self.run_of(which)
         answer = self.answer(c.Stop(run.run_id, kind, CAUSE))
@@ -212,14 +232,14 @@ class Runs(RuleBasedStateMachine):
             )
 
     @rule(which=WHICH)
-    @precondition(lambda self: self.acknowledged)
+    @where(lambda self: self.acknowledged)
     def resume(self, which: int) -> None:
         run = self.run_of(which)
         answer = self.answer(c.Resume(run.run_id, CAUSE))
         assert isinstance(answer, InvalidTransition) == (run.state != "paused")
 
     @rule(which=WHICH)
-    @precondition(lambda self: self.acknowledged)
+    @where(lambda self: self.acknowledged)
     def wake(self, which: int) -> None:
         run = self.run_of(which)
         command = self.wake_of(run.run_id, which)
@@ -244,7 +264,7 @@ class Runs(RuleBasedStateMachine):
         return c.Wake(run_id=run_id, on="event", key=key, cause=CAUSE, delivery=given)
 
     @rule(which=WHICH)
-    @precondition(lambda self: self.acknowledged)
+    @where(lambda self: self.acknowledged)
     def restart(self, which: int) -> None:
         run = self.run_of(which)
         answer = self.answer(c.Restart(run.run_id, CAUSE))
@@ -265,13 +285,13 @@ class Runs(RuleBasedStateMachine):
         self.leases += answer
 
     @rule()
-    @precondition(lambda self: self.acknowledged)
+    @where(lambda self: self.acknowledged)
     def every_ready_run_is_taken(self) -> None:
         for queue in QUEUES:
             self.leases += self.answer(Take(LANES[queue], 100, "wrk-2"))
 
     @rule(seconds=st.sampled_from([31, 100]))
-    @precondition(lambda self: self.leases)
+    @where(lambda self: self.leases)
     def workers_are_lost_and_their_runs_begin_again(self, seconds: float) -> None:
         self.clock.advance(seconds)
         for loop in ("reaper", "reaper"):  # after a jump the first one only begins to be patient
@@ -281,7 +301,7 @@ class Runs(RuleBasedStateMachine):
         self.every_ready_run_is_taken()
 
     @rule(which=WHICH, outcome=OUTCOMES)
-    @precondition(lambda self: self.stale())
+    @where(lambda self: self.stale())
     def a_worker_that_was_thought_lost_writes_again(self, which: int, outcome: str) -> None:
         stale = self.stale()
         lease = stale[which % len(stale)]
@@ -298,14 +318,14 @@ class Runs(RuleBasedStateMachine):
         self.hands.slots = slots
 
     @rule(which=WHICH, lines=st.integers(1, 3))
-    @precondition(lambda self: self.leases)
+    @where(lambda self: self.leases)
     def append(self, which: int, lines: int) -> None:
         lease = self.leases[which % len(self.leases)]
         values = (c.Value("output", "k", b"sealed %d" % which),)
         self.fenced(lease, c.Append(lease.run_id, lease.lease_epoch, (log_line(),) * lines, values))
 
     @rule(which=WHICH, outcome=OUTCOMES, draw=st.sampled_from([0.0, 0.99]))
-    @precondition(lambda self: self.leases)
+    @where(lambda self: self.leases)
     def finish(self, which: int, outcome: str, draw: float) -> None:
         lease = self.leases[which % len(self.leases)]
         self.fenced(lease, self.finish_of(lease, outcome, draw))
@@ -338,7 +358,7 @@ class Runs(RuleBasedStateMachine):
             assert self.do(self.world.store.values(lease.run_id, "output")) == values
 
     @rule(which=WHICH)
-    @precondition(lambda self: self.leases)
+    @where(lambda self: self.leases)
     def beat(self, which: int) -> None:
         lease = self.leases[which % len(self.leases)]
         run = self.do(self.world.run(lease.run_id))
