@@ -338,7 +338,7 @@ async def test_who_asks_beyond_the_end_is_let_go_when_another_reader_was_the_fir
         return await record(run_id)
 
     async def asks(after_seq: int, slowly: Callable[[str], Awaitable[Record | None]]) -> asyncio.Task[bytes]:
-        world.store.record = slowly  # type: ignore[method-assign]
+        world.store.record = slowly  # type: ignore[assignment]
         following = asyncio.create_task(read(shared.hub, run.run_id, after_seq))
         await asking.wait()
         asking.clear()
