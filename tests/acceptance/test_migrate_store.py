@@ -174,8 +174,12 @@ async def test_a_move_that_ends_before_its_commit_leaves_the_data_directory_to_i
         assert arrived(url) == 0
 
 
-async def test_where_there_is_no_data_directory_that_is_said_whatever_servers_are_told(tmp_path: Path):
+@pytest.mark.parametrize("told", ["in the environment", "in a file"])
+async def test_where_there_is_no_data_directory_that_is_said_whatever_servers_are_told(tmp_path: Path, told: str):
     env = environment(database_url="postgresql://a/b", database_listen_url="postgresql://a/b")
+    if told == "in a file":
+        (tmp_path / "config.toml").write_text('database_url = "postgresql://a/b"\n')
+        env = environment(config=tmp_path / "config.toml")
     ended = await command(*words(tmp_path / "nowhere", "postgresql://a/c"), env=env)
     assert (ended.code, "nowhere holds no database" in ended.err) == (1, True), ended
 

@@ -14,7 +14,7 @@ from runwright import upkeep
 from runwright.cli import printing
 from runwright.cli.exits import FAILED, OK, UsageError
 from runwright.cli.progress import bars
-from runwright.config import PREFIX, load
+from runwright.config import load
 
 
 def migrate_store(
@@ -42,8 +42,7 @@ def migrate_store(
     directory = _directory(source)
     if not target.startswith(("postgresql://", "postgres://")):
         raise UsageError(f"--to must be a postgresql:// URL, not {target}")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(f"{PREFIX}DATABASE_")}
-    settings = load(environment, None, {"data_dir": directory})
+    settings = load(os.environ, None, {"data_dir": directory}, without="database_")
     with bars(sys.stderr) as tell:
         moved, findings = asyncio.run(upkeep.move(settings, target, tell))
     if json:

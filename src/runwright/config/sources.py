@@ -20,11 +20,16 @@ from runwright.errors import FieldError, InvalidSettings
 
 
 def load(
-    env: Mapping[str, str], toml_path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+    env: Mapping[str, str],
+    toml_path: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    without: str | None = None,
 ) -> Settings:
     """Build the settings of this process, or raise `InvalidSettings` naming every wrong value.
 
-    `overrides` come from the command line; a None among them counts as not given.
+    `overrides` come from the command line; a None among them counts as not given. Settings whose names begin with
+    `without` are as if nobody had given them.
     """
     problems: list[FieldError] = []
     given = _of_file(toml_path or env.get(PREFIX + "CONFIG"), problems)
@@ -35,6 +40,8 @@ def load(
     values: dict[str, Any] = {}
     known = {setting.name: setting for setting in SETTINGS}
     for name, (source, value) in given.items():
+        if without is not None and name.startswith(without):
+            continue
         if name not in known:
             problems.append(FieldError(source, "is not a setting" + _suggestion(name)))
             continue
