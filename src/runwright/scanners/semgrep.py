@@ -38,14 +38,9 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
-class _Paths(msgspec.Struct):
-    scanned: tuple[str, ...] | None = None
-
-
 class _Report(msgspec.Struct):
     results: tuple[_Result, ...]
     errors: tuple[_Error, ...] = ()
-    paths: _Paths = msgspec.field(default_factory=_Paths)
 
 
 _decode = msgspec.json.Decoder(_Report).decode
