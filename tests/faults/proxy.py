@@ -41,6 +41,7 @@ class Line:
         self.bytes_per_s = 0.0
         self.silent = False
         self.passed = 0
+        self.cuts = 0
         self._left: int | None = None
         self._end: End = "reset"
         self._chance = random.Random(seed)
@@ -63,6 +64,7 @@ class Line:
         if len(passing) == len(data):
             return data, None
         self._left = None
+        self.cuts += 1
         return passing, self._end
 
     def delay_s(self, count: int) -> float:
