@@ -5,6 +5,7 @@ What is counted is blocks, not time: a walk over what is gone reads all of its b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -12,14 +13,14 @@ import pytest
 from msgspec.structs import replace
 
 from runwright.clock import FrozenClock
-from runwright.store.base import ChangeSet, Slots, Timer, Transaction
+from runwright.store.base import ChangeSet, Slots, StoredValue, Timer, Transaction
 from runwright.store.postgres.marks import NET_S, Marks
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import new_database, rows
 from tests.store.rows_of import born, history, lane, queue, queued, ready, within, write
 
 GONE, OFTEN = 3_000, 50
-FEW = 12
+FEW = 15
 """Blocks of `ready` that one look may read: down the index, and the rows that are there."""
 BLOCKS = "SELECT heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables WHERE relname"
 
@@ -28,6 +29,8 @@ MANY_MOVES = f"DO $$BEGIN FOR i IN 1..{GONE} LOOP UPDATE run_heads SET seq = seq
 Doing = Callable[[PostgresStore], Awaitable[object]]
 
 LOOKS: dict[str, Doing] = {
+    "the lanes that hold something": lambda store: store.lanes(),
+    "how much they hold": lambda store: store.depths(),
     "the lanes to claim from": lambda store: store.claimable("org_1/"),
     "a claim": lambda store: within(store, "take", [lane()], 1),
     "whether a lane is empty": lambda store: within(store, "open", [lane()]),
@@ -96,6 +99,7 @@ async def test_a_run_that_is_written_all_the_time_is_found_from_its_newest_versi
     assert often - once < OFTEN * FEW
 
 
+RUN_ID = history().standing.run_id
 MANY_TURNS = f"""
 INSERT INTO turns VALUES ('{queue()}', 'p0', 1), ('{queue()}', 'p1', 1);
 INSERT INTO limits VALUES ('job:x', 1, 9);
@@ -103,19 +107,25 @@ DO $$BEGIN FOR i IN 1..{GONE} LOOP
     UPDATE turns SET last_turn = i; UPDATE limits SET used = i % 5 + 1;
 END LOOP; END$$;
 INSERT INTO timers SELECT 'run_' || i, 'due', i FROM generate_series(1, {GONE}) i;
-DELETE FROM timers
+DELETE FROM timers;
+INSERT INTO run_values (run_id, kind, key, created_at) VALUES ('{RUN_ID}', 'output', 'a', 1);
+DO $$BEGIN FOR i IN 1..{GONE} LOOP UPDATE run_values SET created_at = i; END LOOP; END$$
 """
 KEPT: dict[str, tuple[str, Doing]] = {
     "turns of a queue": ("turns", lambda store: within(store, "places", [(queue(), "p1")])),
     "a turn": ("turns", lambda store: write(store, ChangeSet(turns={(queue(), "p1"): 9e9}))),
     "the slots of a limit": ("limits", lambda store: within(store, "limits", ["job:x"])),
     "a slot": ("limits", lambda store: write(store, ChangeSet(limits={"job:x": Slots(1, 9)}))),
+    "a value that is kept anew": (
+        "run_values_2027_01",
+        lambda store: write(store, ChangeSet(values=[StoredValue(RUN_ID, "output", "a", b"new", None, None, 2)])),
+    ),
     "what is due": ("timers", lambda store: store.due(GONE, 10)),
     "what comes due next": ("timers", lambda store: store.next_timer()),
 }
 
 
-async def test_turns_limits_and_timers_are_found_from_their_newest_versions():
+async def test_turns_limits_values_and_timers_are_found_from_their_newest_versions():
     with new_database(unused=True) as url:
         holder, writer = await asyncpg.connect(url), await asyncpg.connect(url)
         store = PostgresStore(url, FrozenClock(), pool_max=2)
@@ -222,3 +232,31 @@ def test_a_lane_that_is_entered_while_lanes_are_listed_is_not_forgotten():
     marks.lower({lane(): 1.0})
     marks.listed("org_1/", [lane("slow")], since)
     assert sorted(marks.lanes("org_1/") or ()) == [lane(), lane("slow")]
+
+
+def test_a_whole_look_that_finds_nothing_leaves_the_mark_where_it_is():
+    clock = FrozenClock()
+    marks = Marks(clock)
+    marks.passed(marks.look(lane()), 7.0)
+    clock.advance(NET_S)
+    whole = marks.look(lane())
+    marks.passed(whole, None)
+    assert (whole.whole, marks.look(lane()).whole, marks.start(lane())) == (True, False, 7.0)
+
+
+def test_a_whole_look_that_finds_a_run_before_the_mark_lowers_it():
+    clock = FrozenClock()
+    marks = Marks(clock)
+    marks.passed(marks.look(lane()), 7.0)
+    clock.advance(NET_S)
+    marks.seen(marks.looks("org_1/"), {lane(): 3.0, lane("met"): 5.0})
+    assert (marks.start(lane()), marks.start(lane("met"))) == (3.0, 5.0)
+
+
+def test_a_lane_that_is_entered_while_lanes_are_looked_at_is_not_passed():
+    marks = Marks(FrozenClock())
+    marks.passed(marks.look(lane()), 7.0)
+    looks = marks.looks("org_1/")
+    marks.lower({lane(): 3.0, lane("met"): 2.0})
+    marks.seen(looks, {lane(): 9.0, lane("met"): 9.0})
+    assert (marks.start(lane()), marks.start(lane("met"))) == (3.0, -math.inf)

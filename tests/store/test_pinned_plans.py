@@ -15,6 +15,7 @@ from runwright.store import queries
 from runwright.store.postgres import changes, fields, hot, locks, partitions
 from runwright.store.postgres.connection import connect
 from runwright.store.postgres.store import PostgresStore
+from runwright.store.queries import workforce
 from runwright.store.queries.runs import CONDITIONS, listing
 from runwright.store.query import Query
 from tests.domain.specimens import SPECIMENS
@@ -201,6 +202,12 @@ async def test_postgresql_knows_the_type_of_every_parameter_and_joins_by_indexes
         kinds = {step["Node Type"] for step in await planned(connection, text)}
         assert not kinds & {"Hash Join", "Merge Join"}, name
     assert len(found) > 100
+
+
+async def test_what_is_asked_every_second_reads_no_run_that_it_does_not_name(connection: Any):
+    for query in (workforce.STOPPING, workforce.DRAINING, workforce.SEEN):
+        for step in await planned(connection, query.bind("postgresql", _Anything())[0]):
+            assert not step.get("Relation Name", "").startswith(PARTITIONED) or "run_id" in step["Index Cond"]
 
 
 class _Anything(dict[str, Any]):

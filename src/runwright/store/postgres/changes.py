@@ -86,29 +86,37 @@ def _arrays(field: Field, items: Sequence[Any], at: int | None = None) -> list[A
     return [*columns, min(columns[0]), len(items)] if field.floored else columns
 
 
-def _written(field: Field, first: int) -> tuple[str, int]:
-    """Return the SQL of a field whose parameters begin at a number, and the number after them."""
+def _written(field: Field, text: str, first: int) -> tuple[str, int]:
+    """Return a text of a field as SQL whose parameters begin at a number, and the number after them."""
     types = [_ARRAYS[type(field.table.c[name].type)] for name in field.columns]
     numbers = range(first, first + len(types))
     arrays = ", ".join(f"${number}::{kind}" for number, kind in zip(numbers, types, strict=True))
-    sql, after = field.sql, numbers.stop
+    after = numbers.stop
     if field.floored:
         few = FEW.replace("{count}", f"${after + 1}::bigint")
-        sql = sql.replace("{low}", f"${after}::text").replace("{rows}", few)
+        text = text.replace("{low}", f"${after}::text").replace("{rows}", few)
         after += 2
-    sql = sql.replace("{rows}", f"unnest({arrays}) AS n({', '.join(field.columns)})")
-    return sql, after
+    return text.replace("{rows}", f"unnest({arrays}) AS n({', '.join(field.columns)})"), after
 
 
 @lru_cache(maxsize=512)
 def _together(names: tuple[str, ...]) -> str:
     parts, number = [], 1
     for name in names:
-        sql, number = _written(FIELDS[name], number)
-        parts.append(f"write_{name} AS ({sql})")  # not `name`: that of a table would hide it
+        first, field = number, FIELDS[name]
+        texts = {f"write_{name} AS": field.sql}  # not `name`: that of a table would hide it
+        if field.found:
+            rows = f"found_{name} AS n"
+            texts = {f"found_{name} AS MATERIALIZED": field.found} | {
+                f"write_{name} AS": field.sql.replace("{rows}", rows),
+                f"rewrite_{name} AS": field.anew.replace("{rows}", rows),
+            }
+        for part, text in texts.items():
+            sql, number = _written(field, text, first)
+            parts.append(f"{part} ({sql})")
     return f"WITH {', '.join(parts)} SELECT"
 
 
 @lru_cache(maxsize=8)
 def _alone(field: Field) -> str:
-    return _written(field, 1)[0]
+    return _written(field, field.sql, 1)[0]

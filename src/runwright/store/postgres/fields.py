@@ -30,6 +30,9 @@ class Field(NamedTuple):
     key: Callable[[Any], Any] | None = None
     floored: bool = False
     """Whether `{low}` stands for the smallest run id, so that no older partition is opened."""
+    found: str = ""
+    """If given, a look at what is there, of whose rows `sql` writes those that are new, and `anew` the others."""
+    anew: str = ""
 
 
 def same(column: str, value: str) -> str:
@@ -75,6 +78,7 @@ def _held(run: Run) -> Row:
 
 _BIRTHS = (*rows.IDENTITY, *rows.STANDING)
 _STANDING = ", ".join(f"{column} = n.{column}" for column in rows.STANDING)
+_KEPT = ", ".join(f"{column} = n.{column}" for column in StoredValue.__struct_fields__[3:])
 # The rows in hand the planner takes for one, if an unknown limit stands over them: so they come first.
 FEW = "(SELECT * FROM {rows} LIMIT {count}) AS n"
 _READY, _HELD = ("lane", "rank", "run_id"), ("limit_key", "rank", "run_id")
@@ -211,9 +215,14 @@ FIELDS: dict[str, Field] = {
     "values": Field(
         tables.run_values,
         StoredValue.__struct_fields__,
-        _upsert(tables.run_values, "run_id, kind, key", *StoredValue.__struct_fields__[3:]),
+        _insert(tables.run_values, StoredValue.__struct_fields__) + " WHERE n.place IS NULL",
         astuple,
         key=lambda value: (value.run_id, value.kind, value.key),
+        floored=True,
+        found="SELECT n.*, (SELECT v.ctid FROM run_values v WHERE v.run_id = n.run_id AND v.kind = n.kind"
+        f" AND {floor('v.run_id')} AND {newest('v.key', 'n.key')}) AS place FROM {{rows}}",
+        anew=f"UPDATE run_values v SET {_KEPT} FROM {{rows}} WHERE v.ctid = n.place AND {same('v.run_id', 'n.run_id')}"
+        f" AND {floor('v.run_id')}",
     ),
     "gatherings_gone": Field(
         tables.gatherings,

@@ -6,7 +6,7 @@ So a lock and a reading of what it covers are two statements, unless the reading
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from runwright.domain.schedule import Schedule
 from runwright.store import rows
 from runwright.store.base import Attempt, Lease, StoredValue
 from runwright.store.postgres.fields import floor, newest, same
+from runwright.store.postgres.marks import Look
 
 
 def _columns(record: type[Struct], prefix: str = "") -> str:
@@ -107,16 +108,21 @@ FILLED = (
     "SELECT n.lane FROM unnest($1::text[], $2::float8[]) AS n(lane, mark) WHERE EXISTS"
     " (SELECT FROM ready r WHERE r.lane = n.lane AND r.rank >= n.mark ORDER BY r.lane, r.rank OFFSET 0)"
 )
-# From lane to lane by the index: however many runs wait in them, a lane costs one look.
+# From lane to lane by the index: however many runs wait in them, a lane costs one look. What is gone of a lane that is
+# known is not stepped over: it is looked at from its mark on, and the walk goes through the gaps between such lanes.
 _LANES = (
-    "WITH RECURSIVE lanes(lane) AS ((SELECT r.lane FROM ready r WHERE r.lane >= $1 AND r.lane < $2 ORDER BY r.lane"
-    " LIMIT 1) UNION ALL SELECT (SELECT r.lane FROM ready r WHERE r.lane > lanes.lane AND r.lane < $2 ORDER BY r.lane"
-    " LIMIT 1) FROM lanes WHERE lanes.lane IS NOT NULL)"
+    "WITH RECURSIVE unknown(lane, rank, high) AS (SELECT f.*, g.high FROM unnest($1::text[], $2::text[]) AS g(low, high)"
+    " CROSS JOIN LATERAL (SELECT r.lane, r.rank FROM ready r WHERE r.lane > g.low AND r.lane < g.high ORDER BY r.lane,"
+    " r.rank LIMIT 1) f UNION ALL SELECT f.*, u.high FROM unknown u CROSS JOIN LATERAL (SELECT r.lane, r.rank"
+    " FROM ready r WHERE r.lane > u.lane AND r.lane < u.high ORDER BY r.lane, r.rank LIMIT 1) f),"
+    " lanes(lane, rank) AS (SELECT lane, rank FROM unknown UNION ALL SELECT n.lane, f.rank FROM unnest($3::text[],"
+    " $4::float8[]) AS n(lane, mark) CROSS JOIN LATERAL (SELECT r.rank FROM ready r WHERE r.lane = n.lane"
+    " AND r.rank >= n.mark ORDER BY r.lane, r.rank LIMIT 1) f)"
 )
-LANES = f"{_LANES} SELECT lane FROM lanes WHERE lane IS NOT NULL"
+LANES = f"{_LANES} SELECT lane, rank FROM lanes"
 DEPTHS = (
-    f"{_LANES} SELECT lane, (SELECT count(*) FROM (SELECT FROM ready r WHERE r.lane = lanes.lane LIMIT 1000) f)"
-    " FROM lanes WHERE lane IS NOT NULL"
+    f"{_LANES} SELECT l.lane, (SELECT count(*) FROM (SELECT FROM ready r WHERE r.lane = l.lane AND r.rank >= l.rank"
+    " ORDER BY r.lane, r.rank LIMIT 1000) f) FROM lanes l"
 )
 STARVED = (
     "WITH RECURSIVE waiting(limit_key) AS ((SELECT h.limit_key FROM held h ORDER BY h.limit_key LIMIT 1) UNION ALL"
@@ -174,6 +180,13 @@ FORGET = f"DELETE FROM runs WHERE {_OF_THESE}"
 
 LAST = "\U0010ffff"
 """What comes after every text that begins like the one before it."""
+
+
+def around(prefix: str, looks: Sequence[Look]) -> tuple[list[str], list[str], list[str], list[float]]:
+    """Return the parameters of a walk through lanes: the gaps between those that are known, these, and their marks."""
+    lanes = [look.lane for look in looks]
+    return [prefix, *lanes], [*lanes, prefix + LAST], lanes, [look.start for look in looks]
+
 
 LANES_AT_ONCE = (1, 2, 4, 8, 16, 32)
 """For how many lanes a claim has a statement that walks them together; lanes that are missing to one are empty ones."""

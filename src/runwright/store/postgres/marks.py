@@ -89,7 +89,7 @@ class Marks:
         return Look(lane, mark.rank, mark.lowered, whole=False)
 
     def passed(self, look: Look, rank: float | None) -> None:
-        """Raise the mark to the rank that a look which is committed came to; None when there was no run.
+        """Move the mark to the rank that a look which is committed came to; None when there was no run.
 
         Not when the mark was lowered meanwhile: the look may have come too early for the run that it was lowered for.
         """
@@ -98,9 +98,16 @@ class Marks:
             return
         if look.whole:
             mark.looked_at_s = self._clock.monotonic()
-            mark.rank = look.start
-        if rank is not None and rank > mark.rank:
+        if rank is not None and (look.whole or rank > mark.rank):
             mark.rank = rank
+
+    def seen(self, looks: Iterable[Look], ranks: Mapping[str, float]) -> None:
+        """Move the marks of the lanes that were looked at, and of others that were met, to the first ranks there."""
+        met = dict(ranks)
+        for look in looks:
+            self.passed(look, met.pop(look.lane, None))
+        for lane, rank in met.items():
+            self.passed(Look(lane, -math.inf, 0, whole=True), rank)
 
     def lower(self, ranks: Mapping[str, float]) -> None:
         """Lower marks to the ranks at which runs were put into these lanes."""
@@ -110,6 +117,10 @@ class Marks:
             self._lanes.setdefault(queue_of(lane), {})[lane] = self.entries
             mark.lowered += 1
             mark.rank = min(mark.rank, rank)
+
+    def looks(self, prefix: str) -> list[Look]:
+        """Return where to look in each lane that is known and begins so, in their order."""
+        return [self.look(lane) for lane in sorted(self._marks) if lane.startswith(prefix)]
 
     def start(self, lane: str) -> float:
         """Return the lane's mark, for who may miss a run: the order of the queue is all that suffers."""
@@ -130,11 +141,6 @@ class Marks:
                 self._lanes[queue] = entered
         for lane in lanes:
             self._lanes.setdefault(queue_of(lane), {}).setdefault(lane, 0)
-
-    def doubt(self, lanes: Iterable[str]) -> None:
-        """Look through these lanes from their beginning the next time: something is ready there, perhaps before it."""
-        for lane in lanes:
-            self._mark(lane).looked_at_s = -math.inf
 
     def _queues(self, prefix: str) -> list[str]:
         if prefix in self._lanes:

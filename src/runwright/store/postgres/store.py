@@ -250,28 +250,29 @@ class PostgresStore(PostgresReadings):
         return [row[0] for row in await self._read(hot.STARVED, limit)]
 
     async def lanes(self, prefix: str = "") -> list[str]:
-        """Return the lanes that hold ready runs and whose keys begin so."""
-        return [row[0] for row in await self._read(hot.LANES, prefix, prefix + hot.LAST)]
+        """Return the lanes that hold ready runs and whose keys begin so.
+
+        A run that another process put before a lane's mark without a word shows a while later.
+        """
+        looks = self.marks.looks(prefix)
+        found = dict(await self._read(hot.LANES, *hot.around(prefix, looks)))
+        self.marks.seen(looks, found)
+        return sorted(found)
 
     async def claimable(self, prefix: str = "") -> list[str]:
-        """Return the lanes to claim from; one that another process filled is missing until its hint, or a while.
-
-        `lanes` steps over all that is gone and may still be seen by somebody: too much for every claim. So the lanes
-        that are known are looked at from their marks on, and the others, and what lies before a mark, now and then.
-        """
+        """Return the lanes to claim from; one that another process filled is missing until its hint, or a while."""
         known = self.marks.lanes(prefix)
         if known is None:
             since = self.marks.entries
             found = await self.lanes(prefix)
             self.marks.listed(prefix, found, since)
-            self.marks.doubt(found)
             return found
         starts = [self.marks.start(lane) for lane in known]
         return [row[0] for row in await self._read(hot.FILLED, list(map(escaped, known)), starts)] if known else []
 
     async def depths(self, prefix: str = "") -> dict[str, int]:
         """Return the lanes that hold ready runs, with how many (counted up to 1 000)."""
-        return dict(await self._read(hot.DEPTHS, prefix, prefix + hot.LAST))
+        return dict(await self._read(hot.DEPTHS, *hot.around(prefix, self.marks.looks(prefix))))
 
     def lower(self, ranks: Mapping[str, float]) -> None:
         """Hear that another process put runs into these lanes, none before the rank given: claims begin there again."""

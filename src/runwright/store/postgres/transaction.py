@@ -190,7 +190,8 @@ class PostgresTransaction:
             known = self._marks.lanes(queue)
             if known is None:
                 since = self._marks.entries
-                known = [row[0] for row in await self._rows(hot.LANES, queue, queue + hot.LAST)]
+                around = hot.around(queue, self._marks.looks(queue))
+                known = [row[0] for row in await self._rows(hot.LANES, *around)]
                 self._marks.listed(queue, known, since)
             lanes += [(queue, lane, self._marks.start(lane)) for lane in known]
         columns = [list(column) for column in zip(*lanes, strict=True)] if lanes else [[], [], []]

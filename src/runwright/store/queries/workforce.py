@@ -24,19 +24,20 @@ DRAIN = setting(workers, "worker_id", "drain_at")
 GONE = setting(workers, "worker_id", "gone_at")
 FORGET_WORKERS = Query(delete(workers).where(workers.c.seen_at < bindparam("before")))
 DRAINING = Query(select(workers.c.worker_id).where(workers.c.drain_at.is_not(None), workers.c.gone_at.is_(None)))
-STOPPING = Query(
+_asked = (
     select(
-        leases.c.run_id,
-        leases.c.lease_epoch,
-        leases.c.worker_id,
         case(
             (runs.c.cancel_requested_at.is_not(None), "cancel"),
             (runs.c.restart_requested_at.is_not(None), "restart"),
             else_="pause",
-        ),
+        )
     )
-    .join(runs, runs.c.run_id == leases.c.run_id)
-    .where(leases.c.fence_at.is_not(None))
+    .where(runs.c.run_id == leases.c.run_id)
+    .scalar_subquery()
+)
+"""What a run was asked for, looked up for each lease: a join could be read from the runs, through all that ever were."""
+STOPPING = Query(
+    select(leases.c.run_id, leases.c.lease_epoch, leases.c.worker_id, _asked).where(leases.c.fence_at.is_not(None))
 )
 BUSY = Query(select(leases.c.worker_id, func.count()).group_by(leases.c.worker_id))
 
