@@ -111,10 +111,10 @@ FILLED = (
 # From lane to lane by the index: however many runs wait in them, a lane costs one look. What is gone of a lane that is
 # known is not stepped over: it is looked at from its mark on, and the walk goes through the gaps between such lanes.
 _LANES = (
-    "WITH RECURSIVE unknown(lane, rank, high) AS (SELECT f.*, g.high FROM unnest($1::text[], $2::text[]) AS g(low, high)"
-    " CROSS JOIN LATERAL (SELECT r.lane, r.rank FROM ready r WHERE r.lane > g.low AND r.lane < g.high ORDER BY r.lane,"
-    " r.rank LIMIT 1) f UNION ALL SELECT f.*, u.high FROM unknown u CROSS JOIN LATERAL (SELECT r.lane, r.rank"
-    " FROM ready r WHERE r.lane > u.lane AND r.lane < u.high ORDER BY r.lane, r.rank LIMIT 1) f),"
+    "WITH RECURSIVE unknown(lane, rank, high) AS (SELECT f.*, g.high FROM unnest($1::text[], $2::text[])"
+    " AS g(low, high) CROSS JOIN LATERAL (SELECT r.lane, r.rank FROM ready r WHERE r.lane > g.low AND r.lane < g.high"
+    " ORDER BY r.lane, r.rank LIMIT 1) f UNION ALL SELECT f.*, u.high FROM unknown u CROSS JOIN LATERAL (SELECT r.lane,"
+    " r.rank FROM ready r WHERE r.lane > u.lane AND r.lane < u.high ORDER BY r.lane, r.rank LIMIT 1) f),"
     " lanes(lane, rank) AS (SELECT lane, rank FROM unknown UNION ALL SELECT n.lane, f.rank FROM unnest($3::text[],"
     " $4::float8[]) AS n(lane, mark) CROSS JOIN LATERAL (SELECT r.rank FROM ready r WHERE r.lane = n.lane"
     " AND r.rank >= n.mark ORDER BY r.lane, r.rank LIMIT 1) f)"

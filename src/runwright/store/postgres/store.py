@@ -255,7 +255,7 @@ class PostgresStore(PostgresReadings):
         A run that another process put before a lane's mark without a word shows a while later.
         """
         looks = self.marks.looks(prefix)
-        found = dict(await self._read(hot.LANES, *hot.around(prefix, looks)))
+        found: dict[str, float] = dict(await self._read(hot.LANES, *hot.around(prefix, looks)))
         self.marks.seen(looks, found)
         return sorted(found)
 

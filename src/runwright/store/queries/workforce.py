@@ -35,7 +35,7 @@ _asked = (
     .where(runs.c.run_id == leases.c.run_id)
     .scalar_subquery()
 )
-"""What a run was asked for, looked up for each lease: a join could be read from the runs, through all that ever were."""
+"""What a run was asked for, looked up for each lease: a join could be read from the other side, through all runs."""
 STOPPING = Query(
     select(leases.c.run_id, leases.c.lease_epoch, leases.c.worker_id, _asked).where(leases.c.fence_at.is_not(None))
 )
