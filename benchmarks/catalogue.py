@@ -139,7 +139,7 @@ CATALOGUE: dict[str, Entry] = {
     "pg-held": Entry(
         held.held_open,
         *_pg(
-            {"rounds": 1, "followers": 1_000, "held_s": 60.0, "window_s": 2.5, "windows": 4},
+            {"rounds": 1, "followers": 1_000, "held_s": 120.0, "window_s": 2.5, "windows": 4},
             {"rounds": 1, "followers": 20, "held_s": 1.0, "window_s": 0.5, "windows": 1},
         ),
         patience_s=300.0,

@@ -1,17 +1,20 @@
 """What a transaction that is held open does to claims and appends, with many idle streams beside them.
 
 What is deleted or replaced while somebody's snapshot is older stays where it was: whoever begins at the beginning of a
-queue, or reads a row that is written all the time, steps over more of it each second.
+queue, or reads a row that is written all the time, steps over more of it each second. In a minute a machine changes
+its pace, too: so there are two servers, each with a database of its own in one PostgreSQL, both loaded in turns and
+compared over the same seconds. A snapshot holds up the clearing of its own database alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -36,68 +39,75 @@ WRITERS = 8
 _clock = SystemClock()
 
 
-@dataclass
-class Windows:
-    """The rates found: in the windows before the transaction and while it was open, oldest first, and after it."""
+Rates = dict[str, list[float]]
 
-    before: dict[str, list[float]] = field(default_factory=lambda: {CLAIMS: [], APPENDS: []})
-    held: dict[str, list[float]] = field(default_factory=lambda: {CLAIMS: [], APPENDS: []})
-    after: dict[str, list[float]] = field(default_factory=lambda: {CLAIMS: [], APPENDS: []})
+
+@dataclass
+class Site:
+    """A server with a database of its own, and its rates: before anybody holds a snapshot, and since, oldest first."""
+
+    load: Load
+    url: str
+    before: Rates = field(default_factory=lambda: {CLAIMS: [], APPENDS: []})
+    since: Rates = field(default_factory=lambda: {CLAIMS: [], APPENDS: []})
 
 
 async def held_open(
     rounds: int, followers: int, held_s: float, window_s: float, windows: int, tell: Progress, on: str = POSTGRESQL
 ) -> list[Figure]:
-    """Measure claims and appends, in turns, before another connection's snapshot, under it, and after it."""
-    found = []
+    """Measure claims and appends at a server whose database somebody holds a snapshot of, and at one beside it."""
+    found: list[tuple[Site, Site]] = []
+    lost = 0
     with databases(on) as fresh:
         for number in range(rounds):
-            settings = fresh()
-            with serving(worker=False, stamps=COUNTED, **settings) as (server, stamps), labouring(server, stamps):
-                tell(f"round {number + 1} of {rounds}: {followers} streams")
-                async with AsyncExitStack() as stack:
-                    idle = await stack.enter_async_context(_idle(server, followers))
-                    load = await stack.enter_async_context(_load(server, stamps))
-                    each = Windows()
-                    await load.go_on(each.before, held_s, window_s)
-                    tell(f"round {number + 1} of {rounds}: held open for {held_s:g} s")
-                    async with _snapshot(settings["database_url"]):
-                        await load.go_on(each.held, held_s, window_s)
-                    await load.windows(each.after, windows, window_s)
-                    lost = sum(follower.lost + follower.ended.done() for follower in idle)
-            found.append(each)
-    return [figure for name in SLOTS for figure in _figures(name, found, windows, followers, held_s, window_s, lost)]
-
-
-def _figures(
-    name: str, found: list[Windows], last: int, followers: int, held_s: float, window_s: float, lost: int
-) -> list[Figure]:
-    """Compare the last windows under the snapshot, which have the most behind them, with the last of as long a time
-    before it.
-    """
-    before, held, after = (
-        [_mean(w.before[name][-last:]) for w in found],
-        [_mean(w.held[name][-last:]) for w in found],
-        [_mean(w.after[name]) for w in found],
-    )
-    course = " ".join(f"{rate:.0f}" for rate in found[-1].held[name])
+            tell(f"round {number + 1} of {rounds}: {followers} streams at each server")
+            async with _site(fresh(), followers) as (free, idle), _site(fresh(), followers) as (held, others):
+                for _ in range(windows):
+                    for name in SLOTS:
+                        for site in (free, held):
+                            site.before[name].append(await site.load.window(name, window_s))
+                tell(f"round {number + 1} of {rounds}: held open for {held_s:g} s")
+                async with _snapshot(held.url):
+                    until = time.perf_counter() + held_s
+                    while time.perf_counter() < until:
+                        for name in SLOTS:
+                            for site in (free, held):
+                                site.since[name].append(await site.load.window(name, window_s))
+                lost += sum(follower.lost + follower.ended.done() for follower in (*idle, *others))
+            found.append((free, held))
     conditions = (
-        f"one server and one worker process, {followers} idle streams of as many runs ({lost} lost), windows of"
-        f" {window_s:g} s, claims and appends in turns"
+        f"two databases in one PostgreSQL, each with one server and one worker process and {followers} idle streams of"
+        f" as many runs ({lost} lost); windows of {window_s:g} s, claims and appends at both in turns"
     )
-    ratios = [late / early for early, late in zip(before, held, strict=True)]
-    return [
-        Figure(name=f"{name}, no old snapshot for {held_s:g} s", unit="/s", rounds=before, conditions=conditions),
-        Figure(name=f"{name}, a snapshot held for {held_s:g} s", unit="/s", rounds=held,
-               conditions=f"the last {last} windows under it; all of the last round's: {course}"),
-        Figure(name=f"{name}, after it", unit="/s", rounds=after),
-        Figure(name=f"{name}, held ÷ before", unit="×", rounds=ratios, goal="held",
-               bound="what the statements step over: rows that are gone, but not for the snapshot"),
-    ]  # fmt: skip
+    return [figure for name in SLOTS for figure in _figures(name, found, windows, held_s, conditions)]
+
+
+def _figures(name: str, found: list[tuple[Site, Site]], last: int, held_s: float, conditions: str) -> Iterator[Figure]:
+    """Compare the last windows under the snapshot, which have the most behind them, with those beside them."""
+    free = [_mean(free.since[name][-last:]) for free, _ in found]
+    held = [_mean(held.since[name][-last:]) for _, held in found]
+    alike = [_mean(held.before[name]) / _mean(free.before[name]) for free, held in found]
+    course = [f"{under / beside:.2f}" for beside, under in zip(*(site.since[name] for site in found[-1]), strict=True)]
+    ratios = [under / beside for beside, under in zip(free, held, strict=True)]
+    yield Figure(name=f"{name}, nobody holds a snapshot", unit="/s", rounds=free, conditions=conditions)
+    yield Figure(name=f"{name}, a snapshot held for {held_s:g} s", unit="/s", rounds=held,
+                 conditions=f"the last {last} windows under it, and those beside them")  # fmt: skip
+    yield Figure(name=f"{name}, the same two before it is held", unit="×", rounds=alike)
+    yield Figure(name=f"{name}, held ÷ not held", unit="×", rounds=ratios, goal="held",
+                 conditions=f"window by window, in the last round: {' '.join(course)}",
+                 bound="what the statements step over: rows that are gone, but not for the snapshot")  # fmt: skip
 
 
 def _mean(rates: list[float]) -> float:
     return sum(rates) / len(rates)
+
+
+@asynccontextmanager
+async def _site(settings: dict[str, Any], followers: int) -> AsyncIterator[tuple[Site, list[Follower]]]:
+    """Run a server and a worker on a new database, with idle streams, and writers that wait for their turn."""
+    with serving(worker=False, stamps=COUNTED, **settings) as (server, stamps), labouring(server, stamps):
+        async with _idle(server, followers) as idle, _load(server, stamps) as load:
+            yield Site(load, settings["database_url"]), idle
 
 
 @asynccontextmanager
@@ -138,18 +148,6 @@ class Load:
     stamps: Stamps
     asked: int = 0
 
-    async def windows(self, rates: dict[str, list[float]], count: int, window_s: float) -> None:
-        """Add the rates of so many windows of claims and of appends, in turns."""
-        for _ in range(count):
-            for name in SLOTS:
-                rates[name].append(await self.window(name, window_s))
-
-    async def go_on(self, rates: dict[str, list[float]], for_s: float, window_s: float) -> None:
-        """Add the rates of as many windows as it takes until so much time has passed."""
-        until = time.perf_counter() + for_s
-        while time.perf_counter() < until:
-            await self.windows(rates, 1, window_s)
-
     async def window(self, name: str, window_s: float) -> float:
         """Return the rate of claims or appends in one window; what was begun in it has ended when this returns."""
         slot = SLOTS[name]
@@ -183,8 +181,8 @@ async def _load(server: Server, stamps: Stamps) -> AsyncIterator[Load]:
     load = Load(await connections(server, 4), stamps)
     for number in range(WRITERS):
         await load.lines[0].ask(trigger("writer", {"n": number}))
-    warm: dict[str, list[float]] = {CLAIMS: [], APPENDS: []}
-    await load.windows(warm, 2, 1.0)
+    for name in (*SLOTS, *SLOTS):
+        await load.window(name, 1.0)
     try:
         yield load
     finally:

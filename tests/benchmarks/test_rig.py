@@ -66,7 +66,7 @@ def test_stocked_runs_on_postgresql_are_listed_read_and_streamed_like_others() -
     assert {"list by time, from the middle, p99", "claim of a run over REST, p99"} < {figure.name for figure in figures}
 
 
-def test_claims_and_appends_are_counted_before_a_snapshot_is_held_under_it_and_after_it() -> None:
+def test_claims_and_appends_are_counted_where_a_snapshot_is_held_and_beside_it() -> None:
     figures = measured("pg-held", CATALOGUE["pg-held"].quick, lambda words: None)
     assert [(figure.missing, len(figure.rounds)) for figure in figures] == [(None, 1)] * 8
     assert all(figure.median > 0 for figure in figures)
