@@ -63,16 +63,12 @@ async def held_open(
             tell(f"round {number + 1} of {rounds}: {followers} streams at each server")
             async with _site(fresh(), followers) as (free, idle), _site(fresh(), followers) as (held, others):
                 for _ in range(windows):
-                    for name in SLOTS:
-                        for site in (free, held):
-                            site.before[name].append(await site.load.window(name, window_s))
+                    await _windows(((free, free.before), (held, held.before)), window_s)
                 tell(f"round {number + 1} of {rounds}: held open for {held_s:g} s")
                 async with _snapshot(held.url):
                     until = time.perf_counter() + held_s
                     while time.perf_counter() < until:
-                        for name in SLOTS:
-                            for site in (free, held):
-                                site.since[name].append(await site.load.window(name, window_s))
+                        await _windows(((free, free.since), (held, held.since)), window_s)
                 lost += sum(follower.lost + follower.ended.done() for follower in (*idle, *others))
             found.append((free, held))
     conditions = (
@@ -80,6 +76,17 @@ async def held_open(
         f" as many runs ({lost} lost); windows of {window_s:g} s, claims and appends at both in turns"
     )
     return [figure for name in SLOTS for figure in _figures(name, found, windows, held_s, conditions)]
+
+
+async def _windows(sites: tuple[tuple[Site, Rates], tuple[Site, Rates]], window_s: float) -> None:
+    """Add a window of claims and one of appends at both sites; the second goes first every other time.
+
+    Whoever comes first after the claims of both still has what they left to be done beside it.
+    """
+    turn = len(sites[0][1][CLAIMS]) % 2
+    for name in SLOTS:
+        for site, rates in sites[:: -1 if turn else 1]:
+            rates[name].append(await site.load.window(name, window_s))
 
 
 def _figures(name: str, found: list[tuple[Site, Site]], last: int, held_s: float, conditions: str) -> Iterator[Figure]:
