@@ -142,7 +142,7 @@ CATALOGUE: dict[str, Entry] = {
             {"rounds": 1, "followers": 1_000, "held_s": 120.0, "window_s": 2.5, "windows": 4},
             {"rounds": 1, "followers": 20, "held_s": 1.0, "window_s": 0.5, "windows": 1},
         ),
-        patience_s=300.0,
+        patience_s=400.0,
     ),
     "pg-crowd": Entry(
         crowd.crowded,

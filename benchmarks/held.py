@@ -93,13 +93,18 @@ def _figures(name: str, found: list[tuple[Site, Site]], last: int, held_s: float
     """Compare the last windows under the snapshot, which have the most behind them, with those beside them."""
     free = [_mean(free.since[name][-last:]) for free, _ in found]
     held = [_mean(held.since[name][-last:]) for _, held in found]
+    paces = [_mean(free.since[name][-last:]) / _mean(free.before[name]) for free, _ in found]
     alike = [_mean(held.before[name]) / _mean(free.before[name]) for free, held in found]
-    course = [f"{under / beside:.2f}" for beside, under in zip(*(site.since[name] for site in found[-1]), strict=True)]
+    course = [
+        f"{under / max(beside, 1):.2f}" for beside, under in zip(*(site.since[name] for site in found[-1]), strict=True)
+    ]
     ratios = [under / beside for beside, under in zip(free, held, strict=True)]
     yield Figure(name=f"{name}, nobody holds a snapshot", unit="/s", rounds=free, conditions=conditions)
     yield Figure(name=f"{name}, a snapshot held for {held_s:g} s", unit="/s", rounds=held,
                  conditions=f"the last {last} windows under it, and those beside them")  # fmt: skip
     yield Figure(name=f"{name}, the same two before it is held", unit="×", rounds=alike)
+    yield Figure(name=f"{name}, nobody holds a snapshot, later ÷ before", unit="×", rounds=paces,
+                 conditions="what both sites' polls and the machine do to either")  # fmt: skip
     yield Figure(name=f"{name}, held ÷ not held", unit="×", rounds=ratios, goal="held",
                  conditions=f"window by window, in the last round: {' '.join(course)}",
                  bound="what the statements step over: rows that are gone, but not for the snapshot")  # fmt: skip

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from runwright.clock import FrozenClock
 from runwright.store.base import ChangeSet, Slots, StoredValue, Timer, Transaction
-from runwright.store.postgres.marks import NET_S, Marks
+from runwright.store.postgres.marks import IDLE_S, NET_S, Marks
 from runwright.store.postgres.store import PostgresStore
 from tests.postgres import new_database, rows
 from tests.store.rows_of import born, history, lane, queue, queued, ready, within, write
@@ -260,3 +260,65 @@ def test_a_lane_that_is_entered_while_lanes_are_looked_at_is_not_passed():
     marks.lower({lane(): 3.0, lane("met"): 2.0})
     marks.seen(looks, {lane(): 9.0, lane("met"): 9.0})
     assert (marks.start(lane()), marks.start(lane("met"))) == (3.0, -math.inf)
+
+
+def test_a_look_that_began_behind_a_mark_that_was_lowered_since_does_not_raise_it():
+    clock = FrozenClock()
+    marks = Marks(clock)
+    marks.passed(marks.look(lane()), 7.0)
+    behind = marks.look(lane())
+    clock.advance(NET_S)
+    marks.seen(marks.looks("org_1/"), {lane(): 3.0})
+    marks.passed(behind, 8.0)
+    assert marks.start(lane()) == 3.0
+
+
+def test_a_lane_that_is_heard_of_and_found_empty_is_looked_at_from_where_its_runs_were():
+    marks = Marks(FrozenClock())
+    marks.lower({lane(): 9.0})
+    assert marks.start(lane()) == -math.inf
+    marks.passed(marks.look(lane()), None)  # by a claim: others may have locked what is there
+    assert marks.start(lane()) == -math.inf
+    marks.seen(marks.looks("org_1/"), {})
+    assert marks.start(lane()) == 9.0
+
+
+def test_a_lane_that_is_met_is_claimable_though_lanes_were_listed_a_moment_ago():
+    marks = Marks(FrozenClock())
+    since = marks.entries
+    marks.seen([], {lane(): 5.0})
+    marks.listed("org_1/", [], since)
+    marks.seen([], {lane("met"): 5.0})
+    assert sorted(marks.lanes("org_1/") or ()) == [lane(), lane("met")]
+
+
+def test_a_lane_into_which_nothing_is_put_for_long_is_forgotten():
+    clock = FrozenClock()
+    marks = Marks(clock)
+    marks.lower({lane(): 9.0, lane("full"): 9.0})
+    clock.advance(IDLE_S / 2)
+    marks.lower({lane("young"): 9.0})
+    clock.advance(IDLE_S / 2)
+    marks.seen(marks.looks("org_1/"), {lane("full"): 9.0})
+    assert [look.lane for look in marks.looks("org_1/")] == [lane("full"), lane("young")]
+    assert [look.lane for look in marks.looks(queue("young"))] == [lane("young")]
+
+
+async def test_a_claim_from_several_lanes_passes_no_run_behind_the_one_that_filled_it():
+    with new_database() as url:
+        clock = FrozenClock()
+        one, other = PostgresStore(url, clock), PostgresStore(url, clock)
+        await one.open()
+        await other.open()
+        try:
+            await write(one, ready(queued(1.0), queued(2.0), queued(70.0, "slow")))
+            assert len(await within(one, "take", [lane("slow")], 1)) == 1
+            hidden = queued(50.0, "slow")
+            await write(other, ready(hidden))
+            assert await within(one, "take", [lane("slow")], 1) == []
+            clock.advance(NET_S)
+            assert len(await within(one, "take", [lane(), lane("slow")], 1)) == 1
+            assert await within(one, "take", [lane("slow")], 1) == [hidden.run_id]
+        finally:
+            await one.close()
+            await other.close()

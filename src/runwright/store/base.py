@@ -352,7 +352,10 @@ class Store(Readings, Protocol):
         """Return limits that have a free slot and held runs: the net under the admission."""
 
     async def lanes(self, prefix: str = "") -> list[str]:
-        """Return the lanes that hold ready runs and whose keys begin so."""
+        """Return the lanes that hold ready runs and whose keys begin so.
+
+        A run that another process put before others without a word may be missing for a few seconds, in all three.
+        """
 
     async def claimable(self, prefix: str = "") -> list[str]:
         """Return the same for a claim: one that another process filled may be missing for a few seconds."""

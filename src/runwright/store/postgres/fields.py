@@ -31,7 +31,10 @@ class Field(NamedTuple):
     floored: bool = False
     """Whether `{low}` stands for the smallest run id, so that no older partition is opened."""
     found: str = ""
-    """If given, a look at what is there, of whose rows `sql` writes those that are new, and `anew` the others."""
+    """If given, the rows with the place of what is there: `sql` writes the new ones then, and `anew` the others.
+
+    Only for what stands under a lock: a row that somebody else moved meanwhile would be left as that one made it.
+    """
     anew: str = ""
 
 

@@ -250,10 +250,7 @@ class PostgresStore(PostgresReadings):
         return [row[0] for row in await self._read(hot.STARVED, limit)]
 
     async def lanes(self, prefix: str = "") -> list[str]:
-        """Return the lanes that hold ready runs and whose keys begin so.
-
-        A run that another process put before a lane's mark without a word shows a while later.
-        """
+        """Return the lanes that hold ready runs and whose keys begin so."""
         looks = self.marks.looks(prefix)
         found: dict[str, float] = dict(await self._read(hot.LANES, *hot.around(prefix, looks)))
         self.marks.seen(looks, found)

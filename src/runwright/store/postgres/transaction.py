@@ -157,7 +157,9 @@ class PostgresTransaction:
         values += [None, 0.0] * (places - len(looks))
         taken = await self._rows(hot.take(places), count, *values)
         last = {row[0]: row[1] for row in sorted(taken, key=itemgetter(1))}
-        self._passed += [(look, last.get(look.lane)) for look in looks]
+        # The lanes are walked together, by rank: where the count was full, each was looked through so far.
+        cut = max(last.values()) if taken and len(taken) >= count else None
+        self._passed += [(look, last.get(look.lane, cut)) for look in looks]
         for row in taken:
             self._locked[row[2]] = row[3:]
         return taken
